@@ -107,6 +107,22 @@ NOTEBOOKS = {
     "stage2_sensitivity": _STAGE2,
 }
 
+#: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
+RECORDS = {
+    "stage1_data": ("data",),
+    "stage1_outcome": ("outcome",),
+    "stage1_lagged": ("lagged", "transition", "sensitivity"),
+    "stage1_crosslevel": ("crosslevel",),
+}
+
+#: Which of those records a stage-2 notebook pools.
+POOLED = {
+    "stage2_outcome": ("outcome",),
+    "stage2_lagged": ("data", "lagged", "transition"),
+    "stage2_crosslevel": ("crosslevel",),
+    "stage2_sensitivity": ("lagged", "sensitivity"),
+}
+
 
 def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Parameters:
     """Check a set of values and complete it with the defaults.

@@ -1,0 +1,76 @@
+"""Numbers and tables as people read them; knows nothing of what they mean."""
+
+import math
+
+import pandas as pd
+
+MISSING = "–"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a true minus sign; a dash where there is none; never ``-0.00``."""
+    if value is None or not math.isfinite(value):
+        return "∞" if value is not None and value == math.inf else MISSING
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """``[−0.08, −0.02]``."""
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def p_value(value: float | None) -> str:
+    """``< .001`` or three decimals, without the leading zero (APA style)."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return "< .001" if value < 0.0005 else f"{value:.3f}".removeprefix("0")
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """A share of 0 to 1 as a percentage."""
+    return f"{number(100 * value, digits)} %" if math.isfinite(value) else MISSING
+
+
+def count(value: float) -> str:
+    """``5,350``."""
+    return f"{int(value):,}"
+
+
+_DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "weight": 1}
+
+
+def _cell(column: str, value) -> str:
+    if isinstance(value, bool) or str(value) in {"True", "False"}:
+        return "yes" if value else "no"
+    if column.endswith("p_value"):
+        return p_value(value)
+    if isinstance(value, int) or hasattr(value, "bit_length"):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        whole = (
+            value == value and abs(value) < 1e15 and value == int(value) if math.isfinite(value) else False
+        )
+        return (
+            count(value)
+            if whole and column.startswith(("n_", "k"))
+            else number(value, _DECIMALS.get(column, 3))
+        )
+    return MISSING if value is None else str(value)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with every cell as text, rounded by what its column holds."""
+    return pd.DataFrame({c: [_cell(c, v) for v in table[c].tolist()] for c in table.columns})
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`."""
+    titles = {c: str(c).replace("_", " ") for c in table.columns}
+    return (
+        readable(table)
+        .rename(columns=titles)
+        .to_html(index=False, border=0, classes="twostage", justify="left")
+    )

@@ -1,0 +1,123 @@
+"""The results of stage 1 and how fitted equations are gathered into them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from twostage.display import html_table
+from twostage.panel import Panel
+from twostage.terms import COLUMNS, Direction
+
+ESTIMATOR = "centred"
+
+
+@dataclass(frozen=True)
+class StudyEstimates:
+    """What one study says in one analysis.
+
+    Attributes
+    ----------
+    study, analysis : str
+        Study id; lagged, transition, crosslevel, outcome or sensitivity.
+    table : pandas.DataFrame
+        One row per variant, direction and term, in the standard columns of :data:`twostage.terms.COLUMNS`.
+    covariances : dict
+        (variant, direction) -> DataFrame, the coefficients' covariance matrix, terms as index and columns.
+    fits : pandas.DataFrame
+        One row per fitted equation: variant, direction, n_patients, n_transitions, loglik, sigma2,
+        re_variance (the random intercept's), converged, singular, evaluations.
+    exclusions : pandas.DataFrame
+        reason, n_patients: patients of the study who are not in this analysis.
+    failures : pandas.DataFrame
+        variant, direction, reason: equations that could not be estimated.
+    """
+
+    study: str
+    analysis: str
+    table: pd.DataFrame
+    covariances: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    fits: pd.DataFrame = field(default_factory=pd.DataFrame)
+    exclusions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    failures: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per term with the standard columns."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row per fitted equation."""
+        return self.fits.copy()
+
+    def _repr_html_(self) -> str:
+        shown = self.table.drop(columns=["study", "analysis", "estimator"])
+        return html_table(shown) + (html_table(self.failures) if len(self.failures) else "")
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One fitted equation on its way into a :class:`StudyEstimates`.
+
+    Attributes
+    ----------
+    variant, direction : str
+    table : pandas.DataFrame
+        Rows as of :meth:`StudyEstimates.tidy`, without the columns that are the same for the whole study.
+    covariance : pandas.DataFrame
+        Of the coefficients.
+    fit : dict
+        loglik, sigma2, re_variance, converged, singular, evaluations.
+    """
+
+    variant: str
+    direction: str
+    table: pd.DataFrame
+    covariance: pd.DataFrame
+    fit: dict
+
+
+def attempt(fit: Callable, rows: pd.DataFrame, direction: Direction, variant: str, *options):
+    """Fit one equation, or return why it cannot be fitted."""
+    try:
+        return fit(rows, direction, variant, *options)
+    except ValueError as error:
+        return {"variant": variant, "direction": direction.name, "reason": str(error)}
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raise ``ValueError(reason)`` unless the condition holds; :func:`attempt` turns it into a failure."""
+    if not condition:
+        raise ValueError(reason)
+
+
+def counted(table: pd.DataFrame, n_patients: int, n_transitions: int) -> pd.DataFrame:
+    """A table of coefficients with the numbers behind it."""
+    return table.assign(n_patients=n_patients, n_transitions=n_transitions)
+
+
+def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> StudyEstimates:
+    """Gather an analysis's equations and failures; `lost` says why patients of the panel are not in it."""
+    equations = [r for r in results if isinstance(r, Equation)]
+    failures = [r for r in results if not isinstance(r, Equation)]
+    labels = {"study": panel.study, "analysis": analysis, "estimator": ESTIMATOR}
+    tables = [e.table.assign(variant=e.variant, direction=e.direction, **labels) for e in equations]
+    table = pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
+    counts = [t.iloc[0][["variant", "direction", "n_patients", "n_transitions"]].to_dict() for t in tables]
+    fits = pd.DataFrame([c | e.fit for c, e in zip(counts, equations, strict=True)])
+    return StudyEstimates(
+        study=panel.study,
+        analysis=analysis,
+        table=table,
+        covariances={(e.variant, e.direction): e.covariance for e in equations},
+        fits=fits,
+        exclusions=_exclusions(panel, fits, lost),
+        failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
+    )
+
+
+def _exclusions(panel: Panel, fits: pd.DataFrame, lost: str) -> pd.DataFrame:
+    if not lost or fits.empty:
+        return panel.exclusions
+    missing = panel.sessions["patient"].nunique() - int(fits["n_patients"].max())
+    extra = pd.DataFrame([(lost, missing)], columns=["reason", "n_patients"])
+    return pd.concat([panel.exclusions, extra], ignore_index=True)

@@ -1,0 +1,259 @@
+"""What passes from stage 1 to stage 2: one JSON file per study and analysis, and nothing else.
+
+A record holds estimates, their covariance matrices, counts, exclusions, the parameters, a checksum of
+the data and the version of the package; no participant's score. It is validated when it is read.
+"""
+
+import json
+import math
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+from pydantic import ConfigDict, Field, model_validator
+
+from twostage.describe import Description
+from twostage.estimates import StudyEstimates
+from twostage.panel import Panel
+from twostage.params import RECORDS, Parameters
+from twostage.problems import Problem, RecordError
+from twostage.terms import COLUMNS
+
+#: Raised when the meaning of a field changes; a reader refuses other versions.
+SCHEMA_VERSION = 1
+
+#: Correlations of estimates may exceed 1 in the last digits only.
+PSD_TOLERANCE = 1e-8
+
+ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analyses)
+
+
+class _Model(pydantic.BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(_Model):
+    """One coefficient: the standard columns of every table."""
+
+    study: str
+    analysis: str
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    term: str
+    estimator: str
+    estimate: float = Field(allow_inf_nan=False)
+    std_error: float = Field(gt=0, allow_inf_nan=False)
+    df: float | None = Field(gt=0, description="null: infinite (a normal statistic)")
+    statistic: float
+    p_value: float = Field(ge=0, le=1)
+    ci_low: float
+    ci_high: float
+    n_patients: int = Field(ge=0)
+    n_transitions: int = Field(ge=0)
+    converged: bool
+    singular: bool
+
+
+class Covariance(_Model):
+    """Covariance matrix of one equation's coefficients; null where it is not known."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    terms: tuple[str, ...]
+    matrix: tuple[tuple[float | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_a_covariance_matrix(self):
+        matrix = np.array([[np.nan if v is None else v for v in row] for row in self.matrix], dtype=float)
+        if matrix.shape != (len(self.terms), len(self.terms)):
+            raise ValueError(f"matrix of {len(self.matrix)} rows for {len(self.terms)} terms")
+        known = np.nan_to_num(matrix)
+        scale = np.sqrt(np.abs(np.diag(known)))
+        if not np.allclose(known, known.T, rtol=1e-8, atol=1e-12 * max(scale.max(initial=0.0) ** 2, 1e-300)):
+            raise ValueError("matrix is not symmetric")
+        correlation = known / np.outer(np.where(scale > 0, scale, 1), np.where(scale > 0, scale, 1))
+        if np.linalg.eigvalsh(correlation).min(initial=0.0) < -PSD_TOLERANCE:
+            raise ValueError("matrix is not positive semidefinite")
+        return self
+
+
+class Fit(_Model):
+    """One fitted equation."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    n_patients: int
+    n_transitions: int
+    loglik: float
+    sigma2: float
+    re_variance: float | None
+    converged: bool
+    singular: bool
+    evaluations: int
+
+
+class Exclusion(_Model):
+    """Patients of the study who are not in the analysis, by reason."""
+
+    reason: str
+    n_patients: int = Field(ge=0)
+
+
+class Failure(_Model):
+    """An equation that could not be estimated."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    reason: str
+
+
+class Record(_Model):
+    """All that stage 2 learns of one study in one analysis."""
+
+    schema_version: Literal[1]
+    package_version: str
+    study: str
+    label: str
+    analysis: Literal[ANALYSES]
+    parameters: Parameters
+    data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
+    n_enrolled: int = Field(ge=0)
+    exclusions: tuple[Exclusion, ...]
+    estimates: tuple[Estimate, ...] = ()
+    covariances: tuple[Covariance, ...] = ()
+    fits: tuple[Fit, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    summary: dict[str, float | None] = {}
+    sessions: tuple[dict[str, float | None], ...] = ()
+
+    @model_validator(mode="after")
+    def _speaks_of_itself(self):
+        strange = [e for e in self.estimates if (e.study, e.analysis) != (self.study, self.analysis)]
+        if strange:
+            raise ValueError(f"estimates of {strange[0].study}/{strange[0].analysis} in this record")
+        return self
+
+    def tidy(self) -> pd.DataFrame:
+        """The estimates, one row per term, in the standard columns."""
+        table = pd.DataFrame([e.model_dump() for e in self.estimates], columns=COLUMNS)
+        return table.assign(df=[math.inf if e.df is None else e.df for e in self.estimates])
+
+    def covariance(self, direction: str, variant: str = "main") -> pd.DataFrame:
+        """Covariance matrix of one equation's coefficients.
+
+        Raises
+        ------
+        KeyError
+            If the record has no such equation.
+        """
+        for c in self.covariances:
+            if (c.direction, c.variant) == (direction, variant):
+                return pd.DataFrame(c.matrix, index=list(c.terms), columns=list(c.terms), dtype=float)
+        raise KeyError(f"{self.study}/{self.analysis} has no equation {direction} ({variant})")
+
+
+def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
+    """A study's result as the record that is handed on."""
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "package_version": version("twostage"),
+        "study": panel.study,
+        "label": panel.label,
+        "parameters": panel.parameters.model_dump(),
+        "data_checksum": panel.checksum,
+        "n_enrolled": panel.n_enrolled,
+        "exclusions": _rows(result.exclusions),
+    }
+    parts = _description_parts(result) if isinstance(result, Description) else _estimates_parts(result)
+    return Record.model_validate(common | parts)
+
+
+def _description_parts(result: Description) -> dict:
+    summary = {name: _plain(value) for name, value in result.summary.items()}
+    return {"analysis": "data", "summary": summary, "sessions": _rows(result.sessions)}
+
+
+def _estimates_parts(result: StudyEstimates) -> dict:
+    covariances = [
+        {
+            "variant": v,
+            "direction": d,
+            "terms": list(c),
+            "matrix": [[_plain(x) for x in row] for row in c.to_numpy()],
+        }
+        for (v, d), c in result.covariances.items()
+    ]
+    return {
+        "analysis": result.analysis,
+        "estimates": _rows(result.table),
+        "covariances": covariances,
+        "fits": _rows(result.fits),
+        "failures": _rows(result.failures),
+    }
+
+
+def _plain(value):
+    """JSON has no infinity and no NaN: both become null (df null means infinite)."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rows(table: pd.DataFrame) -> list[dict]:
+    return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def write_record(record: Record, folder: str | Path) -> Path:
+    """Write ``folder/<analysis>.json``, whole or not at all.
+
+    Parameters
+    ----------
+    record : Record
+    folder : path
+        The study's folder of records; made if it is not there.
+
+    Returns
+    -------
+    Path
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{record.analysis}.json"
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{record.analysis}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(record.model_dump(), file, ensure_ascii=False, allow_nan=False, indent=1)
+        file.write("\n")
+    os.replace(temporary, target)
+    return target
+
+
+def read_record(path: str | Path) -> Record:
+    """Read and validate one record.
+
+    Raises
+    ------
+    RecordError
+        If the file is missing, is no JSON or does not have the schema; names file and field.
+    """
+    path = Path(path)
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(
+            [Problem(str(path), None, None, None, "a record of stage 1; run stage 1 first")]
+        ) from None
+    except pydantic.ValidationError as error:
+        problems = [
+            Problem(str(path), None, ".".join(map(str, d["loc"])) or None, _short(d["input"]), d["msg"])
+            for d in error.errors()
+        ]
+        raise RecordError(problems) from None
+
+
+def _short(value: object) -> object:
+    text = repr(value)
+    return value if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,90 @@
+"""Names of directions, analyses and terms, and what they are called in words."""
+
+from dataclasses import dataclass
+
+#: Columns of every table of estimates, in this order.
+COLUMNS = [
+    "study",
+    "analysis",
+    "variant",
+    "direction",
+    "term",
+    "estimator",
+    "estimate",
+    "std_error",
+    "df",
+    "statistic",
+    "p_value",
+    "ci_low",
+    "ci_high",
+    "n_patients",
+    "n_transitions",
+    "converged",
+    "singular",
+]
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One of the two regressions of the reciprocal pair.
+
+    Attributes
+    ----------
+    name : str
+        ``x_to_y`` or ``y_to_x``.
+    predictor, outcome : str
+        ``x`` or ``y``.
+    """
+
+    name: str
+    predictor: str
+    outcome: str
+
+    @property
+    def cross(self) -> str:
+        """Term of the cross-lagged effect, the one the direction is named after."""
+        return f"{self.predictor}_within"
+
+    @property
+    def auto(self) -> str:
+        """Term of the autoregression."""
+        return f"{self.outcome}_within"
+
+    @property
+    def interactions(self) -> tuple[str, str]:
+        """Terms of the cross-level analysis: the cross-lag by each person mean."""
+        return f"{self.cross}:x_mean", f"{self.cross}:y_mean"
+
+
+X_TO_Y = Direction("x_to_y", "x", "y")
+Y_TO_X = Direction("y_to_x", "y", "x")
+DIRECTIONS = {direction.name: direction for direction in (X_TO_Y, Y_TO_X)}
+
+
+def arrow(direction: str, x: str = "x", y: str = "y") -> str:
+    """``alliance → symptoms``: a direction in the names of the pair."""
+    names = {"x": x, "y": y}
+    d = DIRECTIONS[direction]
+    return f"{names[d.predictor]} → {names[d.outcome]}"
+
+
+def term_label(direction: str, term: str, x: str = "x", y: str = "y") -> str:
+    """A term in words, for figures and tables."""
+    names = {"x": x, "y": y}
+    if term in {"intercept", "partial_r_z", "partial_r", "x_early_standardized"}:
+        return {
+            "intercept": "intercept",
+            "partial_r_z": f"early {x} with outcome, given intake (Fisher z)",
+            "partial_r": f"early {x} with outcome, given intake (partial r)",
+            "x_early_standardized": f"early {x}, standardized regression weight",
+        }[term]
+    d = DIRECTIONS[direction]
+    special = {
+        d.cross: f"{arrow(direction, x, y)} (within, cross-lagged)",
+        d.auto: f"{names[d.outcome]} carried over (within, autoregression)",
+        "x_mean": f"mean {x} of the patient",
+        "y_mean": f"mean {y} of the patient",
+        f"{d.cross}:x_mean": f"{arrow(direction, x, y)}, by the patient's mean {x}",
+        f"{d.cross}:y_mean": f"{arrow(direction, x, y)}, by the patient's mean {y}",
+    }
+    return special.get(term, term)
