@@ -123,7 +123,7 @@ def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> l
     Raises
     ------
     RecordError
-        With every missing or malformed record, and where the studies were not analysed with the same parameters.
+        With every missing or malformed record, and every parameter that differs between studies.
     """
     records, problems = [], []
     for study in studies:
@@ -230,7 +230,7 @@ def leave_one_out(table: PooledTable, direction: str, term: str, variant: str = 
     Returns
     -------
     pandas.DataFrame
-        study and label of the one left out, estimate, std_error, ci_low, ci_high, tau2, i2; empty for one study.
+        study and label of the one left out, estimate, std_error, ci_low, ci_high, tau2, i2; empty if k = 1.
     """
     studies = table.studies(direction, term, variant)
     rows = []

@@ -1,0 +1,220 @@
+"""Results as formatted tables and sentences, and the files a pooled notebook leaves for the manuscript."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from twostage.collection import Collection
+from twostage.display import count, interval, number, p_value
+from twostage.stage2 import PooledTable, as_correlations
+from twostage.terms import arrow, term_label
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One pooled coefficient as the manuscript quotes it; every attribute is text or a plain number.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Estimate and confidence interval.
+    estimate, ci, pi, p, tau, i2, k, n_patients, n_transitions : str
+        Formatted; `pi` is a dash where there is none.
+    level : str
+        Of the intervals, in percent.
+    """
+
+    value: float
+    low: float
+    high: float
+    estimate: str
+    ci: str
+    pi: str
+    p: str
+    tau: str
+    i2: str
+    k: str
+    n_patients: str
+    n_transitions: str
+    level: str
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the confidence interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def text(self) -> str:
+        """``−0.05 (95 % CI [−0.07, −0.03])``."""
+        return f"{self.estimate} ({self.level} % CI {self.ci})"
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says about zero, in words."""
+        return "the interval excludes zero" if self.excludes_zero else "the interval includes zero"
+
+    @property
+    def change(self) -> str:
+        """``more`` or ``less``: what more of the predictor goes with."""
+        return "more" if self.value > 0 else "less"
+
+
+def effect(row: Mapping, level: float) -> Effect:
+    """Format one row of a pooled table (a Fisher-z row as correlations, its tau staying in z)."""
+    back = np.tanh if row["term"] == "partial_r_z" else float
+    low, high = (float(back(row[c])) for c in ("ci_low", "ci_high"))
+    return Effect(
+        value=float(back(row["estimate"])),
+        low=low,
+        high=high,
+        estimate=number(back(row["estimate"])),
+        ci=interval(low, high),
+        pi=interval(*(float(back(row[c])) for c in ("pi_low", "pi_high"))),
+        p=p_value(row["p_value"]),
+        tau=number(float(np.sqrt(row["tau2"])), 3),
+        i2=number(row["i2"], 0),
+        k=str(int(row["k"])),
+        n_patients=count(row["n_patients"]),
+        n_transitions=count(row["n_transitions"]),
+        level=f"{100 * level:g}",
+    )
+
+
+def pooled_table(pooled: PooledTable, collection: Collection, terms: list[str] | None = None) -> pd.DataFrame:
+    """Pooled coefficients in words, for a page.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+    collection : Collection
+    terms : list of str, optional
+        Terms to show; all but the intercept otherwise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        effect, k, patients, estimate, interval, prediction interval, p, tau, I2; all text.
+    """
+    rows = pooled.table[pooled.table["term"].isin(terms) if terms else pooled.table["term"] != "intercept"]
+    return pd.DataFrame([_words(row, pooled, collection) for row in rows.to_dict("records")])
+
+
+def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, str]:
+    e = effect(row, pooled.level)
+    label = term_label(row["direction"], row["term"], collection.x.label, collection.y.label)
+    if row["term"] == "partial_r_z":
+        label = label.replace("Fisher z", "partial r")
+    first = {"variant": row["variant"]} if pooled.table["variant"].nunique() > 1 else {}
+    toward = arrow(row["direction"], collection.x.name, collection.y.name)
+    numbers = {
+        "equation": toward,
+        "effect": label,
+        "k": e.k,
+        "patients": e.n_patients,
+        "estimate": e.estimate,
+        f"{e.level} % CI": e.ci,
+        "prediction interval": e.pi,
+        "p": e.p,
+        "τ": e.tau,
+        "I² (%)": e.i2,
+    }
+    return first | numbers
+
+
+def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "main") -> pd.DataFrame:
+    """The studies behind one pooled coefficient, as text."""
+    studies = pooled.studies(direction, term, variant)
+    if term == "partial_r_z":
+        studies = as_correlations(studies)
+    return pd.DataFrame(
+        {
+            "study": studies["label"],
+            "patients": [count(n) for n in studies["n_patients"]],
+            "transitions": [count(n) for n in studies["n_transitions"]],
+            "estimate": [number(e) for e in studies["estimate"]],
+            "interval": [interval(a, b) for a, b in zip(studies["ci_low"], studies["ci_high"], strict=True)],
+            "weight (%)": [number(w, 1) for w in studies["weight"]],
+            "singular": ["yes" if s else "no" for s in studies["singular"]],
+        }
+    )
+
+
+def left_out_sentence(pooled: PooledTable) -> str:
+    """Who is not in the pool and why, in words."""
+    if pooled.left_out.empty:
+        return "Every study has every coefficient of this analysis."
+    named = [
+        f"{r.study} ({r.variant + ', ' if r.variant != 'main' else ''}{r.direction}): {r.reason}"
+        for r in pooled.left_out.itertuples()
+    ]
+    return "Left out: " + "; ".join(named) + "."
+
+
+def forest_alt(pooled: PooledTable, direction: str, term: str, collection: Collection) -> str:
+    """Text for those who cannot see the forest plot."""
+    e = effect(pooled.row(direction, term), pooled.level)
+    studies = pooled.studies(direction, term)
+    back = np.tanh if term == "partial_r_z" else np.asarray
+    low, high = back(studies["estimate"].min()), back(studies["estimate"].max())
+    what = term_label(direction, term, collection.x.label, collection.y.label)
+    return (
+        f"Forest plot of {e.k} studies, {what}: study estimates from {number(float(low))} to "
+        f"{number(float(high))}, pooled {e.text}, prediction interval {e.pi}."
+    )
+
+
+def write_pooled(pooled: PooledTable, folder: str) -> None:
+    """Leave a pooled analysis for the manuscript and for spreadsheets.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+    folder : str
+        Receives ``pooled_<analysis>.csv`` (one row per coefficient), ``studies_<analysis>.csv`` (what went
+        in) and ``left_out_<analysis>.csv``; an empty text means: leave nothing.
+    """
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
+    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
+    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
+    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+
+
+def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
+    """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+
+
+def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
+    """Leave a figure as ``<name>.svg`` with its alternative text in ``<name>.json``.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    folder : str
+        An empty text means: leave nothing.
+    name, alt : str
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same, so that the call can wrap the one that draws.
+    """
+    if folder:
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        # No date: the same results give the same bytes.
+        ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+        (target / f"{name}.json").write_text(
+            json.dumps({"alt": alt}, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    return ax
