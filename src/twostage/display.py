@@ -3,6 +3,7 @@
 import math
 
 import pandas as pd
+from IPython.display import HTML, Markdown
 
 MISSING = "–"
 
@@ -74,3 +75,13 @@ def html_table(table: pd.DataFrame) -> str:
         .rename(columns=titles)
         .to_html(index=False, border=0, classes="twostage", justify="left")
     )
+
+
+def show(table: pd.DataFrame) -> HTML:
+    """A table for the last line of a notebook cell."""
+    return HTML(html_table(table))
+
+
+def say(text: str) -> Markdown:
+    """A sentence for the last line of a notebook cell."""
+    return Markdown(text)

@@ -231,6 +231,12 @@ def write_record(record: Record, folder: str | Path) -> Path:
     return target
 
 
+def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+    """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
+    if folder:
+        write_record(make_record(panel, result), folder)
+
+
 def read_record(path: str | Path) -> Record:
     """Read and validate one record.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from twostage.display import html_table
 from twostage.params import Parameters
@@ -87,8 +88,8 @@ class PooledTable:
         KeyError
             If no study has it.
         """
-        t = self.table
-        found = t[(t["direction"] == direction) & (t["term"] == term) & (t["variant"] == variant)]
+        rows = self.table
+        found = rows[(rows["direction"] == direction) & (rows["term"] == term) & (rows["variant"] == variant)]
         if found.empty:
             raise KeyError(f"no study has {term} of {direction} ({variant}) in the analysis {self.analysis}")
         return found.iloc[0]
@@ -172,6 +173,7 @@ def pool_records(
     """
     analysis = records[0].analysis
     usable, left_out = _usable(records)
+    usable = _at_level(usable, level)
     fits, rows, parts = {}, [], []
     for key, group in usable.groupby(KEY, sort=False):
         named = dict(zip(KEY, key, strict=True))
@@ -222,6 +224,12 @@ def _usable(records: Sequence[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
     ]
     columns = ["study", "analysis", "variant", "direction", "reason"]
     return stacked[converged].reset_index(drop=True), pd.DataFrame(reasons, columns=columns)
+
+
+def _at_level(estimates: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Give all studies' intervals the level of the pooled ones, whatever level their notebooks showed."""
+    half = t.ppf(0.5 + level / 2, estimates["df"].astype(float)) * estimates["std_error"].astype(float)
+    return estimates.assign(ci_low=estimates["estimate"] - half, ci_high=estimates["estimate"] + half)
 
 
 def leave_one_out(table: PooledTable, direction: str, term: str, variant: str = "main") -> pd.DataFrame:
