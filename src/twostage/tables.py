@@ -180,7 +180,9 @@ def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
 def study_heading(collection: Collection, study: str) -> Markdown:
     """Which study and which variables this page is about, and what the data are."""
     row = collection.studies.set_index("study").loc[study]
-    pair = f"$x$ is {collection.x.label} ({row['x_instrument']}), $y$ is {collection.y.label} ({row['y_instrument']})."
+    x = f"{collection.x.label} ({row['x_instrument']})"
+    y = f"{collection.y.label} ({row['y_instrument']})"
+    pair = f"$x$ is {x}, $y$ is {y}."
     return Markdown(f"**{row['label']}** ({study}). {pair}\n\n*{collection.note}*")
 
 
