@@ -61,11 +61,6 @@ class Effect:
         """What the interval says about zero, in words."""
         return "the interval excludes zero" if self.excludes_zero else "the interval includes zero"
 
-    @property
-    def change(self) -> str:
-        """``more`` or ``less``: what more of the predictor goes with."""
-        return "more" if self.value > 0 else "less"
-
 
 def effect(row: Mapping, level: float) -> Effect:
     """Format one row of a pooled table (a Fisher-z row as correlations, its tau staying in z)."""

@@ -1,0 +1,142 @@
+"""What the manuscript's pages may quote: every number comes from the tables of one run."""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.display import count, html_table, percent
+from twostage.params import Parameters, parameter_table
+from twostage.tables import Effect, effect
+from twostage.terms import DIRECTIONS, arrow
+
+#: Which pooled notebook leaves the tables of an analysis.
+HOME = {
+    "outcome": "stage2_outcome",
+    "lagged": "stage2_lagged",
+    "transition": "stage2_lagged",
+    "crosslevel": "stage2_crosslevel",
+    "sensitivity": "stage2_sensitivity",
+}
+
+_REGISTRY = {
+    "label": "study",
+    "country": "country",
+    "setting": "setting",
+    "treatment": "treatment",
+    "design": "design",
+    "x_instrument": "x",
+    "y_instrument": "y",
+    "n": "patients",
+}
+
+
+def book_context(run_folder: str | Path, collection: Collection, parameters: Parameters) -> dict:
+    """Everything a page template can use.
+
+    Parameters
+    ----------
+    run_folder : path
+        ``runs/<name>``, with ``output/`` filled by the pooled notebooks.
+    collection : Collection
+    parameters : Parameters
+        Of the run.
+
+    Returns
+    -------
+    dict
+        title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
+        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        left_out(analysis), variants(direction), percent(share).
+
+    Notes
+    -----
+    A template that asks for a number no pooled table has stops the build with the KeyError of that function.
+    """
+    output = Path(run_folder) / "output"
+    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv")
+    counts = _counts(collection, flow)
+    return counts | {
+        "title": collection.title,
+        "note": collection.note,
+        "synthetic": collection.synthetic,
+        "x": collection.x.label,
+        "y": collection.y.label,
+        "unit": _unit(parameters),
+        "has_outcome": bool(collection.pre and collection.post),
+        "version": version("twostage"),
+        "parameters": parameters,
+        "studies": html_table(_registry(collection)),
+        "flow": html_table(flow),
+        "parameter_table": html_table(parameter_table()),
+        "chosen": html_table(_chosen(parameters)),
+        "effect": _effects(output),
+        "variants": lambda direction: _variant_names(output, direction),
+        "left_out": lambda analysis: _left_out(output, analysis),
+        "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
+        "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "percent": percent,
+    }
+
+
+def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
+    total = flow.iloc[-1]
+    return {
+        "n_studies": len(collection.studies),
+        "n_countries": collection.studies["country"].nunique(),
+        "n_patients": count(total["enrolled"]),
+        "n_included": count(total["included"]),
+    }
+
+
+def _unit(parameters: Parameters) -> str:
+    return {"total": "standard deviations of all scores", "within": "within-patient standard deviations"}.get(
+        parameters.standardize, "scale points"
+    )
+
+
+def _registry(collection: Collection) -> pd.DataFrame:
+    return collection.studies[list(_REGISTRY)].rename(columns=_REGISTRY)
+
+
+def _chosen(parameters: Parameters) -> pd.DataFrame:
+    values = parameters.model_dump()
+    return pd.DataFrame({"parameter": list(values), "value": [str(v) for v in values.values()]})
+
+
+def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
+    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+
+
+def _effects(output: Path) -> Callable[..., Effect]:
+    def quote(analysis: str, direction: str, term: str, variant: str = "main") -> Effect:
+        table = _read(output, analysis)
+        found = table[
+            (table["direction"] == direction) & (table["term"] == term) & (table["variant"] == variant)
+        ]
+        if found.empty:
+            raise KeyError(f"{analysis}: no pooled {term} of {direction} ({variant})")
+        return effect(found.iloc[0], float(found["level"].iloc[0]))
+
+    return quote
+
+
+def _variant_names(output: Path, direction: str) -> list[str]:
+    table = _read(output, "sensitivity")
+    rows = table[(table["direction"] == direction) & (table["term"] == DIRECTIONS[direction].cross)]
+    return list(rows["variant"])
+
+
+def _left_out(output: Path, analysis: str) -> list[str]:
+    table = _read(output, analysis, "left_out")
+    return [f"{r.study} ({r.variant}, {r.direction}): {r.reason}" for r in table.itertuples()]
+
+
+def _figure(output: Path, notebook: str, name: str) -> str:
+    """A figure as MyST, with its alternative text; the path is that of the assembled book."""
+    alt = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))["alt"]
+    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {alt}\n:width: 100%\n```"
