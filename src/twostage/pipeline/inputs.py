@@ -1,0 +1,116 @@
+"""What a run depends on, as files that change exactly when some steps must be done again.
+
+pytask compares files. A study's row in the registry or one parameter is not a file, so each set of
+inputs that belongs to some steps only is written to a file of its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import twostage
+from twostage.collection import Collection, read_collection
+from twostage.params import NOTEBOOKS, make_parameters
+from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.files import keep_only, write_json
+from twostage.pipeline.run import POOLED_FOLDER, Run
+
+#: Parts of the package that results do not depend on.
+NOT_RESULTS = ("cli.py", "pipeline")
+
+
+def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, Any], source: str) -> Run:
+    """Check a collection and its parameters, and lay out the run; nothing is written if they are wrong.
+
+    Parameters
+    ----------
+    project : Path
+        Folder with ``notebooks/``, ``book/`` and ``_config.yml``.
+    folder : Path
+        The run's folder.
+    collection : Path
+        The collection's folder.
+    values : mapping
+        Parameters that differ from the collection's defaults.
+    source : str
+        Where the values came from, for the messages.
+
+    Raises
+    ------
+    CollectionError, ParameterError
+        Naming every problem.
+    PipelineError
+        The project lacks a notebook.
+    """
+    content = read_collection(collection)
+    parameters = make_parameters({**content.defaults, **values}, source).model_dump()
+    run = Run(
+        folder=Path(folder).resolve(),
+        project=Path(project).resolve(),
+        collection=Path(collection).resolve(),
+        parameters=parameters,
+        studies=tuple(content.studies["study"]),
+        has_outcome=bool(content.pre and content.post),
+    )
+    _check_notebooks(run)
+    run.save()
+    _write_inputs(run, content)
+    _forget_removed(run)
+    return run
+
+
+def _check_notebooks(run: Run) -> None:
+    missing = [name for name in (*run.stage1, *run.stage2) if not run.template(name).is_file()]
+    if missing:
+        raise PipelineError(f"{run.project / 'notebooks'}: no notebook {', '.join(missing)}")
+    if POOLED_FOLDER in run.studies:
+        raise PipelineError(f"{run.collection}: a study may not be called {POOLED_FOLDER!r}")
+
+
+def _write_inputs(run: Run, collection: Collection) -> None:
+    measures = _measures(collection)
+    for study in run.studies:
+        one = collection.study(study)
+        write_json(run.study_file(study), {"checksum": one.checksum, "info": one.info, **measures})
+    registry = json.loads(collection.studies.to_json(orient="records"))
+    about = {"title": collection.title, "note": collection.note, "synthetic": collection.synthetic}
+    write_json(run.input_file("collection"), {"studies": registry, **about, **measures})
+    write_json(run.input_file("package"), package_checksum())
+    for notebook in (*run.stage1, *run.stage2):
+        values = {name: run.parameters[name] for name in NOTEBOOKS[notebook] if name in run.parameters}
+        write_json(run.parameter_file(notebook), values)
+
+
+def _measures(collection: Collection) -> dict[str, Any]:
+    return {
+        "x": vars(collection.x),
+        "y": vars(collection.y),
+        "pre": collection.pre,
+        "post": collection.post,
+    }
+
+
+def package_checksum() -> dict[str, str]:
+    """SHA-256 over the package's modules that results depend on."""
+    package = Path(twostage.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package)
+        if name.parts[0] not in NOT_RESULTS:
+            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
+    return {"sha256": digest.hexdigest()}
+
+
+def _forget_removed(run: Run) -> None:
+    """Remove what an earlier run left of studies and notebooks that are no longer there."""
+    keep_only(run.folder / "records", run.studies)
+    keep_only(run.folder / "inputs" / "studies", [f"{study}.json" for study in run.studies])
+    for folder in (run.folder / "notebooks", run.failed):
+        keep_only(folder, [*run.studies, POOLED_FOLDER])
+        for study in run.studies:
+            keep_only(folder / study, [f"{name}.ipynb" for name in run.stage1])
+        keep_only(folder / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
+    keep_only(run.folder / "output", [f"{name}{end}" for name in run.stage2 for end in ("", ".json")])
+    keep_only(run.unfinished, [])

@@ -1,0 +1,52 @@
+"""The kernel a notebook runs in: this interpreter, one thread, nobody's personal settings.
+
+Jupyter looks kernels up by name in several folders, and a user's own may come first; then a notebook
+would run in another Python than the one that has this package.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from traitlets import default
+
+#: One thread per kernel: the kernels already fill the cores, and sums do not depend on the thread count.
+SINGLE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+
+
+class ThisInterpreterKernelManager(AsyncKernelManager):
+    """Starts kernels with the Python that is running, whatever kernels are installed.
+
+    Where the system has them, kernels are reached through sockets in a private folder instead of
+    network ports, which parallel starts could race for and other users could reach.
+    """
+
+    def __init__(self, **kwargs):
+        self._scratch = Path(tempfile.mkdtemp(prefix="k-"))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        super().__init__(connection_file=str(self._scratch / "kernel.json"), **kwargs)
+
+    @default("transport")
+    def _transport_default(self) -> str:
+        return "ipc" if os.name == "posix" else "tcp"
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The command and environment of a kernel."""
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # Warnings about the transport and the history would otherwise end up on the terminal.
+        options = ["--IPKernelApp.log_level=40", "--HistoryManager.enabled=False"]
+        personal = {"IPYTHONDIR": str(self._scratch / "ipython"), "PYTHONHASHSEED": "0"}
+        return KernelSpec(
+            argv=command + options,
+            display_name="Python 3",
+            language="python",
+            env=SINGLE_THREAD | personal,
+        )

@@ -1,0 +1,165 @@
+"""A run: one collection, one set of parameters, one folder with everything that came of it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twostage.params import NOTEBOOKS, POOLED, RECORDS
+from twostage.pipeline.files import read_json, write_json
+
+#: Tells pytask's task modules, in whatever process they are imported, which run they declare.
+RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
+
+#: Folder of executed notebooks that concern all studies; no study may have this name.
+POOLED_FOLDER = "pooled"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run consists of and where its files are.
+
+    Attributes
+    ----------
+    folder : Path
+        ``runs/<name>``, absolute.
+    project : Path
+        Folder with ``notebooks/``, ``book/`` and ``_config.yml``; notebooks are executed in it.
+    collection : Path
+        Folder of the collection, absolute.
+    parameters : dict
+        Every analysis parameter, resolved.
+    studies : tuple of str
+        Ids of the studies, in the order of the registry.
+    has_outcome : bool
+        Whether the collection has intake and posttreatment scores, so that there is an outcome analysis.
+    """
+
+    folder: Path
+    project: Path
+    collection: Path
+    parameters: dict[str, Any]
+    studies: tuple[str, ...]
+    has_outcome: bool
+
+    @property
+    def stage1(self) -> tuple[str, ...]:
+        """Notebooks to run on each study."""
+        return tuple(name for name in RECORDS if self._applies(RECORDS[name]))
+
+    @property
+    def stage2(self) -> tuple[str, ...]:
+        """Notebooks to run on the records of all studies."""
+        return tuple(name for name in POOLED if self._applies(POOLED[name]))
+
+    def _applies(self, analyses: tuple[str, ...]) -> bool:
+        return self.has_outcome or "outcome" not in analyses
+
+    def template(self, notebook: str) -> Path:
+        """The notebook as it is committed."""
+        return self.project / "notebooks" / f"{notebook}.ipynb"
+
+    def executed(self, notebook: str, study: str | None = None) -> Path:
+        """The notebook as it was executed, on one study or on all."""
+        return self.folder / "notebooks" / (study or POOLED_FOLDER) / f"{notebook}.ipynb"
+
+    def records(self, notebook: str, study: str) -> list[Path]:
+        """The records that a stage-1 notebook leaves."""
+        return [self.record_folder(study) / f"{analysis}.json" for analysis in RECORDS[notebook]]
+
+    def record_folder(self, study: str) -> Path:
+        """Folder of a study's records."""
+        return self.folder / "records" / study
+
+    def pooled_records(self, notebook: str) -> list[Path]:
+        """The records, of all studies, that a stage-2 notebook reads."""
+        return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in POOLED[notebook]]
+
+    def output_folder(self, notebook: str) -> Path:
+        """Folder of the tables and figures of a stage-2 notebook."""
+        return self.folder / "output" / notebook
+
+    def output_list(self, notebook: str) -> Path:
+        """File that lists the tables and figures of a stage-2 notebook with their checksums."""
+        return self.folder / "output" / f"{notebook}.json"
+
+    def input_file(self, name: str) -> Path:
+        """File that changes exactly when an input of some steps changes."""
+        return self.folder / "inputs" / f"{name}.json"
+
+    def study_file(self, study: str) -> Path:
+        """The input file of one study."""
+        return self.folder / "inputs" / "studies" / f"{study}.json"
+
+    def parameter_file(self, notebook: str) -> Path:
+        """File with the values of the parameters that a notebook takes."""
+        return self.folder / "parameters" / f"{notebook}.json"
+
+    @property
+    def state(self) -> Path:
+        """Folder of what the orchestration remembers."""
+        return self.folder / "state"
+
+    @property
+    def unfinished(self) -> Path:
+        """Folder of notebooks being executed."""
+        return self.folder / "unfinished"
+
+    @property
+    def failed(self) -> Path:
+        """Folder of notebooks that stopped with an error."""
+        return self.folder / "failed"
+
+    @property
+    def html(self) -> Path:
+        """The finished book."""
+        return self.folder / "html"
+
+    def shown(self, path: Path) -> str:
+        """A path as notebooks and messages show it: relative to the project if it lies below it."""
+        return (path.relative_to(self.project) if path.is_relative_to(self.project) else path).as_posix()
+
+    def notebook_parameters(self, notebook: str, study: str | None = None) -> dict[str, Any]:
+        """Everything a notebook is given, in the order of its parameter cell."""
+        values = read_json(self.parameter_file(notebook))
+        places = {"collection": self.shown(self.collection), "records": self.shown(self.folder / "records")}
+        if study is None:
+            places["output_folder"] = self.shown(self.output_folder(notebook))
+        else:
+            places |= {"study": study, "record_folder": self.shown(self.record_folder(study))}
+        values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook]}
+        return {name: values[name] for name in NOTEBOOKS[notebook]}
+
+    def save(self) -> None:
+        """Write ``run.json``; paths are relative where the run lies in the project, so both may move."""
+        inside = self.folder.is_relative_to(self.project)
+        project = os.path.relpath(self.project, self.folder) if inside else self.project
+        content = {
+            "project": Path(project).as_posix(),
+            "collection": self.shown(self.collection),
+            "parameters": self.parameters,
+            "studies": list(self.studies),
+            "has_outcome": self.has_outcome,
+        }
+        write_json(self.folder / "run.json", content)
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run from its folder."""
+    folder = Path(folder).resolve()
+    content = read_json(folder / "run.json")
+    project = (folder / content["project"]).resolve()
+    return Run(
+        folder=folder,
+        project=project,
+        collection=(project / content["collection"]).resolve(),
+        parameters=content["parameters"],
+        studies=tuple(content["studies"]),
+        has_outcome=content["has_outcome"],
+    )
+
+
+def declared_run() -> Run | None:
+    """The run named by the environment, or None where tasks are only imported, as on a cluster's worker."""
+    folder = os.environ.get(RUN_VARIABLE)
+    return load_run(Path(folder)) if folder else None

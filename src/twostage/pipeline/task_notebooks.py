@@ -1,0 +1,53 @@
+"""The notebooks of a run as pytask tasks: each study's own, then those that pool all studies.
+
+pytask imports this module in the process that plans the run; workers import it to find the functions
+and declare nothing.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from pytask import task
+
+from twostage.pipeline.files import checksums, emptied, write_json
+from twostage.pipeline.run import Run, declared_run, load_run
+from twostage.pipeline.runner import run_notebook
+
+
+def run_on_study(folder: str, study: str, notebook: str, needs: list[Path], produces: list[Path]) -> None:
+    """Execute a stage-1 notebook; it leaves its records."""
+    run_notebook(load_run(Path(folder)), notebook, study)
+
+
+def run_on_all(folder: str, notebook: str, needs: list[Path], produces: list[Path]) -> None:
+    """Execute a stage-2 notebook, and list the tables and figures that it leaves."""
+    run = load_run(Path(folder))
+    output = emptied(run.output_folder(notebook))
+    run_notebook(run, notebook)
+    write_json(run.output_list(notebook), checksums(output, (p for p in output.rglob("*") if p.is_file())))
+
+
+def declare(run: Run) -> None:
+    """Declare a task per notebook and study, and one per notebook of all studies."""
+    package = run.input_file("package")
+    for notebook in run.stage1:
+        common = [run.template(notebook), run.parameter_file(notebook), package]
+        for study in run.studies:
+            needs = [*common, run.study_file(study)]
+            makes = [run.executed(notebook, study), *run.records(notebook, study)]
+            values = {"folder": str(run.folder), "study": study, "notebook": notebook}
+            _declare(f"{notebook} {study}", run_on_study, **values, needs=needs, produces=makes)
+    for notebook in run.stage2:
+        common = [run.template(notebook), run.parameter_file(notebook), package]
+        needs = [*common, run.input_file("collection"), *run.pooled_records(notebook)]
+        makes = [run.executed(notebook), run.output_list(notebook)]
+        _declare(notebook, run_on_all, folder=str(run.folder), notebook=notebook, needs=needs, produces=makes)
+
+
+def _declare(name: str, function, **values) -> None:
+    # A new object each time: pytask keeps what it knows about a task on the function itself.
+    task(name=name, kwargs=values)(partial(function))
+
+
+if (RUN := declared_run()) is not None:
+    declare(RUN)
