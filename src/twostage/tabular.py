@@ -1,0 +1,112 @@
+"""Reading a comma-separated text file without guessing: every oddity is a problem with its row.
+
+A file that Excel, SPSS or a European locale saved its own way is refused with the way to save it
+right, rather than read on a guess.
+"""
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from twostage.problems import Problem
+
+BOM = b"\xef\xbb\xbf"
+
+
+def read_table(path: Path, name: str) -> tuple[pd.DataFrame, list[Problem]]:
+    """Read a CSV file as text.
+
+    Parameters
+    ----------
+    path : Path
+        May end in ``.gz``.
+    name : str
+        What to call the file in messages.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        Every cell a str; index = the row as an editor counts it (the header is row 1). Empty if unreadable.
+    problems : list of Problem
+    """
+    content, problems = _bytes(path, name)
+    if problems:
+        return pd.DataFrame(), problems
+    text, problems = _text(content, name)
+    if problems:
+        return pd.DataFrame(), problems
+    return _cells(text, name)
+
+
+def _bytes(path: Path, name: str) -> tuple[bytes, list[Problem]]:
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except FileNotFoundError:
+        return b"", [Problem(name, None, None, "no such file", "this file")]
+    except (OSError, EOFError) as error:
+        return b"", [Problem(name, None, None, str(error), "a readable file")]
+    if not content.strip():
+        return b"", [Problem(name, None, None, "an empty file", "a header line and data")]
+    return content, []
+
+
+def _text(content: bytes, name: str) -> tuple[str, list[Problem]]:
+    problems = []
+    if content.startswith(BOM):
+        expected = "UTF-8 without byte order mark (save as CSV UTF-8 and strip the mark)"
+        problems.append(Problem(name, 1, None, "a byte order mark", expected))
+        content = content.removeprefix(BOM)
+    if b"\r" in content:
+        row = content[: content.index(b"\r")].count(b"\n") + 1
+        expected = "line ends as on Unix, \\n (dos2unix converts a file)"
+        problems.append(Problem(name, row, None, "a Windows line end (\\r\\n)", expected))
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        byte = f"byte 0x{content[error.start]:02x}"
+        return "", [*problems, Problem(name, row, None, byte, "text in UTF-8 (save as CSV UTF-8)")]
+    header = text.split("\n", 1)[0]
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in header and "," not in header:
+            expected = "commas between columns and decimal points in numbers"
+            problems.append(Problem(name, 1, None, f"{word} between columns", expected))
+    return text, problems
+
+
+def _cells(text: str, name: str) -> tuple[pd.DataFrame, list[Problem]]:
+    reader = csv.reader(io.StringIO(text), strict=True)
+    rows, lines, problems = [], [], []
+    start = 1
+    try:
+        header = [cell.strip() for cell in next(reader)]
+        for cells in reader:
+            start, row = reader.line_num + 1, max(start, reader.line_num)
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                problems.append(_ragged(name, row, cells, header))
+                continue
+            rows.append(cells)
+            lines.append(row)
+    except csv.Error as error:
+        problems.append(Problem(name, reader.line_num, None, str(error), "quotes that are closed"))
+        return pd.DataFrame(), problems
+    repeated = sorted({column for column in header if header.count(column) > 1})
+    problems += [Problem(name, 1, column, "twice in the header", "each column once") for column in repeated]
+    if not rows and not problems:
+        problems.append(Problem(name, None, None, "a header without data", "at least one row of data"))
+    if repeated:
+        return pd.DataFrame(), problems
+    return pd.DataFrame(rows, columns=header, index=lines, dtype=str), problems
+
+
+def _ragged(name: str, row: int, cells: list[str], header: list[str]) -> Problem:
+    hint = " (a decimal comma splits a number in two: write a point)" if len(cells) > len(header) else ""
+    return Problem(name, row, None, f"{len(cells)} cells", f"{len(header)} cells, as in the header{hint}")
