@@ -60,9 +60,9 @@ def readme(seed: int, n_studies: int, n_patients: int) -> str:
 
 The generating model is written out at the top of `src/twostage/simulate_model.py`: a bivariate within-patient
 VAR(1) around correlated random intercepts, linear session trends, patients' cross-lagged effects that depend
-on their intercepts, every coefficient different from study to study; scores rounded to the instrument's step and
-clipped to its range; sessions skipped at random; dropout that depends on the last symptoms; a posttreatment
-score that depends on intake and on early alliance. The values are choices of this project.
+on their intercepts, every coefficient different from study to study; scores rounded to the instrument's step
+and clipped to its range; sessions skipped at random; dropout that depends on the last symptoms; a
+posttreatment score that depends on intake and on early alliance. The values are choices of this project.
 
 File names are not those of Psych-DS: its data files must all lie in one folder under names like
 `study-S01_data.csv`, which would mix sessions, patients and registry.

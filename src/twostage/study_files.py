@@ -105,7 +105,7 @@ class StudyFiles:
     def count(
         self, info: dict, row: int, sessions: pd.DataFrame, patients: pd.DataFrame | None
     ) -> list[Problem]:
-        """Check that patients and sessions agree with each other and with the registry's n (in its row `row`)."""
+        """Check patients against sessions, and both against the registry's n (in its row `row`)."""
         found = set(sessions["patient"])
         if patients is not None:
             strange = sorted(found - set(patients["patient"]))
