@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from twostage.collection import validate_collection
+from twostage.problems import ProblemError
 from twostage.simulate import SEED, simulate_collection, write_collection
 
 app = typer.Typer(
@@ -48,3 +49,38 @@ def simulate(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     typer.echo(f"{folder}: {len(drawn.registry)} synthetic studies, {drawn.registry['n'].sum()} patients")
+
+
+@app.command()
+def run(
+    collection: Annotated[
+        Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
+    ] = None,
+    params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
+    run: Annotated[str | None, typer.Option(help="name of the run, a folder in runs/")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
+    ] = None,
+) -> None:
+    """Run every notebook whose inputs changed and build the book; print the book's path."""
+    # The other commands need not wait for what only this one imports.
+    from twostage.pipeline.entry import plan_run
+    from twostage.pipeline.errors import PipelineError
+    from twostage.pipeline.session import carry_out
+
+    try:
+        planned = plan_run(Path.cwd(), collection, params, run)
+    except (ProblemError, PipelineError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        status = carry_out(planned, jobs=jobs, dask=dask)
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if status:
+        raise typer.Exit(status)
+    typer.echo(f"book: {planned.html / 'index.html'}")

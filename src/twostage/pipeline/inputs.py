@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import twostage
-from twostage.collection import Collection, read_collection
+from twostage.collection import Collection, Study, read_collection
 from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import keep_only, write_json
 from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.problems import CollectionError
 
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = ("cli.py", "pipeline")
@@ -45,18 +46,19 @@ def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, 
         The project lacks a notebook.
     """
     content = read_collection(collection)
+    studies = _read_studies(content)
     parameters = make_parameters({**content.defaults, **values}, source).model_dump()
     run = Run(
         folder=Path(folder).resolve(),
         project=Path(project).resolve(),
         collection=Path(collection).resolve(),
         parameters=parameters,
-        studies=tuple(content.studies["study"]),
+        studies=tuple(studies),
         has_outcome=bool(content.pre and content.post),
     )
     _check_notebooks(run)
     run.save()
-    _write_inputs(run, content)
+    _write_inputs(run, content, studies)
     _forget_removed(run)
     return run
 
@@ -69,22 +71,35 @@ def _check_notebooks(run: Run) -> None:
         raise PipelineError(f"{run.collection}: a study may not be called {POOLED_FOLDER!r}")
 
 
-def _write_inputs(run: Run, collection: Collection) -> None:
-    measures = _measures(collection)
-    for study in run.studies:
-        one = collection.study(study)
-        write_json(run.study_file(study), {"checksum": one.checksum, "info": one.info, **measures})
+def _read_studies(collection: Collection) -> dict[str, Study]:
+    studies, problems = {}, []
+    for study in collection.studies["study"]:
+        try:
+            studies[study] = collection.study(study)
+        except CollectionError as error:
+            problems += error.problems
+    if problems:
+        # A file that studies share has the same problems for each of them.
+        raise CollectionError(dict.fromkeys(problems))
+    return studies
+
+
+def _write_inputs(run: Run, collection: Collection, studies: Mapping[str, Study]) -> None:
+    about = _about(collection)
+    for name, study in studies.items():
+        write_json(run.study_file(name), {"checksum": study.checksum, "info": study.info, **about})
     registry = json.loads(collection.studies.to_json(orient="records"))
-    about = {"title": collection.title, "note": collection.note, "synthetic": collection.synthetic}
-    write_json(run.input_file("collection"), {"studies": registry, **about, **measures})
-    write_json(run.input_file("package"), package_checksum())
+    write_json(run.input_file("collection"), {"studies": registry, "title": collection.title, **about})
+    write_json(run.input_file("package"), package_checksum(NOT_RESULTS))
+    write_json(run.input_file("source"), package_checksum(()))
     for notebook in (*run.stage1, *run.stage2):
         values = {name: run.parameters[name] for name in NOTEBOOKS[notebook] if name in run.parameters}
         write_json(run.parameter_file(notebook), values)
 
 
-def _measures(collection: Collection) -> dict[str, Any]:
+def _about(collection: Collection) -> dict[str, Any]:
     return {
+        "note": collection.note,
         "x": vars(collection.x),
         "y": vars(collection.y),
         "pre": collection.pre,
@@ -92,13 +107,13 @@ def _measures(collection: Collection) -> dict[str, Any]:
     }
 
 
-def package_checksum() -> dict[str, str]:
-    """SHA-256 over the package's modules that results depend on."""
+def package_checksum(without: tuple[str, ...]) -> dict[str, str]:
+    """SHA-256 over the package's modules, some left out."""
     package = Path(twostage.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package)
-        if name.parts[0] not in NOT_RESULTS:
+        if name.parts[0] not in without:
             digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
     return {"sha256": digest.hexdigest()}
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytask
 from pytask_parallel import ParallelBackend, registry
 
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, cluster_workers, local_workers
+from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.progress import Progress, print_summary
 from twostage.pipeline.run import RUN_VARIABLE, Run
 
@@ -45,12 +47,16 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
         session = _build(run, queue, log)
     shutil.rmtree(run.unfinished, ignore_errors=True)
     if not session.tasks or session.exit_code not in (pytask.ExitCode.OK, pytask.ExitCode.FAILED):
-        raise RuntimeError(f"pytask could not plan the run:\n{(run.state / 'pytask.log').read_text()}")
+        log_text = (run.state / "pytask.log").read_text(encoding="utf-8")
+        raise PipelineError(f"pytask could not plan the run:\n{log_text}")
     reports = session.execution_reports
     print_summary(reports, len(session.tasks))
     if session.exit_code is not pytask.ExitCode.OK:
         return 1
-    return 0 if len(reports) == len(session.tasks) else INTERRUPTED
+    if len(reports) < len(session.tasks):
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+    return 0
 
 
 @contextmanager

@@ -1,0 +1,125 @@
+"""Assembles the source of one run's book: manuscript, executed notebooks, figures, table of contents."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twostage.collection import Collection, read_collection
+from twostage.manuscript import book_context
+from twostage.params import make_parameters
+from twostage.pipeline.book_api import write_api_pages
+from twostage.pipeline.book_config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book_pages import Pages, copy_notebook
+from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.files import emptied
+from twostage.pipeline.run import POOLED_FOLDER, Run
+
+#: The template of the first page of a study's chapter.
+STUDY_TEMPLATE = "study.md.j2"
+
+#: What a study's page says about it: column of the registry, in words.
+FACTS = {
+    "country": "Country",
+    "year": "Year",
+    "setting": "Setting",
+    "treatment": "Treatment",
+    "design": "Design",
+    "n": "Participants",
+    "source": "Source",
+    "licence": "Licence",
+}
+
+
+def assemble(run: Run, target: Path) -> None:
+    """Write everything from which Jupyter Book makes the book.
+
+    Parameters
+    ----------
+    run : Run
+        A run whose notebooks are executed.
+    target : Path
+        Folder for the source; emptied first.
+
+    Raises
+    ------
+    PipelineError
+        If a page asks for a number that the run does not have, or the table of contents names no such page.
+    """
+    collection = read_collection(run.collection)
+    context = book_context(run.folder, collection, make_parameters(run.parameters, "run.json"))
+    pages = Pages(run.project / "book", context)
+    emptied(target)
+    copy_assets(run.project / "book" / "assets", target / "assets")
+    config = {"title": collection.title, "note": collection.note, "assets": target / "assets"}
+    write_config(run.project / "_config.yml", target / "_config.yml", **config)
+    shutil.copy(run.project / "book" / "references.bib", target)
+    for notebook in run.stage2:
+        shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
+    contents = read_yaml(run.project / "book" / "_contents.yml")
+    toc = Contents(run, collection, pages, target).table(contents)
+    text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
+    (target / "_toc.yml").write_text(text, encoding="utf-8")
+
+
+class Contents:
+    """Writes the pages that a table of contents names and completes the table.
+
+    Parameters
+    ----------
+    run : Run
+    collection : Collection
+    pages : Pages
+    target : Path
+        Folder of the book's source.
+    """
+
+    def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path):
+        self._run, self._collection, self._pages, self._target = run, collection, pages, target
+
+    def table(self, contents: dict[str, Any]) -> dict[str, Any]:
+        """The table of contents as Jupyter Book wants it (``_toc.yml``)."""
+        self._page(contents["root"])
+        parts = [
+            {"caption": part["caption"], "chapters": self._chapters(part["pages"])}
+            for part in contents["parts"]
+        ]
+        return {"format": "jb-book", "root": contents["root"], "parts": [p for p in parts if p["chapters"]]}
+
+    def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
+        if isinstance(pages, list):
+            wanted = [page for page in pages if self._run.has_outcome or page.get("needs") != "outcome"]
+            return [self._page(page["file"]) for page in wanted]
+        generated = {"pooled": self._pooled, "studies": self._studies, "api": self._api}
+        if pages not in generated:
+            raise PipelineError(f"book/_contents.yml: no pages {pages!r}; one of {', '.join(generated)}")
+        return generated[pages]()
+
+    def _page(self, file: str) -> dict[str, Any]:
+        text = self._pages.render(f"{file}.md")
+        (self._target / f"{file}.md").write_text(text, encoding="utf-8")
+        return {"file": file}
+
+    def _pooled(self) -> list[dict[str, Any]]:
+        return [self._notebook(notebook) for notebook in self._run.stage2]
+
+    def _studies(self) -> list[dict[str, Any]]:
+        return [self._study(row) for row in self._collection.studies.to_dict("records")]
+
+    def _study(self, row: dict[str, Any]) -> dict[str, Any]:
+        facts = {words: row[column] for column, words in FACTS.items()}
+        text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts)
+        sections = [self._notebook(name, row["study"], row["label"]) for name in self._run.stage1]
+        file = f"notebooks/{row['study']}/index"
+        (self._target / f"{file}.md").write_text(text, encoding="utf-8")
+        return {"file": file, "sections": sections}
+
+    def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
+        file = f"notebooks/{study or POOLED_FOLDER}/{name}"
+        title = copy_notebook(self._run.executed(name, study), self._target / f"{file}.ipynb", label)
+        return {"file": file, "title": title}
+
+    def _api(self) -> list[dict[str, Any]]:
+        first, *modules = write_api_pages(self._target)
+        return [{"file": first, "sections": [{"file": module} for module in modules]}]
