@@ -1,0 +1,167 @@
+"""Linear mixed models with one grouping factor: exact (restricted) maximum likelihood, fast."""
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from twostage.stats.mixed_design import check_design
+from twostage.stats.mixed_optimiser import OptimiserRecord, minimise_deviance
+from twostage.stats.mixed_satterthwaite import satterthwaite
+from twostage.stats.mixed_working import prepare
+
+
+@dataclass(frozen=True)
+class MixedFit:
+    """A fitted linear mixed model.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p fixed effects.
+    coef, std_error, df : (p,) arrays
+        Estimates, standard errors, Satterthwaite degrees of freedom.
+    cov_coef : (p, p) array
+        Covariance matrix of the coefficients.
+    cov_re : (q, q) array
+        Covariance matrix of the random effects, in units of y squared over units of Z's columns.
+    sigma2 : float
+        Residual variance.
+    loglik : float
+        Log-likelihood, restricted when `reml`; constants as in lme4.
+    reml : bool
+        Restricted maximum likelihood (True) or maximum likelihood (False).
+    converged : bool
+        Whether the optimiser reached its tolerance.
+    singular : bool
+        Whether `cov_re` lies on the boundary: a variance of zero or a correlation of one. An ordinary result.
+    n_obs, n_groups : int
+        Rows and groups.
+    optimiser : OptimiserRecord
+        Evaluations, iterations, gradient norm, criterion, message.
+    """
+
+    names: tuple[str, ...]
+    coef: np.ndarray
+    std_error: np.ndarray
+    df: np.ndarray
+    cov_coef: np.ndarray
+    cov_re: np.ndarray
+    sigma2: float
+    loglik: float
+    reml: bool
+    converged: bool
+    singular: bool
+    n_obs: int
+    n_groups: int
+    optimiser: OptimiserRecord
+
+    @property
+    def statistic(self) -> np.ndarray:
+        """t statistics of coef = 0, (p,)."""
+        return self.coef / self.std_error
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Two-sided p values of coef = 0 on `df` degrees of freedom, (p,)."""
+        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
+
+    def conf_int(self, level: float = 0.95) -> np.ndarray:
+        """Confidence intervals, (p, 2), from the t distribution on `df` degrees of freedom."""
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
+        return np.column_stack([self.coef - half, self.coef + half])
+
+    def tidy(self, level: float = 0.95):
+        """One row per fixed effect: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
+        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
+
+        low, high = self.conf_int(level).T
+        columns = {"term": self.names, "estimate": self.coef, "std_error": self.std_error, "df": self.df}
+        columns |= {"statistic": self.statistic, "p_value": self.p_value, "ci_low": low, "ci_high": high}
+        return pd.DataFrame(columns)
+
+    def glance(self):
+        """One row for the fit: sizes, likelihood, residual variance and how the optimiser ended."""
+        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
+
+        row = {name: getattr(self, name) for name in ("n_obs", "n_groups", "sigma2", "loglik", "reml")}
+        row |= {"converged": self.converged, "singular": self.singular, "evaluations": self.optimiser.evaluations}
+        return pd.DataFrame([row])
+
+    def _repr_html_(self) -> str:
+        """The table of fixed effects with a line on the fit."""
+        kind = "REML" if self.reml else "ML"
+        state = "converged" if self.converged else f"NOT CONVERGED ({self.optimiser.message})"
+        edge = ", singular (boundary) fit" if self.singular else ""
+        line = f"{kind}: {self.n_obs} rows, {self.n_groups} groups, log-likelihood {self.loglik:.4f}; {state}{edge}"
+        return f"{self.tidy().to_html(index=False)}<p>{escape(line)}</p>"
+
+
+def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
+    """Fit a linear mixed model with one grouping factor.
+
+    ``y_i = X_i b + Z_i u_i + e_i``, u_i ~ N(0, cov_re), e_i ~ N(0, sigma2 I), i a group.
+
+    Parameters
+    ----------
+    y : (n,) array
+        Response.
+    X : (n, p) array
+        Fixed effects' columns; include a column of ones for an intercept.
+    groups : (n,) sequence of hashable labels
+        Group of each row, in any order.
+    Z : (n, q) array, optional
+        Random effects' columns, q at most 4, unstructured covariance. Default: a column of ones (random intercept).
+    reml : bool
+        Restricted maximum likelihood (default) or maximum likelihood.
+    names : sequence of str, optional
+        Names of X's columns. Default: its `columns` if it has them, else x0, x1, ...
+
+    Returns
+    -------
+    MixedFit
+
+    Raises
+    ------
+    ValueError
+        If an array has the wrong shape or a value that is not finite, a group label is missing, columns of X are
+        collinear (they are named), q is not 1 to 4, there are fewer rows than parameters, fewer than two groups,
+        no more rows than random effects (as lme4: among others when every group has one row), or no residual
+        variance.
+
+    Notes
+    -----
+    Minimises the profiled deviance of Bates, Maechler, Bolker & Walker (2015), doi:10.18637/jss.v067.i01, over the
+    cone of positive semidefinite relative covariances with exact first and second derivatives; boundary solutions are
+    found exactly and flagged `singular`. Degrees of freedom follow Kuznetsova, Brockhoff & Christensen (2017),
+    doi:10.18637/jss.v082.i13. Checked against lme4 and lmerTest (coefficients, standard errors, variance components
+    and log-likelihood to 1e-6, degrees of freedom to 1e-3) on sleepstudy, Orthodont and lagged panels, singular fits
+    included, and on random small data sets by lme4's own deviance function.
+    """
+    design = check_design(y, X, groups, Z, names)
+    working = prepare(design)
+    optimum = minimise_deviance(working.criterion(bool(reml)), working.start())
+    at, p = optimum.at, working.p
+    half = working.x_turn @ at.inverse_root[:p, :p].T
+    cov_coef = at.sigma2 * half @ half.T
+    residual_row = -at.inverse_root[p, :p] / at.inverse_root[p, p]
+    factor = working.z_turn @ optimum.point.factor
+    return MixedFit(
+        names=design.names,
+        coef=working.x_turn @ residual_row + working.offset,
+        std_error=np.sqrt(np.diagonal(cov_coef)),
+        df=satterthwaite(optimum.point, at, p, working.x_turn),
+        cov_coef=cov_coef,
+        cov_re=at.sigma2 * factor @ factor.T,
+        sigma2=at.sigma2,
+        loglik=-0.5 * at.value,
+        reml=bool(reml),
+        converged=optimum.converged,
+        singular=optimum.point.rank < design.q,
+        n_obs=working.n,
+        n_groups=len(working.sizes),
+        optimiser=optimum.record,
+    )

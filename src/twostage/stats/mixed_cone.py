@@ -1,0 +1,161 @@
+"""Symmetric matrices as vectors, and a quadratic minimised over the positive semidefinite cone."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+# The quadratic is solved when a further step would move the matrix by less than this, relative to its size.
+STEP_TOLERANCE = 1e-13
+
+# Semismooth Newton needs three to eight steps; a hundred means it is cycling at the rounding level.
+MAX_STEPS = 100
+
+# Armijo's constant of the line search on the forward-backward envelope.
+SUFFICIENT = 1e-4
+
+
+@lru_cache
+def symmetric_basis(q: int) -> np.ndarray:
+    """Orthonormal basis of the symmetric q x q matrices, (m, q, q) with m = q (q + 1) / 2."""
+    rows, cols = np.tril_indices(q)
+    basis = np.zeros((len(rows), q, q))
+    index = np.arange(len(rows))
+    basis[index, rows, cols] = np.where(rows == cols, 1.0, np.sqrt(0.5))
+    basis[index, cols, rows] = basis[index, rows, cols]
+    basis.flags.writeable = False
+    return basis
+
+
+def to_vector(matrix: np.ndarray) -> np.ndarray:
+    """Coordinates of a symmetric matrix in `symmetric_basis`; lengths and inner products are kept."""
+    return np.tensordot(symmetric_basis(matrix.shape[0]), matrix, 2)
+
+
+def to_matrix(vector: np.ndarray, q: int) -> np.ndarray:
+    """The symmetric matrix with these coordinates."""
+    return np.tensordot(vector, symmetric_basis(q), 1)
+
+
+def congruence(K: np.ndarray) -> np.ndarray:
+    """The m x m matrix that takes the coordinates of E to those of K E K'."""
+    basis = symmetric_basis(K.shape[0])
+    m, q = basis.shape[:2]
+    return basis.reshape(m, q * q) @ (K @ basis @ K.T).reshape(m, q * q).T
+
+
+@dataclass(frozen=True)
+class ConePoint:
+    """A positive semidefinite matrix known by its factor.
+
+    Attributes
+    ----------
+    matrix : (q, q) array
+    factor : (q, r) array
+        `matrix` = factor @ factor.T, r its rank: exact zeros are left out, not approximated.
+    """
+
+    matrix: np.ndarray
+    factor: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        return self.factor.shape[1]
+
+    def scaled(self, by: float) -> "ConePoint":
+        return ConePoint(self.matrix * by, self.factor * np.sqrt(by))
+
+
+def minimise_quadratic(centre, gradient, curvature, metric) -> ConePoint:
+    """Minimise ``g'(x - c) + (x - c)'H(x - c) / 2`` over positive semidefinite matrices x.
+
+    Parameters
+    ----------
+    centre : (q, q) array
+        c, positive semidefinite.
+    gradient : (m,) array
+        g, in the coordinates of `symmetric_basis`.
+    curvature : (m, m) array
+        H, positive definite.
+    metric : (q, q) array
+        Positive definite; the problem is solved for K x K' with K'K = metric, where H is nearly round.
+
+    Returns
+    -------
+    ConePoint
+        The unique minimiser.
+
+    Notes
+    -----
+    Solves x = P(x - t (g + H(x - c))), P the projection that drops negative eigenvalues, by semismooth Newton steps
+    made globally convergent by a line search on the forward-backward envelope (Stella, Themelis & Patrinos 2017,
+    doi:10.1007/s10589-017-9912-y). The projection leaves eigenvalues that are exactly zero.
+    """
+    if len(gradient) == 1:
+        value = max(0.0, float(centre[0, 0] - gradient[0] / curvature[0, 0]))
+        return ConePoint(np.full((1, 1), value), np.full((1, int(value > 0)), np.sqrt(value)))
+    q = len(centre)
+    K = np.linalg.cholesky(metric).T
+    back = np.linalg.inv(K)
+    to_old = congruence(back)
+    H = to_old.T @ curvature @ to_old
+    g = to_old.T @ gradient
+    c = to_vector(K @ centre @ K.T)
+    free = c - np.linalg.solve(H, g)
+    values, vectors = np.linalg.eigh(to_matrix(free, q))
+    if values[0] <= 0:
+        values, vectors = _semismooth_newton(c, g, H, q, _Projection(free, q).vector)
+    kept = values > 0
+    factor = back @ (vectors[:, kept] * np.sqrt(values[kept]))
+    return ConePoint(factor @ factor.T, factor)
+
+
+class _Projection:
+    """Nearest positive semidefinite matrix, with its generalized derivative."""
+
+    def __init__(self, point: np.ndarray, q: int):
+        self.values, self.vectors = np.linalg.eigh(to_matrix(point, q))
+        self.positive = np.maximum(self.values, 0.0)
+        self.vector = to_vector((self.vectors * self.positive) @ self.vectors.T)
+
+    def derivative(self) -> np.ndarray:
+        """An element of the generalized Jacobian, (m, m)."""
+        q = len(self.values)
+        size = np.abs(self.values)
+        total = size[:, None] + size
+        share = np.divide(self.positive[:, None] + self.positive, total, out=np.zeros((q, q)), where=total > 0)
+        turn = congruence(self.vectors)
+        rows, cols = np.tril_indices(q)
+        return turn @ (share[rows, cols][:, None] * turn.T)
+
+
+def _semismooth_newton(c, g, H, q, start):
+    """Eigenvalues and vectors whose positive part is the minimiser."""
+    step = 0.95 / np.linalg.eigvalsh(H)[-1]
+    shrink = np.eye(len(c)) - step * H
+    identity = np.eye(len(c))
+
+    def envelope(x):
+        move = H @ (x - c)
+        slope = g + move
+        forward = _Projection(x - step * slope, q)
+        gap = forward.vector - x
+        value = (g + 0.5 * move) @ (x - c) + slope @ gap + gap @ gap / (2 * step)
+        return value, forward, gap
+
+    x = start
+    value, forward, gap = envelope(x)
+    for _ in range(MAX_STEPS):
+        if np.linalg.norm(gap) <= STEP_TOLERANCE * (1.0 + np.linalg.norm(x)):
+            break
+        direction = np.linalg.solve(identity - forward.derivative() @ shrink, gap)
+        slope = -(shrink @ gap) @ direction / step
+        length = 1.0
+        while length > 1e-10:
+            trial = envelope(x + length * direction)
+            if trial[0] <= value + SUFFICIENT * length * slope + 1e-15 * abs(value):
+                break
+            length /= 2
+        x = x + length * direction
+        value, forward, gap = trial
+    return forward.values, forward.vectors

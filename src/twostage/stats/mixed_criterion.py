@@ -1,0 +1,294 @@
+"""The profiled (restricted) deviance of a linear mixed model with its exact derivatives in T.
+
+With ``V_i = I + Z_i T Z_i'`` and nu = n - p (REML) or n (ML), Bates et al. (2015, doi:10.18637/jss.v067.i01):
+
+    D(T) = sum log|V_i| + [REML] log|X'V^-1 X| + nu (1 + log(2 pi r2 / nu)),    r2 = min_b (y - Xb)'V^-1(y - Xb).
+
+Write ``G_i = Z_i'V_i^-1 Z_i``, ``h_i = Z_i'V_i^-1 X R^-1`` with ``R'R = X'V^-1 X`` and
+``e_i = Z_i'V_i^-1 (y - X b) / sqrt(r2)``. For symmetric directions E and F,
+
+    D'[E]     = sum tr E (G_i - [REML] h_i h_i' - nu e_i e_i')
+    D''[E, F] = sum tr G_i E (2 [REML] h_i h_i' + 2 nu e_i e_i' - G_i) F - [REML] tr P(E)P(F)
+                - 2 nu p(E)'p(F) - nu s(E) s(F),
+
+P(E) = sum h_i'E h_i, p(E) = sum h_i'E e_i, s(E) = sum e_i'E e_i. Everything is a sum over groups, so a group never
+costs more than a q x q solve, and arrays keep the group axis last so that NumPy works on all groups at once. (A batch of
+data sets would add one more leading axis.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twostage.stats.mixed_cone import symmetric_basis
+from twostage.stats.mixed_crossproducts import CrossProducts
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Sums over groups at one T.
+
+    Attributes
+    ----------
+    log_det : float
+        sum log|V_i|.
+    weighted : (P, P) array
+        C'V^-1 C.
+    outer : (q, P, q, P) array
+        sum u_i u_i' with u_i = Z_i'V_i^-1 C_i.
+    gram : (q, q) array
+        sum G_i.
+    gram_pairs : (q, q, q, q) array
+        sum G_i (x) G_i.
+    mixed_pairs : callable
+        ``mixed_pairs(M)``: sum G_i (x) u_i M u_i', (q, q, q, q).
+    """
+
+    log_det: float
+    weighted: np.ndarray
+    outer: np.ndarray
+    gram: np.ndarray
+    gram_pairs: np.ndarray
+    mixed_pairs: object
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The criterion and its derivatives at one T.
+
+    Attributes
+    ----------
+    T : (q, q) array
+        Relative covariance of the random effects.
+    value : float
+        D(T), the deviance.
+    sigma2 : float
+        r2 / nu.
+    nu : int
+        n - p (REML) or n (ML).
+    gradient : (m,) array
+        D' in the coordinates of `symmetric_basis`.
+    hessian : (m, m) array
+        D''.
+    information : (m, m) array
+        Expectation of D'' under the model at T.
+    scale_share : (m,) array
+        Expected change of log(residual variance) for a change of T, sign reversed, in the joint scoring step.
+    metric : (q, q) array
+        sum G_i / N.
+    root : (P, P) array
+        Lower Cholesky factor of C'V^-1 C; its last diagonal element is sqrt(r2).
+    inverse_root : (P, P) array
+        Its inverse.
+    spread : (m, P, P) array
+        sum [h e]_i' E_a [h e]_i for each basis matrix: P, p and s above side by side.
+    """
+
+    T: np.ndarray
+    value: float
+    sigma2: float
+    nu: int
+    gradient: np.ndarray
+    hessian: np.ndarray
+    information: np.ndarray
+    scale_share: np.ndarray
+    metric: np.ndarray
+    root: np.ndarray
+    inverse_root: np.ndarray
+    spread: np.ndarray
+
+
+class Criterion:
+    """The profiled deviance as a function of T.
+
+    Parameters
+    ----------
+    sums : callable
+        ``sums(T)`` returns `GroupSums`.
+    n, p, n_groups : int
+        Rows, fixed effects, groups.
+    reml : bool
+        Restricted likelihood (True) or likelihood (False).
+    log_det_design : float
+        log of the squared determinant that takes the working fixed effects' basis to the caller's.
+    """
+
+    def __init__(self, sums, n: int, p: int, n_groups: int, reml: bool, log_det_design: float = 0.0):
+        self.sums = sums
+        self.p = p
+        self.n_groups = n_groups
+        self.reml = reml
+        self.nu = n - p if reml else n
+        self.log_det_design = log_det_design if reml else 0.0
+        self.evaluations = 0
+
+    def __call__(self, T: np.ndarray) -> Evaluation:
+        """Evaluate D and its derivatives at T (q, q)."""
+        self.evaluations += 1
+        sums = self.sums(T)
+        p, nu = self.p, self.nu
+        root = np.linalg.cholesky(sums.weighted)
+        inverse = np.linalg.inv(root)
+        sigma2 = root[p, p] ** 2 / nu
+        value = sums.log_det + nu * (1.0 + np.log(2 * np.pi * sigma2)) + self.log_det_design
+        if self.reml:
+            value += 2.0 * np.log(np.diagonal(root)[:p]).sum()
+        spread = _spread(sums.outer, inverse)
+        parts = self._derivatives(sums, inverse, spread)
+        return Evaluation(T, float(value), float(sigma2), nu, *parts, sums.gram / self.n_groups, root, inverse, spread)
+
+    def _derivatives(self, sums, inverse, spread):
+        """Gradient, Hessian, information and the scale's share, in basis coordinates."""
+        p, nu, reml = self.p, self.nu, float(self.reml)
+        basis = symmetric_basis(len(sums.gram))
+        h, e = inverse[:p], inverse[p:]
+        fixed, cross, fit = spread[:, :p, :p], spread[:, :p, p], spread[:, p, p]
+        log_det = np.tensordot(basis, sums.gram, 2) - reml * np.einsum("akk->a", fixed)
+        gradient = log_det - nu * fit
+        weight = 2.0 * (reml * h.T @ h + nu * e.T @ e)
+        grams = _in_basis(sums.gram_pairs, basis)
+        flat = fixed.reshape(len(fit), -1)
+        fixed_pairs = reml * flat @ flat.T
+        hessian = _in_basis(sums.mixed_pairs(weight), basis) - grams - fixed_pairs
+        hessian -= 2.0 * nu * cross @ cross.T + nu * np.outer(fit, fit)
+        expected = grams + fixed_pairs - np.outer(log_det, log_det) / nu
+        if self.reml:
+            expected -= 2.0 * _in_basis(sums.mixed_pairs(h.T @ h), basis)
+        return gradient, hessian, expected, log_det / nu
+
+
+def _spread(outer, inverse):
+    """sum [h e]'E[h e] over groups, for each basis matrix E."""
+    q, P = outer.shape[:2]
+    basis = symmetric_basis(q)
+    raw = np.tensordot(basis, outer.transpose(0, 2, 1, 3), 2)
+    return inverse @ raw @ inverse.T
+
+
+def _in_basis(pairs, basis):
+    """tr(A E_a B E_b) summed, from sum A (x) B; symmetric part."""
+    m, q = basis.shape[:2]
+    flat = basis.reshape(m, q * q)
+    table = flat @ pairs.transpose(1, 2, 3, 0).reshape(q * q, q * q) @ flat.T
+    return 0.5 * (table + table.T)
+
+
+class StackedGroups:
+    """Group sums for any random effects: one small Cholesky factor per group, all groups at once.
+
+    Groups are taken a few thousand at a time so that the working arrays stay in the processor's cache; what the second
+    derivatives need again is kept for all groups (q (q + P) numbers each).
+    """
+
+    def __init__(self, products: CrossProducts, chunk: int = 4096):
+        self.products = products
+        count = products.factors.shape[2]
+        self.slices = [slice(k, min(k + chunk, count)) for k in range(0, count, chunk)]
+        self.kept = np.empty_like(products.factors)
+
+    def __call__(self, T: np.ndarray) -> GroupSums:
+        """Sums at T."""
+        q, width, _ = self.products.factors.shape
+        P = width - q
+        weighted = self.products.within.copy()
+        log_det = 0.0
+        gram = np.zeros((q, q))
+        gram_pairs = np.zeros((q * q, q * q))
+        outer = np.zeros((q * P, q * P))
+        for part in self.slices:
+            diagonal, solved = _whiten(self.products.factors[:, :, part], T)
+            log_det += 2.0 * np.log(diagonal).sum()
+            for row in solved[:, q:]:
+                weighted += row @ row.T
+            kept = _combine(solved, self.kept[:, :, part])
+            G = kept[:, :q].reshape(q * q, -1)
+            u = kept[:, q:].reshape(q * P, -1)
+            gram += G.sum(axis=1).reshape(q, q)
+            gram_pairs += G @ G.T
+            outer += u @ u.T
+        shape = (q, q, q, q)
+        return GroupSums(log_det, weighted, outer.reshape(q, P, q, P), gram, gram_pairs.reshape(shape), self._pairs)
+
+    def _pairs(self, weight: np.ndarray) -> np.ndarray:
+        """sum G_i (x) u_i M u_i' at the last T."""
+        q = self.products.q
+        pairs = np.zeros((q * q, q * q))
+        for part in self.slices:
+            G = self.kept[:, :q, part]
+            u = self.kept[:, q:, part]
+            turned = weight @ u
+            inner = np.empty_like(G)
+            for k in range(q):
+                for l in range(k + 1):
+                    inner[k, l] = inner[l, k] = np.einsum("pn,pn->n", turned[k], u[l])
+            pairs += G.reshape(q * q, -1) @ inner.reshape(q * q, -1).T
+        return pairs.reshape(q, q, q, q)
+
+
+def _whiten(factors, T):
+    """Cholesky factor L of I + R T R' per group: its diagonal, and L^-1 [R b]."""
+    q = len(T)
+    triangles = factors[:, :q]
+    left = T @ triangles
+    solved = factors.copy()
+    diagonal = np.empty((q, factors.shape[2]))
+    lower = {}
+    for k in range(q):
+        for l in range(k, q):
+            entry = np.einsum("an,an->n", left[l], triangles[k])
+            if k == l:
+                entry += 1.0
+            for j in range(k):
+                entry -= lower[k, j] * lower[l, j]
+            if k == l:
+                diagonal[k] = np.sqrt(entry)
+                inverse = 1.0 / diagonal[k]
+            else:
+                lower[l, k] = entry * inverse
+        for j in range(k):
+            solved[k] -= lower[k, j] * solved[j]
+        solved[k] *= inverse
+    return diagonal, solved
+
+
+def _combine(solved, out):
+    """[G u] = (L^-1 R)' L^-1 [R b] per group."""
+    q = len(solved)
+    for a in range(q):
+        np.multiply(solved[0], solved[0, a], out=out[a])
+        for k in range(1, q):
+            out[a] += solved[k] * solved[k, a]
+    return out
+
+
+class CollapsedGroups:
+    """Group sums for a random intercept: groups of equal size share one weight, so data collapse to one
+    cross-product per distinct size and an evaluation no longer depends on the number of groups."""
+
+    def __init__(self, products: CrossProducts, sizes: np.ndarray):
+        b = products.rotated[0]
+        order = np.argsort(sizes, kind="stable")
+        distinct, first = np.unique(sizes[order], return_index=True)
+        if len(distinct) > 1:
+            b = b[:, order]
+        edges = np.append(first, len(sizes))
+        self.size = distinct.astype(float)
+        self.count = np.diff(edges).astype(float)
+        self.table = np.stack([b[:, i:j] @ b[:, i:j].T for i, j in zip(edges[:-1], edges[1:], strict=True)])
+        self.within = products.within
+
+    def __call__(self, T: np.ndarray) -> GroupSums:
+        """Sums at T, (1, 1)."""
+        P = len(self.within)
+        inflation = 1.0 + self.size * T[0, 0]
+        g = self.size / inflation
+        weights = np.stack([1.0 / inflation, g / inflation, g * g / inflation])
+        between, outer, graded = np.tensordot(weights, self.table, 1)
+        gram = np.full((1, 1), self.count @ g)
+        pairs = np.full((1, 1, 1, 1), self.count @ (g * g))
+
+        def mixed_pairs(weight):
+            return np.full((1, 1, 1, 1), (graded * weight).sum())
+
+        log_det = float(self.count @ np.log(inflation))
+        return GroupSums(log_det, self.within + between, outer.reshape(1, P, 1, P), gram, pairs, mixed_pairs)
