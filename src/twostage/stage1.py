@@ -150,7 +150,7 @@ def _summary(fit: MixedFit) -> dict:
         "re_variance": float(fit.cov_re[0, 0]),
         "converged": fit.converged,
         "singular": fit.singular,
-        "evaluations": fit.optimizer.evaluations,
+        "evaluations": fit.optimiser.evaluations,
     }
 
 

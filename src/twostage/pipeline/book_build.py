@@ -54,7 +54,7 @@ def _jupyter_book(source: Path, built: Path, log: Path) -> None:
         text=True,
         encoding="utf-8",
         errors="replace",
-        env=environment | {"PYTHONUTF8": "1"},
+        env=environment | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
     )
     log.write_text(finished.stdout + finished.stderr, encoding="utf-8")
     if finished.returncode != 0:

@@ -6,7 +6,10 @@ from functools import lru_cache
 import numpy as np
 
 # The quadratic is solved when a further step would move the matrix by less than this, relative to its size.
-STEP_TOLERANCE = 1e-13
+STEP_TOLERANCE = 1e-12
+
+# Below this gap Newton's steps are taken whole: they converge quadratically and the envelope is all rounding.
+LOCAL = 1e-5
 
 # Semismooth Newton needs three to eight steps; a hundred means it is cycling at the rounding level.
 MAX_STEPS = 100
@@ -151,11 +154,10 @@ def _semismooth_newton(c, g, H, q, start):
         direction = np.linalg.solve(identity - forward.derivative() @ shrink, gap)
         slope = -(shrink @ gap) @ direction / step
         length = 1.0
-        while length > 1e-10:
-            trial = envelope(x + length * direction)
-            if trial[0] <= value + SUFFICIENT * length * slope + 1e-15 * abs(value):
-                break
+        trial = envelope(x + direction)
+        while np.linalg.norm(gap) > LOCAL and trial[0] > value + SUFFICIENT * length * slope:
             length /= 2
+            trial = envelope(x + length * direction)
         x = x + length * direction
         value, forward, gap = trial
     return forward.values, forward.vectors
