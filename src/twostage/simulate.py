@@ -18,19 +18,19 @@ SEED = 20200901
 SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
 
 _ALLIANCE = {
-    "WAI-SR": Instrument("WAI-SR", 12, 60, 1, 1, 0.64, 0.15),
-    "WAI-S": Instrument("WAI-S", 12, 84, 1, 1, 0.66, 0.15),
-    "SAI": Instrument("SAI", 0, 30, 1, 1, 0.64, 0.16),
-    "BPSR": Instrument("BPSR", -3, 3, 0.1, 1, 0.66, 0.15),
-    "HAq-II": Instrument("HAq-II", 19, 114, 1, 1, 0.65, 0.15),
-    "ARM": Instrument("ARM (strain scored)", 12, 84, 1, -1, 0.36, 0.15),
+    "WAI-SR": Instrument("WAI-SR", 12, 60, 1, 1, 0.62, 0.13),
+    "WAI-S": Instrument("WAI-S", 12, 84, 1, 1, 0.63, 0.13),
+    "SAI": Instrument("SAI", 0, 30, 1, 1, 0.62, 0.13),
+    "BPSR": Instrument("BPSR", -3, 3, 0.1, 1, 0.63, 0.13),
+    "HAq-II": Instrument("HAq-II", 19, 114, 1, 1, 0.62, 0.13),
+    "ARM": Instrument("ARM (strain scored)", 12, 84, 1, -1, 0.38, 0.13),
 }
 _SYMPTOMS = {
-    "OQ-45": Instrument("OQ-45", 0, 180, 1, 1, 0.45, 0.14),
-    "BDI-II": Instrument("BDI-II", 0, 63, 1, 1, 0.44, 0.15),
-    "CORE-OM": Instrument("CORE-OM", 0, 40, 0.1, 1, 0.48, 0.16),
-    "HSCL-11": Instrument("HSCL-11", 1, 4, 0.1, 1, 0.45, 0.16),
-    "ORS": Instrument("ORS (wellbeing)", 0, 40, 0.1, -1, 0.52, 0.16),
+    "OQ-45": Instrument("OQ-45", 0, 180, 1, 1, 0.46, 0.13),
+    "BDI-II": Instrument("BDI-II", 0, 63, 1, 1, 0.46, 0.13),
+    "CORE-OM": Instrument("CORE-OM", 0, 40, 0.1, 1, 0.47, 0.13),
+    "HSCL-11": Instrument("HSCL-11", 1, 4, 0.1, 1, 0.46, 0.13),
+    "ORS": Instrument("ORS (wellbeing)", 0, 40, 0.1, -1, 0.53, 0.13),
 }
 
 #: country, year, setting, treatment, design, alliance, symptoms of each study.

@@ -42,7 +42,7 @@ def satterthwaite(point: ConePoint, at: Evaluation, p: int, contrasts: np.ndarra
     """
     moves = _moves(point)
     basis = symmetric_basis(len(at.T)).reshape(len(at.gradient), -1)
-    coordinates = moves.reshape(len(moves), -1) @ basis.T
+    coordinates = moves.reshape(len(moves), basis.shape[1]) @ basis.T
     curvature = _joint_curvature(point, at, p, moves, coordinates)
     half = contrasts @ at.inverse_root[:p, :p].T
     variance = (half**2).sum(axis=1)
