@@ -32,13 +32,14 @@ from pathlib import Path
 time.sleep(PAUSE)
 folder = Path(output_folder)
 folder.mkdir(parents=True, exist_ok=True)
-sizes = {path.parent.name: json.loads(path.read_text())["size"] for path in sorted(Path(records).glob("*/ANALYSIS.json"))}
+found = sorted(Path(records).glob("*/ANALYSIS.json"))
+sizes = {path.parent.name: json.loads(path.read_text())["size"] for path in found}
 (folder / "sizes.json").write_text(json.dumps(sizes))
 (folder / "flow.csv").write_text("study,enrolled,included\\nall,70,60\\n")
 print(sizes)"""
 
 PAGES = {
-    "index": "# {{ title }}\n\n{{ n_studies }} studies, {{ n_patients }} patients. $y = x^2$ {cite:p}`hand1921`\n",
+    "index": "# {{ title }}\n\n{{ n_studies }} studies, {{ n_patients }} patients.\n\n$y = x^2$, {cite:t}`hand1921`\n",
     "results_outcome": "# Outcome\n\nSee {doc}`notebooks/pooled/stage2_outcome`.\n",
     "references": "# References\n\n```{bibliography}\n```\n",
 }

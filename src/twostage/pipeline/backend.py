@@ -13,7 +13,6 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import loky
-from distributed import Client
 
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
 QUEUED = 2
@@ -79,6 +78,9 @@ def _exit_with_parent(parent: int) -> None:
 
 def cluster_workers(address: str) -> Workers:
     """The workers of a Dask scheduler; a task whose worker dies is given to another."""
+    # Most runs need no cluster, and Dask takes half a second to import.
+    from distributed import Client
+
     client = Client(address, timeout=30)
     # Two tasks are never the same, whatever their arguments look like to Dask.
     return Workers(client.get_executor(pure=False), lambda left: client.close())

@@ -36,8 +36,9 @@ def write_config(template: Path, target: Path, *, title: str, note: str, assets:
     """
     config = read_yaml(template)
     config["title"] = title
-    config.setdefault("html", {})["announcement"] = html.escape(note)
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
+    sphinx.setdefault("html_theme_options", {})["announcement"] = html.escape(note)
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]

@@ -11,16 +11,20 @@ from pytask import task
 
 from twostage.pipeline.files import checksums, emptied, write_json
 from twostage.pipeline.run import Run, declared_run, load_run
-from twostage.pipeline.runner import run_notebook
 
 
 def run_on_study(folder: str, study: str, notebook: str, needs: list[Path], produces: list[Path]) -> None:
     """Execute a stage-1 notebook; it leaves its records."""
+    # Imported where it is used: a run in which nothing changed shall not wait for papermill.
+    from twostage.pipeline.runner import run_notebook
+
     run_notebook(load_run(Path(folder)), notebook, study)
 
 
 def run_on_all(folder: str, notebook: str, needs: list[Path], produces: list[Path]) -> None:
     """Execute a stage-2 notebook, and list the tables and figures that it leaves."""
+    from twostage.pipeline.runner import run_notebook
+
     run = load_run(Path(folder))
     output = emptied(run.output_folder(notebook))
     run_notebook(run, notebook)
