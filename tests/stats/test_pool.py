@@ -146,6 +146,8 @@ def test_exact_agreement_is_named():
     fit = pool([0.4, 0.4, 0.4], [0.1, 0.2, 0.3])
     assert (fit.std_error, fit.ci_low, fit.ci_high, fit.p_value) == (0.0, 0.4, 0.4, 0.0)
     assert fit.boundary and "agree exactly" in fit.note
+    one_ulp_apart = pool([0.1 + 0.2, 0.3], [0.1, 0.2])  # rounding is not disagreement
+    assert one_ulp_apart.std_error == 0.0 and "agree exactly" in one_ulp_apart.note
     at_zero = pool([0.0, 0.0], [0.1, 0.2])
     assert np.isnan(at_zero.statistic) and np.isnan(at_zero.p_value)
     assert pool([0.4, 0.4], [0.1, 0.2], ci="hartung-knapp-adhoc").std_error > 0
