@@ -2,4 +2,5 @@
 
 from twostage.cli import app
 
-app(prog_name="twostage")
+if __name__ == "__main__":
+    app(prog_name="twostage")
