@@ -1,0 +1,48 @@
+# make book    run what has changed and build the book
+# make test    run the tests
+# Both set up everything they need in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+COLLECTION ?=
+PARAMS ?=
+RUN ?=
+DASK ?=
+JOBS ?=
+OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
+	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test clean
+
+help:
+	@echo "make book    run every notebook whose inputs changed, build the book, print its path"
+	@echo "             COLLECTION=folder  another collection      PARAMS=file.yml  other parameters"
+	@echo "             RUN=name           name of the run         JOBS=n           processes (default: one per core)"
+	@echo "             DASK=tcp://...     workers of a Dask scheduler instead of processes"
+	@echo "make test    run the tests            TESTS=path  only these"
+	@echo "make setup   only set up $(VENV); both of the above do so   PYTHON=python3.12  with which Python"
+	@echo "make clean   remove the runs and $(VENV)"
+
+setup: $(READY)
+
+book: $(READY)
+	@$(BIN)/twostage run $(if $(COLLECTION),'$(COLLECTION)') $(OPTIONS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(TESTS)
+
+clean:
+	rm -rf runs $(VENV)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
+	"%s is Python %d.%d; this project needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@if [ -e .git ] && ! git config core.hooksPath >/dev/null; then git config core.hooksPath .githooks; fi
+	@touch $@
