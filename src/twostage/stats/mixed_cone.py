@@ -30,21 +30,27 @@ def symmetric_basis(q: int) -> np.ndarray:
     return basis
 
 
+@lru_cache
+def flat_basis(q: int) -> np.ndarray:
+    """`symmetric_basis` with each matrix laid out as a row, (m, q q)."""
+    return symmetric_basis(q).reshape(-1, q * q)
+
+
 def to_vector(matrix: np.ndarray) -> np.ndarray:
     """Coordinates of a symmetric matrix in `symmetric_basis`; lengths and inner products are kept."""
-    return np.tensordot(symmetric_basis(matrix.shape[0]), matrix, 2)
+    return flat_basis(len(matrix)) @ matrix.ravel()
 
 
 def to_matrix(vector: np.ndarray, q: int) -> np.ndarray:
     """The symmetric matrix with these coordinates."""
-    return np.tensordot(vector, symmetric_basis(q), 1)
+    return (vector @ flat_basis(q)).reshape(q, q)
 
 
 def congruence(K: np.ndarray) -> np.ndarray:
     """The m x m matrix that takes the coordinates of E to those of K E K'."""
-    basis = symmetric_basis(K.shape[0])
-    m, q = basis.shape[:2]
-    return basis.reshape(m, q * q) @ (K @ basis @ K.T).reshape(m, q * q).T
+    q = len(K)
+    flat = flat_basis(q)
+    return flat @ (K @ symmetric_basis(q) @ K.T).reshape(flat.shape).T
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def _semismooth_newton(c, g, H, q, start):
         slope = -(shrink @ gap) @ direction / step
         length = 1.0
         trial = envelope(x + direction)
-        while np.linalg.norm(gap) > LOCAL and trial[0] > value + SUFFICIENT * length * slope:
+        while np.linalg.norm(gap) > LOCAL and length > 1e-10 and trial[0] > value + SUFFICIENT * length * slope:
             length /= 2
             trial = envelope(x + length * direction)
         x = x + length * direction

@@ -1,11 +1,11 @@
 """The profiled (restricted) deviance of a linear mixed model with its exact derivatives in T.
 
-With ``V_i = I + Z_i T Z_i'`` and nu = n - p (REML) or n (ML), Bates et al. (2015, doi:10.18637/jss.v067.i01):
+With ``V_i = I + Z_i T Z_i'`` and nu = n - p (REML) or n (ML), Bates et al. (2015, doi:10.18637/jss.v067.i01)::
 
     D(T) = sum log|V_i| + [REML] log|X'V^-1 X| + nu (1 + log(2 pi r2 / nu)),    r2 = min_b (y - Xb)'V^-1(y - Xb).
 
 Write ``G_i = Z_i'V_i^-1 Z_i``, ``h_i = Z_i'V_i^-1 X R^-1`` with ``R'R = X'V^-1 X`` and
-``e_i = Z_i'V_i^-1 (y - X b) / sqrt(r2)``. For symmetric directions E and F,
+``e_i = Z_i'V_i^-1 (y - X b) / sqrt(r2)``. For symmetric directions E and F::
 
     D'[E]     = sum tr E (G_i - [REML] h_i h_i' - nu e_i e_i')
     D''[E, F] = sum tr G_i E (2 [REML] h_i h_i' + 2 nu e_i e_i' - G_i) F - [REML] tr P(E)P(F)
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.mixed_cone import symmetric_basis
+from twostage.stats.mixed_cone import flat_basis, to_vector
 from twostage.stats.mixed_crossproducts import CrossProducts
 
 
@@ -139,36 +139,36 @@ class Criterion:
 
     def _derivatives(self, sums, inverse, spread):
         """Gradient, Hessian, information and the scale's share, in basis coordinates."""
-        p, nu, reml = self.p, self.nu, float(self.reml)
-        basis = symmetric_basis(len(sums.gram))
+        p, nu = self.p, self.nu
         h, e = inverse[:p], inverse[p:]
         fixed, cross, fit = spread[:, :p, :p], spread[:, :p, p], spread[:, p, p]
-        log_det = np.tensordot(basis, sums.gram, 2) - reml * np.einsum("akk->a", fixed)
-        gradient = log_det - nu * fit
-        weight = 2.0 * (reml * h.T @ h + nu * e.T @ e)
-        grams = _in_basis(sums.gram_pairs, basis)
-        flat = fixed.reshape(len(fit), -1)
-        fixed_pairs = reml * flat @ flat.T
-        hessian = _in_basis(sums.mixed_pairs(weight), basis) - grams - fixed_pairs
-        hessian -= 2.0 * nu * cross @ cross.T + nu * np.outer(fit, fit)
-        expected = grams + fixed_pairs - np.outer(log_det, log_det) / nu
+        log_det = to_vector(sums.gram)
+        grams = _in_basis(sums.gram_pairs)
+        hessian = 2.0 * nu * _in_basis(sums.mixed_pairs(e.T @ e)) - grams
         if self.reml:
-            expected -= 2.0 * _in_basis(sums.mixed_pairs(h.T @ h), basis)
-        return gradient, hessian, expected, log_det / nu
+            log_det -= np.trace(fixed, axis1=1, axis2=2)
+            flat = fixed.reshape(len(fit), -1)
+            shared = 2.0 * _in_basis(sums.mixed_pairs(h.T @ h)) - flat @ flat.T
+            hessian += shared
+            grams = grams - shared
+        hessian -= 2.0 * nu * cross @ cross.T + nu * fit[:, None] * fit
+        expected = grams - log_det[:, None] * log_det / nu
+        return log_det - nu * fit, hessian, expected, log_det / nu
 
 
 def _spread(outer, inverse):
     """sum [h e]'E[h e] over groups, for each basis matrix E."""
     q, P = outer.shape[:2]
-    basis = symmetric_basis(q)
-    raw = np.tensordot(basis, outer.transpose(0, 2, 1, 3), 2)
-    return inverse @ raw @ inverse.T
+    raw = flat_basis(q) @ outer.transpose(0, 2, 1, 3).reshape(q * q, P * P)
+    return inverse @ raw.reshape(-1, P, P) @ inverse.T
 
 
-def _in_basis(pairs, basis):
+def _in_basis(pairs):
     """tr(A E_a B E_b) summed, from sum A (x) B; symmetric part."""
-    m, q = basis.shape[:2]
-    flat = basis.reshape(m, q * q)
+    q = len(pairs)
+    if q == 1:
+        return pairs[0, 0]
+    flat = flat_basis(q)
     table = flat @ pairs.transpose(1, 2, 3, 0).reshape(q * q, q * q) @ flat.T
     return 0.5 * (table + table.T)
 
@@ -274,7 +274,8 @@ class CollapsedGroups:
         edges = np.append(first, len(sizes))
         self.size = distinct.astype(float)
         self.count = np.diff(edges).astype(float)
-        self.table = np.stack([b[:, i:j] @ b[:, i:j].T for i, j in zip(edges[:-1], edges[1:], strict=True)])
+        runs = zip(edges[:-1], edges[1:], strict=True)
+        self.table = np.array([(b[:, i:j] @ b[:, i:j].T).ravel() for i, j in runs])
         self.within = products.within
 
     def __call__(self, T: np.ndarray) -> GroupSums:
@@ -282,13 +283,14 @@ class CollapsedGroups:
         P = len(self.within)
         inflation = 1.0 + self.size * T[0, 0]
         g = self.size / inflation
-        weights = np.stack([1.0 / inflation, g / inflation, g * g / inflation])
-        between, outer, graded = np.tensordot(weights, self.table, 1)
-        gram = np.full((1, 1), self.count @ g)
-        pairs = np.full((1, 1, 1, 1), self.count @ (g * g))
+        weights = np.array([1.0 / inflation, g / inflation, g * g / inflation])
+        between, outer, graded = weights @ self.table
+        gram = np.array([[self.count @ g]])
+        pairs = np.array([[[[self.count @ (g * g)]]]])
 
         def mixed_pairs(weight):
-            return np.full((1, 1, 1, 1), (graded * weight).sum())
+            return np.array([[[[graded @ weight.ravel()]]]])
 
         log_det = float(self.count @ np.log(inflation))
-        return GroupSums(log_det, self.within + between, outer.reshape(1, P, 1, P), gram, pairs, mixed_pairs)
+        weighted = self.within + between.reshape(P, P)
+        return GroupSums(log_det, weighted, outer.reshape(1, P, 1, P), gram, pairs, mixed_pairs)

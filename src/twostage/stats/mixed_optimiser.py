@@ -9,18 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.mixed_cone import ConePoint, minimise_quadratic, to_matrix, to_vector
+from twostage.stats.mixed_cone import ConePoint, congruence, minimise_quadratic, to_matrix, to_vector
 from twostage.stats.mixed_criterion import Criterion, Evaluation
 
-# A step whose predicted fall of the deviance is below this is the last: it moves the estimates by 1e-5 standard
-# errors, and being a Newton step leaves them wrong by about the square of that.
-LAST_STEP = 1e-10
+# A step whose predicted fall of the deviance is below this is the last: it moves the estimates by 1e-4.5
+# standard errors, and being a Newton step leaves them wrong by about the square of that.
+LAST_STEP = 1e-9
 
 # Below this predicted fall the deviance's own rounding hides the comparison, so a step is taken untested.
 UNTESTED_STEP = 1e-8
 
 # Newton's model is trusted when its smallest curvature is at least this share of the expected one.
 TRUSTED_SHARE = 0.05
+
+# Stiffness tried, in expected informations.
+STIFFNESS = (10.0, 1000.0)
+
+# Newton's step is taken where it promises a fall of the deviance below this; the scoring step has the longer reach.
+NEAR = 1.0
 
 MAX_ITERATIONS = 200
 MAX_HALVINGS = 40
@@ -74,7 +80,7 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     at, converged, iterations, message = criterion(start), False, 0, "no step lowers the deviance"
     point = ConePoint(start, np.linalg.cholesky(start))
     while iterations < MAX_ITERATIONS:
-        candidate, predicted, curvature = _propose(at)
+        candidate, predicted = _propose(at, point)
         last = predicted <= LAST_STEP
         found = _search(criterion, at, candidate, predicted)
         if found is None:
@@ -91,30 +97,47 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     return Optimum(point, at, converged, record)
 
 
-def _propose(at: Evaluation):
-    """The minimiser of the quadratic model, the fall it predicts, and the model's curvature."""
-    newton = _curvature(at)
-    curvature = newton if newton is not None else _padded(at.information)
+def _propose(at: Evaluation, point: ConePoint):
+    """The minimiser of the quadratic model and the fall it predicts."""
+    for curvature in _newton_models(at, point):
+        if not _is_trusted(curvature, at.information):
+            continue
+        candidate, move, predicted = _model_minimum(at, curvature)
+        if predicted <= NEAR:
+            return candidate, predicted
+        break
+    candidate, move, predicted = _model_minimum(at, _padded(at.information))
+    shrink = 1.0 - at.scale_share @ move
+    return candidate.scaled(1.0 / max(shrink, 0.1)), predicted
+
+
+def _model_minimum(at: Evaluation, curvature):
     candidate = minimise_quadratic(at.T, at.gradient, curvature, at.metric)
     move = to_vector(candidate.matrix - at.T)
-    predicted = -(at.gradient @ move + 0.5 * move @ curvature @ move)
-    if newton is None:
-        shrink = 1.0 - at.scale_share @ move
-        candidate = candidate.scaled(1.0 / max(shrink, 0.1))
-    return candidate, predicted, curvature
+    return candidate, move, -(at.gradient @ move + 0.5 * move @ curvature @ move)
 
 
-def _curvature(at: Evaluation):
-    """The exact Hessian where it is safely positive definite, else None."""
-    low = np.linalg.eigvalsh(at.hessian)[0]
-    if low <= 0:
-        return None
-    if len(at.hessian) == 1:
-        return at.hessian if low > TRUSTED_SHARE * at.information[0, 0] else None
-    root = np.linalg.cholesky(at.hessian)
-    half = np.linalg.solve(root, at.information)
-    share = np.linalg.eigvalsh(np.linalg.solve(root, half.T))[-1]
-    return at.hessian if share * TRUSTED_SHARE < 1.0 else None
+def _newton_models(at: Evaluation, point: ConePoint):
+    """The exact Hessian; then, on a face of the cone, stiffened against leaving the face at first order.
+
+    Movements P E P, P the projection on T's null space, are where the Hessian may be indefinite at a boundary optimum;
+    the gradient holds them at zero, so stiffness added there leaves the optimum and Newton's speed as they are.
+    """
+    yield at.hessian
+    q = len(at.T)
+    if 0 < point.rank < q:
+        inside, _ = np.linalg.qr(point.factor)
+        normal = congruence(np.eye(q) - inside @ inside.T)
+        stiff = normal @ at.information @ normal
+        for weight in STIFFNESS:
+            yield at.hessian + weight * stiff
+
+
+def _is_trusted(curvature, information) -> bool:
+    """Whether the curvature is nowhere below a share of the expected one."""
+    if len(curvature) == 1:
+        return curvature[0, 0] > TRUSTED_SHARE * information[0, 0]
+    return bool(np.linalg.eigvalsh(curvature - TRUSTED_SHARE * information)[0] > 0)
 
 
 def _padded(information):
