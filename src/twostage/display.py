@@ -40,6 +40,12 @@ def count(value: float) -> str:
     return f"{int(value):,}"
 
 
+def inference(ci: str) -> str:
+    """The name of a way of inference."""
+    names = {"hartung-knapp": "Hartung-Knapp", "hartung-knapp-adhoc": "ad hoc Hartung-Knapp", "wald": "Wald"}
+    return names[ci]
+
+
 _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "weight": 1}
 
 

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, p_value
+from twostage.display import count, inference, interval, number, p_value
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import DIRECTIONS, arrow, term_label
 
@@ -65,7 +65,7 @@ def forest(
         studies = as_correlations(studies)
         total = as_correlations(total.to_frame().T).iloc[0]
     k = len(studies)
-    ax = ax or plt.subplots(figsize=(10.5, 0.34 * k + 2.6))[1]
+    ax = ax or plt.subplots(figsize=(4.4, 0.32 * k + 2.2), layout="none")[1]
     rows = np.arange(k, 0, -1) + 1.0
     ax.axvline(0, color=GREY, lw=1, zorder=0)
     ax.axvline(total["estimate"], color=INK, lw=0.8, ls=":", zorder=0)
@@ -74,7 +74,8 @@ def forest(
     ax.scatter(studies["estimate"], rows, s=area, marker="s", color=INK, zorder=3)
     _diamond(ax, total)
     _forest_text(ax, studies, rows, total, transitions=term != "partial_r_z")
-    ax.set_xlabel(_effect_label(direction, term, collection))
+    ax.set_xlabel(_effect_label(direction, term, collection), fontsize=9.5)
+    ax.tick_params(axis="x", labelsize=9)
     _heterogeneity_note(ax, pooled.row(direction, term, variant), pooled)
     return ax
 
@@ -94,10 +95,10 @@ def _forest_text(
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     across = ax.get_yaxis_transform()
-    heads = [("study", -0.62, "left"), ("patients", -0.16, "right"), ("weight", 1.12, "right")]
-    heads.append(("estimate [CI]", 1.48, "right"))
+    heads = [("study", -0.86, "left"), ("patients", -0.28, "right"), ("weight", 1.18, "right")]
+    heads.append(("estimate [CI]", 1.68, "right"))
     if transitions:
-        heads.append(("transitions", -0.01, "right"))
+        heads.append(("transitions", -0.02, "right"))
     cells = [[s.label, count(s.n_patients), f"{number(s.weight, 1)} %"] for s in studies.itertuples()]
     for cell, s in zip(cells, studies.itertuples(), strict=True):
         cell.append(f"{number(s.estimate)} {interval(s.ci_low, s.ci_high)}")
@@ -115,9 +116,9 @@ def _forest_text(
 
 
 def _prediction_text(ax: Axes, total: pd.Series, across) -> None:
-    ax.text(-0.62, 0.3, "prediction interval", transform=across, va="center", fontsize=9)
+    ax.text(-0.86, 0.3, "prediction interval", transform=across, va="center", fontsize=9)
     ends = interval(float(total["pi_low"]), float(total["pi_high"]))
-    ax.text(1.48, 0.3, ends, transform=across, ha="right", va="center", fontsize=9)
+    ax.text(1.68, 0.3, ends, transform=across, ha="right", va="center", fontsize=9)
 
 
 def _effect_label(direction: str, term: str, collection: Collection) -> str:
@@ -132,9 +133,10 @@ def _heterogeneity_note(ax: Axes, total: pd.Series, pooled: PooledTable) -> None
         f"Heterogeneity{scale}: Q({int(total['k']) - 1}) = {number(total['q'])}, "
         f"p {_equals(total['q_p_value'])}, I² = {number(total['i2'], 1)} %, "
         f"τ = {number(np.sqrt(total['tau2']), 3)}; "
-        f"τ² by {pooled.method}, {pooled.ci.replace('-', ' ')} inference, {100 * pooled.level:g} % intervals"
+        f"τ² by {pooled.method}, {inference(pooled.ci)} inference, {100 * pooled.level:g} % intervals\n"
+        f"prediction interval: {total['pi_rule']}"
     )
-    ax.set_title(note, fontsize=9, loc="left", x=-0.62, pad=8)
+    ax.set_title(note, fontsize=9, loc="left", x=-0.86, pad=8)
 
 
 def _equals(p: float) -> str:

@@ -31,12 +31,14 @@ _POOLED = [
     "ci_high",
     "pi_low",
     "pi_high",
+    "pi_rule",
     "tau2",
     "i2",
     "h2",
     "q",
     "q_p_value",
     "converged",
+    "note",
 ]
 
 
@@ -51,8 +53,8 @@ class PooledTable:
         The studies' rows that went in (standard columns) with `label` and `weight` (percent).
     table : pandas.DataFrame
         One row per coefficient: analysis, variant, direction, term, estimator, k, n_patients, n_transitions,
-        estimate, std_error, df, statistic, p_value, ci_low, ci_high, pi_low, pi_high, tau2, i2, h2, q,
-        q_p_value, converged.
+        estimate, std_error, df, statistic, p_value, ci_low, ci_high, pi_low, pi_high, pi_rule, tau2, i2,
+        h2, q, q_p_value, converged, note.
     fits : dict
         (variant, direction, term) -> :class:`twostage.stats.pool.PooledFit`.
     left_out : pandas.DataFrame

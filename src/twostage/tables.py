@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import Markdown
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.display import count, html_table, interval, number, p_value
-from twostage.estimates import StudyEstimates
-from twostage.panel import Panel
+from twostage.display import count, inference, interval, number, p_value
 from twostage.stage2 import PooledTable, as_correlations
-from twostage.terms import DIRECTIONS, arrow, term_label
+from twostage.terms import arrow, term_label
 
 
 @dataclass(frozen=True)
@@ -124,69 +122,50 @@ def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, 
     return first | numbers
 
 
-def coefficient_table(estimates: StudyEstimates, panel: Panel) -> HTML:
-    """A study's coefficients in words, with their intervals; where there is none, the reason."""
-    names = (panel.x.label, panel.y.label)
-    rows = [
-        {
-            "equation": arrow(r.direction, panel.x.name, panel.y.name),
-            "term": term_label(r.direction, r.term, *names),
-            "estimate": number(r.estimate, 3),
-            "std. error": number(r.std_error, 3),
-            "df": number(r.df, 1),
-            "p": p_value(r.p_value),
-            f"{100 * panel.parameters.level:g} % CI": interval(r.ci_low, r.ci_high, 3),
-            "patients": count(r.n_patients),
-            "transitions": count(r.n_transitions),
-        }
-        for r in estimates.table.itertuples()
-    ]
-    return HTML(html_table(pd.DataFrame(rows)) * bool(rows) + _not_estimated(estimates, panel))
-
-
-def _not_estimated(estimates: StudyEstimates, panel: Panel) -> str:
-    failures = estimates.failures.assign(
-        equation=[arrow(d, panel.x.name, panel.y.name) for d in estimates.failures["direction"]]
-    )
-    columns = ["variant", "equation", "reason"]
-    return "<p>Not estimated:</p>" + html_table(failures[columns]) if len(failures) else ""
-
-
-def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
-    """The cross-lagged effects of a study under each variant, one row per variant."""
-    table = estimates.table
-    shown = []
-    for variant in dict.fromkeys(table["variant"]):
-        row = {"variant": variant}
-        for d in DIRECTIONS.values():
-            cross = table[
-                (table["variant"] == variant) & (table["direction"] == d.name) & (table["term"] == d.cross)
-            ]
-            for r in cross.itertuples():
-                effect_of = f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}"
-                row |= {
-                    arrow(d.name, panel.x.label, panel.y.label): effect_of,
-                    "transitions": count(r.n_transitions),
-                }
-        shown.append(row)
-    return HTML(html_table(pd.DataFrame(shown).fillna("–")) * bool(shown) + _not_estimated(estimates, panel))
-
-
-def study_heading(collection: Collection, study: str) -> Markdown:
-    """Which study and which variables this page is about, and what the data are."""
-    row = collection.studies.set_index("study").loc[study]
-    x = f"{collection.x.label} ({row['x_instrument']})"
-    y = f"{collection.y.label} ({row['y_instrument']})"
-    pair = f"$x$ is {x}, $y$ is {y}."
-    return Markdown(f"**{row['label']}** ({study}). {pair}\n\n*{collection.note}*")
-
-
 def collection_heading(collection: Collection) -> Markdown:
     """Which collection and variables this page is about, and what the data are."""
-    pair = f"$x$ is {collection.x.label}, $y$ is {collection.y.label}."
+    pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
     return Markdown(
         f"**{collection.title}**, {len(collection.studies)} studies. {pair}\n\n*{collection.note}*"
     )
+
+
+def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:
+    """Between-study SD and I2 of some coefficients with their Q-profile intervals; all text.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+        Empty for the method FE, which has no heterogeneity to estimate.
+    collection : Collection
+    terms : list of str
+    """
+    rows = []
+    wanted = pooled.table["term"].isin(terms) & (pooled.method != "FE")
+    for row in pooled.table[wanted].itertuples():
+        ends = pooled.fits[row.variant, row.direction, row.term].qprofile()
+        rows.append(
+            {
+                "equation": arrow(row.direction, collection.x.name, collection.y.name),
+                "effect": term_label(row.direction, row.term, collection.x.label, collection.y.label),
+                "τ": number(ends.tau, 3),
+                f"τ, {100 * pooled.level:g} % CI": interval(ends.tau_low, ends.tau_high, 3),
+                "I² (%)": number(ends.i2, 0),
+                f"I², {100 * pooled.level:g} % CI": interval(ends.i2_low, ends.i2_high, 0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pooled_how(pooled: PooledTable) -> str:
+    """How it was pooled, in a sentence; and what the fits had to remark."""
+    rules = " or ".join(dict.fromkeys(pooled.table["pi_rule"]))
+    text = (
+        f"τ² by {pooled.method}, {inference(pooled.ci)} inference, {100 * pooled.level:g} % intervals; "
+        f"prediction interval: {rules}."
+    )
+    notes = dict.fromkeys(note for note in pooled.table["note"] if note)
+    return " ".join([text, *(f"Note: {note}." for note in notes)])
 
 
 def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "main") -> pd.DataFrame:
