@@ -1,113 +1,27 @@
-"""A small project whose notebooks do as little as possible, so that the tests are about the pipeline."""
+"""A finished run of the stand-in project, made once."""
 
-import json
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, parameter_cell
-from twostage.simulate import simulate_collection, write_collection
+# The tests are not a package; their shared helpers are found beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
-REPOSITORY = Path(__file__).parents[2]
-
-STAGE1 = """\
-import json, time
-from pathlib import Path
-scores = (Path(collection) / "sessions" / f"{study}.csv").read_text()
-time.sleep(PAUSE)
-folder = Path(record_folder)
-folder.mkdir(parents=True, exist_ok=True)
-for analysis in ANALYSES:
-    (folder / f"{analysis}.json").write_text(json.dumps({"study": study, "size": len(scores)}))
-print(study, len(scores))"""
-
-STAGE2 = """\
-import json, time
-from pathlib import Path
-time.sleep(PAUSE)
-folder = Path(output_folder)
-folder.mkdir(parents=True, exist_ok=True)
-found = sorted(Path(records).glob("*/ANALYSIS.json"))
-sizes = {path.parent.name: json.loads(path.read_text())["size"] for path in found}
-(folder / "sizes.json").write_text(json.dumps(sizes))
-(folder / "flow.csv").write_text("study,enrolled,included\\nall,70,60\\n")
-print(sizes)"""
-
-PAGES = {
-    "index": "# {{ title }}\n\n{{ n_studies }} studies, {{ n_patients }} patients.\n\n$y = x^2$, {cite:t}`hand1921`\n",
-    "results_outcome": "# Outcome\n\nSee {doc}`notebooks/pooled/stage2_outcome`.\n",
-    "references": "# References\n\n```{bibliography}\n```\n",
-}
-
-CONTENTS = {
-    "root": "index",
-    "parts": [
-        {"caption": "Results", "pages": [{"file": "results_outcome", "needs": "outcome"}]},
-        {"caption": "Computation", "pages": "pooled"},
-        {"caption": "Study by study", "pages": "studies"},
-        {"caption": "Literature", "pages": [{"file": "references"}]},
-    ],
-}
-
-BIBLIOGRAPHY = "@book{hand1921, author = {Hand, Ada}, title = {Sums}, year = {1921}, publisher = {Press}}\n"
+from standin import run_twostage, write_project
 
 
-def write_notebook(folder: Path, name: str, pause: float = 0.0, code: str | None = None) -> Path:
-    """Write a stand-in for one notebook, with the real one's parameters."""
-    if code is None:
-        code = STAGE1 if name in RECORDS else STAGE2
-        code = code.replace("PAUSE", str(pause)).replace("ANALYSES", repr(RECORDS.get(name)))
-        code = code.replace("ANALYSIS", POOLED.get(name, ("",))[0])
-    cells = [
-        new_markdown_cell(f"# {name.replace('_', ' ')}", id="title"),
-        new_code_cell(parameter_cell(name), id="parameters", metadata={"tags": ["parameters"]}),
-        new_code_cell(code, id="code"),
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, folder / f"{name}.ipynb")
-    return folder / f"{name}.ipynb"
-
-
-def write_project(folder: Path, *, studies: int = 3, pause: float = 0.0) -> Path:
-    """Write a project: stand-in notebooks, a short manuscript and a simulated collection."""
-    for name in NOTEBOOKS:
-        write_notebook(folder / "notebooks", name, pause)
-    book = folder / "book"
-    book.mkdir()
-    for name, text in PAGES.items():
-        (book / f"{name}.md").write_text(text)
-    (book / "_contents.yml").write_text(yaml.safe_dump(CONTENTS))
-    (book / "references.bib").write_text(BIBLIOGRAPHY)
-    (book / "study.md.j2").write_bytes((REPOSITORY / "book" / "study.md.j2").read_bytes())
-    (folder / "_config.yml").write_bytes((REPOSITORY / "_config.yml").read_bytes())
-    write_collection(simulate_collection(1, n_studies=studies, n_patients=20 * studies), folder / "data")
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two studies whose default run is done; not to be changed."""
+    folder = write_project(tmp_path_factory.mktemp("finished") / "project", studies=2)
+    finished = run_twostage(folder, "run")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
     return folder
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with three studies and a stand-in for each notebook."""
-    return write_project(tmp_path / "project")
-
-
-def twostage(project: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Call the command line in a project; each run needs a process of its own, as for a user."""
-    command = [sys.executable, "-c", "from twostage.cli import app; app()", *arguments]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True)
-
-
-def done(finished: subprocess.CompletedProcess) -> set[str]:
-    """The steps that a run carried out."""
-    return {line.split("done")[1].strip() for line in finished.stdout.splitlines() if "] " in line}
-
-
-def sizes(project: Path, notebook: str = "stage2_lagged", run: str = "default") -> dict[str, int]:
-    """What a pooled stand-in notebook found."""
-    return json.loads((project / "runs" / run / "output" / notebook / "sizes.json").read_text())
+def project(finished_project: Path, tmp_path: Path) -> Path:
+    """A copy of a project whose default run is done; what pytask remembers moves with it."""
+    return Path(shutil.copytree(finished_project, tmp_path / "project"))

@@ -1,0 +1,118 @@
+"""A small project whose notebooks do as little as possible, so that the tests are about the pipeline."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from twostage.params import NOTEBOOKS, POOLED, RECORDS, parameter_cell
+from twostage.simulate import simulate_collection, write_collection
+
+REPOSITORY = Path(__file__).parents[2]
+
+STAGE1 = """\
+import json, time
+from pathlib import Path
+scores = (Path(collection) / "sessions" / f"{study}.csv").read_text()
+time.sleep(PAUSE)
+folder = Path(record_folder)
+folder.mkdir(parents=True, exist_ok=True)
+for analysis in ANALYSES:
+    (folder / f"{analysis}.json").write_text(json.dumps({"study": study, "size": len(scores)}))
+print(study, len(scores))"""
+
+STAGE2 = """\
+import json, time
+from pathlib import Path
+time.sleep(PAUSE)
+folder = Path(output_folder)
+folder.mkdir(parents=True, exist_ok=True)
+found = sorted(Path(records).glob("*/ANALYSIS.json"))
+sizes = {path.parent.name: json.loads(path.read_text())["size"] for path in found}
+(folder / "sizes.json").write_text(json.dumps(sizes))
+(folder / "flow.csv").write_text("study,enrolled,included\\nall,70,60\\n")
+print(sizes)"""
+
+PAGES = {
+    "index": "# {{ title }}\n\n{{ n_studies }} studies, $y = x^2$ {cite:p}`hand1921`\n",
+    "results_outcome": "# Outcome\n\nSee {doc}`notebooks/pooled/stage2_outcome`.\n",
+    "references": "# References\n\n```{bibliography}\n```\n",
+}
+
+CONTENTS = {
+    "root": "index",
+    "parts": [
+        {"caption": "Results", "pages": [{"file": "results_outcome", "needs": "outcome"}]},
+        {"caption": "Computation", "pages": "pooled"},
+        {"caption": "Study by study", "pages": "studies"},
+        {"caption": "Literature", "pages": [{"file": "references"}]},
+    ],
+}
+
+BIBLIOGRAPHY = "@book{hand1921, author = {Hand, Ada}, title = {Sums}, year = {1921}, publisher = {Press}}\n"
+
+
+def write_notebook(folder: Path, name: str, pause: float = 0.0, code: str | None = None) -> Path:
+    """Write a stand-in for one notebook, with the real one's parameters."""
+    if code is None:
+        code = STAGE1 if name in RECORDS else STAGE2
+        code = code.replace("PAUSE", str(pause)).replace("ANALYSES", repr(RECORDS.get(name)))
+        code = code.replace("ANALYSIS", POOLED.get(name, ("",))[0])
+    cells = [
+        new_markdown_cell(f"# {name.replace('_', ' ')}", id="title"),
+        new_code_cell(parameter_cell(name), id="parameters", metadata={"tags": ["parameters"]}),
+        new_code_cell(code, id="code"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def write_project(folder: Path, *, studies: int = 3, pause: float = 0.0) -> Path:
+    """Write a project: stand-in notebooks, a short manuscript and a simulated collection."""
+    for name in NOTEBOOKS:
+        write_notebook(folder / "notebooks", name, pause)
+    book = folder / "book"
+    book.mkdir()
+    for name, text in PAGES.items():
+        (book / f"{name}.md").write_text(text)
+    (book / "_contents.yml").write_text(yaml.safe_dump(CONTENTS))
+    (book / "references.bib").write_text(BIBLIOGRAPHY)
+    (book / "study.md.j2").write_bytes((REPOSITORY / "book" / "study.md.j2").read_bytes())
+    (folder / "_config.yml").write_bytes((REPOSITORY / "_config.yml").read_bytes())
+    write_collection(simulate_collection(1, n_studies=studies, n_patients=20 * studies), folder / "data")
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line; each run needs a process of its own, as for a user."""
+    return [sys.executable, "-c", "from twostage.cli import app; app()", *arguments]
+
+
+def run_twostage(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Call the command line in a project and wait."""
+    return subprocess.run(command(*arguments), cwd=project, capture_output=True, text=True)
+
+
+def steps(text: str, word: str = "done") -> set[str]:
+    """The steps that a run carried out (or that FAILED), from what it printed."""
+    return set(re.findall(rf"^\[ *\d+/\d+\] +\d+:\d\d {word} +(.*)$", text, re.MULTILINE))
+
+
+def sizes(project: Path, notebook: str = "stage2_lagged", run: str = "default") -> dict[str, int]:
+    """What a pooled stand-in notebook found."""
+    return json.loads((project / "runs" / run / "output" / notebook / "sizes.json").read_text())
+
+
+def change_scores(project: Path, study: str) -> None:
+    """Change the data of one study: its last session is gone."""
+    path = project / "data" / "sessions" / f"{study}.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
