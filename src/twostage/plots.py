@@ -26,7 +26,6 @@ def use_style() -> None:
         {
             "figure.dpi": 110,
             "savefig.dpi": 160,
-            "figure.constrained_layout.use": True,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "svg.hashsalt": "twostage",
@@ -65,7 +64,7 @@ def forest(
         studies = as_correlations(studies)
         total = as_correlations(total.to_frame().T).iloc[0]
     k = len(studies)
-    ax = ax or plt.subplots(figsize=(4.4, 0.32 * k + 2.2), layout="none")[1]
+    ax = ax or plt.subplots(figsize=(4.4, 0.32 * k + 2.2))[1]
     rows = np.arange(k, 0, -1) + 1.0
     ax.axvline(0, color=GREY, lw=1, zorder=0)
     ax.axvline(total["estimate"], color=INK, lw=0.8, ls=":", zorder=0)
@@ -146,7 +145,7 @@ def _equals(p: float) -> str:
 
 def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None = None) -> Axes:
     """Pooled cross-lagged effect of each transition, both directions."""
-    ax = ax or plt.subplots(figsize=(8, 4))[1]
+    ax = ax or plt.subplots(figsize=(8, 4), layout="constrained")[1]
     names = list(dict.fromkeys(pooled.table["variant"]))
     for shift, d in zip((-0.08, 0.08), DIRECTIONS.values(), strict=True):
         rows = pooled.table[(pooled.table["direction"] == d.name) & (pooled.table["term"] == d.cross)]

@@ -27,7 +27,7 @@ def trajectories(panel: Panel, variable: str, ax: Axes | None = None) -> Axes:
         ``x`` or ``y``.
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or plt.subplots(figsize=(6, 4))[1]
+    ax = ax or plt.subplots(figsize=(6, 4), layout="constrained")[1]
     scores = panel.everyone.dropna(subset=[variable])
     chosen = scores["patient"].drop_duplicates()
     # Every n-th patient in the file's order: a sample without a seed to explain.
@@ -52,7 +52,7 @@ def unit(panel: Panel) -> str:
 
 def missingness(description: Description, ax: Axes | None = None) -> Axes:
     """Share of the study's patients observed on both variables at each session."""
-    ax = ax or plt.subplots(figsize=(6, 3))[1]
+    ax = ax or plt.subplots(figsize=(6, 3), layout="constrained")[1]
     table = description.sessions
     bars = ax.bar(table["session"].astype(str), 100 * table["share_both"], color="#9ecae1", edgecolor=INK)
     ax.bar_label(bars, [f"{n:,}" for n in table["n_both"]], fontsize=9)
@@ -80,7 +80,7 @@ def within(panel: Panel, ax: Axes | None = None) -> Axes:
 
 
 def _scatter(rows: pd.DataFrame, x: str, y: str, ax: Axes | None) -> Axes:
-    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    ax = ax or plt.subplots(figsize=(5, 4), layout="constrained")[1]
     rows = rows.dropna(subset=[x, y])
     shown = rows.iloc[:: max(1, len(rows) // MOST_POINTS)]
     ax.scatter(shown[x], shown[y], s=9, color=GREY, alpha=0.5, lw=0)
@@ -111,7 +111,7 @@ def coefficients(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None
 
 def transitions(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
     """Cross-lagged effect at each transition of one study."""
-    ax = ax or plt.subplots(figsize=(7, 3.5))[1]
+    ax = ax or plt.subplots(figsize=(7, 3.5), layout="constrained")[1]
     for shift, d in zip((-0.08, 0.08), DIRECTIONS.values(), strict=True):
         table = estimates.table
         rows = table[(table["direction"] == d.name) & (table["term"] == d.cross)]
@@ -153,7 +153,7 @@ def simple_slopes(
     """
     from scipy.stats import norm
 
-    ax = ax or plt.subplots(figsize=(5, 3.8))[1]
+    ax = ax or plt.subplots(figsize=(5, 3.8), layout="constrained")[1]
     d = DIRECTIONS[direction]
     rows = estimates.table[estimates.table["direction"] == direction].set_index("term")["estimate"]
     covariance = estimates.covariances["main", direction]
