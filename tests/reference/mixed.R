@@ -10,15 +10,17 @@
 # Satterthwaite degrees of freedom (lmerTest's own as_lmerModLT).
 #
 # When the first random effect's variance is zero the Cholesky factor of T is not unique and lmerTest's degrees of
-# freedom depend on which one the optimiser happened to reach. The random effects are then reordered until the leading
-# block is positive definite; the columns' order used is recorded.
+# freedom depend on which one the optimiser happened to reach; when it is almost zero its numerical derivatives lose
+# their digits (orders of the same columns then disagree by percents). The random effects are then reordered until the
+# first one's relative standard deviation is clearly positive; the columns' order used is recorded.
 suppressMessages({
   library(lme4)
   library(lmerTest)
   library(jsonlite)
 })
 
-ZERO <- 1e-5   # a Cholesky diagonal below this at lme4's optimum is taken to be on the boundary
+ZERO <- 1e-5    # a Cholesky diagonal below this at lme4's optimum is taken to be on the boundary
+CLEAR <- 0.02   # a first random effect below this relative standard deviation is put last
 
 lagged <- function(d, patients) {
   d <- d[d$group <= patients, ]
@@ -96,14 +98,16 @@ polish <- function(devfun, theta, lower) {
 fit_case <- function(case) {
   d <- read_case(case)
   random <- case$random
+  natural <- NULL
   repeat {
     form <- model_formula(case, random)
     default <- suppressWarnings(suppressMessages(lme4::lmer(form, d, REML = case$reml)))
+    if (is.null(natural)) natural <- deviance_of(default)
     parsed <- lFormula(form, d, REML = case$reml)
     devfun <- do.call(mkLmerDevfun, parsed)
     lower <- environment(devfun)$lower
     best <- optimise_all(devfun, lower, getME(default, "theta"))
-    if (length(random) == 1 || abs(best$par[1]) > ZERO || length(setdiff(case$random, random[1])) == 0) break
+    if (length(random) == 1 || abs(best$par[1]) > CLEAR) break
     if (identical(random, c(case$random[-1], case$random[1]))) break
     random <- c(random[-1], random[1])
   }
@@ -121,7 +125,7 @@ fit_case <- function(case) {
     cov_coef = unname(as.matrix(vcov(model))), df = df,
     cov_re = unname(VarCorr(model)$group[place, place, drop = FALSE]), sigma2 = sigma(model)^2,
     loglik = c(logLik(model)), singular = isSingular(model), n_obs = nobs(model), n_groups = nlevels(d$group),
-    random_order = I(random), criterion_default = unname(deviance_of(default)), criterion_polished = value,
+    random_order = I(random), criterion_default = unname(natural), criterion_polished = value,
     criterion_ours = ours
   )
 }

@@ -11,10 +11,14 @@ import numpy as np
 
 from twostage.stats.mixed_cone import ConePoint, congruence, minimise_quadratic, to_matrix, to_vector
 from twostage.stats.mixed_criterion import Criterion, Evaluation
+from twostage.stats.mixed_face import face_at, move_along
 
 # A step whose predicted fall of the deviance is below this is the last: it moves the estimates by 1e-4.5
 # standard errors, and being a Newton step leaves them wrong by about the square of that.
 LAST_STEP = 1e-9
+
+# Scoring steps converge linearly, so the last one must be smaller.
+LAST_SCORING_STEP = 1e-13
 
 # Below this predicted fall the deviance's own rounding hides the comparison, so a step is taken untested.
 UNTESTED_STEP = 1e-8
@@ -80,8 +84,8 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     at, converged, iterations, message = criterion(start), False, 0, "no step lowers the deviance"
     point = ConePoint(start, np.linalg.cholesky(start))
     while iterations < MAX_ITERATIONS:
-        candidate, predicted = _propose(at, point)
-        last = predicted <= LAST_STEP
+        candidate, predicted, newton = _propose(at, point)
+        last = predicted <= (LAST_STEP if newton else LAST_SCORING_STEP)
         found = _search(criterion, at, candidate, predicted)
         if found is None:
             break
@@ -98,17 +102,33 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
 
 
 def _propose(at: Evaluation, point: ConePoint):
-    """The minimiser of the quadratic model and the fall it predicts."""
+    """The next point, the fall of the deviance the model behind it predicts, and whether that model is Newton's."""
     for curvature in _newton_models(at, point):
         if not _is_trusted(curvature, at.information):
             continue
         candidate, move, predicted = _model_minimum(at, curvature)
         if predicted <= NEAR:
-            return candidate, predicted
+            return candidate, predicted, True
         break
     candidate, move, predicted = _model_minimum(at, _padded(at.information))
+    if 0 < candidate.rank == point.rank < len(at.T) and predicted <= NEAR:
+        along = _face_newton(at, point)
+        if along is not None:
+            return *along, True
     shrink = 1.0 - at.scale_share @ move
-    return candidate.scaled(1.0 / max(shrink, 0.1)), predicted
+    return candidate.scaled(1.0 / max(shrink, 0.1)), predicted, False
+
+
+def _face_newton(at: Evaluation, point: ConePoint):
+    """Newton's step along the cone's face, where the cone's bend and not the Hessian makes the minimum."""
+    face = face_at(point)
+    gradient = face.coordinates @ at.gradient
+    curvature = face.hessian(at.gradient, at.hessian)
+    expected = face.hessian(at.gradient, at.information)
+    if np.linalg.eigvalsh(curvature - TRUSTED_SHARE * expected)[0] <= 0:
+        return None
+    amounts = -np.linalg.solve(curvature, gradient)
+    return move_along(point, face, amounts), -0.5 * float(gradient @ amounts)
 
 
 def _model_minimum(at: Evaluation, curvature):
