@@ -64,12 +64,13 @@ def run(
     dask: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")] = False,
 ) -> None:
     """Run every notebook whose inputs changed and build the book; print the book's path."""
     # The other commands need not wait for what only this one imports.
     from twostage.pipeline.entry import plan_run
     from twostage.pipeline.errors import PipelineError
-    from twostage.pipeline.session import carry_out
+    from twostage.pipeline.session import carry_out, steps_to_do
 
     try:
         planned = plan_run(Path.cwd(), collection, params, run)
@@ -77,6 +78,9 @@ def run(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
+        if dry_run:
+            typer.echo("\n".join(steps_to_do(planned)) or "nothing is due")
+            return
         status = carry_out(planned, jobs=jobs, dask=dask)
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from twostage.display import html_table
 from twostage.panel import Panel
+from twostage.stats.errors import NotEstimable
 from twostage.terms import COLUMNS, Direction
 
 ESTIMATOR = "centred"
@@ -80,14 +81,14 @@ def attempt(fit: Callable, rows: pd.DataFrame, direction: Direction, variant: st
     """Fit one equation, or return why it cannot be fitted."""
     try:
         return fit(rows, direction, variant, *options)
-    except ValueError as error:
+    except NotEstimable as error:
         return {"variant": variant, "direction": direction.name, "reason": str(error)}
 
 
 def require(condition: bool, reason: str) -> None:
-    """Raise ``ValueError(reason)`` unless the condition holds; :func:`attempt` turns it into a failure."""
+    """Raise ``NotEstimable(reason)`` unless the condition holds; :func:`attempt` turns it into a failure."""
     if not condition:
-        raise ValueError(reason)
+        raise NotEstimable(reason)
 
 
 def counted(table: pd.DataFrame, n_patients: int, n_transitions: int) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from typing import Any
 
 import loky
 
+from twostage.pipeline.errors import PipelineError
+
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
 QUEUED = 2
 
@@ -22,6 +24,9 @@ CLUSTER_QUEUE = 10_000
 
 #: Idle workers end after this time and are started again when needed.
 IDLE_SECONDS = 60
+
+#: How long a Dask scheduler may take to answer.
+CONNECT_SECONDS = 30
 
 #: How often a worker looks whether the process that started it is alive.
 WATCH_SECONDS = 0.5
@@ -81,6 +86,9 @@ def cluster_workers(address: str) -> Workers:
     # Most runs need no cluster, and Dask takes half a second to import.
     from distributed import Client
 
-    client = Client(address, timeout=30)
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"no Dask scheduler at {address}: {error}") from None
     # Two tasks are never the same, whatever their arguments look like to Dask.
     return Workers(client.get_executor(pure=False), lambda left: client.close())

@@ -59,7 +59,6 @@ def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, 
     _check_notebooks(run)
     run.save()
     _write_inputs(run, content, studies)
-    _forget_removed(run)
     return run
 
 
@@ -118,14 +117,15 @@ def package_checksum(without: tuple[str, ...]) -> dict[str, str]:
     return {"sha256": digest.hexdigest()}
 
 
-def _forget_removed(run: Run) -> None:
-    """Remove what an earlier run left of studies and notebooks that are no longer there."""
+def forget_removed(run: Run) -> None:
+    """Remove what earlier runs left of studies and notebooks that are no longer there, and of failures."""
     keep_only(run.folder / "records", run.studies)
     keep_only(run.folder / "inputs" / "studies", [f"{study}.json" for study in run.studies])
-    for folder in (run.folder / "notebooks", run.failed):
-        keep_only(folder, [*run.studies, POOLED_FOLDER])
-        for study in run.studies:
-            keep_only(folder / study, [f"{name}.ipynb" for name in run.stage1])
-        keep_only(folder / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
+    executed = run.folder / "notebooks"
+    keep_only(executed, [*run.studies, POOLED_FOLDER])
+    for study in run.studies:
+        keep_only(executed / study, [f"{name}.ipynb" for name in run.stage1])
+    keep_only(executed / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
     keep_only(run.folder / "output", [f"{name}{end}" for name in run.stage2 for end in ("", ".json")])
     keep_only(run.unfinished, [])
+    keep_only(run.failed, [])

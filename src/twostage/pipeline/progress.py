@@ -3,7 +3,12 @@
 import sys
 import time
 
-from pytask import ExecutionReport, Session, TaskOutcome, hookimpl
+from pytask import ExecutionReport, PTask, Session, TaskOutcome, hookimpl
+
+
+def step_name(task: PTask) -> str:
+    """What a step is called: a notebook and its study."""
+    return task.name.rpartition("::")[2]
 
 
 class Progress:
@@ -24,9 +29,8 @@ class Progress:
         if word is not None:
             total = len(session.tasks)
             minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-            name = report.task.name.rpartition("::")[2]
             count = f"{self._finished:{len(str(total))}}/{total}"
-            print(f"[{count}] {minutes:3}:{seconds:02} {word:6} {name}", flush=True)
+            print(f"[{count}] {minutes:3}:{seconds:02} {word:6} {step_name(report.task)}", flush=True)
 
 
 def print_summary(reports: list[ExecutionReport], total: int) -> None:

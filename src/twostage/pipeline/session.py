@@ -10,9 +10,10 @@ from pathlib import Path
 import pytask
 from pytask_parallel import ParallelBackend, registry
 
-from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, cluster_workers, local_workers
+from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.progress import Progress, print_summary
+from twostage.pipeline.inputs import forget_removed
+from twostage.pipeline.progress import Progress, print_summary, step_name
 from twostage.pipeline.run import RUN_VARIABLE, Run
 
 #: Exit status after an interruption, as shells have it (128 + SIGINT).
@@ -38,25 +39,42 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
     -------
     int
         Exit status: 0, 1 if a step failed, 130 if the run was interrupted.
+
+    Raises
+    ------
+    PipelineError
+        There is no such scheduler, or pytask cannot order the steps.
     """
-    os.environ[RUN_VARIABLE] = str(run.folder)
-    _choose_workers(jobs or os.cpu_count() or 1, dask)
-    run.state.mkdir(parents=True, exist_ok=True)
-    queue = CLUSTER_QUEUE if dask else QUEUED * (jobs or os.cpu_count() or 1)
-    with (run.state / "pytask.log").open("w", encoding="utf-8") as log, _scratch():
-        session = _build(run, queue, log)
+    forget_removed(run)
+    jobs = jobs or os.cpu_count() or 1
+    workers = cluster_workers(dask) if dask else local_workers(jobs)
+    with _scratch():
+        session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs)
     shutil.rmtree(run.unfinished, ignore_errors=True)
-    if not session.tasks or session.exit_code not in (pytask.ExitCode.OK, pytask.ExitCode.FAILED):
-        log_text = (run.state / "pytask.log").read_text(encoding="utf-8")
-        raise PipelineError(f"pytask could not plan the run:\n{log_text}")
     reports = session.execution_reports
+    failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
+    if session.exit_code is not pytask.ExitCode.OK and not failed:
+        raise PipelineError(f"the run stopped:\n{_log(run).read_text(encoding='utf-8')}")
     print_summary(reports, len(session.tasks))
-    if session.exit_code is not pytask.ExitCode.OK:
-        return 1
     if len(reports) < len(session.tasks):
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
-    return 0
+    return 1 if failed else 0
+
+
+def steps_to_do(run: Run) -> list[str]:
+    """The steps whose inputs changed since they were last done, and those that depend on them; does none.
+
+    Raises
+    ------
+    PipelineError
+        If pytask cannot order the steps.
+    """
+    session = _build(run)
+    if session.exit_code is not pytask.ExitCode.OK:
+        raise PipelineError(f"the run stopped:\n{_log(run).read_text(encoding='utf-8')}")
+    due = pytask.TaskOutcome.WOULD_BE_EXECUTED
+    return sorted(step_name(report.task) for report in session.execution_reports if report.outcome is due)
 
 
 @contextmanager
@@ -73,26 +91,32 @@ def _scratch():
                 os.environ["TMPDIR"] = before
 
 
-def _choose_workers(jobs: int, dask: str | None) -> None:
-    def start(n_workers: int):
-        # The first moment at which the session's plugins can be added to.
-        pytask.storage.get().register(Progress())
-        return cluster_workers(dask) if dask else local_workers(jobs)
-
-    registry.register_parallel_backend(ParallelBackend.CUSTOM, start, worker_type="processes")
+def _log(run: Run) -> Path:
+    return run.state / "pytask.log"
 
 
-def _build(run: Run, queue: int, log) -> pytask.Session:
-    pytask.console.file = log
+def _build(run: Run, workers: Workers | None = None, queue: int = 1) -> pytask.Session:
+    """Let pytask do the steps, or, without workers, only find out which."""
+    os.environ[RUN_VARIABLE] = str(run.folder)
+    run.state.mkdir(parents=True, exist_ok=True)
     # pytask keeps its memory beside its configuration file: in the run's folder, not in the repository.
     config = run.state / "pytask.toml"
     config.write_text("[tool.pytask.ini_options]\n", encoding="utf-8")
-    return pytask.build(
-        paths=Path(__file__).parent,
-        config=config,
-        capture="no",
-        verbose=0,
-        n_workers=queue,
-        parallel_backend=ParallelBackend.CUSTOM,
-        sort_table=False,
-    )
+
+    def start(n_workers: int) -> Workers:
+        # The first moment at which the session's plugins can be added to.
+        pytask.storage.get().register(Progress())
+        return workers
+
+    registry.register_parallel_backend(ParallelBackend.CUSTOM, start, worker_type="processes")
+    with _log(run).open("w", encoding="utf-8") as log:
+        pytask.console.file = log
+        return pytask.build(
+            paths=Path(__file__).parent,
+            config=config,
+            capture="no",
+            verbose=0,
+            n_workers=queue,
+            parallel_backend=ParallelBackend.CUSTOM,
+            dry_run=workers is None,
+        )

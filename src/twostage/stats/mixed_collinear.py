@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_design import Design, WorkingBasis
 
 # Cross-products lose twice the digits the columns themselves would. A column that keeps less than this share of its
@@ -59,14 +60,16 @@ def orthogonalise(design: Design, basis: WorkingBasis) -> Orthogonal:
     kept = np.abs(np.diagonal(triangle))
     dependent = (kept <= DEPENDENT) | (size <= 1e-12 * raw) | (size == 0)
     if dependent.any():
-        raise ValueError(_name_dependence(triangle, int(np.argmax(dependent)), design.names, size <= 1e-12 * raw))
+        raise NotEstimable(
+            _name_dependence(triangle, int(np.argmax(dependent)), design.names, size <= 1e-12 * raw)
+        )
     response = design.y - basis.y_shift
     working = Q.T @ response
     residual = response - Q @ working
     extra = Q.T @ residual
     residual, working = residual - Q @ extra, working + extra
     if np.linalg.norm(residual) <= 1e-13 * np.linalg.norm(design.y):
-        raise ValueError("the fixed effects reproduce y exactly: no residual variance is left to estimate")
+        raise NotEstimable("the fixed effects reproduce y exactly: no residual variance is left to estimate")
     replaced = Design(residual, Q, design.Z, design.grouping, design.names)
     return Orthogonal(replaced, triangle * scale, solve_triangular(triangle, working) / scale)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_groups import Grouping, group_rows
 
 MAX_EFFECTS = 4
@@ -42,7 +43,9 @@ def check_design(y, X, groups, Z, names) -> Design:
     if p == 0:
         raise ValueError("X has no columns")
     if Z is not None and not 1 <= Z.shape[1] <= MAX_EFFECTS:
-        raise ValueError(f"Z has {Z.shape[1]} columns; between 1 and {MAX_EFFECTS} random effects can be fitted")
+        raise ValueError(
+            f"Z has {Z.shape[1]} columns; between 1 and {MAX_EFFECTS} random effects can be fitted"
+        )
     names = _column_names(labels, p)
     for name, array in (("y", y), ("X", X), ("Z", Z)):
         _refuse_not_finite(name, array, names)
@@ -88,16 +91,16 @@ def _check_size(n, p, q, grouping) -> None:
     """Refuse what has no unique answer; the last three are lme4's own refusals."""
     parameters = p + q * (q + 1) // 2 + 1
     if n < parameters:
-        raise ValueError(f"{n} observations are fewer than the {parameters} parameters of the model")
+        raise NotEstimable(f"{n} observations are fewer than the {parameters} parameters of the model")
     n_groups = len(grouping.sizes)
     if n_groups < 2:
-        raise ValueError("all rows belong to one group: a variance between groups needs at least two")
+        raise NotEstimable("all rows belong to one group: a variance between groups needs at least two")
     if n_groups == n:
-        raise ValueError(
+        raise NotEstimable(
             "every group has one observation: the variance between groups cannot be told from the residual variance"
         )
     if n <= n_groups * q:
-        raise ValueError(
+        raise NotEstimable(
             f"{n} observations for {n_groups} groups with {q} random effects each: "
             "the random effects cannot be told from the residuals"
         )
@@ -197,7 +200,9 @@ def _refuse_empty(spread, Z, order):
     size = np.sqrt((Z**2).mean(axis=0))[order]
     empty = order[spread <= 1e-12 * size]
     if len(empty):
-        raise ValueError(f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined")
+        raise NotEstimable(
+            f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined"
+        )
 
 
 def _constant_column(columns) -> int | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_collinear import is_well_conditioned, orthogonalise
 from twostage.stats.mixed_criterion import CollapsedGroups, Criterion, StackedGroups
 from twostage.stats.mixed_crossproducts import CrossProducts, cross_products
@@ -59,7 +60,9 @@ class Working:
         mean = mean_gram(self.products)
         values = np.linalg.eigvalsh(mean)
         if values[0] <= DEPENDENT_EFFECTS * values[-1]:
-            raise ValueError("columns of Z are collinear within every group: their covariance is not defined")
+            raise NotEstimable(
+                "columns of Z are collinear within every group: their covariance is not defined"
+            )
         return np.linalg.inv(mean)
 
 
@@ -89,7 +92,9 @@ def prepare(design: Design) -> Working:
         products = _reduce(straight.design, basis.without_shift())
         total = products.total()
     if products.within[-1, -1] <= NO_SPREAD**2 * total[-1, -1]:
-        raise ValueError("y does not vary within groups beyond the random effects: the residual variance is zero")
+        raise NotEstimable(
+            "y does not vary within groups beyond the random effects: the residual variance is zero"
+        )
     sizes, n = design.grouping.sizes, len(design.y)
     return Working(products, sizes, n, x_turn, offset, basis.z_turn, log_det)
 
