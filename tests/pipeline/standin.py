@@ -116,3 +116,10 @@ def change_scores(project: Path, study: str) -> None:
     path = project / "data" / "sessions" / f"{study}.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]))
+
+
+def due(project: Path, *arguments: str) -> set[str]:
+    """The steps that a run would carry out."""
+    finished = run_twostage(project, "run", "--dry-run", *arguments)
+    assert finished.returncode == 0, finished.stderr
+    return set(finished.stdout.splitlines()) - {"nothing is due"}
