@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.display import html_table
-from twostage.panel import Panel
+from twostage.panel import Panel, varies
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ def icc(scores: pd.Series, groups: pd.Series) -> float:
     within = ((scores - means) ** 2).sum() / (n - m)
     between = ((means - scores.mean()) ** 2).sum() / (m - 1)
     n0 = (n - (sizes**2).sum() / n) / (m - 1)
+    if not varies(scores, scores):
+        return float("nan")
     return float((between - within) / (between + (n0 - 1) * within))
 
 

@@ -12,6 +12,9 @@ import pandas as pd
 from twostage.collection import Study, Variable
 from twostage.params import Parameters
 
+#: Differences below this share of the numbers' size are rounding: nothing varies there.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -33,7 +36,7 @@ class Panel:
     patients : pandas.DataFrame or None
         The study's patient file, pre and post oriented like y.
     scale : dict
-        What x and y were divided by, in scale points.
+        What x and y were divided by, in scale points; 1 for a variable that does not vary.
     exclusions : pandas.DataFrame
         reason, n_patients: why patients are not in `sessions`.
     n_enrolled : int
@@ -146,15 +149,22 @@ def _oriented_patients(study: Study) -> pd.DataFrame | None:
     return study.patients.assign(**oriented)
 
 
+def varies(values, size) -> bool:
+    """Whether some numbers differ by more than the rounding of numbers as large as `size`."""
+    values = np.asarray(values, dtype=float)
+    return len(values) > 1 and bool(np.ptp(values) > ROUNDING * np.abs(size).max())
+
+
 def _scale(window: pd.DataFrame, name: str, standardize: str) -> float:
     if standardize == "none":
         return 1.0
-    scores = window.dropna(subset=[name])
-    if standardize == "total":
-        return float(scores[name].std(ddof=1))
-    deviations = scores[name] - scores.groupby("patient")[name].transform("mean")
-    freedom = len(scores) - scores["patient"].nunique()
-    return float(np.sqrt((deviations**2).sum() / freedom)) if freedom > 0 else float("nan")
+    scores, patients = window[name].dropna(), window.loc[window[name].notna(), "patient"]
+    within = standardize == "within"
+    means = scores.groupby(patients).transform("mean") if within else scores.mean()
+    deviations = scores - means
+    freedom = len(scores) - (patients.nunique() if within else 1)
+    # Without variation there is no unit; models of such a variable fail with that reason.
+    return float(np.sqrt((deviations**2).sum() / freedom)) if varies(deviations, scores) else 1.0
 
 
 def _detrended(window: pd.DataFrame, detrend: str) -> pd.DataFrame:
@@ -178,7 +188,8 @@ def _moments(window: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series, pd.
 def _without_common_slope(window: pd.DataFrame, name: str) -> pd.Series:
     time, cross, square = _moments(window, name)
     session = window["session"] - window["session"].mean()
-    return window[name] - session * (cross.sum() / square.sum())
+    # Where nobody has two scores there is no trend.
+    return window[name] - session * (cross.sum() / square.sum() if square.sum() > 0 else 0.0)
 
 
 def _without_own_slopes(window: pd.DataFrame, name: str) -> pd.Series:

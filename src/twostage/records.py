@@ -7,7 +7,7 @@ the data and the version of the package; no participant's score. It is validated
 import json
 import math
 import os
-import tempfile
+import uuid
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,7 @@ ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analy
 
 
 class _Model(pydantic.BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Estimate(_Model):
@@ -46,8 +46,8 @@ class Estimate(_Model):
     direction: Literal["x_to_y", "y_to_x"]
     term: str
     estimator: str
-    estimate: float = Field(allow_inf_nan=False)
-    std_error: float = Field(gt=0, allow_inf_nan=False)
+    estimate: float
+    std_error: float = Field(gt=0)
     df: float | None = Field(gt=0, description="null: infinite (a normal statistic)")
     statistic: float
     p_value: float = Field(ge=0, le=1)
@@ -188,17 +188,23 @@ def _estimates_parts(result: StudyEstimates) -> dict:
         }
         for (v, d), c in result.covariances.items()
     ]
+    rows = _rows(result.table)
     return {
         "analysis": result.analysis,
-        "estimates": _rows(result.table),
+        "estimates": [row | {"df": _df(df)} for row, df in zip(rows, result.table["df"], strict=True)],
         "covariances": covariances,
         "fits": _rows(result.fits),
         "failures": _rows(result.failures),
     }
 
 
+def _df(value: float) -> float | None:
+    """Degrees of freedom for a record: null means infinite; what is not a number stays one and is refused."""
+    return None if value == math.inf else float(value)
+
+
 def _plain(value):
-    """JSON has no infinity and no NaN: both become null (df null means infinite)."""
+    """JSON has no infinity and no NaN: both become null."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -223,11 +229,14 @@ def write_record(record: Record, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{record.analysis}.json"
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{record.analysis}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(record.model_dump(), file, ensure_ascii=False, allow_nan=False, indent=1)
-        file.write("\n")
-    os.replace(temporary, target)
+    text = json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    temporary = folder / f".{record.analysis}-{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return target
 
 
@@ -247,7 +256,7 @@ def read_record(path: str | Path) -> Record:
     """
     path = Path(path)
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         raise RecordError(
             [Problem(str(path), None, None, None, "a record of stage 1; run stage 1 first")]
@@ -258,6 +267,27 @@ def read_record(path: str | Path) -> Record:
             for d in error.errors()
         ]
         raise RecordError(problems) from None
+
+
+def find_record(folder: str | Path, study: str, analysis: str) -> Record:
+    """Read ``folder/<study>/<analysis>.json``.
+
+    Raises
+    ------
+    RecordError
+        As :func:`read_record`, and if the file holds the record of another study or analysis.
+    """
+    path = Path(folder) / study / f"{analysis}.json"
+    record = read_record(path)
+    pairs = {"study": (record.study, study), "analysis": (record.analysis, analysis)}
+    problems = [
+        Problem(str(path), None, name, found, f"{expected!r}, as the file's place says")
+        for name, (found, expected) in pairs.items()
+        if found != expected
+    ]
+    if problems:
+        raise RecordError(problems)
+    return record
 
 
 def _short(value: object) -> object:

@@ -182,15 +182,28 @@ def write_collection(collection: SimulatedCollection, folder: str | Path, *, rep
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     # mkdtemp's folders are private; a collection is as readable as any other folder.
     new.chmod(0o755)
-    _write_files(collection, new)
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
-        os.replace(folder, old / folder.name)
-        os.replace(new, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(new, folder)
+    try:
+        _write_files(collection, new)
+        _put_in_place(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     return folder
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
+    os.replace(folder, old / folder.name)
+    try:
+        os.replace(new, folder)
+    except BaseException:
+        os.replace(old / folder.name, folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_files(collection: SimulatedCollection, folder: Path) -> None:

@@ -13,9 +13,12 @@ import statsmodels.api as sm
 from scipy.stats import norm
 
 from twostage.estimates import Equation, StudyEstimates, attempt, collect, counted, require
-from twostage.panel import Panel
+from twostage.panel import ROUNDING, Panel, varies
 from twostage.stats.mixed import MixedFit, fit_mixed
 from twostage.terms import DIRECTIONS, Direction
+
+#: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
+NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
 
 
 def lagged(panel: Panel) -> StudyEstimates:
@@ -61,7 +64,7 @@ def transition(panel: Panel) -> StudyEstimates:
     rows = panel.transitions()
     lag = panel.parameters.lag
     results = []
-    for session in sorted(rows["session"].unique()):
+    for session in range(panel.parameters.first_session, panel.parameters.last_session - lag + 1):
         of_session = rows[rows["session"] == session]
         for direction in DIRECTIONS.values():
             label = f"{session} to {session + lag}"
@@ -134,13 +137,26 @@ def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
     X = design(rows, direction)
     require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
+    for name in ("x", "y"):
+        require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
     y = rows[f"{direction.outcome}_next"].to_numpy()
+    require(_leaves_residual(y, X.to_numpy(), rows["patient"].to_numpy()), NO_RESIDUAL)
     Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
     fit = fit_mixed(y, X.to_numpy(), rows["patient"].to_numpy(), Z, names=list(X))
     n_patients = rows["patient"].nunique()
     table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
     return Equation(variant, direction.name, counted(table, n_patients, len(rows)), covariance, _summary(fit))
+
+
+def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
+    """Whether predictors and patients' own levels leave some of y to a residual (or are too many to tell)."""
+    columns = pd.DataFrame(np.column_stack([y, X]))
+    within = (columns - columns.groupby(patients).transform("mean")).to_numpy()
+    coefficients, _, rank, _ = np.linalg.lstsq(within[:, 1:], within[:, 0], rcond=ROUNDING)
+    residual = within[:, 0] - within[:, 1:] @ coefficients
+    spare = len(y) - len(np.unique(patients)) - rank
+    return spare < 1 or bool(residual @ residual > ROUNDING * (y @ y))
 
 
 def _summary(fit: MixedFit) -> dict:
@@ -160,6 +176,7 @@ def _fit_ols(rows, direction, variant, level) -> Equation:
     require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
     require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
     fit = sm.OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     table = _ols_table(fit, level)
     summary = {
         "loglik": fit.llf,
@@ -194,12 +211,13 @@ def _fit_outcome(rows, direction, variant, level) -> Equation:
     n = len(rows)
     require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
     for name in ("x_early", "pre", "post"):
-        require(rows[name].nunique() > 1, f"{name} does not vary")
+        require(varies(rows[name], rows[name]), f"{name} does not vary")
     scores = rows[["x_early", "pre", "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
     X = sm.add_constant(standardized[["x_early", "pre"]])
     require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
     fit = sm.OLS(standardized["post"], X).fit()
+    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
     table = pd.concat([_fisher_z(t / np.sqrt(t**2 + df), n, level), beta], ignore_index=True)

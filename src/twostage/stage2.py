@@ -15,7 +15,7 @@ from scipy.stats import t
 from twostage.display import html_table
 from twostage.params import Parameters
 from twostage.problems import Problem, RecordError
-from twostage.records import Record, read_record
+from twostage.records import Record, find_record
 from twostage.stats.pool import PooledFit, pool
 
 #: What identifies a pooled coefficient.
@@ -131,7 +131,7 @@ def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> l
     records, problems = [], []
     for study in studies:
         try:
-            records.append(read_record(Path(folder) / study / f"{analysis}.json"))
+            records.append(find_record(folder, study, analysis))
         except RecordError as error:
             problems += error.problems
     if problems:
