@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 
 from twostage.collection import Collection, read_collection
+from twostage.panel import Panel, make_panel
+from twostage.params import make_parameters
+from twostage.records import make_record
+from twostage.sensitivity import sensitivity
 from twostage.simulate import SimulatedCollection, simulate_collection, write_collection
+from twostage.stage1 import crosslevel, lagged, outcome, transition
+from twostage.stage2 import PooledTable, pool_records
+
+mpl.use("agg")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -26,3 +35,26 @@ def small(drawn, tmp_path) -> Path:
 def default() -> Collection:
     """The committed collection."""
     return read_collection(PROJECT / "data")
+
+
+@pytest.fixture(scope="session")
+def three(drawn, tmp_path_factory) -> Collection:
+    """The three studies read back from disk."""
+    return read_collection(write_collection(drawn, tmp_path_factory.mktemp("three") / "three"))
+
+
+@pytest.fixture(scope="session")
+def panels(three) -> dict[str, Panel]:
+    """The three studies' panels with the default parameters."""
+    return {study: make_panel(three.study(study), make_parameters({})) for study in three.studies["study"]}
+
+
+@pytest.fixture(scope="session")
+def pooled(panels, three) -> dict[str, PooledTable]:
+    """Each analysis of the three studies, pooled."""
+    analyses = {"lagged": lagged, "crosslevel": crosslevel, "transition": transition, "outcome": outcome}
+    records = {name: [make_record(p, fit(p)) for p in panels.values()] for name, fit in analyses.items()}
+    records["sensitivity"] = [
+        make_record(p, sensitivity(three.study(s), p.parameters)) for s, p in panels.items()
+    ]
+    return {name: pool_records(of_studies) for name, of_studies in records.items()}

@@ -1,0 +1,51 @@
+"""Numbers as people read them."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from twostage.display import count, html_table, interval, number, p_value, percent, readable
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-0.0449, "−0.04"),
+        (-0.001, "0.00"),
+        (1234.5, "1234.50"),
+        (None, "–"),
+        (math.nan, "–"),
+        (math.inf, "∞"),
+    ],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0004, "< .001"), (0.0006, ".001"), (0.05, ".050"), (1.0, "1.000"), (None, "–")]
+)
+def test_p_value(p, text):
+    assert p_value(p) == text
+
+
+def test_interval_count_percent():
+    assert interval(-0.1, 0.25) == "[−0.10, 0.25]"
+    assert count(5350) == "5,350"
+    assert percent(0.256) == "26 %"
+
+
+def test_cells_are_rounded_by_their_column_and_text_is_escaped():
+    table = pd.DataFrame(
+        {"n_patients": [1200.0], "df": [12.345], "p_value": [0.0321], "label": ["<b>"], "singular": [True]}
+    )
+    assert readable(table).iloc[0].tolist() == ["1,200", "12.3", ".032", "<b>", "yes"]
+    html = html_table(table)
+    assert "&lt;b&gt;" in html
+    assert "n patients" in html
+
+
+def test_a_row_of_mixed_types_keeps_its_integers_whole():
+    table = pd.DataFrame({"k": [17], "estimate": [0.12345], "note": [None]})
+    assert readable(table).iloc[0].tolist() == ["17", "0.123", "–"]

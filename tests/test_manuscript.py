@@ -1,0 +1,71 @@
+"""The manuscript quotes what the pooled notebooks left, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from twostage.manuscript import HOME, book_context
+from twostage.params import make_parameters
+from twostage.stage2 import patient_flow
+from twostage.tables import effect, save_figure, write_pooled, write_table
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+
+
+@pytest.fixture(scope="module")
+def context(pooled, panels, three, tmp_path_factory):
+    import matplotlib.pyplot as plt
+
+    from twostage.describe import describe
+    from twostage.records import make_record
+
+    run = tmp_path_factory.mktemp("run")
+    for analysis, table in pooled.items():
+        write_pooled(table, str(run / "output" / HOME[analysis]))
+    flow = patient_flow([make_record(panel, describe(panel)) for panel in panels.values()])
+    write_table(flow, str(run / "output" / "stage2_lagged"), "flow")
+    ax = plt.subplots()[1]
+    save_figure(ax, str(run / "output" / "stage2_lagged"), "forest_x_to_y", "Forest plot of 3 studies")
+    plt.close(ax.figure)
+    return book_context(run, three, make_parameters({}))
+
+
+def test_effects_are_those_of_the_pool(context, pooled):
+    row = pooled["lagged"].row("x_to_y", "x_within")
+    assert context["effect"]("lagged", "x_to_y", "x_within") == effect(row, 0.95)
+
+
+def test_a_number_nobody_computed_stops_the_build(context):
+    with pytest.raises(KeyError, match="no pooled x_within:z"):
+        context["effect"]("lagged", "x_to_y", "x_within:z")
+
+
+def test_counts_come_from_the_flow(context, drawn, panels):
+    assert context["n_patients"] == "150"
+    assert context["n_included"] == str(sum(p.sessions["patient"].nunique() for p in panels.values()))
+    assert (context["n_studies"], context["n_countries"]) == (3, drawn.registry["country"].nunique())
+
+
+def test_figures_carry_their_text(context):
+    markup = context["figure"]("lagged", "forest_x_to_y")
+    assert "/output/stage2_lagged/forest_x_to_y.svg" in markup
+    assert ":alt: Forest plot of 3 studies" in markup
+
+
+def test_variants_are_listed_in_order(context):
+    assert context["variants"]("x_to_y")[0] == "as chosen"
+
+
+#: Numbers that belong to the text: of the article that asked the question, of the method's name, of software.
+IN_THE_TEXT = {"17", "9", "5,350", "0", "1", "2", "4", "3", "88"}
+
+
+@pytest.mark.parametrize(
+    "page", sorted(BOOK.glob("results_*.md")) + [BOOK / "discussion.md", BOOK / "index.md"]
+)
+def test_no_result_is_typed_into_the_prose(page):
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\$.*?\$|`[^`]*`", "", text, flags=re.DOTALL)
+    numbers = set(re.findall(r"\d[\d.,]*\d|\d", text))
+    assert numbers <= IN_THE_TEXT, numbers - IN_THE_TEXT
