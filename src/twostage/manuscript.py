@@ -22,6 +22,9 @@ HOME = {
     "sensitivity": "stage2_sensitivity",
 }
 
+#: What a registry may say where a study has no one known country.
+NO_COUNTRY = {"not stated", "several"}
+
 _REGISTRY = {
     "label": "study",
     "country": "country",
@@ -87,7 +90,7 @@ def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
     total = flow.iloc[-1]
     return {
         "n_studies": len(collection.studies),
-        "n_countries": collection.studies["country"].nunique(),
+        "n_countries": len(set(collection.studies["country"]) - NO_COUNTRY),
         "n_patients": count(total["enrolled"]),
         "n_included": count(total["included"]),
     }
