@@ -1,5 +1,6 @@
 """Small synthetic collections shared by the tests."""
 
+import shutil
 from pathlib import Path
 
 import matplotlib as mpl
@@ -25,10 +26,16 @@ def drawn() -> SimulatedCollection:
     return simulate_collection(11, n_studies=3, n_patients=150)
 
 
+@pytest.fixture(scope="session")
+def written(drawn, tmp_path_factory) -> Path:
+    """The same on disk, not to be changed."""
+    return write_collection(drawn, tmp_path_factory.mktemp("written") / "small")
+
+
 @pytest.fixture
-def small(drawn, tmp_path) -> Path:
-    """The same on disk, free to be damaged."""
-    return write_collection(drawn, tmp_path / "small")
+def small(written, tmp_path) -> Path:
+    """A copy on disk, free to be damaged."""
+    return shutil.copytree(written, tmp_path / "small")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ LAYERS = {
     "params": 1,
     "schema": 2,
     "collection_file": 2,
+    "registry": 3,
     "study_files": 3,
     "collection": 4,
     "panel": 5,

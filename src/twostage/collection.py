@@ -13,11 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from twostage import schema
-from twostage.collection_file import Layout, Settings, Variable, read_settings
+from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem
+from twostage.registry import Registry, read_registry
 from twostage.study_files import StudyFiles
-from twostage.tabular import read_table
 
 __all__ = ["Collection", "Study", "Variable", "locate_collection", "read_collection", "validate_collection"]
 
@@ -96,6 +95,7 @@ class Collection:
     dictionary: pd.DataFrame
     truth: pd.DataFrame | None
     _files: StudyFiles = field(repr=False, compare=False)
+    _rows: tuple[int, ...] = field(repr=False, compare=False)
 
     def study(self, id: str) -> Study:
         """Read and validate one study.
@@ -120,11 +120,9 @@ class Collection:
                 else f"one of {', '.join(ids)}"
             )
             return None, [Problem(str(self.path / "studies.csv"), None, "study", id, expected)]
-        row = ids.index(id)
-        info = self.studies.iloc[row].to_dict()
-        sessions, patients, problems = self._files.read(info)
-        if not problems:
-            problems = self._files.count(info, row + 2, sessions, patients)
+        position = ids.index(id)
+        info = self.studies.iloc[position].to_dict()
+        sessions, patients, problems = self._files.read(info, self._rows[position])
         if problems:
             return None, problems
         directions = {f"{v}_direction": int(info[f"{v}_direction"]) for v in ("x", "y")}
@@ -169,19 +167,14 @@ def read_collection(path: str | Path) -> Collection:
         With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
     """
     path = locate_collection(path)
-    settings, problems = read_settings(path)
-    dictionary, more = _registry_table(path, "dictionary.csv", schema.DICTIONARY)
-    studies, most = _registry_table(path, "studies.csv", schema.REGISTRY)
-    problems = [*problems, *more, *most]
-    if not problems:
-        problems = _check_registry(path, settings, dictionary, studies)
-    if problems:
+    registry, problems = read_registry(path)
+    if problems or registry is None:
         raise CollectionError(problems)
-    numeric = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_direction", "n"]
-    studies = studies.reset_index(drop=True).assign(
-        **{c: pd.to_numeric(studies[c].to_numpy()) for c in numeric}
-    )
-    truth = path / "truth.csv"
+    return _collection(path, registry)
+
+
+def _collection(path: Path, registry: Registry) -> Collection:
+    settings = registry.settings
     return Collection(
         path=path,
         name=path.resolve().name,
@@ -193,72 +186,31 @@ def read_collection(path: str | Path) -> Collection:
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),
         defaults=dict(settings.parameters),
-        studies=studies,
-        dictionary=dictionary.reset_index(drop=True),
-        truth=pd.read_csv(truth) if truth.is_file() else None,
-        _files=StudyFiles(path, settings, dictionary),
+        studies=registry.studies.reset_index(drop=True),
+        dictionary=registry.dictionary.reset_index(drop=True),
+        truth=registry.truth,
+        _files=StudyFiles(path, settings, registry.dictionary),
+        _rows=tuple(map(int, registry.studies.index)),
     )
-
-
-def _registry_table(path: Path, name: str, rules: dict) -> tuple[pd.DataFrame, list[Problem]]:
-    table, problems = read_table(path / name, name)
-    if table.empty:
-        return table, problems
-    problems = problems + schema.missing_columns(table, name, rules)
-    problems += schema.check_texts(table, name, rules)
-    key = next(iter(rules))
-    if key in table:
-        problems += schema.check_unique(table, name, [key], f"each {key} once")
-    return table, problems
-
-
-def _check_registry(
-    path: Path, settings: Settings, dictionary: pd.DataFrame, studies: pd.DataFrame
-) -> list[Problem]:
-    known = set(dictionary["variable"])
-    layouts = [settings.sessions, *([settings.patients] if settings.patients else [])]
-    used = {column: layout.file for layout in layouts for column in layout.columns.values()}
-    problems = [
-        Problem("dictionary.csv", None, "variable", "no such row", f"a row for {column!r} of {file}")
-        for column, file in used.items()
-        if column not in known
-    ]
-    for v in ("x", "y"):
-        upside_down = studies[studies[f"{v}_min"].astype(float) >= studies[f"{v}_max"].astype(float)]
-        for row, cells in zip(upside_down.index, upside_down.to_dict("records"), strict=True):
-            problems.append(Problem("studies.csv", row, f"{v}_max", cells[f"{v}_max"], f"more than {v}_min"))
-    return problems + _unregistered(path, layouts, set(studies["study"]))
-
-
-def _unregistered(path: Path, layouts: list[Layout], ids: set[str]) -> list[Problem]:
-    problems = []
-    for layout in layouts:
-        if (
-            layout.file.count("{study}") == 1
-            and not Path(layout.file).is_absolute()
-            and ".." not in layout.file
-        ):
-            before, after = layout.file.split("{study}")
-            for file in sorted(p.relative_to(path).as_posix() for p in path.glob(f"{before}*{after}")):
-                study = file.removeprefix(before).removesuffix(after)
-                if study not in ids:
-                    problems.append(
-                        Problem(file, None, None, f"a file of study {study}", "a row in studies.csv for it")
-                    )
-    return problems
 
 
 def validate_collection(path: str | Path) -> tuple[Problem, ...]:
     """Every problem of a collection: its registry and all its studies' files.
+
+    What hides something is no reason to stop: the other studies are read where one study's row or file
+    is beyond use, and the rest of a file where one row is. Only where `collection.yml` or a table of the
+    registry is itself unusable are studies' files not opened.
 
     Returns
     -------
     tuple of Problem
         Empty if the collection can be used.
     """
-    try:
-        collection = read_collection(path)
-    except CollectionError as error:
-        return error.problems
-    found = [problem for id in collection.studies["study"] for problem in collection._read(id)[1]]
-    return tuple(dict.fromkeys(found))
+    path = locate_collection(path)
+    registry, problems = read_registry(path)
+    if registry is not None:
+        collection = _collection(path, registry)
+        for id in collection.studies["study"]:
+            problems += collection._read(id)[1]
+    # A file that studies share has the same problems for each of them.
+    return tuple(dict.fromkeys(problems))

@@ -1,17 +1,22 @@
 """``collection.yml``: what a collection is about and where its data are."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, StringConstraints
 
 from twostage.params import make_parameters
 from twostage.problems import ParameterError, Problem
 
 FILE = "collection.yml"
+PLACEHOLDER = r"\{([A-Za-z_][A-Za-z0-9_]*)\}"
+
+Pattern = Annotated[str, StringConstraints(pattern=rf"^([^{{}}]|{PLACEHOLDER})+$")]
 
 
 @dataclass(frozen=True)
@@ -58,19 +63,27 @@ class Layout(_Model):
         Column of the file -> column of studies.csv: the study's rows in a file that several studies share.
     """
 
-    file: str = Field(min_length=1)
+    file: Pattern
     columns: dict[str, str]
     where: dict[str, str] = {}
 
+    def path(self, info: Mapping[str, Any]) -> str:
+        """The file of the study with this row of studies.csv."""
+        return re.sub(PLACEHOLDER, lambda match: str(info[match[1]]), self.file)
+
+    def registry_columns(self) -> list[str]:
+        """Columns of studies.csv that it refers to."""
+        return [*re.findall(PLACEHOLDER, self.file), *self.where.values()]
+
 
 class _SessionsBlock(_Model):
-    file: str = "sessions/{study}.csv"
+    file: Pattern = "sessions/{study}.csv"
     columns: dict[Literal["patient", "session", "x", "y"], str] = {}
     where: dict[str, str] = {}
 
 
 class _PatientsBlock(_Model):
-    file: str = "patients/{study}.csv"
+    file: Pattern = "patients/{study}.csv"
     columns: dict[Literal["patient", "therapist", "age", "gender", "pre", "post"], str]
     where: dict[str, str] = {}
 
@@ -84,17 +97,6 @@ class _File(_Model):
     parameters: dict[str, Any] = {}
     sessions: _SessionsBlock = _SessionsBlock()
     patients: _PatientsBlock | None = None
-
-    @field_validator("parameters")
-    @classmethod
-    def _are_parameters(cls, values: dict[str, Any]) -> dict[str, Any]:
-        try:
-            make_parameters(values, FILE)
-        except ParameterError as error:
-            raise ValueError(
-                "; ".join(f"{p.column}: expected {p.expected}" for p in error.problems)
-            ) from None
-        return values
 
 
 @dataclass(frozen=True)
@@ -117,32 +119,57 @@ class Settings:
 
 def read_settings(path: Path) -> tuple[Settings | None, list[Problem]]:
     """Read ``collection.yml`` of a folder; the settings are None where there are problems."""
-    if not path.is_dir():
-        return None, [Problem(str(path), None, None, "no such folder", "the folder of a collection")]
     try:
         content = yaml.safe_load((path / FILE).read_text(encoding="utf-8"))
-        file = _File.model_validate(content)
     except FileNotFoundError:
         return None, [Problem(FILE, None, None, "no such file", "this file, which says what x and y are")]
+    except OSError as error:
+        return None, [Problem(FILE, None, None, type(error).__name__, "a readable file")]
     except UnicodeDecodeError as error:
         return None, [Problem(FILE, None, None, f"byte {error.start}", "text in UTF-8")]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        return None, [
-            Problem(FILE, mark.line + 1 if mark else None, None, str(error).split("\n")[0], "valid YAML")
-        ]
+        row = mark.line + 1 if mark else None
+        return None, [Problem(FILE, row, None, str(error).split("\n")[0], "valid YAML")]
+    problems = _parameter_problems(content)
+    try:
+        file = _File.model_validate(content)
     except pydantic.ValidationError as error:
-        return None, [
-            Problem(
-                FILE,
-                None,
-                ".".join(map(str, d["loc"])) or None,
-                _short(d["input"]),
-                d["msg"].removeprefix("Value error, "),
-            )
-            for d in error.errors()
+        return None, [*map(_problem, error.errors()), *problems]
+    settings = _complete(file)
+    problems += _column_problems(settings)
+    return (None if problems else settings), problems
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    key = ".".join(map(str, detail["loc"])) or None
+    if detail["type"] == "extra_forbidden":
+        return Problem(FILE, None, key, _short(detail["input"]), "only keys that a collection has")
+    if detail["type"] == "missing":
+        return Problem(FILE, None, key, "nothing", "this key and its value")
+    return Problem(FILE, None, key, _short(detail["input"]), detail["msg"])
+
+
+def _parameter_problems(content: Any) -> list[Problem]:
+    values = content.get("parameters", {}) if isinstance(content, dict) else {}
+    if not isinstance(values, dict):
+        return []
+    try:
+        make_parameters({name: value for name, value in values.items() if isinstance(name, str)}, FILE)
+    except ParameterError as error:
+        return [Problem(FILE, None, f"parameters.{p.column}", p.value, p.expected) for p in error.problems]
+    return []
+
+
+def _column_problems(settings: "Settings") -> list[Problem]:
+    problems = []
+    for block, layout in (("sessions", settings.sessions), ("patients", settings.patients)):
+        names = list(layout.columns.values()) if layout else []
+        problems += [
+            Problem(FILE, None, f"{block}.columns", name, "a column of its own for each variable")
+            for name in sorted({name for name in names if names.count(name) > 1})
         ]
-    return _complete(file), []
+    return problems
 
 
 def _complete(file: _File) -> Settings:

@@ -1,7 +1,8 @@
 """What a collection's files must contain, checked with pandera; every failure becomes a Problem."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 import pandera.pandas as pa
@@ -9,41 +10,54 @@ import pandera.pandas as pa
 from twostage.problems import Problem
 
 STUDY_ID = r"[A-Za-z0-9_]+"
-NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+TEXT = r".*\S.*"
 
 #: Columns of studies.csv and what each must hold; all are required.
 REGISTRY = {
     "study": (STUDY_ID, "letters, digits and underscores only"),
-    "label": (r".*\S.*", "the study's name"),
-    "country": (r".*\S.*", "a country"),
-    "year": (r"\d{4}", "a year of four digits"),
-    "setting": (r".*\S.*", "the setting"),
-    "treatment": (r".*\S.*", "the treatment"),
-    "design": (r".*\S.*", "the design"),
-    "x_instrument": (r".*\S.*", "the instrument of x"),
+    "label": (TEXT, "the study's name"),
+    "country": (TEXT, "a country"),
+    "year": (r"[0-9]{4}", "a year of four digits"),
+    "setting": (TEXT, "the setting"),
+    "treatment": (TEXT, "the treatment"),
+    "design": (TEXT, "the design"),
+    "x_instrument": (TEXT, "the instrument of x"),
     "x_min": (NUMBER, "the lowest possible score"),
     "x_max": (NUMBER, "the highest possible score"),
     "x_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
-    "y_instrument": (r".*\S.*", "the instrument of y"),
+    "y_instrument": (TEXT, "the instrument of y"),
     "y_min": (NUMBER, "the lowest possible score"),
     "y_max": (NUMBER, "the highest possible score"),
     "y_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
-    "n": (r"[1-9]\d*", "the number of patients in the study's files"),
-    "source": (r".*\S.*", "where the data come from"),
-    "licence": (r".*\S.*", "the licence"),
+    "n": (r"[1-9][0-9]{0,8}", "the number of patients in the study's files"),
+    "source": (TEXT, "where the data come from"),
+    "licence": (TEXT, "the licence"),
 }
 
 DICTIONARY = {
-    "variable": (r".*\S.*", "a column's name"),
-    "meaning": (r".*\S.*", "what it is"),
+    "variable": (TEXT, "a column's name"),
+    "meaning": (TEXT, "what it is"),
     "unit": (r".*", "its unit or nothing"),
     "min": (rf"({NUMBER})?", "the lowest possible value or nothing"),
     "max": (rf"({NUMBER})?", "the highest possible value or nothing"),
     "missing": (r".*", "what stands for a missing value; nothing: an empty cell"),
 }
 
+TRUTH = {
+    "study": (TEXT, "a study, mean or tau"),
+    "parameter": (TEXT, "a parameter of the generating model"),
+    "value": (NUMBER, "a number"),
+}
 
-def missing_columns(table: pd.DataFrame, name: str, wanted) -> list[Problem]:
+PATIENT = (r"\S(?:.*\S)?", "a patient, without blanks around the name")
+SESSION = (r"[0-9]{1,9}", "a whole number, 0 or more")
+
+#: Sessions that analyses can take (:mod:`twostage.params`), where the dictionary gives no limits.
+SESSION_LIMITS = (0.0, 1000.0)
+
+
+def missing_columns(table: pd.DataFrame, name: str, wanted: Iterable[str]) -> list[Problem]:
     """One problem for each column that is not there."""
     there = ", ".join(table.columns) or "no column"
     return [
@@ -64,7 +78,7 @@ def check_texts(table: pd.DataFrame, name: str, rules: Mapping[str, tuple[str, s
         column -> (regular expression for the whole cell, what to expect in words).
     """
     columns = {
-        column: pa.Column(str, pa.Check.str_matches(rf"^(?:{pattern})$"), nullable=False, coerce=False)
+        column: pa.Column(str, pa.Check.str_matches(rf"(?s)\A(?:{pattern})\Z"), nullable=False, coerce=False)
         for column, (pattern, _) in rules.items()
         if column in table
     }
@@ -79,12 +93,22 @@ def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[flo
         for c, ends in ranges.items()
         if c in table
     }
-    expected = {c: f"{low:g} to {high:g}" for c, (low, high) in ranges.items()}
+    expected = {c: _interval(*ends) for c, ends in ranges.items()}
     return _failures(table, pa.DataFrameSchema(columns), name, expected)
+
+
+def _interval(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number"
+    if math.isinf(high):
+        return f"at least {low:g}"
+    return f"at most {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
 
 
 def check_unique(table: pd.DataFrame, name: str, columns: list[str], expected: str) -> list[Problem]:
     """Check that no combination of columns comes twice; every repetition is named."""
+    if not set(columns) <= set(table):
+        return []
     again = table[table.duplicated(columns)]
     column = columns[-1]
     return [
@@ -93,8 +117,10 @@ def check_unique(table: pd.DataFrame, name: str, columns: list[str], expected: s
     ]
 
 
-def to_numbers(table: pd.DataFrame, name: str, columns, missing: Mapping[str, set[str]]):
-    """Turn columns of text into floats; what is neither a number nor a missing code is a problem.
+def to_numbers(
+    table: pd.DataFrame, name: str, columns: Iterable[str], missing: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Turn columns of text into floats; what is neither a number nor the missing code is a problem.
 
     Returns
     -------
@@ -104,28 +130,27 @@ def to_numbers(table: pd.DataFrame, name: str, columns, missing: Mapping[str, se
     problems = []
     for column in columns:
         text = table[column].str.strip()
-        absent = text.isin(missing.get(column, set()) | {""})
+        code = missing.get(column, "")
+        absent = text.isin([code, ""])
         wrong = ~absent & ~text.str.fullmatch(NUMBER)
         for row, value in text[wrong].items():
             comma = " (a decimal point, not a comma)" if re.fullmatch(r"[+-]?\d+,\d+", value) else ""
-            codes = (
-                " or ".join(sorted(repr(code) for code in missing.get(column, set()) if code))
-                or "an empty cell"
-            )
-            problems.append(Problem(name, row, column, value, f"a number{comma}, or {codes} where missing"))
-        table = table.assign(
-            **{column: pd.to_numeric(text.where(~absent & ~wrong), errors="raise").astype(float)}
-        )
+            where = f"{code!r} or an empty cell" if code else "an empty cell"
+            problems.append(Problem(name, row, column, value, f"a number{comma}, or {where} where missing"))
+        table = table.assign(**{column: pd.to_numeric(text.where(~absent & ~wrong)).astype(float)})
     return table, problems
 
 
-def _failures(table: pd.DataFrame, schema: pa.DataFrameSchema, name: str, expected: Mapping[str, str]):
+def _failures(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, name: str, expected: Mapping[str, str]
+) -> list[Problem]:
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.drop_duplicates(["column", "index"])
+        cases = error.failure_cases.drop_duplicates(["column", "index"]).sort_values("index", kind="stable")
+        values = [getattr(value, "item", lambda value=value: value)() for value in cases["failure_case"]]
         return [
-            Problem(name, int(c.index_), c.column, c.failure_case, expected[c.column])
-            for c in cases.rename(columns={"index": "index_"}).sort_values("index_").itertuples(index=False)
+            Problem(name, int(row), column, value, expected[column])
+            for row, column, value in zip(cases["index"], cases["column"], values, strict=True)
         ]
     return []

@@ -7,6 +7,8 @@ right, rather than read on a guess.
 import csv
 import gzip
 import io
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +18,26 @@ from twostage.problems import Problem
 BOM = b"\xef\xbb\xbf"
 
 
-def read_table(path: Path, name: str) -> tuple[pd.DataFrame, list[Problem]]:
-    """Read a CSV file as text.
+@dataclass(frozen=True)
+class Table:
+    """A file's cells, and what is wrong with the file as such.
+
+    Attributes
+    ----------
+    cells : pandas.DataFrame
+        Every cell a str; index = the row as an editor counts it (the header is row 1).
+    problems : tuple of Problem
+    whole : bool
+        Whether `cells` holds every row of the file. If not, nothing may be concluded from what it lacks.
+    """
+
+    cells: pd.DataFrame
+    problems: tuple[Problem, ...]
+    whole: bool
+
+
+def read_table(path: Path, name: str) -> Table:
+    """Read a CSV file as text; what can be read of a file with problems is read, so that all come at once.
 
     Parameters
     ----------
@@ -25,42 +45,37 @@ def read_table(path: Path, name: str) -> tuple[pd.DataFrame, list[Problem]]:
         May end in ``.gz``.
     name : str
         What to call the file in messages.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        Every cell a str; index = the row as an editor counts it (the header is row 1). Empty if unreadable.
-    problems : list of Problem
     """
     content, problems = _bytes(path, name)
-    if problems:
-        return pd.DataFrame(), problems
-    text, problems = _text(content, name)
-    if problems:
-        return pd.DataFrame(), problems
-    return _cells(text, name)
+    if content is None:
+        return Table(pd.DataFrame(), tuple(problems), False)
+    text, more = _text(content, name)
+    if text is None:
+        return Table(pd.DataFrame(), tuple(more), False)
+    cells, most, whole = _cells(text, name)
+    return Table(cells, (*more, *most), whole)
 
 
-def _bytes(path: Path, name: str) -> tuple[bytes, list[Problem]]:
+def _bytes(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except FileNotFoundError:
-        return b"", [Problem(name, None, None, "no such file", "this file")]
-    except (OSError, EOFError) as error:
-        return b"", [Problem(name, None, None, str(error), "a readable file")]
-    if not content.strip():
-        return b"", [Problem(name, None, None, "an empty file", "a header line and data")]
+        return None, [Problem(name, None, None, "no such file", "this file")]
+    except (OSError, EOFError, zlib.error) as error:
+        return None, [Problem(name, None, None, type(error).__name__, "a readable file")]
     return content, []
 
 
-def _text(content: bytes, name: str) -> tuple[str, list[Problem]]:
+def _text(content: bytes, name: str) -> tuple[str | None, list[Problem]]:
     problems = []
     if content.startswith(BOM):
         expected = "UTF-8 without byte order mark (save as CSV UTF-8 and strip the mark)"
         problems.append(Problem(name, 1, None, "a byte order mark", expected))
         content = content.removeprefix(BOM)
+    if not content.strip():
+        return None, [*problems, Problem(name, None, None, "an empty file", "a header line and data")]
     if b"\r" in content:
         row = content[: content.index(b"\r")].count(b"\n") + 1
         expected = "line ends as on Unix, \\n (dos2unix converts a file)"
@@ -71,40 +86,40 @@ def _text(content: bytes, name: str) -> tuple[str, list[Problem]]:
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         byte = f"byte 0x{content[error.start]:02x}"
-        return "", [*problems, Problem(name, row, None, byte, "text in UTF-8 (save as CSV UTF-8)")]
+        return None, [*problems, Problem(name, row, None, byte, "text in UTF-8 (save as CSV UTF-8)")]
     header = text.split("\n", 1)[0]
     for separator, word in ((";", "semicolons"), ("\t", "tabs")):
         if separator in header and "," not in header:
             expected = "commas between columns and decimal points in numbers"
-            problems.append(Problem(name, 1, None, f"{word} between columns", expected))
+            return None, [*problems, Problem(name, 1, None, f"{word} between columns", expected)]
     return text, problems
 
 
-def _cells(text: str, name: str) -> tuple[pd.DataFrame, list[Problem]]:
+def _cells(text: str, name: str) -> tuple[pd.DataFrame, list[Problem], bool]:
     reader = csv.reader(io.StringIO(text), strict=True)
-    rows, lines, problems = [], [], []
-    start = 1
+    rows, lines, problems, row = [], [], [], 1
     try:
         header = [cell.strip() for cell in next(reader)]
+        if not header:
+            return pd.DataFrame(), [Problem(name, 1, None, "an empty line", "the header")], False
+        row = reader.line_num + 1
         for cells in reader:
-            start, row = reader.line_num + 1, max(start, reader.line_num)
-            if not cells:
-                continue
-            if len(cells) != len(header):
+            if len(cells) == len(header):
+                rows.append(cells)
+                lines.append(row)
+            elif cells:
                 problems.append(_ragged(name, row, cells, header))
-                continue
-            rows.append(cells)
-            lines.append(row)
+            row = reader.line_num + 1
     except csv.Error as error:
-        problems.append(Problem(name, reader.line_num, None, str(error), "quotes that are closed"))
-        return pd.DataFrame(), problems
+        problems.append(Problem(name, row, None, str(error), "quotes that are closed"))
+        return pd.DataFrame(), problems, False
     repeated = sorted({column for column in header if header.count(column) > 1})
     problems += [Problem(name, 1, column, "twice in the header", "each column once") for column in repeated]
     if not rows and not problems:
         problems.append(Problem(name, None, None, "a header without data", "at least one row of data"))
     if repeated:
-        return pd.DataFrame(), problems
-    return pd.DataFrame(rows, columns=header, index=lines, dtype=str), problems
+        return pd.DataFrame(), problems, False
+    return pd.DataFrame(rows, columns=header, index=lines, dtype=str), problems, not problems
 
 
 def _ragged(name: str, row: int, cells: list[str], header: list[str]) -> Problem:
