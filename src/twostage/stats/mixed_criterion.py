@@ -19,9 +19,11 @@ data sets would add one more leading axis.)
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from twostage.stats.mixed_cone import flat_basis, to_vector
 from twostage.stats.mixed_crossproducts import CrossProducts
+from twostage.stats.mixed_crossproducts import gram as gram_of
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,10 @@ class Criterion:
         self.evaluations += 1
         sums = self.sums(T)
         p, nu = self.p, self.nu
-        root = np.linalg.cholesky(sums.weighted)
-        inverse = np.linalg.inv(root)
+        root, failed = dpotrf(sums.weighted, lower=True)
+        if failed:
+            raise ValueError("X'V^-1 X is not positive definite: columns of X are collinear")
+        inverse, _ = dtrtri(root, lower=True)
         sigma2 = root[p, p] ** 2 / nu
         value = sums.log_det + nu * (1.0 + np.log(2 * np.pi * sigma2)) + self.log_det_design
         if self.reml:
@@ -199,13 +203,13 @@ class StackedGroups:
             diagonal, solved = _whiten(self.products.factors[:, :, part], T)
             log_det += 2.0 * np.log(diagonal).sum()
             for row in solved[:, q:]:
-                weighted += row @ row.T
+                weighted += gram_of(row)
             kept = _combine(solved, self.kept[:, :, part])
             G = kept[:, :q].reshape(q * q, -1)
             u = kept[:, q:].reshape(q * P, -1)
             gram += G.sum(axis=1).reshape(q, q)
-            gram_pairs += G @ G.T
-            outer += u @ u.T
+            gram_pairs += gram_of(G)
+            outer += gram_of(u)
         shape = (q, q, q, q)
         return GroupSums(log_det, weighted, outer.reshape(q, P, q, P), gram, gram_pairs.reshape(shape), self._pairs)
 
@@ -267,15 +271,14 @@ class CollapsedGroups:
 
     def __init__(self, products: CrossProducts, sizes: np.ndarray):
         b = products.rotated[0]
-        order = np.argsort(sizes, kind="stable")
-        distinct, first = np.unique(sizes[order], return_index=True)
-        if len(distinct) > 1:
-            b = b[:, order]
-        edges = np.append(first, len(sizes))
-        self.size = distinct.astype(float)
+        if (sizes != sizes[0]).any():
+            order = np.argsort(sizes, kind="stable")
+            sizes, b = sizes[order], b[:, order]
+        edges = np.concatenate(([0], np.flatnonzero(np.diff(sizes)) + 1, [len(sizes)]))
+        self.size = sizes[edges[:-1]].astype(float)
         self.count = np.diff(edges).astype(float)
         runs = zip(edges[:-1], edges[1:], strict=True)
-        self.table = np.array([(b[:, i:j] @ b[:, i:j].T).ravel() for i, j in runs])
+        self.table = np.array([gram_of(b[:, i:j]).ravel() for i, j in runs])
         self.within = products.within
 
     def __call__(self, T: np.ndarray) -> GroupSums:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scipy.linalg.blas import dgemm
+
 from twostage.stats.mixed_groups import Grouping
 
 # Rows handled at a time: the working copy of some ten columns stays within a processor's second-level cache.
-CHUNK_ROWS = 16_384
+CHUNK_ROWS = 8_192
 
 # A random-effect column that keeps less than this share of its length after projection on the earlier ones is
 # taken as dependent within that group. Rounding leaves about 1e-16; the direction kept at the limit is orthogonal to
@@ -57,7 +59,13 @@ class CrossProducts:
 
     def total(self) -> np.ndarray:
         """C'C, (P, P)."""
-        return self.within + sum(b @ b.T for b in self.rotated)
+        return self.within + sum(gram(b) for b in self.rotated)
+
+
+def gram(rows: np.ndarray) -> np.ndarray:
+    """rows @ rows.T for a few long rows: the general product, two to three times faster here than the symmetric one
+    NumPy would choose."""
+    return dgemm(1.0, rows.T, rows.T, trans_a=True)
 
 
 def cross_products(columns, q: int, n_columns: int, constant_first: bool, grouping: Grouping) -> CrossProducts:
@@ -85,7 +93,7 @@ def cross_products(columns, q: int, n_columns: int, constant_first: bool, groupi
         columns(slice(begin, end) if grouping.order is None else grouping.order[begin:end], block)
         starts = grouping.starts[first:last] - begin
         rest = _factor(block, q, constant_first, starts, sizes, factors[:, :, first:last])
-        within += rest @ rest.T
+        within += gram(rest)
     return CrossProducts(factors, within, constant_first and q == 1)
 
 

@@ -5,6 +5,7 @@ correlation at one) is reached in as few evaluations as one inside. Far from the
 information in (log sigma2, sigma2 T), exact in one step for balanced designs; near it the exact Hessian in T.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +27,21 @@ UNTESTED_STEP = 1e-8
 # Newton's model is trusted when its smallest curvature is at least this share of the expected one.
 TRUSTED_SHARE = 0.05
 
+# Convexity of the model that replaces Newton's where the Hessian is indefinite.
+SHIFTED_SHARE = 0.1
+
 # Stiffness tried, in expected informations.
 STIFFNESS = (10.0, 1000.0)
 
 # Newton's step is taken where it promises a fall of the deviance below this; the scoring step has the longer reach.
 NEAR = 1.0
 
+# A scoring step is carried over to T by dividing by the residual variance it implies, at least this share of before.
+LEAST_SHRINK = 0.1
+
 MAX_ITERATIONS = 200
-MAX_HALVINGS = 40
+NEWTON_HALVINGS = 2
+SCORING_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,16 @@ class Optimum:
     record: OptimiserRecord
 
 
+@dataclass(frozen=True)
+class Step:
+    """A way forward: a path from the present point (0) to the minimiser of a model (1)."""
+
+    path: Callable[[float], ConePoint]
+    predicted: float
+    newton: bool
+    halvings: int
+
+
 def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     """Minimise the deviance over the positive semidefinite cone.
 
@@ -81,42 +99,67 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     start : (q, q) array
         Positive definite starting value of T.
     """
-    at, converged, iterations, message = criterion(start), False, 0, "no step lowers the deviance"
-    point = ConePoint(start, np.linalg.cholesky(start))
-    while iterations < MAX_ITERATIONS:
-        candidate, predicted, newton = _propose(at, point)
-        last = predicted <= (LAST_STEP if newton else LAST_SCORING_STEP)
-        found = _search(criterion, at, candidate, predicted)
-        if found is None:
+    point, at = ConePoint(start, np.linalg.cholesky(start)), criterion(start)
+    iterations, converged = 0, False
+    while not converged and iterations < MAX_ITERATIONS:
+        moved = _advance(criterion, at, point)
+        if moved is None:
+            message = "no step lowers the deviance"
             break
-        point, at = found
+        point, at, converged = moved
         iterations += 1
-        if last:
-            converged, message = True, "predicted fall of the deviance below tolerance"
-            break
     else:
-        message = f"not converged after {MAX_ITERATIONS} iterations"
-    size = face_gradient(point, at) / criterion.n_groups
+        message = "predicted fall below tolerance" if converged else f"{MAX_ITERATIONS} iterations did not suffice"
+    size = _face_gradient(point, at) / criterion.n_groups
     record = OptimiserRecord(criterion.evaluations, iterations, size, at.value, message)
     return Optimum(point, at, converged, record)
 
 
-def _propose(at: Evaluation, point: ConePoint):
-    """The next point, the fall of the deviance the model behind it predicts, and whether that model is Newton's."""
+def _advance(criterion, at, point):
+    """Take the first step that lowers the deviance; also whether it was small enough to be the last."""
+    for step in _steps(at, point):
+        length = 1.0
+        for _ in range(step.halvings + 1):
+            candidate = step.path(length)
+            trial = criterion(candidate.matrix)
+            if trial.value <= at.value or step.predicted <= UNTESTED_STEP:
+                limit = LAST_STEP if step.newton else LAST_SCORING_STEP
+                last = bool(length == 1.0 and step.predicted <= limit)
+                return candidate, trial, last
+            length /= 2
+    return None
+
+
+def _steps(at: Evaluation, point: ConePoint):
+    """Ways forward, best first: Newton on the cone, Newton along its face, scoring."""
     for curvature in _newton_models(at, point):
-        if not _is_trusted(curvature, at.information):
-            continue
-        candidate, move, predicted = _model_minimum(at, curvature)
-        if predicted <= NEAR:
-            return candidate, predicted, True
-        break
+        if _is_trusted(curvature, at.information):
+            candidate, move, predicted = _model_minimum(at, curvature)
+            if predicted <= NEAR:
+                yield Step(_chord(point, candidate), predicted, True, NEWTON_HALVINGS)
+            break
     candidate, move, predicted = _model_minimum(at, _padded(at.information))
     if 0 < candidate.rank == point.rank < len(at.T) and predicted <= NEAR:
-        along = _face_newton(at, point)
-        if along is not None:
-            return *along, True
-    shrink = 1.0 - at.scale_share @ move
-    return candidate.scaled(1.0 / max(shrink, 0.1)), predicted, False
+        yield from _face_newton(at, point)
+    elif predicted <= NEAR:
+        yield from _shifted_newton(at, point)
+    reached = candidate.scaled(1.0 / max(1.0 - at.scale_share @ move, LEAST_SHRINK))
+    yield Step(lambda length: reached, predicted, False, 0)
+    yield Step(_chord(point, candidate), predicted, False, SCORING_HALVINGS)
+
+
+def _chord(point: ConePoint, candidate: ConePoint):
+    """The straight path between two points of the cone."""
+
+    def path(length):
+        if length == 1.0:
+            return candidate
+        matrix = point.matrix + length * (candidate.matrix - point.matrix)
+        values, vectors = np.linalg.eigh(matrix)
+        kept = values > 1e-14 * values[-1]
+        return ConePoint(matrix, vectors[:, kept] * np.sqrt(values[kept]))
+
+    return path
 
 
 def _face_newton(at: Evaluation, point: ConePoint):
@@ -125,13 +168,26 @@ def _face_newton(at: Evaluation, point: ConePoint):
     gradient = face.coordinates @ at.gradient
     curvature = face.hessian(at.gradient, at.hessian)
     expected = face.hessian(at.gradient, at.information)
-    if np.linalg.eigvalsh(curvature - TRUSTED_SHARE * expected)[0] <= 0:
-        return None
-    amounts = -np.linalg.solve(curvature, gradient)
-    return move_along(point, face, amounts), -0.5 * float(gradient @ amounts)
+    if np.linalg.eigvalsh(curvature - TRUSTED_SHARE * expected)[0] > 0:
+        amounts = -np.linalg.solve(curvature, gradient)
+        predicted = -0.5 * float(gradient @ amounts)
+        yield Step(lambda length: move_along(point, face, length * amounts), predicted, True, NEWTON_HALVINGS)
+
+
+def _shifted_newton(at: Evaluation, point: ConePoint):
+    """Newton's step with as much of the information added as makes the model convex: longer than a scoring step where
+    the deviance is a ridge."""
+    root = np.linalg.cholesky(_padded(at.information))
+    half = np.linalg.solve(root, at.hessian)
+    share = np.linalg.eigvalsh(np.linalg.solve(root, half.T))[0]
+    if share < SHIFTED_SHARE:
+        curvature = at.hessian + (SHIFTED_SHARE - share) * _padded(at.information)
+        candidate, _, predicted = _model_minimum(at, curvature)
+        yield Step(_chord(point, candidate), predicted, False, NEWTON_HALVINGS)
 
 
 def _model_minimum(at: Evaluation, curvature):
+    """The minimiser of the quadratic model over the cone, the way there, and the fall it predicts."""
     candidate = minimise_quadratic(at.T, at.gradient, curvature, at.metric)
     move = to_vector(candidate.matrix - at.T)
     return candidate, move, -(at.gradient @ move + 0.5 * move @ curvature @ move)
@@ -165,24 +221,7 @@ def _padded(information):
     return information + 1e-10 * np.trace(information) * np.eye(len(information))
 
 
-def _search(criterion, at, candidate, predicted):
-    """Step toward the candidate, halving until the deviance falls; None when it never does."""
-    trial = criterion(candidate.matrix)
-    if trial.value <= at.value or predicted <= UNTESTED_STEP:
-        return candidate, trial
-    direction, length = candidate.matrix - at.T, 1.0
-    for _ in range(MAX_HALVINGS):
-        length /= 2
-        matrix = at.T + length * direction
-        trial = criterion(matrix)
-        if trial.value < at.value:
-            values, vectors = np.linalg.eigh(matrix)
-            kept = values > 1e-14 * values[-1]
-            return ConePoint(matrix, vectors[:, kept] * np.sqrt(values[kept])), trial
-    return None
-
-
-def face_gradient(point: ConePoint, at: Evaluation) -> float:
+def _face_gradient(point: ConePoint, at: Evaluation) -> float:
     """Length of the gradient's part that a change of T along its face could use."""
     gradient = to_matrix(at.gradient, len(at.T))
     if point.rank == 0:

@@ -7,7 +7,7 @@ import numpy as np
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_collinear import is_well_conditioned, orthogonalise
 from twostage.stats.mixed_criterion import CollapsedGroups, Criterion, StackedGroups
-from twostage.stats.mixed_crossproducts import CrossProducts, cross_products
+from twostage.stats.mixed_crossproducts import CrossProducts, cross_products, gram
 from twostage.stats.mixed_design import Design, WorkingBasis, working_basis
 
 # Random-effect columns (unit spread) whose mean cross-product has an eigenvalue below this share of the largest
@@ -69,7 +69,7 @@ class Working:
 def mean_gram(products: CrossProducts) -> np.ndarray:
     """Mean of Z_i'Z_i over groups, (q, q)."""
     triangles = products.triangles
-    return sum(row @ row.T for row in triangles) / triangles.shape[2]
+    return sum(gram(row) for row in triangles) / triangles.shape[2]
 
 
 def prepare(design: Design) -> Working:
