@@ -39,7 +39,9 @@ def simulate(
     patients: Annotated[
         int | None, typer.Option(help="patients in all; default: 5,350 for 17 studies")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace a folder that is there")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace the synthetic collection that is there")
+    ] = False,
 ) -> None:
     """Draw a synthetic collection with known truth and write its files."""
     try:
@@ -48,6 +50,9 @@ def simulate(
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{out}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
     typer.echo(f"{folder}: {len(drawn.registry)} synthetic studies, {drawn.registry['n'].sum()} patients")
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from twostage.collection_file import read_settings
 from twostage.simulate_files import DICTIONARY, collection_yml, readme
-from twostage.simulate_model import COEFFICIENT, GENERATING, Instrument, Simulated, simulate_study
+from twostage.simulate_model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
 
 #: Seed of the committed collection in ``data/``.
 SEED = 20200901
@@ -75,7 +76,7 @@ class SimulatedCollection:
     studies : dict
         Study id -> :class:`~twostage.simulate_model.Simulated`.
     truth : pandas.DataFrame
-        study, parameter, direction, term, value; study `mean` and `tau` hold the mean over studies and the SD
+        study, parameter, meaning, direction, term, value; study `mean` and `tau` hold the mean over studies and the SD
         between them.
     """
 
@@ -151,11 +152,11 @@ def _truth(drawn: dict[str, Simulated]) -> pd.DataFrame:
         "tau": {p: s for p, (_, s) in GENERATING.items()},
     }
     rows = [
-        (study, name, *COEFFICIENT.get(name, ("", "")), value)
+        (study, name, MEANING[name], *COEFFICIENT.get(name, ("", "")), value)
         for study, values in columns.items()
         for name, value in values.items()
     ]
-    return pd.DataFrame(rows, columns=["study", "parameter", "direction", "term", "value"])
+    return pd.DataFrame(rows, columns=["study", "parameter", "meaning", "direction", "term", "value"])
 
 
 def write_collection(collection: SimulatedCollection, folder: str | Path, *, replace: bool = False) -> Path:
@@ -166,17 +167,21 @@ def write_collection(collection: SimulatedCollection, folder: str | Path, *, rep
     collection : SimulatedCollection
     folder : path
     replace : bool
-        Whether a folder that is there may be replaced.
+        Whether a synthetic collection that is there may be replaced; nothing else ever is.
 
     Raises
     ------
     FileExistsError
-        If the folder is there and `replace` is False.
+        If the folder is there, and is no synthetic collection or `replace` is False.
     """
     folder = Path(folder)
     if folder.exists() and not replace:
         raise FileExistsError(
             f"{folder}: found a folder of this name; expected none (or permission to replace it)"
+        )
+    if folder.exists() and not _is_synthetic(folder):
+        raise FileExistsError(
+            f"{folder}: found no synthetic collection there; expected one to replace, or nothing"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
@@ -189,6 +194,11 @@ def write_collection(collection: SimulatedCollection, folder: str | Path, *, rep
         shutil.rmtree(new, ignore_errors=True)
         raise
     return folder
+
+
+def _is_synthetic(folder: Path) -> bool:
+    settings, _ = read_settings(folder)
+    return settings is not None and settings.synthetic
 
 
 def _put_in_place(new: Path, folder: Path) -> None:

@@ -54,7 +54,9 @@ def readme(seed: int, n_studies: int, n_patients: int) -> str:
 - `dictionary.csv`: every variable.
 - `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.
 - `truth.csv`: the values that generated each study (latent scale, total SD about 1), their mean over studies
-  (`mean`) and SD between studies (`tau`).
+  (`mean`) and SD between studies (`tau`). `direction` and `term` name the coefficient that a value generates:
+  it has the same sign, not the same size, because scores are rounded and, above all, because centring on the
+  observed person mean biases lagged effects.
 
 ## How it was made
 
@@ -62,7 +64,8 @@ The generating model is written out at the top of `src/twostage/simulate_model.p
 VAR(1) around correlated random intercepts, linear session trends, patients' cross-lagged effects that depend
 on their intercepts, every coefficient different from study to study; scores rounded to the instrument's step
 and clipped to its range; sessions skipped at random; dropout that depends on the last symptoms; a
-posttreatment score that depends on intake and on early alliance. The values are choices of this project.
+posttreatment score that depends on intake and on early alliance. The values are choices of this project,
+made so that the centred estimator shows every sign; nothing in them estimates anything.
 
 File names are not those of Psych-DS: its data files must all lie in one folder under names like
 `study-S01_data.csv`, which would mix sessions, patients and registry.

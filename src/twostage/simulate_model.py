@@ -20,8 +20,8 @@ studies. Posttreatment::
 
 Scores are latent values put on the instrument's scale (flipped where it is scored the other way), rounded
 to its step and clipped to its range. Sessions after the first are skipped at random; after each session a
-patient may drop out, more likely the higher the last observed symptoms. All values are choices of this
-project, none is an estimate.
+patient may drop out, more likely the higher the symptoms (before rounding) at the last session attended.
+All values are choices of this project, none is an estimate.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,25 @@ GENERATING = {
     "g": (-0.24, 0.04),
 }
 
-#: parameter -> the coefficient of the tables that it generates.
+MEANING = {
+    "phi_xx": "autoregression of x, within patients",
+    "phi_yy": "autoregression of y, within patients",
+    "b_xy": "effect of x on the next y, within patients, at a patient with average intercepts",
+    "b_yx": "effect of y on the next x, within patients, at a patient with average intercepts",
+    "c_xy_x": "change of the effect of x on y per unit of the patient's intercept of x",
+    "c_xy_y": "change of the effect of x on y per unit of the patient's intercept of y",
+    "c_yx_x": "change of the effect of y on x per unit of the patient's intercept of x",
+    "c_yx_y": "change of the effect of y on x per unit of the patient's intercept of y",
+    "icc_x": "variance of x between patients; within patients it is 1 less this",
+    "icc_y": "variance of y between patients; within patients it is 1 less this",
+    "r_between": "correlation of the intercepts of x and y",
+    "r_within": "correlation of x and y within patients, same session",
+    "trend_x": "change of x per session, all patients",
+    "trend_y": "change of y per session, all patients",
+    "g": "regression weight of the mean x of sessions 1 to 3 on the posttreatment score, given intake",
+}
+
+#: parameter -> the coefficient of the tables that it generates; equal to it neither in scale nor in bias.
 COEFFICIENT = {
     "phi_xx": ("y_to_x", "x_within"),
     "phi_yy": ("x_to_y", "y_within"),
@@ -96,13 +114,16 @@ class Simulated:
     truth : dict
         The study's coefficients, on the latent scale.
     latent : pandas.DataFrame
-        patient, session, x, y, w_x, w_y on the latent scale, at every session, missing ones too.
+        patient, session (0 is intake), x, y, w_x, w_y on the latent scale, at every session, missing ones too.
+    persons : pandas.DataFrame
+        patient, a_x, a_y (random intercepts), b_xy, b_yx (the patient's own cross-lagged effects).
     """
 
     sessions: pd.DataFrame
     patients: pd.DataFrame
     truth: dict[str, float]
     latent: pd.DataFrame
+    persons: pd.DataFrame
 
 
 def draw_truth(rng: np.random.Generator) -> dict[str, float]:
@@ -137,7 +158,11 @@ def simulate_study(
         Whether patients leave early.
     """
     truth = draw_truth(rng) if truth is None else truth
-    latent_x, latent_y, w_x, w_y = _trajectories(rng, n, truth)
+    persons = _persons(rng, n, truth)
+    w_x, w_y = _within(rng, persons, truth)
+    time = np.arange(LAST_SESSION + 1) - 1.0
+    latent_x = persons["a_x"][:, None] + truth["trend_x"] * time + w_x
+    latent_y = persons["a_y"][:, None] + truth["trend_y"] * time + w_y
     score_x, score_y = x.scores(latent_x), y.scores(latent_y)
     attended = _attended(rng, latent_y[:, 1:], skip, dropout)
     names = np.array([f"p{i + 1:04d}" for i in range(n)])
@@ -157,7 +182,7 @@ def simulate_study(
         {"patient": np.repeat(names, LAST_SESSION + 1), "session": times}
         | {c: v.ravel() for c, v in columns.items()}
     )
-    return Simulated(sessions, patients, truth, latent)
+    return Simulated(sessions, patients, truth, latent, pd.DataFrame({"patient": names} | persons))
 
 
 def _pair(rng, size, variance_1: float, variance_2: float, covariance: float):
@@ -168,22 +193,31 @@ def _pair(rng, size, variance_1: float, variance_2: float, covariance: float):
     return first * z1, slope * z1 + np.sqrt(variance_2 - slope**2) * z2
 
 
-def _trajectories(rng, n: int, t: dict[str, float]):
+def _persons(rng, n: int, t: dict[str, float]) -> dict[str, np.ndarray]:
+    """Random intercepts and the cross-lagged effects that depend on them."""
     ix, iy = t["icc_x"], t["icc_y"]
     a_x, a_y = _pair(rng, n, ix, iy, t["r_between"] * np.sqrt(ix * iy))
-    b_xy = t["b_xy"] + t["c_xy_x"] * a_x + t["c_xy_y"] * a_y
-    b_yx = t["b_yx"] + t["c_yx_x"] * a_x + t["c_yx_y"] * a_y
-    vx, vy = 1 - ix, 1 - iy
+    return {
+        "a_x": a_x,
+        "a_y": a_y,
+        "b_xy": t["b_xy"] + t["c_xy_x"] * a_x + t["c_xy_y"] * a_y,
+        "b_yx": t["b_yx"] + t["c_yx_x"] * a_x + t["c_yx_y"] * a_y,
+    }
+
+
+def _within(rng, persons: dict[str, np.ndarray], t: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The within-patient process of x and y, (patients, sessions from 0) each."""
+    n = len(persons["a_x"])
+    vx, vy = 1 - t["icc_x"], 1 - t["icc_y"]
     cov = t["r_within"] * np.sqrt(vx * vy)
     innovations = _innovation_covariance(t, vx, vy, cov)
     w_x, w_y = np.empty((n, LAST_SESSION + 1)), np.empty((n, LAST_SESSION + 1))
     w_x[:, 0], w_y[:, 0] = _pair(rng, n, vx, vy, cov)
     for s in range(LAST_SESSION):
         e_x, e_y = _pair(rng, n, *innovations)
-        w_x[:, s + 1] = t["phi_xx"] * w_x[:, s] + b_yx * w_y[:, s] + e_x
-        w_y[:, s + 1] = b_xy * w_x[:, s] + t["phi_yy"] * w_y[:, s] + e_y
-    time = np.arange(LAST_SESSION + 1) - 1.0
-    return a_x[:, None] + t["trend_x"] * time + w_x, a_y[:, None] + t["trend_y"] * time + w_y, w_x, w_y
+        w_x[:, s + 1] = t["phi_xx"] * w_x[:, s] + persons["b_yx"] * w_y[:, s] + e_x
+        w_y[:, s + 1] = persons["b_xy"] * w_x[:, s] + t["phi_yy"] * w_y[:, s] + e_y
+    return w_x, w_y
 
 
 def _innovation_covariance(
