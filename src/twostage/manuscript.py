@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, html_table, percent
+from twostage.display import count, html_table, number, percent
 from twostage.params import Parameters, parameter_table
 from twostage.tables import Effect, effect
-from twostage.terms import DIRECTIONS, arrow
+from twostage.terms import DIRECTIONS, arrow, term_label
 
 #: Which pooled notebook leaves the tables of an analysis.
 HOME = {
@@ -52,7 +52,7 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
     -------
     dict
         title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
-        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
+        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table, truth; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         left_out(analysis), variants(direction), percent(share).
 
@@ -83,6 +83,7 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "percent": percent,
+        "truth": _truth(collection, output),
     }
 
 
@@ -103,7 +104,8 @@ def _unit(parameters: Parameters) -> str:
 
 
 def _registry(collection: Collection) -> pd.DataFrame:
-    return collection.studies[list(_REGISTRY)].rename(columns=_REGISTRY)
+    names = _REGISTRY | {"x_instrument": collection.x.label, "y_instrument": collection.y.label}
+    return collection.studies[list(_REGISTRY)].rename(columns=names)
 
 
 def _chosen(parameters: Parameters) -> pd.DataFrame:
@@ -137,6 +139,24 @@ def _variant_names(output: Path, direction: str) -> list[str]:
 def _left_out(output: Path, analysis: str) -> list[str]:
     table = _read(output, analysis, "left_out")
     return [f"{r.study} ({r.variant}, {r.direction}): {r.reason}" for r in table.itertuples()]
+
+
+def _truth(collection: Collection, output: Path) -> str:
+    """Generating values of simulated data beside the pooled estimates, as HTML; empty for real data."""
+    if collection.truth is None:
+        return ""
+    quote, rows = _effects(output), []
+    means = collection.truth[(collection.truth["study"] == "mean") & collection.truth["direction"].notna()]
+    for row in means.itertuples():
+        analysis = "crosslevel" if ":" in row.term else "lagged"
+        if row.term.startswith("partial_r"):
+            continue
+        e = quote(analysis, row.direction, row.term)
+        label = term_label(row.direction, row.term, collection.x.label, collection.y.label)
+        rows.append(
+            {"effect": label, "generating value": number(row.value), "pooled": e.estimate, "interval": e.ci}
+        )
+    return html_table(pd.DataFrame(rows))
 
 
 def _figure(output: Path, notebook: str, name: str) -> str:
