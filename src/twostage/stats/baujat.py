@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import all_but_one, frame, frozen, html_table, pooled, ratio, refit
+from twostage.stats.refit import all_but_one, frame, frozen, html_table, pooled, ratio, refit
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def baujat(y, v=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`.
+        As :func:`twostage.stats.refit.pooled`.
 
     Notes
     -----

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, frozen, html_table, pooled, refit
+from twostage.stats.refit import frame, frozen, html_table, pooled, refit
 
 PRECISION = "precision"
 _STEPS = (
@@ -110,7 +110,7 @@ def cumulative(y, v=None, *, order=None, descending=False, by=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; an order of another length or with missing values.
+        As :func:`twostage.stats.refit.pooled`; an order of another length or with missing values.
 
     Notes
     -----

@@ -6,7 +6,7 @@ import numpy as np
 
 from twostage.stats.pool_core import critical_value, two_sided_p
 from twostage.stats.pool_fit import PooledFit, check_level
-from twostage.stats.sensitivity import frame, frozen, html_table, pooled
+from twostage.stats.refit import frame, frozen, html_table, pooled
 
 POOLED = "pooled"
 POINTS = 101  # along a contour; a straight line needs two, one with tau2 is a hyperbola
@@ -101,7 +101,7 @@ def funnel(y, v=None, *, reference=0.0, levels=(0.90, 0.95, 0.99), add_tau2=Fals
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; a reference that is no number; levels outside (0, 1).
+        As :func:`twostage.stats.refit.pooled`; a reference that is no number; levels outside (0, 1).
 
     Notes
     -----

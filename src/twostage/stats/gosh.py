@@ -7,7 +7,7 @@ import numpy as np
 from twostage.stats.gosh_subsets import all_subsets, sampled_subsets, unpack
 from twostage.stats.gosh_tau2 import estimate_tau2, moments, weighted
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, frozen, html_table, pooled
+from twostage.stats.refit import frame, frozen, html_table, pooled
 
 # Numbers (studies x subsets) worked on at once: the temporary arrays, about ten of them, stay in the cache.
 CHUNK = 2**17
@@ -128,7 +128,7 @@ def gosh(y, v=None, *, subsets=1_000_000, seed=1, progress=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; fewer than one subset.
+        As :func:`twostage.stats.refit.pooled`; fewer than one subset.
 
     Notes
     -----

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import (
+from twostage.stats.refit import (
     ZERO_RESIDUAL,
     all_but_one,
     frame,
@@ -127,7 +127,7 @@ def leave_one_out(y, v=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`.
+        As :func:`twostage.stats.refit.pooled`.
 
     Notes
     -----
@@ -221,7 +221,7 @@ def influence(y, v=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`.
+        As :func:`twostage.stats.refit.pooled`.
 
     Notes
     -----

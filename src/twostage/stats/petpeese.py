@@ -6,7 +6,7 @@ import numpy as np
 
 from twostage.stats.pool_core import two_sided_p
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, html_table, pooled
+from twostage.stats.refit import frame, html_table, pooled
 from twostage.stats.smallstudy_line import Line, weighted_line
 
 ALTERNATIVES = ("two-sided", "greater", "less")
@@ -96,7 +96,7 @@ def petpeese(y, v=None, *, alpha=0.10, alternative="two-sided", **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; `alpha` outside (0, 1) or an unknown alternative.
+        As :func:`twostage.stats.refit.pooled`; `alpha` outside (0, 1) or an unknown alternative.
     NotEstimable
         All sampling variances are equal.
 

@@ -7,9 +7,9 @@ from scipy.special import chdtrc, ndtr, ndtri
 
 from twostage.stats.pool import pool
 from twostage.stats.pool_fit import PooledFit
+from twostage.stats.refit import frame, frozen, html_table, pooled, ratio
 from twostage.stats.selection_climb import climb, maximise
 from twostage.stats.selection_likelihood import log_likelihood, prepare
-from twostage.stats.sensitivity import frame, frozen, html_table, pooled, ratio
 
 ALTERNATIVES = ("greater", "less", "two-sided")
 
@@ -139,7 +139,7 @@ def selection_model(y, v=None, *, steps=(0.025,), alternative="greater", **optio
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; steps outside (0, 1) or repeated; an interval without
+        As :func:`twostage.stats.refit.pooled`; steps outside (0, 1) or repeated; an interval without
         any p-value (it is named: its weight cannot be estimated).
 
     Notes

@@ -6,7 +6,7 @@ import numpy as np
 
 from twostage.stats.metareg import metareg
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, html_table, pooled
+from twostage.stats.refit import frame, html_table, pooled
 from twostage.stats.smallstudy_line import weighted_line
 from twostage.stats.smallstudy_rank import RankTest, rank_test
 from twostage.stats.smallstudy_trimfill import TrimFill, trimfill
@@ -120,7 +120,7 @@ def egger(y, v=None, *, model="mixed", predictor="sei", n=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; unknown model or predictor; sample sizes missing where
+        As :func:`twostage.stats.refit.pooled`; unknown model or predictor; sample sizes missing where
         needed, of another length, or not positive (the studies are named).
     NotEstimable
         The predictor is the same for every study.

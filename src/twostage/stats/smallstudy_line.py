@@ -6,7 +6,7 @@ import numpy as np
 
 from twostage.stats.errors import NotEstimable
 from twostage.stats.pool_core import critical_value, two_sided_p
-from twostage.stats.sensitivity import frame, html_table, ratio
+from twostage.stats.refit import frame, html_table, ratio
 
 # Share of a predictor's length that rounding leaves of a constant one.
 CONSTANT = 1e-12

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, html_table, pooled
+from twostage.stats.refit import frame, html_table, pooled
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def rank_test(y, v=None, *, exact=True, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`.
+        As :func:`twostage.stats.refit.pooled`.
 
     Notes
     -----

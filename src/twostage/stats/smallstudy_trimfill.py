@@ -8,7 +8,7 @@ from twostage.stats.errors import NotEstimable
 from twostage.stats.metareg import metareg
 from twostage.stats.pool import pool
 from twostage.stats.pool_fit import PooledFit
-from twostage.stats.sensitivity import frame, html_table, pooled
+from twostage.stats.refit import frame, html_table, pooled
 
 ESTIMATORS = ("L0", "R0", "Q0")
 SIDES = ("left", "right")
@@ -100,7 +100,7 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.sensitivity.pooled`; unknown estimator or side.
+        As :func:`twostage.stats.refit.pooled`; unknown estimator or side.
     NotEstimable
         The side cannot be found (equal variances, two studies), or the estimator is not defined for these
         data (Q0 with nearly all ranks on one side).

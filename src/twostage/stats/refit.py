@@ -1,4 +1,4 @@
-"""What the sensitivity analyses share: the fit they start from, many refits of it, tables."""
+"""What analyses of a pooled result share: the fit they start from, many refits of it, tables."""
 
 from html import escape
 
@@ -11,7 +11,7 @@ from twostage.stats.pool_fit import PooledFit
 ZERO_RESIDUAL = 100.0 * np.finfo(float).eps
 
 
-def pooled(y, v=None, *, fewest=2, purpose="a sensitivity analysis", **options):
+def pooled(y, v=None, *, fewest=2, purpose="this analysis", **options):
     """The fit to be examined: `y` itself if it is one, otherwise ``pool(y, v, **options)``.
 
     Parameters
