@@ -12,9 +12,10 @@ t = 0 (intake), 1, ..., 7::
     b_xy[i] = b_xy + c_xy_x a_x[i] + c_xy_y a_y[i]                         cross-level interactions
     b_yx[i] = b_yx + c_yx_x a_x[i] + c_yx_y a_y[i]
 
-The innovations' covariance makes the within-patient variances 1 - icc at the study's coefficients, and the
-first state is drawn from that distribution. Every coefficient of a study is drawn around its mean over
-studies. Posttreatment::
+A patient whose own process would not settle (an eigenvalue of modulus 0.95 or more: about 1 in 800) is
+drawn again. The innovations' covariance makes the within-patient variances 1 - icc at the study's
+coefficients, and the first state is drawn from that distribution. Every coefficient of a study is drawn
+around its mean over studies. Posttreatment::
 
     post[i] = 0.55 y[i,0] + g (x[i,1] + x[i,2] + x[i,3]) / 3 - 0.6 + N(0, 0.7^2)
 
@@ -80,6 +81,9 @@ COEFFICIENT = {
 }
 
 LAST_SESSION = 7
+
+#: Largest modulus of the eigenvalues of a patient's own VAR(1).
+RADIUS = 0.95
 
 
 @dataclass(frozen=True)
@@ -196,13 +200,27 @@ def _pair(rng, size, variance_1: float, variance_2: float, covariance: float):
 def _persons(rng, n: int, t: dict[str, float]) -> dict[str, np.ndarray]:
     """Random intercepts and the cross-lagged effects that depend on them."""
     ix, iy = t["icc_x"], t["icc_y"]
-    a_x, a_y = _pair(rng, n, ix, iy, t["r_between"] * np.sqrt(ix * iy))
-    return {
-        "a_x": a_x,
-        "a_y": a_y,
-        "b_xy": t["b_xy"] + t["c_xy_x"] * a_x + t["c_xy_y"] * a_y,
-        "b_yx": t["b_yx"] + t["c_yx_x"] * a_x + t["c_yx_y"] * a_y,
-    }
+    cov = t["r_between"] * np.sqrt(ix * iy)
+    a_x, a_y = _pair(rng, n, ix, iy, cov)
+    b_xy, b_yx = _own_effects(t, a_x, a_y)
+    while (again := ~_settles(t, b_xy, b_yx)).any():
+        a_x[again], a_y[again] = _pair(rng, int(again.sum()), ix, iy, cov)
+        b_xy, b_yx = _own_effects(t, a_x, a_y)
+    return {"a_x": a_x, "a_y": a_y, "b_xy": b_xy, "b_yx": b_yx}
+
+
+def _own_effects(t: dict[str, float], a_x: np.ndarray, a_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        t["b_xy"] + t["c_xy_x"] * a_x + t["c_xy_y"] * a_y,
+        t["b_yx"] + t["c_yx_x"] * a_x + t["c_yx_y"] * a_y,
+    )
+
+
+def _settles(t: dict[str, float], b_xy: np.ndarray, b_yx: np.ndarray) -> np.ndarray:
+    """Whether both eigenvalues of a patient's coefficients are below the limit in modulus (Jury's test)."""
+    trace = (t["phi_xx"] + t["phi_yy"]) / RADIUS
+    determinant = (t["phi_xx"] * t["phi_yy"] - b_xy * b_yx) / RADIUS**2
+    return (np.abs(determinant) < 1) & (abs(trace) < 1 + determinant)
 
 
 def _within(rng, persons: dict[str, np.ndarray], t: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
