@@ -1,0 +1,120 @@
+"""The command line: what it says, its exit status, and that bad input leaves nothing behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from twostage import cli
+from twostage.cli import app
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+
+
+def spoil(collection: Path) -> None:
+    """Two problems, in two files."""
+    for name, old, new in (("sessions/S02.csv", "p0001,1,", "p0001,x,"), ("studies.csv", "Germany", "")):
+        text = (collection / name).read_text()
+        assert old in text
+        (collection / name).write_text(text.replace(old, new, 1))
+
+
+def test_a_good_collection_ends_with_status_0(small):
+    result = invoke("validate", small)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{small}: no problem\n"
+
+
+def test_each_problem_is_one_line_and_the_status_is_2(small):
+    spoil(small)
+    result = invoke("validate", small)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "studies.csv, row 3, column 'country': found ''; expected a country",
+        "sessions/S02.csv, row 2, column 'session': found 'x'; expected a whole number, 0 or more",
+        f"{small}: 2 problems",
+    ]
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_bad_input_ends_with_status_2_without_a_traceback_or_a_file(small, command):
+    spoil(small)
+    project = small.parent
+    (project / "notebooks").mkdir()
+    (project / "_config.yml").write_text("")
+    before = entries(project)
+    done = subprocess.run(
+        [sys.executable, "-m", "twostage", command, "small"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=project,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "studies.csv, row 3, column 'country': found ''; expected a country" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert entries(project) == before
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path):
+    result = invoke("validate", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "no such folder" in result.stderr
+
+
+def test_simulate_writes_a_collection_that_is_valid(tmp_path):
+    folder = tmp_path / "new" / "small"
+    result = invoke("simulate", "--out", folder, "--studies", 2, "--patients", 40, "--seed", 3)
+    assert result.exit_code == 0
+    assert result.stdout == f"{folder}: 2 synthetic studies, 40 patients\n"
+    assert entries(tmp_path / "new") == sorted(["small", *(f"small/{e}" for e in entries(folder))])
+    assert invoke("validate", folder).exit_code == 0
+
+
+def test_simulate_keeps_what_is_there_unless_told_otherwise(small):
+    arguments = ("simulate", "--out", small, "--studies", 2, "--patients", 40)
+    before = entries(small)
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "found a folder of this name" in result.stderr
+    assert entries(small) == before
+    assert invoke(*arguments, "--force").exit_code == 0
+    assert entries(small) != before
+
+
+def test_simulate_never_replaces_what_is_no_synthetic_collection(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    result = invoke("simulate", "--out", tmp_path, "--force")
+    assert result.exit_code == 2
+    assert "no synthetic collection" in result.stderr
+    assert entries(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--studies", "18"), ("--studies", "3", "--patients", "5"), ("--seed", "-1"), ("--seeds", "1")],
+)
+def test_impossible_arguments_are_bad_input(tmp_path, arguments):
+    result = invoke("simulate", "--out", tmp_path / "new", *arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert entries(tmp_path) == []
+
+
+def test_a_disk_that_fails_is_a_failure_not_bad_input(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "write_collection", full)
+    result = invoke("simulate", "--out", tmp_path / "new", "--studies", 1)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
