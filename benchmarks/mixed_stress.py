@@ -74,7 +74,7 @@ def _predictors(rng, kind, group, q):
     if kind == "offset":
         columns[1] = columns[1] + 300.0
     if kind == "near collinear":
-        columns.append(columns[1] + 1e-3 * rng.normal(size=n))
+        columns.append(columns[1] + 3e-3 * rng.normal(size=n))
     X = np.round(np.column_stack(columns), 6)
     if kind == "collinear":
         X = np.column_stack([X[:, :4], X[:, 1] - 2 * X[:, 2] + 1])

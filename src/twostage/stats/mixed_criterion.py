@@ -138,8 +138,23 @@ class Criterion:
         if self.reml:
             value += 2.0 * np.log(np.diagonal(root)[:p]).sum()
         spread = _spread(sums.outer, inverse)
-        parts = self._derivatives(sums, inverse, spread)
+        derivatives = self._scalar_derivatives if len(T) == 1 else self._derivatives
+        parts = derivatives(sums, inverse, spread)
         return Evaluation(T, float(value), float(sigma2), nu, *parts, sums.gram / self.n_groups, root, inverse, spread)
+
+    def _scalar_derivatives(self, sums, inverse, spread):
+        """The same for one random effect, without the bookkeeping of matrices."""
+        p, nu = self.p, self.nu
+        h, e = inverse[:p], inverse[p]
+        fixed, cross, fit = spread[0, :p, :p], spread[0, :p, p], spread[0, p, p]
+        log_det, grams = sums.gram[0, 0], sums.gram_pairs[0, 0, 0, 0]
+        hessian = 2.0 * nu * (sums.mixed_pairs(np.outer(e, e))[0, 0, 0, 0] - cross @ cross) - nu * fit * fit
+        if self.reml:
+            log_det -= fixed.trace()
+            grams += np.vdot(fixed, fixed) - 2.0 * sums.mixed_pairs(h.T @ h)[0, 0, 0, 0]
+        expected = grams - log_det * log_det / nu
+        one = np.array([log_det - nu * fit, hessian - grams, expected, log_det / nu])
+        return one[:1], one[1:2, None], one[2:3, None], one[3:]
 
     def _derivatives(self, sums, inverse, spread):
         """Gradient, Hessian, information and the scale's share, in basis coordinates."""
@@ -184,7 +199,7 @@ class StackedGroups:
     derivatives need again is kept for all groups (q (q + P) numbers each).
     """
 
-    def __init__(self, products: CrossProducts, chunk: int = 4096):
+    def __init__(self, products: CrossProducts, chunk: int = 8192):
         self.products = products
         count = products.factors.shape[2]
         self.slices = [slice(k, min(k + chunk, count)) for k in range(0, count, chunk)]

@@ -13,7 +13,6 @@ its share of ``W = sum_i (C_i - Q_i b_i)'(C_i - Q_i b_i)``. Because
 from dataclasses import dataclass
 
 import numpy as np
-
 from scipy.linalg.blas import dgemm
 
 from twostage.stats.mixed_groups import Grouping

@@ -14,6 +14,9 @@ from twostage.stats.mixed_groups import Grouping, group_rows
 
 MAX_EFFECTS = 4
 
+# Rows whose mean and spread serve as shift and scale.
+SAMPLE_ROWS = 1000
+
 
 @dataclass(frozen=True)
 class Design:
@@ -144,15 +147,14 @@ class WorkingBasis:
 
     def writer(self, design: Design):
         """Function writing the working columns [Z X y] of some rows into a block (see `cross_products`)."""
-        Z = None if design.Z is None else design.Z[:, self.z_order]
-        skip = int(self.constant_first)
+        slopes = self.z_order[int(self.constant_first) :]
+        shift, scale = self.z_shift[-len(slopes) :, None], self.z_scale[-len(slopes) :, None]
+        k = len(slopes)
 
         def write(rows, out):
-            k = 0
-            if Z is not None and Z.shape[1] > skip:
-                k = Z.shape[1] - skip
-                np.subtract(Z[rows, skip:].T, self.z_shift[skip:, None], out=out[:k])
-                out[:k] /= self.z_scale[skip:, None]
+            if k:
+                np.subtract(design.Z[rows].T[slopes], shift, out=out[:k])
+                out[:k] /= scale
             np.subtract(design.X[rows].T, self.x_shift[:, None], out=out[k:-1])
             np.subtract(design.y[rows], self.y_shift, out=out[-1])
 
@@ -160,21 +162,24 @@ class WorkingBasis:
 
 
 def working_basis(design: Design) -> WorkingBasis:
-    """Choose shifts and scales from the columns' means and spreads."""
+    """Choose shifts and scales from the columns' means and spreads over a sample of rows.
+
+    Any shift near the data's middle gives the same model, so a thousand rows are enough.
+    """
     X, y, p = design.X, design.y, design.X.shape[1]
-    ones = np.ones(len(y))
+    sample = slice(None, None, max(1, len(y) // SAMPLE_ROWS))
     x_turn, offset, x_shift, y_shift = np.eye(p), np.zeros(p), np.zeros(p), 0.0
     constant = _constant_column(X)
     if constant is not None:
-        x_shift = ones @ X / len(y)
+        x_shift = X[sample].mean(axis=0)
         x_shift[constant] = 0.0
-        y_shift = ones @ y / len(y)
+        y_shift = y[sample].mean()
         x_turn[constant] -= x_shift / X[0, constant]
         offset[constant] = y_shift / X[0, constant]
-    return WorkingBasis(x_shift, y_shift, x_turn, offset, *_random_basis(design.Z))
+    return WorkingBasis(x_shift, y_shift, x_turn, offset, *_random_basis(design.Z, sample))
 
 
-def _random_basis(Z):
+def _random_basis(Z, sample):
     """Shift, scale, order, way back and whether a constant leads, for the random-effect columns."""
     if Z is None:
         return np.zeros(1), np.ones(1), np.zeros(1, dtype=int), np.eye(1), True
@@ -184,10 +189,9 @@ def _random_basis(Z):
     shift = np.zeros(q)
     if constant is not None:
         order = np.concatenate(([constant], np.delete(order, constant)))
-        shift = Z.mean(axis=0)[order]
+        shift = Z[sample].mean(axis=0)[order]
         shift[0] = 0.0
-    spread = np.sqrt(((Z[:, order] - shift) ** 2).mean(axis=0))
-    _refuse_empty(spread, Z, order)
+    spread = _spread(Z, order, shift, sample)
     turn = np.zeros((q, q))
     turn[order, np.arange(q)] = 1.0 / spread
     if constant is not None:
@@ -196,13 +200,15 @@ def _random_basis(Z):
     return shift, spread, order, turn, constant is not None
 
 
-def _refuse_empty(spread, Z, order):
-    size = np.sqrt((Z**2).mean(axis=0))[order]
-    empty = order[spread <= 1e-12 * size]
-    if len(empty):
-        raise NotEstimable(
-            f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined"
-        )
+def _spread(Z, order, shift, sample):
+    """Root mean square of each column about its shift; every row is looked at before a column is called empty."""
+    for rows in (sample, slice(None)):
+        size = np.sqrt((Z[rows] ** 2).mean(axis=0))[order]
+        spread = np.sqrt(((Z[rows][:, order] - shift) ** 2).mean(axis=0))
+        empty = order[spread <= 1e-12 * size]
+        if not len(empty):
+            return spread
+    raise ValueError(f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined")
 
 
 def _constant_column(columns) -> int | None:

@@ -37,7 +37,7 @@ class Face:
     def hessian(self, gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
         """Second derivatives along the face (k, k) from the gradient (m,) and Hessian (m, m) in T."""
         flat = self.coordinates @ hessian @ self.coordinates.T
-        if not len(flat):
+        if self.factors.shape[1] == self.factors.shape[2] or not len(flat):
             return flat
         Y = to_matrix(gradient, self.moves.shape[1])
         bend = 2.0 * np.einsum("aji,jk,bki->ab", self.factors, Y, self.factors)

@@ -41,8 +41,8 @@ def satterthwaite(point: ConePoint, at: Evaluation, p: int, contrasts: np.ndarra
     curvature = _joint_curvature(face, at, p)
     half = contrasts @ at.inverse_root[:p, :p].T
     variance = (half**2).sum(axis=1)
-    slopes = np.tensordot(face.coordinates, at.spread[:, :p, :p], 1)
-    gradient = np.vstack([variance, np.einsum("ci,kij,cj->kc", half, slopes, half)])
+    along = np.einsum("ci,aij,cj->ac", half, at.spread[:, :p, :p], half)
+    gradient = np.concatenate([variance[None], face.coordinates @ along])
     values, vectors = np.linalg.eigh(curvature)
     kept = values > FLAT * values[-1]
     turned = vectors[:, kept].T @ gradient

@@ -58,6 +58,8 @@ class Working:
     def start(self) -> np.ndarray:
         """Starting T: between-group spread as large as the residual's, in every direction."""
         mean = mean_gram(self.products)
+        if len(mean) == 1:
+            return 1.0 / mean
         values = np.linalg.eigvalsh(mean)
         if values[0] <= DEPENDENT_EFFECTS * values[-1]:
             raise NotEstimable(
