@@ -8,7 +8,7 @@
 #   stage1_estimates.csv  every coefficient: estimate, standard error, degrees of freedom, counts; for mixed models
 #                         also the log-likelihood, the steepest slope of lme4's deviance left at the optimum
 #                         (`gradient`) and how much lower another optimiser got (`missed`)
-#   stage1_versions.json  versions
+#   stage1_versions.json  versions, and a checksum of the data
 #
 # lme4's default optimiser stops at about five digits. Here bobyqa is run to 1e-9 of theta from two starts, and
 # Newton steps on lme4's own deviance function follow for the elements of theta that are not on their bound.
@@ -232,5 +232,9 @@ estimates$term <- ifelse(is.na(named), estimates$term, named)
 write(do.call(rbind, panels), "stage1_panels.csv")
 write(estimates[c("options", "study", "analysis", "variant", "direction", "term", "estimate", "std_error", "df",
                   "n_patients", "n_transitions", "loglik", "singular", "gradient", "missed")], "stage1_estimates.csv")
-versions <- c(list(R = R.version.string), sapply(c("lme4", "lmerTest", "minqa", "numDeriv"), function(p) as.character(packageVersion(p)), simplify = FALSE))
+# Which data these numbers are of: the MD5 sum of the MD5 sums of the files read.
+files <- sort(c("data/studies.csv", list.files(c("data/sessions", "data/patients"), full.names = TRUE)), method = "radix")
+sums <- tempfile()
+writeLines(paste(tools::md5sum(files), files), sums)
+versions <- c(list(R = R.version.string, data = unname(tools::md5sum(sums))), sapply(c("lme4", "lmerTest", "minqa", "numDeriv"), function(p) as.character(packageVersion(p)), simplify = FALSE))
 writeLines(jsonlite::toJSON(versions, auto_unbox = TRUE, pretty = TRUE), file.path(folder, "stage1_versions.json"))
