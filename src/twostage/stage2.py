@@ -172,7 +172,16 @@ def pool_records(
     Returns
     -------
     PooledTable
+
+    Raises
+    ------
+    ValueError
+        If there is no record, a study has two, or they are of different analyses.
     """
+    studies = [record.study for record in records]
+    if len({record.analysis for record in records}) != 1 or len(set(studies)) != len(studies):
+        found = ", ".join(f"{record.study}/{record.analysis}" for record in records) or "none"
+        raise ValueError(f"records: found {found}; expected one analysis, one record per study")
     analysis = records[0].analysis
     usable, left_out = _usable(records)
     usable = _at_level(usable, level)
