@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from twostage.display import number
 from twostage.manuscript import HOME, book_context
 from twostage.params import make_parameters
 from twostage.stage2 import patient_flow
@@ -69,3 +70,10 @@ def test_no_result_is_typed_into_the_prose(page):
     text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\$.*?\$|`[^`]*`", "", text, flags=re.DOTALL)
     numbers = set(re.findall(r"\d[\d.,]*\d|\d", text))
     assert numbers <= IN_THE_TEXT, numbers - IN_THE_TEXT
+
+
+def test_generating_values_stand_beside_the_estimates(context, three, pooled):
+    table = context["truth"]()
+    means = three.truth.query("study == 'mean' and term == 'x_within' and direction == 'x_to_y'")
+    assert f"<td>{number(float(means['value'].iloc[0]))}</td>" in table
+    assert effect(pooled["lagged"].row("x_to_y", "x_within"), 0.95).ci in table

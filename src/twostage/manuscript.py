@@ -52,9 +52,9 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
     -------
     dict
         title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
-        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table, truth; functions:
+        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
-        left_out(analysis), variants(direction), percent(share).
+        left_out(analysis), variants(direction), percent(share), truth().
 
     Notes
     -----
@@ -83,7 +83,7 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "percent": percent,
-        "truth": _truth(collection, output),
+        "truth": lambda: _truth(collection, output),
     }
 
 
