@@ -1,6 +1,7 @@
 """The simulator does what its model says: truth recovered, known bias shown, files reproduced."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,23 @@ def draw(n: int, seed: int, **options):
     return simulate_study(np.random.default_rng(seed), n, FINE, FINE, **options)
 
 
+#: Values so far apart that none can be taken for another.
+APART = MEANS | {
+    "phi_xx": 0.25,
+    "phi_yy": 0.5,
+    "b_xy": -0.2,
+    "b_yx": -0.05,
+    "c_xy_x": -0.12,
+    "c_xy_y": 0.04,
+    "c_yx_x": -0.04,
+    "c_yx_y": 0.09,
+}
+
+
 @pytest.fixture(scope="module")
 def one():
-    """One large study at the means of the generating values."""
-    return draw(6000, 5, truth=MEANS)
+    """One large study."""
+    return draw(6000, 5, truth=APART)
 
 
 @pytest.fixture(scope="module")
@@ -379,6 +393,22 @@ def test_nothing_but_a_synthetic_collection_is_ever_replaced(drawn, small, kind)
     with pytest.raises(FileExistsError, match="no synthetic collection"):
         write_collection(drawn, small, replace=True)
     assert contents(small.parent) == before
+
+
+def test_a_collection_that_cannot_be_put_in_place_leaves_what_was(drawn, small, monkeypatch):
+    before = contents(small.parent)
+    move = os.replace
+
+    def stubborn(source, target):
+        if Path(target) == small and Path(source).name != small.name:
+            raise OSError("Device or resource busy")
+        move(source, target)
+
+    monkeypatch.setattr(simulate.os, "replace", stubborn)
+    with pytest.raises(OSError, match="busy"):
+        write_collection(drawn, small, replace=True)
+    assert contents(small.parent) == before
+    assert [p.name for p in small.parent.iterdir()] == ["small"]
 
 
 @pytest.mark.parametrize("there", [False, True])
