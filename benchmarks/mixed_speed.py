@@ -1,13 +1,15 @@
-"""Speed of fit_mixed against lme4, statsmodels' MixedLM and mixedlm-rs: ratios on the same data in the same run.
+"""Speed of fit_mixed against lme4, statsmodels' MixedLM and mixedlm-rs: ratios on the same data in the same
+run.
 
     python benchmarks/mixed_speed.py [--repeats 15] [--rounds 3] [--mixedlm-at 300 1500] [--no-million]
 
-Panels of 300, 1,500 and 5,350 patients with six transitions each; five fixed effects; a random intercept, or an intercept
-and two slopes. A time is the median over rounds in which all engines take turns. Ours is the complete fit from arrays:
-checking, coefficients, standard errors and Satterthwaite degrees of freedom; lme4's is one call of `lmer` on a data
-frame by its default control, timed inside R, without degrees of freedom (lmerTest would add to it); MixedLM's and
-mixedlm-rs's are construction and `fit` from arrays. Then 10^4, 10^5 and 10^6 patients: time, its exponent, and peak memory
-beyond the data. Needs R with lme4 and jsonlite, and mixedlm-rs. Linear algebra runs on one thread, set below.
+Panels of 300, 1,500 and 5,350 patients with six transitions each; five fixed effects; a random intercept,
+or an intercept and two slopes. A time is the median over rounds in which all engines take turns. Ours is
+the complete fit from arrays: checking, coefficients, standard errors and Satterthwaite degrees of freedom;
+lme4's is one call of `lmer` on a data frame by its default control, timed inside R, without degrees of
+freedom (lmerTest would add to it); MixedLM's and mixedlm-rs's are construction and `fit` from arrays. Then
+10^4, 10^5 and 10^6 patients: time, its exponent, and peak memory beyond the data. Needs R with lme4 and
+jsonlite, and mixedlm-rs. Linear algebra runs on one thread, set below.
 """
 
 import argparse
@@ -82,7 +84,9 @@ def time_lme4(data, folder: Path, repeats: int) -> dict:
     """lme4's times and log-likelihoods, from one R process."""
     y, X, group, _ = data
     table = np.column_stack([group, y, X[:, 1:]])
-    np.savetxt(folder / "data.csv", table, delimiter=",", header="group,y,xw,yw,xm,ym", comments="", fmt="%.17g")
+    np.savetxt(
+        folder / "data.csv", table, delimiter=",", header="group,y,xw,yw,xm,ym", comments="", fmt="%.17g"
+    )
     command = ["Rscript", str(SCRIPT), str(folder / "data.csv"), str(repeats), str(folder / "out.json")]
     subprocess.run(command, check=True)
     return json.loads((folder / "out.json").read_text())
@@ -104,12 +108,16 @@ def compare(patients: int, rounds: int, repeats: int) -> dict:
                 for engine, make in python_engines(data).items():
                     loglik[engine, model] = make(model)()
                     times.setdefault((engine, model), []).extend(clock(make(model), repeats))
-    print(f"\n{patients} patients x {TRANSITIONS} ({lme4['R']}, lme4 {lme4['version']}, numpy {np.__version__})")
+    print(
+        f"\n{patients} patients x {TRANSITIONS} ({lme4['R']}, lme4 {lme4['version']}, numpy {np.__version__})"
+    )
     medians = {key: float(np.median(value)) for key, value in times.items()}
     for (engine, model), seconds in medians.items():
         ratio = seconds / medians["twostage", model]
         gap = loglik[engine, model] - loglik["twostage", model]
-        print(f"  {model:9} {engine:10} {1e3 * seconds:10.2f} ms   ratio {ratio:7.1f}   log-likelihood {gap:+.1e} of ours")
+        print(
+            f"  {model:9} {engine:10} {1e3 * seconds:10.2f} ms   ratio {ratio:7.1f}   log-likelihood {gap:+.1e} of ours"
+        )
     return medians
 
 

@@ -2,12 +2,13 @@
 
     python benchmarks/mixed_stress.py [--sets 10000] [--chunk 250] [--work FOLDER]
 
-Draws data sets that are hard for a mixed model (unbalanced, singular, high intraclass correlation, patients with one
-session, patient means among the predictors, nearly collinear or collinear columns, one to three random effects), fits
-each here and, in one R process per chunk, by lme4; evaluates lme4's own deviance function at our T; prints how often our
-criterion lies above lme4's by more than 1e-8 (must be never), how often lme4 stopped short of ours, the largest
-disagreement of the two deviance functions, and every failure. A chunk that is done is not done again: the run can be
-interrupted and resumed. Needs R with lme4 and jsonlite.
+Draws data sets that are hard for a mixed model (unbalanced, singular, high intraclass correlation, patients
+with one session, patient means among the predictors, nearly collinear or collinear columns, one to three
+random effects), fits each here and, in one R process per chunk, by lme4; evaluates lme4's own deviance
+function at our T; prints how often our criterion lies above lme4's by more than 1e-8 (must be never), how
+often lme4 stopped short of ours, the largest disagreement of the two deviance functions, and every failure.
+A chunk that is done is not done again: the run can be interrupted and resumed. Needs R with lme4 and
+jsonlite.
 """
 
 import argparse
@@ -31,7 +32,8 @@ COLUMNS = ("set", "group", "y", "x1", "x2", "x3", "x4", "x5")
 
 
 def draw(seed: int) -> dict:
-    """One data set: kind, p, q, reml and columns rounded to six decimals (so that R reads the same numbers)."""
+    """One data set: kind, p, q, reml and columns rounded to six decimals (so that R reads the same
+    numbers)."""
     rng = np.random.default_rng([20200915, seed])
     kind = KINDS[seed % len(KINDS)]
     n_groups = int(rng.integers(3, 7)) if kind == "few patients" else int(rng.integers(8, 41))
@@ -62,7 +64,8 @@ def _sizes(rng, kind, n_groups, q):
 
 
 def _predictors(rng, kind, group, q):
-    """A constant, two session-level columns and up to two patient-level ones; random effects use the first q."""
+    """A constant, two session-level columns and up to two patient-level ones; random effects use the
+    first q."""
     n, n_groups = len(group), group[-1] + 1
     within = rng.normal(size=(n, 2)) + rng.normal(size=(n_groups, 2))[group]
     columns = [np.ones(n), *within.T]
@@ -118,7 +121,10 @@ def run_chunk(seeds, folder: Path) -> list[dict]:
                 for group, y, x in zip(data["group"], data["y"], data["X"], strict=True):
                     writer.writerow([data["set"], group, repr(float(y)), *(repr(float(v)) for v in x), *pad])
         keys = ("set", "p", "q", "reml")
-        described = [{key: data[key] for key in keys} | {"T": fit.get("T")} for data, fit in zip(sets, ours, strict=True)]
+        described = [
+            {key: data[key] for key in keys} | {"T": fit.get("T")}
+            for data, fit in zip(sets, ours, strict=True)
+        ]
         (scratch / "sets.json").write_text(json.dumps(described))
         subprocess.run(["Rscript", str(SCRIPT), name], check=True)
         theirs = json.loads((scratch / "lme4.json").read_text())
@@ -136,8 +142,12 @@ def report(rows: list[dict]) -> bool:
     stuck = [row for row in fitted if not row["converged"]]
     refused = [row for row in others if "error" in row]
     gaps = np.array([row["deviance"] - row["lme4_at_ours"] for row in fitted])
-    print(f"data sets {len(rows)}; fitted by both {len(fitted)}, singular {sum(row['singular'] for row in fitted)}")
-    print(f"ours above lme4's criterion by more than {ABOVE:g}: {len(above)} {[row['set'] for row in above[:20]]}")
+    print(
+        f"data sets {len(rows)}; fitted by both {len(fitted)}, singular {sum(row['singular'] for row in fitted)}"
+    )
+    print(
+        f"ours above lme4's criterion by more than {ABOVE:g}: {len(above)} {[row['set'] for row in above[:20]]}"
+    )
     for limit in SHORT:
         for q in (1, 2, 3):
             same = [row for row in fitted if row["q"] == q]
@@ -149,7 +159,8 @@ def report(rows: list[dict]) -> bool:
     print(f"refused here: {len(refused)}", Counter(row["error"][:60] for row in refused).most_common(5))
     print(f"failed in lme4: {sum(row['lme4_default'] is None for row in others)}")
     print("evaluations per fit, median / 99 % / most, by random effects:",
-          {q: np.percentile([r["evaluations"] for r in fitted if r["q"] == q], [50, 99, 100]).tolist() for q in (1, 2, 3)})  # fmt: skip  # noqa: E501
+          {q: np.percentile([r["evaluations"] for r in fitted if r["q"] == q], [50, 99,
+          100]).tolist() for q in (1, 2, 3)})  # fmt: skip
     return not above and not stuck and found == len(collinear) and np.abs(gaps).max() <= ABOVE
 
 

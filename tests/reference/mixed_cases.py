@@ -1,7 +1,7 @@
 """The mixed-model reference cases: their list, their data, and our solutions as input for `mixed.R`.
 
-``python mixed_cases.py`` (from this folder) writes mixed_cases.json, which `mixed.R` reads: the cases, and for each
-the relative covariance T we found, at which lme4's own deviance function is then evaluated.
+``python mixed_cases.py`` (from this folder) writes mixed_cases.json, which `mixed.R` reads: the cases, and
+for each the relative covariance T we found, at which lme4's own deviance function is then evaluated.
 """
 
 import csv
@@ -23,8 +23,12 @@ def cases() -> list[dict]:
     found = []
 
     def add(data, patients, fixed, random, reml):
-        name = "-".join([f"{data}{patients or ''}", "+".join(fixed[1:]), "+".join(random), "reml" if reml else "ml"])
-        found.append({"name": name, "data": data, "patients": patients, "fixed": fixed, "random": random, "reml": reml})
+        name = "-".join(
+            [f"{data}{patients or ''}", "+".join(fixed[1:]), "+".join(random), "reml" if reml else "ml"]
+        )
+        found.append(
+            {"name": name, "data": data, "patients": patients, "fixed": fixed, "random": random, "reml": reml}
+        )
 
     for reml, random in product((True, False), (["one"], ["one", "Days"], ["Days"])):
         add("sleepstudy", None, ["one", "Days"], random, reml)
@@ -61,7 +65,8 @@ def table(path: Path) -> dict[str, np.ndarray]:
 
 
 def lagged(panel, patients) -> dict[str, np.ndarray]:
-    """y at the next session on within-patient deviations and patient means; a skipped session pairs with nothing."""
+    """y at the next session on within-patient deviations and patient means; a skipped session pairs
+    with nothing."""
     keep = panel["group"].astype(int) <= patients
     group, session, x, y = (panel[name][keep] for name in ("group", "session", "x", "y"))
     _, code = np.unique(group, return_inverse=True)

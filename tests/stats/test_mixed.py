@@ -24,7 +24,9 @@ SAME_CRITERION = 1e-8
 # Closed forms: what the optimiser's last Newton step leaves with two groups, some 1e-9.
 EXACT = 1e-8
 
-RECORDED = {case["name"]: case for case in json.loads((REFERENCE / "mixed_reference.json").read_text())["cases"]}
+RECORDED = {
+    case["name"]: case for case in json.loads((REFERENCE / "mixed_reference.json").read_text())["cases"]
+}
 STORED = {case["name"]: case for case in json.loads((REFERENCE / "mixed_cases.json").read_text())}
 
 
@@ -33,7 +35,8 @@ def pair(request):
     """One fit and what lme4 says of the same data."""
     case = request.param
     y, X, groups, Z = arrays(case)
-    fit = fit_mixed(y, X, groups, None if case["random"] == ["one"] else Z, reml=case["reml"], names=case["fixed"])
+    Z = None if case["random"] == ["one"] else Z
+    fit = fit_mixed(y, X, groups, Z, reml=case["reml"], names=case["fixed"])
     return fit, RECORDED[case["name"]], STORED[case["name"]]
 
 
@@ -64,7 +67,8 @@ def test_degrees_of_freedom_agree_with_lmertest(pair):
 def test_criterion_is_lme4s_and_never_above_its_optimum(pair):
     fit, lme4, stored = pair
     relative = fit.cov_re / fit.sigma2
-    np.testing.assert_allclose(relative, stored["T"], rtol=AGREEMENT, atol=AGREEMENT * np.abs(stored["T"]).max())
+    largest = np.abs(stored["T"]).max()
+    np.testing.assert_allclose(relative, stored["T"], rtol=AGREEMENT, atol=AGREEMENT * largest)
     deviance = -2 * fit.loglik
     assert deviance == pytest.approx(lme4["criterion_ours"], abs=SAME_CRITERION)
     assert deviance <= lme4["criterion_default"] + NOT_ABOVE
@@ -72,7 +76,7 @@ def test_criterion_is_lme4s_and_never_above_its_optimum(pair):
 
 
 def test_balanced_one_way_by_hand():
-    """Groups {1, 3} and {7, 9}: MSW = 2, MSB = 36, so sigma2 = 2, variance (36 - 2) / 2, SE sqrt(36 / 4), df 1."""
+    """Groups {1, 3} and {7, 9}: MSW = 2, MSB = 36: sigma2 = 2, variance (36 - 2) / 2, SE sqrt(36 / 4), df 1."""
     fit = fit_mixed([1.0, 3.0, 7.0, 9.0], np.ones((4, 1)), ["a", "a", "b", "b"])
     assert fit.coef[0] == pytest.approx(5, rel=EXACT)
     assert fit.std_error[0] == pytest.approx(3, rel=EXACT)
@@ -94,7 +98,8 @@ def test_balanced_one_way_by_hand_maximum_likelihood():
 
 
 def test_boundary_by_hand():
-    """Groups {1, 9} and {3, 7} have equal means: the variance is exactly 0 and the fit is ordinary least squares."""
+    """Groups {1, 9} and {3, 7} have equal means: the variance is exactly 0 and the fit is ordinary
+    least squares."""
     fit = fit_mixed([1.0, 9.0, 3.0, 7.0], np.ones((4, 1)), [1, 1, 2, 2])
     assert fit.singular and fit.converged
     assert fit.cov_re[0, 0] == 0.0

@@ -88,8 +88,8 @@ class MixedFit:
         import pandas as pd  # the numeric core itself needs NumPy and SciPy only
 
         row = {name: getattr(self, name) for name in ("n_obs", "n_groups", "sigma2", "loglik", "reml")}
-        row |= {"converged": self.converged, "singular": self.singular, "evaluations": self.optimiser.evaluations}
-        return pd.DataFrame([row])
+        row |= {"converged": self.converged, "singular": self.singular}
+        return pd.DataFrame([row | {"evaluations": self.optimiser.evaluations}])
 
     def _repr_html_(self) -> str:
         """The table of fixed effects with a line on the fit."""
@@ -114,7 +114,8 @@ def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
     groups : (n,) sequence of hashable labels
         Group of each row, in any order.
     Z : (n, q) array, optional
-        Random effects' columns, q at most 4, unstructured covariance. Default: a column of ones (random intercept).
+        Random effects' columns, q at most 4, unstructured covariance. Default: a column of ones
+        (random intercept).
     reml : bool
         Restricted maximum likelihood (default) or maximum likelihood.
     names : sequence of str, optional
@@ -127,18 +128,19 @@ def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
     Raises
     ------
     ValueError
-        If an array has the wrong shape or a value that is not finite, a group label is missing, columns of X are
-        collinear (they are named), q is not 1 to 4, there are fewer rows than parameters, fewer than two groups,
-        no more rows than random effects (as lme4: among others when every group has one row), or no residual
-        variance.
+        If an array has the wrong shape or a value that is not finite, a group label is missing,
+        columns of X are collinear (they are named), q is not 1 to 4, there are fewer rows than
+        parameters, fewer than two groups, no more rows than random effects (as lme4: among others
+        when every group has one row), or no residual variance.
 
     Notes
     -----
-    Minimises the profiled deviance of Bates, Maechler, Bolker & Walker (2015), doi:10.18637/jss.v067.i01, over the
-    cone of positive semidefinite relative covariances with exact first and second derivatives; boundary solutions are
-    found exactly and flagged `singular`. Degrees of freedom follow Kuznetsova, Brockhoff & Christensen (2017),
-    doi:10.18637/jss.v082.i13. Checked against lme4 and lmerTest (coefficients, standard errors, variance components
-    and log-likelihood to 1e-6, degrees of freedom to 1e-3) on sleepstudy, Orthodont and lagged panels, singular fits
+    Minimises the profiled deviance of Bates, Maechler, Bolker & Walker (2015),
+    doi:10.18637/jss.v067.i01, over the cone of positive semidefinite relative covariances with exact
+    first and second derivatives; boundary solutions are found exactly and flagged `singular`. Degrees
+    of freedom follow Kuznetsova, Brockhoff & Christensen (2017), doi:10.18637/jss.v082.i13. Checked
+    against lme4 and lmerTest (coefficients, standard errors, variance components and log-likelihood to
+    1e-6, degrees of freedom to 1e-3) on sleepstudy, Orthodont and lagged panels, singular fits
     included, and on random small data sets by lme4's own deviance function.
     """
     design = check_design(y, X, groups, Z, names)

@@ -8,8 +8,9 @@ from scipy.linalg import solve_triangular
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_design import Design, WorkingBasis
 
-# Cross-products lose twice the digits the columns themselves would. A column that keeps less than this share of its
-# length beyond the others is therefore looked at again by an orthogonal factorisation of the data.
+# Cross-products lose twice the digits the columns themselves would. A column that keeps less than this
+# share of its length beyond the others is therefore looked at again by an orthogonal factorisation of the
+# data.
 NEAR = 1e-2
 
 # R's own tolerance for a column that depends on earlier ones (`lm`, `lme4`).

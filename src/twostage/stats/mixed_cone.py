@@ -96,9 +96,10 @@ def minimise_quadratic(centre, gradient, curvature, metric) -> ConePoint:
 
     Notes
     -----
-    Solves x = P(x - t (g + H(x - c))), P the projection that drops negative eigenvalues, by semismooth Newton steps
-    made globally convergent by a line search on the forward-backward envelope (Stella, Themelis & Patrinos 2017,
-    doi:10.1007/s10589-017-9912-y). The projection leaves eigenvalues that are exactly zero.
+    Solves x = P(x - t (g + H(x - c))), P the projection that drops negative eigenvalues, by semismooth
+    Newton steps made globally convergent by a line search on the forward-backward envelope (Stella,
+    Themelis & Patrinos 2017, doi:10.1007/s10589-017-9912-y). The projection leaves eigenvalues that are
+    exactly zero.
     """
     if len(gradient) == 1:
         value = max(0.0, float(centre[0, 0] - gradient[0] / curvature[0, 0]))
@@ -132,7 +133,9 @@ class _Projection:
         q = len(self.values)
         size = np.abs(self.values)
         total = size[:, None] + size
-        share = np.divide(self.positive[:, None] + self.positive, total, out=np.zeros((q, q)), where=total > 0)
+        share = np.divide(
+            self.positive[:, None] + self.positive, total, out=np.zeros((q, q)), where=total > 0
+        )
         turn = congruence(self.vectors)
         rows, cols = np.tril_indices(q)
         return turn @ (share[rows, cols][:, None] * turn.T)
@@ -161,7 +164,8 @@ def _semismooth_newton(c, g, H, q, start):
         slope = -(shrink @ gap) @ direction / step
         length = 1.0
         trial = envelope(x + direction)
-        while np.linalg.norm(gap) > LOCAL and length > 1e-10 and trial[0] > value + SUFFICIENT * length * slope:
+        far = np.linalg.norm(gap) > LOCAL
+        while far and length > 1e-10 and trial[0] > value + SUFFICIENT * length * slope:
             length /= 2
             trial = envelope(x + length * direction)
         x = x + length * direction

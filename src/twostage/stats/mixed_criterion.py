@@ -1,8 +1,10 @@
 """The profiled (restricted) deviance of a linear mixed model with its exact derivatives in T.
 
-With ``V_i = I + Z_i T Z_i'`` and nu = n - p (REML) or n (ML), Bates et al. (2015, doi:10.18637/jss.v067.i01)::
+With ``V_i = I + Z_i T Z_i'`` and nu = n - p (REML) or n (ML) (Bates et al. 2015,
+doi:10.18637/jss.v067.i01)::
 
-    D(T) = sum log|V_i| + [REML] log|X'V^-1 X| + nu (1 + log(2 pi r2 / nu)),    r2 = min_b (y - Xb)'V^-1(y - Xb).
+    D(T) = sum log|V_i| + [REML] log|X'V^-1 X| + nu (1 + log(2 pi r2 / nu)),
+    r2 = min_b (y - Xb)'V^-1(y - Xb).
 
 Write ``G_i = Z_i'V_i^-1 Z_i``, ``h_i = Z_i'V_i^-1 X R^-1`` with ``R'R = X'V^-1 X`` and
 ``e_i = Z_i'V_i^-1 (y - X b) / sqrt(r2)``. For symmetric directions E and F::
@@ -11,9 +13,9 @@ Write ``G_i = Z_i'V_i^-1 Z_i``, ``h_i = Z_i'V_i^-1 X R^-1`` with ``R'R = X'V^-1 
     D''[E, F] = sum tr G_i E (2 [REML] h_i h_i' + 2 nu e_i e_i' - G_i) F - [REML] tr P(E)P(F)
                 - 2 nu p(E)'p(F) - nu s(E) s(F),
 
-P(E) = sum h_i'E h_i, p(E) = sum h_i'E e_i, s(E) = sum e_i'E e_i. Everything is a sum over groups, so a group never
-costs more than a q x q solve, and arrays keep the group axis last so that NumPy works on all groups at once. (A batch of
-data sets would add one more leading axis.)
+P(E) = sum h_i'E h_i, p(E) = sum h_i'E e_i, s(E) = sum e_i'E e_i. Everything is a sum over groups, so a
+group never costs more than a q x q solve, and arrays keep the group axis last so that NumPy works on all
+groups at once. (A batch of data sets would add one more leading axis.)
 """
 
 from dataclasses import dataclass
@@ -21,37 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_cone import flat_basis, to_vector
-from twostage.stats.mixed_crossproducts import CrossProducts
-from twostage.stats.mixed_crossproducts import gram as gram_of
-
-
-@dataclass(frozen=True)
-class GroupSums:
-    """Sums over groups at one T.
-
-    Attributes
-    ----------
-    log_det : float
-        sum log|V_i|.
-    weighted : (P, P) array
-        C'V^-1 C.
-    outer : (q, P, q, P) array
-        sum u_i u_i' with u_i = Z_i'V_i^-1 C_i.
-    gram : (q, q) array
-        sum G_i.
-    gram_pairs : (q, q, q, q) array
-        sum G_i (x) G_i.
-    mixed_pairs : callable
-        ``mixed_pairs(M)``: sum G_i (x) u_i M u_i', (q, q, q, q).
-    """
-
-    log_det: float
-    weighted: np.ndarray
-    outer: np.ndarray
-    gram: np.ndarray
-    gram_pairs: np.ndarray
-    mixed_pairs: object
 
 
 @dataclass(frozen=True)
@@ -131,7 +104,9 @@ class Criterion:
         p, nu = self.p, self.nu
         root, failed = dpotrf(sums.weighted, lower=True)
         if failed:
-            raise ValueError("X'V^-1 X is not positive definite: columns of X are collinear")
+            raise NotEstimable(
+                "the model reproduces y or a column of X without error: no residual variance is left"
+            )
         inverse, _ = dtrtri(root, lower=True)
         sigma2 = root[p, p] ** 2 / nu
         value = sums.log_det + nu * (1.0 + np.log(2 * np.pi * sigma2)) + self.log_det_design
@@ -140,7 +115,9 @@ class Criterion:
         spread = _spread(sums.outer, inverse)
         derivatives = self._scalar_derivatives if len(T) == 1 else self._derivatives
         parts = derivatives(sums, inverse, spread)
-        return Evaluation(T, float(value), float(sigma2), nu, *parts, sums.gram / self.n_groups, root, inverse, spread)
+        return Evaluation(
+            T, float(value), float(sigma2), nu, *parts, sums.gram / self.n_groups, root, inverse, spread
+        )
 
     def _scalar_derivatives(self, sums, inverse, spread):
         """The same for one random effect, without the bookkeeping of matrices."""
@@ -190,125 +167,3 @@ def _in_basis(pairs):
     flat = flat_basis(q)
     table = flat @ pairs.transpose(1, 2, 3, 0).reshape(q * q, q * q) @ flat.T
     return 0.5 * (table + table.T)
-
-
-class StackedGroups:
-    """Group sums for any random effects: one small Cholesky factor per group, all groups at once.
-
-    Groups are taken a few thousand at a time so that the working arrays stay in the processor's cache; what the second
-    derivatives need again is kept for all groups (q (q + P) numbers each).
-    """
-
-    def __init__(self, products: CrossProducts, chunk: int = 8192):
-        self.products = products
-        count = products.factors.shape[2]
-        self.slices = [slice(k, min(k + chunk, count)) for k in range(0, count, chunk)]
-        self.kept = np.empty_like(products.factors)
-
-    def __call__(self, T: np.ndarray) -> GroupSums:
-        """Sums at T."""
-        q, width, _ = self.products.factors.shape
-        P = width - q
-        weighted = self.products.within.copy()
-        log_det = 0.0
-        gram = np.zeros((q, q))
-        gram_pairs = np.zeros((q * q, q * q))
-        outer = np.zeros((q * P, q * P))
-        for part in self.slices:
-            diagonal, solved = _whiten(self.products.factors[:, :, part], T)
-            log_det += 2.0 * np.log(diagonal).sum()
-            for row in solved[:, q:]:
-                weighted += gram_of(row)
-            kept = _combine(solved, self.kept[:, :, part])
-            G = kept[:, :q].reshape(q * q, -1)
-            u = kept[:, q:].reshape(q * P, -1)
-            gram += G.sum(axis=1).reshape(q, q)
-            gram_pairs += gram_of(G)
-            outer += gram_of(u)
-        shape = (q, q, q, q)
-        return GroupSums(log_det, weighted, outer.reshape(q, P, q, P), gram, gram_pairs.reshape(shape), self._pairs)
-
-    def _pairs(self, weight: np.ndarray) -> np.ndarray:
-        """sum G_i (x) u_i M u_i' at the last T."""
-        q = self.products.q
-        pairs = np.zeros((q * q, q * q))
-        for part in self.slices:
-            G = self.kept[:, :q, part]
-            u = self.kept[:, q:, part]
-            turned = weight @ u
-            inner = np.empty_like(G)
-            for k in range(q):
-                for l in range(k + 1):
-                    inner[k, l] = inner[l, k] = np.einsum("pn,pn->n", turned[k], u[l])
-            pairs += G.reshape(q * q, -1) @ inner.reshape(q * q, -1).T
-        return pairs.reshape(q, q, q, q)
-
-
-def _whiten(factors, T):
-    """Cholesky factor L of I + R T R' per group: its diagonal, and L^-1 [R b]."""
-    q = len(T)
-    triangles = factors[:, :q]
-    left = T @ triangles
-    solved = factors.copy()
-    diagonal = np.empty((q, factors.shape[2]))
-    lower = {}
-    for k in range(q):
-        for l in range(k, q):
-            entry = np.einsum("an,an->n", left[l], triangles[k])
-            if k == l:
-                entry += 1.0
-            for j in range(k):
-                entry -= lower[k, j] * lower[l, j]
-            if k == l:
-                diagonal[k] = np.sqrt(entry)
-                inverse = 1.0 / diagonal[k]
-            else:
-                lower[l, k] = entry * inverse
-        for j in range(k):
-            solved[k] -= lower[k, j] * solved[j]
-        solved[k] *= inverse
-    return diagonal, solved
-
-
-def _combine(solved, out):
-    """[G u] = (L^-1 R)' L^-1 [R b] per group."""
-    q = len(solved)
-    for a in range(q):
-        np.multiply(solved[0], solved[0, a], out=out[a])
-        for k in range(1, q):
-            out[a] += solved[k] * solved[k, a]
-    return out
-
-
-class CollapsedGroups:
-    """Group sums for a random intercept: groups of equal size share one weight, so data collapse to one
-    cross-product per distinct size and an evaluation no longer depends on the number of groups."""
-
-    def __init__(self, products: CrossProducts, sizes: np.ndarray):
-        b = products.rotated[0]
-        if (sizes != sizes[0]).any():
-            order = np.argsort(sizes, kind="stable")
-            sizes, b = sizes[order], b[:, order]
-        edges = np.concatenate(([0], np.flatnonzero(np.diff(sizes)) + 1, [len(sizes)]))
-        self.size = sizes[edges[:-1]].astype(float)
-        self.count = np.diff(edges).astype(float)
-        runs = zip(edges[:-1], edges[1:], strict=True)
-        self.table = np.array([gram_of(b[:, i:j]).ravel() for i, j in runs])
-        self.within = products.within
-
-    def __call__(self, T: np.ndarray) -> GroupSums:
-        """Sums at T, (1, 1)."""
-        P = len(self.within)
-        inflation = 1.0 + self.size * T[0, 0]
-        g = self.size / inflation
-        weights = np.array([1.0 / inflation, g / inflation, g * g / inflation])
-        between, outer, graded = weights @ self.table
-        gram = np.array([[self.count @ g]])
-        pairs = np.array([[[[self.count @ (g * g)]]]])
-
-        def mixed_pairs(weight):
-            return np.array([[[[graded @ weight.ravel()]]]])
-
-        log_det = float(self.count @ np.log(inflation))
-        weighted = self.within + between.reshape(P, P)
-        return GroupSums(log_det, weighted, outer.reshape(1, P, 1, P), gram, pairs, mixed_pairs)

@@ -1,13 +1,13 @@
 """The one pass over the data: each group reduced to a small triangle and rotated responses.
 
 For group i the random-effect columns are factored ``Z_i = Q_i R_i`` (Gram-Schmidt, all groups at once).
-What the model needs of the group is then ``R_i`` (q, q), ``b_i = Q_i' C_i`` (q, p + 1) with ``C = [X y]``, and
-its share of ``W = sum_i (C_i - Q_i b_i)'(C_i - Q_i b_i)``. Because
+What the model needs of the group is then ``R_i`` (q, q), ``b_i = Q_i' C_i`` (q, p + 1) with ``C = [X y]``,
+and its share of ``W = sum_i (C_i - Q_i b_i)'(C_i - Q_i b_i)``. Because
 
     V_i^-1 = I - Q_i Q_i' + Q_i (I + R_i T R_i')^-1 Q_i',
 
-``C'V^-1 C = W + sum_i b_i'(I + R_i T R_i')^-1 b_i`` is a sum of positive terms: nothing cancels, however large T
-(the intraclass correlation) is. A cross-product difference ``C'C - ...`` would lose those digits.
+``C'V^-1 C = W + sum_i b_i'(I + R_i T R_i')^-1 b_i`` is a sum of positive terms: nothing cancels, however
+large T (the intraclass correlation) is. A cross-product difference ``C'C - ...`` would lose those digits.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from scipy.linalg.blas import dgemm
 
 from twostage.stats.mixed_groups import Grouping
 
-# Rows handled at a time: the working copy of some ten columns stays within a processor's second-level cache.
-CHUNK_ROWS = 8_192
+# Rows handled at a time: the working copy of some ten columns stays within a processor's second-level
+# cache, and below the size at which the allocator returns memory to the system after each block (which
+# doubled the time).
+CHUNK_ROWS = 4_096
 
 # A random-effect column that keeps less than this share of its length after projection on the earlier ones is
-# taken as dependent within that group. Rounding leaves about 1e-16; the direction kept at the limit is orthogonal to
-# the others to about 1e-9.
+# taken as dependent within that group. Rounding leaves about 1e-16; the direction kept at the limit is
+# orthogonal to the others to about 1e-9.
 RANK_TOLERANCE = 1e-7
 
 
@@ -62,19 +64,22 @@ class CrossProducts:
 
 
 def gram(rows: np.ndarray) -> np.ndarray:
-    """rows @ rows.T for a few long rows: the general product, two to three times faster here than the symmetric one
-    NumPy would choose."""
+    """rows @ rows.T for a few long rows: the general product, two to three times faster here than the
+    symmetric one NumPy would choose."""
     return dgemm(1.0, rows.T, rows.T, trans_a=True)
 
 
-def cross_products(columns, q: int, n_columns: int, constant_first: bool, grouping: Grouping) -> CrossProducts:
+def cross_products(
+    columns, q: int, n_columns: int, constant_first: bool, grouping: Grouping
+) -> CrossProducts:
     """Reduce the rows to one small record per group.
 
     Parameters
     ----------
     columns : callable
-        ``columns(rows, out)`` writes the transformed columns [Z X y] of `rows` (a slice or row numbers), one per row
-        of `out`. When `constant_first`, Z's first column is one everywhere and is not written.
+        ``columns(rows, out)`` writes the transformed columns [Z X y] of `rows` (a slice or row
+        numbers), one per row of `out`. When `constant_first`, Z's first column is one everywhere
+        and is not written.
     q, n_columns : int
         Columns of Z, and of [X y].
     constant_first : bool
@@ -91,8 +96,7 @@ def cross_products(columns, q: int, n_columns: int, constant_first: bool, groupi
         block = np.empty((written, end - begin))
         columns(slice(begin, end) if grouping.order is None else grouping.order[begin:end], block)
         starts = grouping.starts[first:last] - begin
-        rest = _factor(block, q, constant_first, starts, sizes, factors[:, :, first:last])
-        within += gram(rest)
+        within += gram(_factor(block, q, constant_first, starts, sizes, factors[:, :, first:last]))
     return CrossProducts(factors, within, constant_first and q == 1)
 
 
@@ -108,14 +112,9 @@ def _factor(block, q, constant_first, starts, sizes, out):
     """Gram-Schmidt over the random-effect columns of every group in the block; returns the residual [X y]."""
     effect, rest = 0, block
     slopes = block[: q - constant_first]
-    lengths = np.sqrt(np.add.reduceat(slopes**2, starts, axis=1)) if len(slopes) else None
+    lengths = np.sqrt(group_sums(slopes**2, starts, sizes)) if len(slopes) else None
     if constant_first:
-        root = np.sqrt(sizes)
-        sums = np.add.reduceat(rest, starts, axis=1)
-        out[0, 0] = root
-        np.divide(sums, root, out=out[0, 1:])
-        sums /= sizes
-        rest -= np.repeat(sums, sizes, axis=1)
+        rest -= np.repeat(_take_means(rest, starts, sizes, out), sizes, axis=1)
         effect = 1
     for k in range(effect, q):
         column, rest = rest[0], rest[1:]
@@ -123,13 +122,30 @@ def _factor(block, q, constant_first, starts, sizes, out):
     return rest
 
 
+def _take_means(block, starts, sizes, out):
+    """The groups' means of every row of the block; `out` receives the factor of the constant column."""
+    root = np.sqrt(sizes)
+    sums = group_sums(block, starts, sizes)
+    out[0, 0] = root
+    np.divide(sums, root, out=out[0, 1:])
+    sums /= sizes
+    return sums
+
+
+def group_sums(rows, starts, sizes):
+    """Sums over each group of every row, (rows, groups); for groups of one size by a matrix product."""
+    if (sizes == sizes[0]).all():
+        return rows.reshape(len(rows), -1, sizes[0]) @ np.ones(sizes[0])
+    return np.add.reduceat(rows, starts, axis=1)
+
+
 def _project(column, rest, length, starts, sizes, out):
     """Take one random-effect column out of the columns after it, group by group."""
-    norm = np.sqrt(np.add.reduceat(column**2, starts))
+    norm = np.sqrt(group_sums(column[None] ** 2, starts, sizes)[0])
     kept = norm > RANK_TOLERANCE * length
     inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=kept)
     unit = column * np.repeat(inverse, sizes)
-    projection = np.add.reduceat(rest * unit, starts, axis=1)
+    projection = group_sums(rest * unit, starts, sizes)
     out[0] = np.where(kept, norm, 0.0)
     out[1:] = projection
     rest -= np.repeat(projection, sizes, axis=1) * unit

@@ -1,8 +1,8 @@
 """Checked input of a mixed model, and the working basis in which it is fitted.
 
-Columns are centred on their grand mean where the model contains a constant: an offset of a thousand standard deviations
-costs digits, of a hundred thousand all of them. Random-effect columns are also scaled to unit spread. Estimates are
-carried back to the caller's columns at the end.
+Columns are centred on their grand mean where the model contains a constant: an offset of a thousand
+standard deviations costs digits, of a hundred thousand all of them. Random-effect columns are also scaled
+to unit spread. Estimates are carried back to the caller's columns at the end.
 """
 
 from dataclasses import dataclass, replace
@@ -43,8 +43,8 @@ def check_design(y, X, groups, Z, names) -> Design:
     for name, array in (("y", y), ("Z", Z)):
         if array is not None and len(array) != n:
             raise ValueError(f"{name} has {len(array)} rows but X has {n}")
-    if p == 0:
-        raise ValueError("X has no columns")
+    if n == 0 or p == 0:
+        raise ValueError(f"X has no {'rows' if n == 0 else 'columns'}")
     if Z is not None and not 1 <= Z.shape[1] <= MAX_EFFECTS:
         raise ValueError(
             f"Z has {Z.shape[1]} columns; between 1 and {MAX_EFFECTS} random effects can be fitted"
@@ -58,6 +58,8 @@ def check_design(y, X, groups, Z, names) -> Design:
 
 
 def _numbers(values, name, ndim) -> np.ndarray:
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} must hold real numbers")
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -100,7 +102,8 @@ def _check_size(n, p, q, grouping) -> None:
         raise NotEstimable("all rows belong to one group: a variance between groups needs at least two")
     if n_groups == n:
         raise NotEstimable(
-            "every group has one observation: the variance between groups cannot be told from the residual variance"
+            "every group has one observation: "
+            "the variance between groups cannot be told from the residual variance"
         )
     if n <= n_groups * q:
         raise NotEstimable(
@@ -201,14 +204,16 @@ def _random_basis(Z, sample):
 
 
 def _spread(Z, order, shift, sample):
-    """Root mean square of each column about its shift; every row is looked at before a column is called empty."""
+    """Root mean square of each column about its shift; a column is called empty after a look at all rows."""
     for rows in (sample, slice(None)):
         size = np.sqrt((Z[rows] ** 2).mean(axis=0))[order]
         spread = np.sqrt(((Z[rows][:, order] - shift) ** 2).mean(axis=0))
         empty = order[spread <= 1e-12 * size]
         if not len(empty):
             return spread
-    raise ValueError(f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined")
+    raise NotEstimable(
+        f"random-effect column {empty[0]} is zero or repeats the constant: its variance is not defined"
+    )
 
 
 def _constant_column(columns) -> int | None:

@@ -1,12 +1,13 @@
 """The cone's face at a singular matrix: the directions that keep its rank, and how the cone bends along them.
 
-A matrix ``T = U U'`` of rank r moves within its rank as ``U -> U + A``: to first order by ``E = U A' + A U'``, to second by
-``A A'``. A function D of T with gradient Y at a minimum over the cone (``Y U = 0``) therefore has second derivative
+A matrix ``T = U U'`` of rank r moves within its rank as ``U -> U + A``: to first order by
+``E = U A' + A U'``, to second by ``A A'``. A function D of T with gradient Y at a minimum over the cone
+(``Y U = 0``) therefore has second derivative
 
     D''[E, E] + 2 tr(Y E T^+ E)
 
-along the face. The second term is the bend of the cone; it is absent when T is positive definite and can be all that
-makes a boundary minimum a minimum.
+along the face. The second term is the bend of the cone; it is absent when T is positive definite and can be
+all that makes a boundary minimum a minimum.
 """
 
 from dataclasses import dataclass

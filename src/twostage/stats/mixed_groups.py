@@ -68,7 +68,10 @@ def _as_vector(groups) -> np.ndarray:
         labels = np.empty(len(items), dtype=object)
         labels[:] = items
         return labels
-    return np.asarray(items)
+    labels = np.asarray(items)
+    if labels.ndim != 1:
+        raise ValueError(f"groups must hold one hashable label per row, got shape {labels.shape}")
+    return labels
 
 
 def _refuse_missing(labels: np.ndarray) -> None:

@@ -1,8 +1,9 @@
-"""Minimise the profiled deviance over positive semidefinite T: scoring far away, Newton near, on the cone itself.
+"""Minimise the profiled deviance over positive semidefinite T: scoring far away, Newton near.
 
-Each step minimises a quadratic model of the deviance over the cone, so a fit on the boundary (a variance at zero, a
-correlation at one) is reached in as few evaluations as one inside. Far from the optimum the model uses the expected
-information in (log sigma2, sigma2 T), exact in one step for balanced designs; near it the exact Hessian in T.
+Each step minimises a quadratic model of the deviance over the cone, so a fit on the boundary (a variance at
+zero, a correlation at one) is reached in as few evaluations as one inside. Far from the optimum the model
+uses the expected information in (log sigma2, sigma2 T), exact in one step for balanced designs; near it the
+exact Hessian in T.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_cone import ConePoint, congruence, minimise_quadratic, to_matrix, to_vector
 from twostage.stats.mixed_criterion import Criterion, Evaluation
 from twostage.stats.mixed_face import face_at, move_along
@@ -33,11 +35,16 @@ SHIFTED_SHARE = 0.1
 # Stiffness tried, in expected informations.
 STIFFNESS = (10.0, 1000.0)
 
-# Newton's step is taken where it promises a fall of the deviance below this; the scoring step has the longer reach.
+# Newton's step is taken where it promises a fall of the deviance below this; the scoring step has the
+# longer reach.
 NEAR = 1.0
 
-# A scoring step is carried over to T by dividing by the residual variance it implies, at least this share of before.
+# A scoring step is carried over to T by dividing by the residual variance it implies, at least this share
+# of before.
 LEAST_SHRINK = 0.1
+
+# Information about the scale of T, per group, at or below this is rounding (it is of order one otherwise).
+NO_INFORMATION = 1e-10
 
 MAX_ITERATIONS = 200
 NEWTON_HALVINGS = 2
@@ -55,8 +62,8 @@ class OptimiserRecord:
     iterations : int
         Accepted steps.
     gradient_norm : float
-        Length of the deviance's gradient along the cone's face at the solution, for random effects scaled to unit
-        mean square; divided by the number of groups.
+        Length of the deviance's gradient along the cone's face at the solution, for random effects
+        scaled to unit mean square; divided by the number of groups.
     criterion : float
         The (restricted) deviance at the solution.
     message : str
@@ -98,8 +105,19 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     criterion : Criterion
     start : (q, q) array
         Positive definite starting value of T.
+
+    Raises
+    ------
+    NotEstimable
+        If the data say nothing about T.
     """
     point, at = ConePoint(start, np.linalg.cholesky(start)), criterion(start)
+    size = to_vector(start)
+    if size @ at.information @ size <= NO_INFORMATION * criterion.n_groups:
+        raise NotEstimable(
+            "the fixed effects leave no variation between groups: "
+            "the random effects' variance is not determined"
+        )
     iterations, converged = 0, False
     while not converged and iterations < MAX_ITERATIONS:
         moved = _advance(criterion, at, point)
@@ -109,7 +127,9 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
         point, at, converged = moved
         iterations += 1
     else:
-        message = "predicted fall below tolerance" if converged else f"{MAX_ITERATIONS} iterations did not suffice"
+        message = (
+            "predicted fall below tolerance" if converged else f"{MAX_ITERATIONS} iterations did not suffice"
+        )
     size = _face_gradient(point, at) / criterion.n_groups
     record = OptimiserRecord(criterion.evaluations, iterations, size, at.value, message)
     return Optimum(point, at, converged, record)
@@ -175,8 +195,8 @@ def _face_newton(at: Evaluation, point: ConePoint):
 
 
 def _shifted_newton(at: Evaluation, point: ConePoint):
-    """Newton's step with as much of the information added as makes the model convex: longer than a scoring step where
-    the deviance is a ridge."""
+    """Newton's step with as much of the information added as makes the model convex: longer than a
+    scoring step where the deviance is a ridge."""
     root = np.linalg.cholesky(_padded(at.information))
     half = np.linalg.solve(root, at.hessian)
     share = np.linalg.eigvalsh(np.linalg.solve(root, half.T))[0]
@@ -196,8 +216,9 @@ def _model_minimum(at: Evaluation, curvature):
 def _newton_models(at: Evaluation, point: ConePoint):
     """The exact Hessian; then, on a face of the cone, stiffened against leaving the face at first order.
 
-    Movements P E P, P the projection on T's null space, are where the Hessian may be indefinite at a boundary optimum;
-    the gradient holds them at zero, so stiffness added there leaves the optimum and Newton's speed as they are.
+    Movements P E P, P the projection on T's null space, are where the Hessian may be indefinite at a
+    boundary optimum; the gradient holds them at zero, so stiffness added there leaves the optimum and
+    Newton's speed as they are.
     """
     yield at.hessian
     q = len(at.T)

@@ -30,12 +30,12 @@ def satterthwaite(point: ConePoint, at: Evaluation, p: int, contrasts: np.ndarra
 
     Notes
     -----
-    ``df = 2 v^2 / (g' A g)`` with v = l'C l, C = sigma2 (X'V^-1 X)^-1, g its gradient in the variance parameters and A
-    twice the inverse Hessian of the deviance in them (Fai & Cornelius 1996, doi:10.1080/00949659608811740; Kuznetsova,
-    Brockhoff & Christensen 2017, doi:10.18637/jss.v082.i13). The variance parameters are log(sigma2) and the movements
-    E of T that keep its rank, with the bend of the cone's boundary (`mixed_face`). lmerTest differentiates
-    numerically in the Cholesky factor of T, which gives the same number whenever that factor moves over all
-    matrices of T's rank.
+    ``df = 2 v^2 / (g' A g)`` with v = l'C l, C = sigma2 (X'V^-1 X)^-1, g its gradient in the variance
+    parameters and A twice the inverse Hessian of the deviance in them (Fai & Cornelius 1996,
+    doi:10.1080/00949659608811740; Kuznetsova, Brockhoff & Christensen 2017, doi:10.18637/jss.v082.i13).
+    The variance parameters are log(sigma2) and the movements E of T that keep its rank, with the bend
+    of the cone's boundary (`mixed_face`). lmerTest differentiates numerically in the Cholesky factor of
+    T, which gives the same number whenever that factor moves over all matrices of T's rank.
     """
     face = face_at(point)
     curvature = _joint_curvature(face, at, p)

@@ -6,15 +6,17 @@ import numpy as np
 
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_collinear import is_well_conditioned, orthogonalise
-from twostage.stats.mixed_criterion import CollapsedGroups, Criterion, StackedGroups
+from twostage.stats.mixed_criterion import Criterion
 from twostage.stats.mixed_crossproducts import CrossProducts, cross_products, gram
 from twostage.stats.mixed_design import Design, WorkingBasis, working_basis
+from twostage.stats.mixed_sums import CollapsedGroups, StackedGroups
 
-# Random-effect columns (unit spread) whose mean cross-product has an eigenvalue below this share of the largest
-# are dependent: rounding leaves 1e-16, and a covariance along such a direction is not estimable.
+# Random-effect columns (unit spread) whose mean cross-product has an eigenvalue below this share of the
+# largest are dependent: rounding leaves 1e-16, and a covariance along such a direction is not estimable.
 DEPENDENT_EFFECTS = 1e-11
 
-# y's spread within groups below this share of its spread is rounding: about 100 times the machine's precision.
+# y's spread within groups below this share of its spread is rounding: about 100 times the machine's
+# precision.
 NO_SPREAD = 2e-14
 
 
