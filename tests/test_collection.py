@@ -631,12 +631,26 @@ def test_a_collection_without_patients(small):
     assert (collection.pre, collection.post, study.patients, study.has_outcome) == (None, None, None, False)
 
 
-REAL = ["gametime", "openesm_anx_dep", "openesm_pa_na"]
+#: name -> folder of the data in ../shared/real, studies, patients in all.
+REAL = {
+    "gametime": ("gametime", 7, 38_935),
+    "openesm_anx_dep": ("openesm", 6, 500),
+    "openesm_pa_na": ("openesm", 9, 1_831),
+}
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_collections_are_read(name, request):
+def test_the_real_collections_are_read(name):
+    data, n_studies, n_patients = REAL[name]
+    if not (Path(__file__).parents[2] / "shared" / "real" / data).is_dir():
+        pytest.skip(f"the folder ../shared/real/{data} with the real data is absent")
     folder = Path(__file__).parent / "collections" / name
-    if not (Path(__file__).parents[2] / "shared" / "real").is_dir():
-        pytest.skip("the folder ../shared/real with the real data is absent")
     assert validate_collection(folder) == ()
+    collection = read_collection(folder)
+    assert not collection.synthetic
+    assert "no alliance was measured" in " ".join(collection.note.split())
+    assert (len(collection.studies), collection.studies["n"].sum()) == (n_studies, n_patients)
+    for study in map(collection.study, collection.studies["study"]):
+        assert study.sessions["patient"].nunique() == study.info["n"]
+        assert study.sessions["session"].between(1, 7).all()
+        assert study.sessions[["x", "y"]].notna().any().all()
