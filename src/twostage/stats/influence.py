@@ -84,19 +84,21 @@ class LeaveOneOut:
         return frame({"study": self.labels} | {n: getattr(self, n) for n in (*_LEFT_OUT, "converged")})
 
     def glance(self):
-        """One row: range of the estimates, largest p-value, whether significance or sign ever changes."""
-        low, high = float(self.estimate.min()), float(self.estimate.max())
-        significant = self.p_value < 1.0 - self.fit.level
+        """One row: range of the estimates, largest p-value, whether leaving one out ever changes the
+        sign or the significance (at the fit's level) of the pooled effect."""
+        alpha = 1.0 - self.fit.level
+        significant = (self.p_value < alpha) != (self.fit.p_value < alpha)
+        sign = np.sign(self.estimate) != np.sign(self.fit.estimate)
         return frame(
             [
                 {
                     "k": self.fit.k,
                     "estimate": self.fit.estimate,
-                    "estimate_min": low,
-                    "estimate_max": high,
+                    "estimate_min": float(self.estimate.min()),
+                    "estimate_max": float(self.estimate.max()),
                     "p_value_max": float(self.p_value.max()),
-                    "sign_changes": bool(low < 0.0 < high),
-                    "significance_changes": bool(np.ptp(significant)),
+                    "sign_changes": bool(sign.any()),
+                    "significance_changes": bool(significant.any()),
                     "converged": bool(self.converged.all()),
                     "note": self.note,
                 }

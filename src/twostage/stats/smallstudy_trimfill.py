@@ -13,6 +13,7 @@ from twostage.stats.refit import frame, html_table, pooled
 ESTIMATORS = ("L0", "R0", "Q0")
 SIDES = ("left", "right")
 MAX_ITERATIONS = 100
+ROUNDING = 8.0 * np.finfo(float).eps  # of a weighted mean, relative to the largest estimate
 _EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high", "tau2", "i2", "q")
 
 
@@ -102,8 +103,8 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
     TypeError, ValueError
         As :func:`twostage.stats.refit.pooled`; unknown estimator or side.
     NotEstimable
-        The side cannot be found (equal variances, two studies), or the estimator is not defined for these
-        data (Q0 with nearly all ranks on one side).
+        The side cannot be found (equal variances, two studies), the estimator is not defined for these data
+        (Q0 with nearly all ranks on one side, R0 with none below), or every study would be trimmed.
 
     Notes
     -----
@@ -116,7 +117,8 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
         Q0 = k - 1/2 - sqrt(2 k^2 - 4 S + 1/4)
 
     rounded, at least 0, until k0 does not change. Ties are ranked in the order of the estimates. Checked
-    against ``trimfill`` of metafor 3.8-1 (with ``test`` passed on: its refit falls back to normal inference).
+    against ``trimfill`` of metafor 3.8-1, whose refit always has normal inference; here it is the fit's. An
+    estimate that equals the centre has no sign here; there, rounding gives it one.
     """
     fit = pooled(y, v, purpose="trim-and-fill", **options)
     if estimator not in ESTIMATORS or side not in (None, *SIDES):
@@ -133,7 +135,9 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
         before, iterations = k0, iterations + 1
         kept = fit.k - k0
         centre = pool(y[:kept], v[:kept], method=fit.method, ci="wald").estimate
-        k0, error = missing_studies(y - centre, estimator)
+        k0, error = missing_studies(_less(y, centre), estimator)
+        if k0 >= fit.k:
+            raise NotEstimable("every study would be trimmed: take another estimator or side")
     converged = k0 == before
     filled, is_filled = _fill(fit, sign * (2.0 * centre - y[fit.k - k0 :]), v[fit.k - k0 :])
     is_filled.flags.writeable = False
@@ -153,6 +157,12 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
         labels=filled.labels,
         note=note,
     )
+
+
+def _less(y, centre):
+    """Deviations from the centre; what rounding leaves of an estimate that equals it is 0, not a sign."""
+    deviation = y - centre
+    return np.where(np.abs(deviation) <= ROUNDING * np.abs(y).max(), 0.0, deviation)
 
 
 def missing_studies(deviation, estimator):
