@@ -146,7 +146,8 @@ def _truth(collection: Collection, output: Path) -> str:
     if collection.truth is None:
         return ""
     quote, rows = _effects(output), []
-    means = collection.truth[(collection.truth["study"] == "mean") & collection.truth["direction"].notna()]
+    coefficients = collection.truth["direction"].isin(list(DIRECTIONS))
+    means = collection.truth[coefficients & (collection.truth["study"] == "mean")]
     for row in means.itertuples():
         analysis = "crosslevel" if ":" in row.term else "lagged"
         if row.term.startswith("partial_r"):
@@ -154,7 +155,12 @@ def _truth(collection: Collection, output: Path) -> str:
         e = quote(analysis, row.direction, row.term)
         label = term_label(row.direction, row.term, collection.x.label, collection.y.label)
         rows.append(
-            {"effect": label, "generating value": number(row.value), "pooled": e.estimate, "interval": e.ci}
+            {
+                "effect": label,
+                "generating value": number(float(row.value)),
+                "pooled": e.estimate,
+                "interval": e.ci,
+            }
         )
     return html_table(pd.DataFrame(rows))
 
