@@ -119,7 +119,7 @@ def icc(scores: pd.Series, groups: pd.Series) -> float:
 def _correlation(a: pd.Series, b: pd.Series) -> float:
     both = a.notna() & b.notna()
     a, b = a[both], b[both]
-    if len(a) < 3 or a.nunique() < 2 or b.nunique() < 2:
+    if len(a) < 3 or not (varies(a, a) and varies(b, b)):
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
 

@@ -199,12 +199,13 @@ def _without_own_slopes(window: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
-    means = eligible.groupby("patient")[["x", "y"]].transform("mean")
+    scores = eligible[["x", "y"]]
+    means = scores.groupby(eligible["patient"]).transform("mean")
+    within = scores - means
+    # A mean of equal scores is off in the last digit: that is no deviation.
+    within = within.mask(within.abs() <= ROUNDING * scores.abs().max(), 0.0)
     return eligible.assign(
-        x_mean=means["x"],
-        y_mean=means["y"],
-        x_within=eligible["x"] - means["x"],
-        y_within=eligible["y"] - means["y"],
+        x_mean=means["x"], y_mean=means["y"], x_within=within["x"], y_within=within["y"]
     ).reset_index(drop=True)
 
 

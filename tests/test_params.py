@@ -1,0 +1,262 @@
+"""Parameters: each wrong one is an error that names it, what was found and what was expected."""
+
+import numpy as np
+import pydantic
+import pytest
+
+from twostage.params import (
+    NOTEBOOKS,
+    PLACES,
+    POOLED,
+    RECORDS,
+    Parameters,
+    allowed_values,
+    check_parameters,
+    make_parameters,
+    parameter_cell,
+    parameter_table,
+)
+from twostage.problems import ParameterError
+
+NAMES = list(Parameters.model_fields)
+
+
+def problems_of(values) -> list:
+    with pytest.raises(ParameterError) as caught:
+        make_parameters(values, "here.yml")
+    assert all(p.file == "here.yml" for p in caught.value.problems)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_those_of_the_article():
+    p = make_parameters({})
+    assert (p.first_session, p.last_session, p.lag, p.min_sessions) == (1, 7, 1, 3)
+    assert (p.standardize, p.detrend, p.random_slopes, p.early_last_session) == ("total", "none", False, 3)
+    assert (p.tau2_method, p.ci_method, p.level) == ("REML", "hartung-knapp", 0.95)
+
+
+def test_values_given_replace_defaults():
+    p = make_parameters({"last_session": 5, "detrend": "session", "level": 0.9})
+    assert (p.last_session, p.detrend, p.level, p.lag) == (5, "session", 0.9, 1)
+
+
+def test_parameters_cannot_be_changed():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        make_parameters({}).lag = 2
+
+
+UNKNOWN = {
+    "last_sesion": "did you mean 'last_session'?",
+    "standardise": "did you mean 'standardize'?",
+    "min_session": "did you mean 'min_sessions'?",
+    "Lag": "did you mean 'lag'?",
+    "tau2_methods": "did you mean 'tau2_method'?",
+    "zzz": "one of first_session, last_session, lag",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_name_is_an_error_that_names_the_nearest(name):
+    (problem,) = problems_of({name: 3})
+    assert (problem.column, problem.value) == (name, 3)
+    assert UNKNOWN[name] in problem.expected
+
+
+WRONG = [
+    ("last_session", "7", "whole number, 0 to 1000"),
+    ("last_session", 5.0, "whole number, 0 to 1000"),
+    ("last_session", 5.5, "whole number"),
+    ("last_session", True, "whole number"),
+    ("last_session", None, "whole number"),
+    ("last_session", [7], "whole number"),
+    ("last_session", 1001, "0 to 1000"),
+    ("first_session", -1, "0 to 1000"),
+    ("lag", 0, "whole number, 1 to 100"),
+    ("lag", -1, "1 to 100"),
+    ("min_sessions", 1, "whole number, 2 to 1000"),
+    ("standardize", "Total", "total | within | none"),
+    ("standardize", None, "total | within | none"),
+    ("standardize", True, "total | within | none"),
+    ("standardize", ["total"], "total | within | none"),
+    ("detrend", "linear", "none | session | patient"),
+    ("random_slopes", "false", "True | False"),
+    ("random_slopes", 0, "True | False"),
+    ("random_slopes", "yes", "True | False"),
+    ("early_last_session", "3", "whole number"),
+    ("tau2_method", "reml", "REML | DL"),
+    ("ci_method", "knha", "hartung-knapp | hartung-knapp-adhoc | wald"),
+    ("level", 95, "number, 0.5 to 0.999"),
+    ("level", 0.2, "number, 0.5 to 0.999"),
+    ("level", "0.95", "number, 0.5 to 0.999"),
+    ("level", float("nan"), "number, 0.5 to 0.999"),
+    ("level", float("inf"), "number, 0.5 to 0.999"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_a_wrong_value_is_an_error_that_names_it(name, value, expected):
+    (problem,) = problems_of({name: value})
+    assert problem.column == name
+    assert problem.value is value or problem.value == value
+    assert expected in problem.expected
+    assert name in str(problem)
+
+
+def test_every_parameter_has_a_wrong_value_above():
+    assert {name for name, _, _ in WRONG} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "found", "least"),
+    [
+        ({"first_session": 5, "last_session": 4}, "last_session", 4, "first_session + lag = 6"),
+        ({"first_session": 3, "last_session": 3}, "last_session", 3, "first_session + lag = 4"),
+        ({"last_session": 4, "lag": 4}, "last_session", 4, "first_session + lag = 5"),
+        ({"first_session": 4}, "early_last_session", 3, "first_session = 4"),
+    ],
+)
+def test_sessions_that_contradict_each_other(values, name, found, least):
+    (problem,) = problems_of(values)
+    assert (problem.column, problem.value) == (name, found)
+    assert least in problem.expected
+
+
+def test_the_shortest_window_is_possible():
+    p = make_parameters({"first_session": 2, "last_session": 5, "lag": 3, "early_last_session": 2})
+    assert p.last_session - p.first_session == p.lag
+
+
+def test_all_problems_are_named_at_once():
+    found = problems_of({"lag": 0, "detrnd": "none", "level": 2.0})
+    assert {p.column for p in found} == {"lag", "detrnd", "level"}
+
+
+# --- what a notebook was given
+
+
+def given(notebook: str, **changes) -> dict:
+    """A notebook's namespace after its parameter cell, with what Python and IPython put there."""
+    namespace: dict = {}
+    exec(parameter_cell(notebook), namespace)
+    extras = {"In": ["x"], "Out": {}, "_": 1, "np": np, "read_collection": print, "_i1": "text"}
+    return namespace | extras | changes
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_s_own_cell_is_accepted(notebook):
+    assert check_parameters(given(notebook), notebook) == make_parameters({})
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_each_value_of_a_notebook_counts(notebook):
+    other = {
+        "last_session": 5,
+        "level": 0.9,
+        "random_slopes": True,
+        "tau2_method": "DL",
+        "early_last_session": 2,
+    }
+    taken = {name: value for name, value in other.items() if name in NOTEBOOKS[notebook]}
+    assert taken
+    made = check_parameters(given(notebook, **taken), notebook)
+    assert {name: getattr(made, name) for name in taken} == taken
+
+
+@pytest.mark.parametrize(
+    ("notebook", "changes", "column", "expected"),
+    [
+        ("stage1_lagged", {"last_sesion": 5}, "last_sesion", "did you mean 'last_session'?"),
+        ("stage1_lagged", {"studdy": "S03"}, "studdy", "did you mean 'study'?"),
+        ("stage1_lagged", {"tau2_method": "DL"}, "tau2_method", "a parameter of this notebook"),
+        ("stage2_lagged", {"last_session": 5}, "last_session", "a parameter of this notebook"),
+        ("stage1_data", {"random_slopes": True}, "random_slopes", "a parameter of this notebook"),
+        ("stage1_lagged", {"options": {"a": 1}}, "options", "a parameter of this notebook"),
+        ("stage1_lagged", {"nothing": None}, "nothing", "a parameter of this notebook"),
+        ("stage1_lagged", {"study": 3}, "study", "a text: a study id of the collection"),
+        ("stage1_lagged", {"collection": None}, "collection", "a text: path"),
+        ("stage1_lagged", {"last_session": "5"}, "last_session", "whole number"),
+        ("stage1_lagged", {"last_session": 1}, "last_session", "first_session + lag = 2"),
+        ("stage2_lagged", {"level": 95}, "level", "0.5 to 0.999"),
+    ],
+)
+def test_what_a_notebook_does_not_take_is_an_error(notebook, changes, column, expected):
+    with pytest.raises(ParameterError) as caught:
+        check_parameters(given(notebook, **changes), notebook)
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.column) == (notebook, column)
+    assert expected in problem.expected
+
+
+def test_a_notebook_names_all_its_problems_at_once():
+    with pytest.raises(ParameterError) as caught:
+        check_parameters(given("stage1_lagged", lag=0, studdy="S03", study=3), "stage1_lagged")
+    assert {p.column for p in caught.value.problems} == {"lag", "studdy", "study"}
+
+
+# --- the table and the cells made of it
+
+
+def test_the_table_holds_every_parameter_once():
+    table = parameter_table()
+    assert table["parameter"].tolist() == [*PLACES, *NAMES]
+    assert (table["meaning"].str.len() > 5).all()
+    assert (table["allowed"].str.len() > 3).all()
+    for name, default in zip(table["parameter"], table["default"], strict=True):
+        if name in PLACES:
+            assert default == PLACES[name][0]
+        else:
+            assert default == Parameters.model_fields[name].default
+            assert type(default) is type(Parameters.model_fields[name].default)
+
+
+def test_the_table_names_the_notebooks_that_take_a_parameter():
+    takers = parameter_table().set_index("parameter")["notebooks"].str.split(", ")
+    for name, notebooks in takers.items():
+        assert notebooks == [n for n, names in NOTEBOOKS.items() if name in names], name
+        assert notebooks != [""], f"{name} is taken by no notebook"
+
+
+def test_units_are_given_where_there_are_any():
+    units = parameter_table().set_index("parameter")["unit"]
+    counted = ["first_session", "last_session", "lag", "min_sessions", "early_last_session", "level"]
+    assert (units[counted].str.len() > 0).all()
+    assert (units.drop(counted) == "").all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_allowed_values_are_allowed_and_their_ends_are(name):
+    text = allowed_values(name)
+    if "|" in text:
+        values = [{"True": True, "False": False}.get(v, v) for v in text.split(" | ")]
+        assert len(values) > 1
+    else:
+        kind, ends = text.split(", ")
+        values = [(float if kind == "number" else int)(end) for end in ends.split(" to ")]
+    # The window must hold a lag: give it room on the other side.
+    room = {
+        "first_session": {"last_session": 1000, "early_last_session": 1000},
+        "last_session": {"first_session": 0},
+    }
+    room |= {"lag": {"last_session": 1000}, "early_last_session": {"first_session": 0}}
+    refused = {("first_session", 1000), ("last_session", 0)}
+    for value in values:
+        if (name, value) not in refused:
+            made = make_parameters({name: value} | room.get(name, {}))
+            assert getattr(made, name) == value
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_line_of_a_cell_says_what_it_is(notebook):
+    lines = parameter_cell(notebook).split("\n")
+    assert [line.split(" = ")[0] for line in lines] == list(NOTEBOOKS[notebook])
+    for name, line in zip(NOTEBOOKS[notebook], lines, strict=True):
+        assert line.count("  # ") == 1
+        comment = line.split("  # ")[1]
+        assert comment.endswith(f"; {allowed_values(name)}")
+
+
+def test_stages_hand_on_what_is_pooled():
+    """Every record that a stage-2 notebook reads is left by a stage-1 notebook."""
+    left = {record for names in RECORDS.values() for record in names}
+    assert {record for names in POOLED.values() for record in names} <= left
+    assert set(RECORDS) | set(POOLED) == set(NOTEBOOKS)
