@@ -315,7 +315,7 @@ def test_the_centred_estimator_shows_every_sign(default):
             ("outcome", stage1.outcome),
         )
     }
-    truth = default.truth[(default.truth["study"] == "mean") & (default.truth["term"] != "")]
+    truth = default.truth[(default.truth["study"] == "mean") & default.truth["term"].notna()]
     assert len(truth) == 9
     for row in truth.itertuples():
         kind = "crosslevel" if ":" in row.term else "outcome" if row.term == "partial_r_z" else "lagged"

@@ -82,7 +82,9 @@ def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
     table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"])
     if problems or table is None:
         return None, problems
-    return table.assign(value=table["value"].astype(float)).reset_index(drop=True), []
+    # An empty cell is a missing value here as everywhere.
+    table = table.mask(table == "").assign(value=table["value"].astype(float))
+    return table.reset_index(drop=True), []
 
 
 def _usable(studies: pd.DataFrame) -> pd.DataFrame:
