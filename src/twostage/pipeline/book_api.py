@@ -1,29 +1,27 @@
-"""Pages with the documentation of the package's modules, made from their docstrings."""
+"""Pages with the documentation of the package, made from its docstrings."""
 
 import ast
 from pathlib import Path
 
 import twostage
 
-#: Modules whose import does something: pytask's tasks.
-NOT_DOCUMENTED = "task_"
+#: Modules whose import does something: pytask's tasks, and the one for ``python -m``.
+NOT_DOCUMENTED = ("task_", "__main__", "__init__")
 
 
-def documented_modules() -> dict[str, str]:
-    """Name of each module of the package with the first line of its docstring."""
-    package = Path(twostage.__file__).parent
-    found = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = [package.name, *path.relative_to(package).with_suffix("").parts]
-        summary = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-        if summary and not path.name.startswith(NOT_DOCUMENTED):
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = " ".join(summary.split())
+def documented_modules() -> dict[str, list[str]]:
+    """The modules of each package; every package is a page of the book."""
+    root = Path(twostage.__file__).parent
+    found: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*.py"), key=lambda path: (path.parent, path.name)):
+        if not path.name.startswith(NOT_DOCUMENTED):
+            package = ".".join([root.name, *path.parent.relative_to(root).parts])
+            found.setdefault(package, []).append(f"{package}.{path.stem}")
     return found
 
 
 def write_api_pages(folder: Path) -> list[str]:
-    """Write a page per module and one that lists them.
+    """Write a page per package with a section per module.
 
     Parameters
     ----------
@@ -33,15 +31,20 @@ def write_api_pages(folder: Path) -> list[str]:
     Returns
     -------
     list of str
-        The pages, relative to the folder and without suffix, the list first.
+        The pages, relative to the folder and without suffix.
     """
-    modules = documented_modules()
     (folder / "api").mkdir()
-    lines = [f"- {{doc}}`{name} </api/{name}>`: {summary}" for name, summary in modules.items()]
-    text = "# API reference\n\nThe package's modules, from their docstrings.\n\n" + "\n".join(lines) + "\n"
-    (folder / "api" / "index.md").write_text(text, encoding="utf-8")
-    for name in modules:
-        directive = f".. automodule:: {name}\n   :members:\n"
-        page = f"# {name}\n\n```{{eval-rst}}\n{directive}```\n"
-        (folder / "api" / f"{name}.md").write_text(page, encoding="utf-8")
-    return ["api/index", *(f"api/{name}" for name in modules)]
+    modules = documented_modules()
+    for package, names in modules.items():
+        sections = [
+            f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n" for name in names
+        ]
+        text = "\n".join([f"# {package}\n\n{_summary(package)}\n", *sections])
+        (folder / "api" / f"{package}.md").write_text(text, encoding="utf-8")
+    return [f"api/{package}" for package in modules]
+
+
+def _summary(package: str) -> str:
+    """The first paragraph of a package's docstring."""
+    path = Path(twostage.__file__).parent.joinpath(*package.split(".")[1:], "__init__.py")
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]

@@ -121,5 +121,4 @@ class Contents:
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:
-        first, *modules = write_api_pages(self._target)
-        return [{"file": first, "sections": [{"file": module} for module in modules]}]
+        return [{"file": page} for page in write_api_pages(self._target)]
