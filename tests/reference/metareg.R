@@ -1,0 +1,246 @@
+# Reference numbers for twostage.stats.metareg and its companions, by metafor.
+#
+#   Rscript tests/reference/metareg.R        (from the top of the repository; some minutes)
+#
+# writes next to itself
+#   metareg_data.json              the data sets (metareg_data.R): estimates, variances, moderators, groups
+#   metareg_fits.json.gz           data set x tau2 method x interval: coefficients, heterogeneity, tests, predictions
+#   metareg_subgroups.json.gz      subgroups, separate and common tau2
+#   metareg_permutation.json.gz    exact permutation tests: p-values and all permuted statistics
+#   metareg_locationscale.json.gz  location-scale models
+#   metareg_calls_out.json         what the calls of metareg_calls.json (written by metareg_calls.py) gave
+#   metareg_versions.json          versions of R and packages
+#
+# Thresholds are tightened far beyond metafor's defaults (1e-5 in tau2), so that agreement to 1e-6 means something. For ML
+# and REML, Fisher scoring is run from its default start and from 40 others over the whole range of tau2; the highest
+# likelihood is the reference. Scale coefficients, where metafor's optimisers stop at about 1e-7, are refined by Newton
+# steps on metafor's own log-likelihood (numDeriv).
+
+suppressMessages(library(metafor))
+options(warn = 1)
+folder <- "tests/reference"
+source(file.path(folder, "metareg_data.R"))
+
+methods <- c("FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE")
+tests <- c("wald" = "z", "hartung-knapp" = "knha", "hartung-knapp-adhoc" = "adhoc")
+plain <- function(x) if (is.null(x) || length(x) == 0) NA_real_ else as.numeric(x)
+
+control_for <- function(d, threshold = 1e-13) {
+  spread <- max(var(d$y), 1e-3)
+  list(threshold = threshold * spread, maxiter = 2000, tol = 1e-15 * spread, evtol = 0,
+       tau2.max = 1e6 * (length(d$y) * spread + max(d$v)))
+}
+
+fit <- function(d, method, test, start = NULL, X = d$X, intercept = d$intercept) {
+  # Scoring can oscillate in the last digits, so thresholds are tried from the tightest on.
+  for (threshold in c(1e-13, 1e-12, 1e-11, 1e-10)) {
+    control <- control_for(d, threshold)
+    if (!is.null(start)) control$tau2.init <- start
+    # Warnings expected: variances of very different size; Knapp & Hartung with FE.
+    f <- try(suppressWarnings(
+      if (ncol(X) == 0) rma(d$y, d$v, method = method, test = test, control = control)
+      else rma(d$y, d$v, mods = X, intercept = intercept, method = method, test = test, control = control)), silent = TRUE)
+    if (!inherits(f, "try-error")) return(f)
+  }
+  stop(paste(d$name, method, f))
+}
+
+# The starting value of tau2 from which Fisher scoring reaches the highest likelihood (NULL: the default).
+best_start <- function(d, method, ...) {
+  if (!method %in% c("ML", "REML")) return(NULL)
+  start <- NULL
+  highest <- c(logLik(fit(d, method, "z", ...)))
+  for (init in c(0, exp(seq(log(min(d$v) / 100), log(10 * (var(d$y) + max(d$v)) + 1e-6), length.out = 40)))) {
+    other <- try(fit(d, method, "z", init, ...), silent = TRUE)
+    if (!inherits(other, "try-error") && c(logLik(other)) > highest + 1e-9) {
+      start <- init
+      highest <- c(logLik(other))
+    }
+  }
+  start
+}
+
+settings <- function(d) {
+  if (ncol(d$X) == 0) return(NULL)
+  rbind(apply(d$X, 2, min), colMeans(d$X), apply(d$X, 2, max))
+}
+
+predictions <- function(f, d) {
+  at <- function(...) suppressWarnings(if (ncol(d$X) == 0) predict(f, ...) else predict(f, newmods = settings(d), ...))
+  ends <- function(...) { p <- at(...); cbind(plain(p$pi.lb), plain(p$pi.ub)) }
+  p <- at(); q <- at(level = 80)
+  list(estimate = plain(p$pred), std_error = plain(p$se), ci_low = plain(p$ci.lb), ci_high = plain(p$ci.ub), ci80_low = plain(q$ci.lb),
+       riley = if (f$method == "FE") NULL else ends(pi.type = "riley"), t = if (f$method == "FE") NULL else ends(pi.type = "t"),
+       default = if (f$method == "FE") NULL else ends())
+}
+
+profile_of <- function(f, d, level) {
+  r <- confint(f, level = 100 * level, control = c(control_for(d)[c("tol", "tau2.max")], maxiter = 100000))
+  list(level = level, low = r$random[, "ci.lb"], high = r$random[, "ci.ub"], empty = r$ci.null)
+}
+
+one_fit <- function(d, method, ci, start, start0) {
+  f <- fit(d, method, tests[[ci]], start)
+  some <- if (f$p >= 3) anova(f, btt = (f$p - 1):f$p) else NULL
+  t0 <- fit(d, method, "z", start0, X = d$X[, 0, drop = FALSE])$tau2
+  out <- list(dataset = d$name, method = method, ci = ci, coef = c(f$beta), std_error = f$se, statistic = f$zval, p_value = f$pval,
+       ci_low = f$ci.lb, ci_high = f$ci.ub, cov_coef = unname(f$vb), df = plain(f$ddf), tau2 = f$tau2, tau2_se = plain(f$se.tau2), i2 = f$I2, h2 = f$H2,
+       r2 = plain(f$R2), tau2_without = t0, qe = f$QE, qe_p_value = f$QEp, qm = plain(f$QM), qm_df = f$QMdf[1], qm_p_value = plain(f$QMp),
+       loglik = c(logLik(f)), some = c(plain(some$QM), plain(some$QMp)), predict = predictions(f, d))
+  if (ci == "wald") out <- c(out, list(hat = unname(hatvalues(f)), fitted = unname(c(fitted(f)))))
+  if (ci == "wald" && method == "DL") out$qprofile <- lapply(c(0.8, 0.95), profile_of, f = f, d = d)
+  out
+}
+
+all_fits <- function(d) {
+  out <- list()
+  for (m in methods) {
+    start <- best_start(d, m)
+    start0 <- best_start(d, m, X = d$X[, 0, drop = FALSE])
+    for (ci in names(tests)) out[[length(out) + 1]] <- one_fit(d, m, ci, start, start0)
+  }
+  out
+}
+
+origin_fit <- function(d, method) {
+  study <- seq_along(d$y)
+  f <- suppressWarnings(rma.mv(d$y, d$v, mods = d$X, intercept = FALSE, random = ~ 1 | study, method = method))
+  # Refined by Newton steps on metafor's own likelihood at given tau2.
+  ll <- function(t) c(logLik(rma.mv(d$y, d$v, mods = d$X, intercept = FALSE, random = ~ 1 | study, method = method, sigma2 = t)))
+  t <- f$sigma2
+  for (i in 1:3) t <- t - numDeriv::grad(ll, t) / c(numDeriv::hessian(ll, t))
+  g <- rma.mv(d$y, d$v, mods = d$X, intercept = FALSE, random = ~ 1 | study, method = method, sigma2 = t)
+  list(dataset = d$name, method = method, ci = "wald", coef = c(g$beta), std_error = g$se, tau2 = t, qe = g$QE, qe_p_value = g$QEp,
+       qm = g$QM, qm_p_value = g$QMp, loglik = c(logLik(g)))
+}
+
+subgroup_fit <- function(d, method, ci) {
+  group <- factor(d$group, levels = unique(d$group))
+  parts <- lapply(levels(group), function(g) {
+    part <- list(y = d$y[group == g], v = d$v[group == g], X = matrix(0, sum(group == g), 0))
+    if (length(part$y) == 1) rma(part$y, part$v, method = method)
+    else { s <- best_start(part, method); fit(part, method, tests[[ci]], s) }
+  })
+  estimate <- sapply(parts, function(f) c(f$beta)); variance <- sapply(parts, function(f) f$se^2)
+  between <- rma(estimate, variance, mods = ~ factor(seq_along(parts)), method = "FE")
+  cells <- list(name = d$name, y = d$y, v = d$v, X = model.matrix(~ 0 + group), intercept = FALSE)
+  dummies <- list(name = d$name, y = d$y, v = d$v, X = model.matrix(~ group)[, -1, drop = FALSE], intercept = TRUE)
+  start <- best_start(cells, method)
+  f <- fit(cells, method, tests[[ci]], start); b <- fit(dummies, method, tests[[ci]], start)
+  p <- if (method == "FE") NULL else predict(f, newmods = diag(nlevels(group)), pi.type = "riley")
+  list(dataset = d$name, method = method, ci = ci, groups = levels(group),
+       separate = list(estimate = estimate, std_error = sqrt(variance), tau2 = sapply(parts, `[[`, "tau2"), ci_low = sapply(parts, `[[`, "ci.lb"),
+                       q = sapply(parts, `[[`, "QE"), qm = between$QM, qm_df = between$QMdf[1], qm_p_value = between$QMp),
+       common = list(estimate = c(f$beta), std_error = f$se, tau2 = rep(f$tau2, nlevels(group)), ci_low = f$ci.lb, p_value = f$pval,
+                     i2 = rep(f$I2, nlevels(group)), qm = b$QM, qm_df = b$QMdf[1], qm_p_value = b$QMp, pi_low = plain(p$pi.lb), pi_high = plain(p$pi.ub)))
+}
+
+permutation_sets <- function(sets) {
+  few <- c(0.42, -0.11, 0.63, 0.25, 0.91, -0.34, 0.18, 0.77)
+  v <- c(0.02, 0.05, 0.04, 0.11, 0.03, 0.06, 0.09, 0.02)
+  list(c(sets$hart, list(label = "hart")),
+       list(name = "signs", y = few, v = v, X = matrix(0, 8, 0), intercept = TRUE),
+       list(name = "binary", y = few, v = v, X = cbind(b = c(1, 0, 0, 1, 0, 1, 0, 0)), intercept = TRUE),
+       list(name = "two", y = few[1:6], v = v[1:6], X = cbind(a = c(1, 2, 3, 4, 5, 7), b = c(0, 1, 0, 1, 1, 0)), intercept = TRUE),
+       list(name = "cells", y = few[1:7], v = v[1:7], X = cbind(a = c(1, 0, 0, 1, 0, 0, 1), b = c(0, 1, 0, 0, 1, 0, 0), c = c(0, 0, 1, 0, 0, 1, 0)), intercept = FALSE))
+}
+
+permutation_fit <- function(d, method, ci) {
+  f <- fit(d, method, tests[[ci]])
+  p <- permutest(f, exact = TRUE, progbar = FALSE)
+  list(dataset = d$name, method = method, ci = ci, y = d$y, v = d$v, X = d$X, intercept = d$intercept, n = p$exact.iter,
+       p_value = p$pval, qm_p_value = p$QMp, qm = sort(p$QM.perm), statistic = lapply(p$zval.perm, sort))
+}
+
+scale_sets <- function(sets) {
+  of <- function(name, Z, X = sets[[name]]$X) c(sets[[name]][c("name", "y", "v")], list(X = X, Z = Z))
+  x <- function(name, columns) sets[[name]]$X[, columns, drop = FALSE]
+  list(of("bcg_all", x("bcg_all", "year"), x("bcg_all", "ablat")),
+       of("bangertdrowns", x("bangertdrowns", "length")),
+       of("raudenbush", x("raudenbush", "weeks"), x("raudenbush", "weeks")),
+       of("curtis", x("curtis", c("methodGH", "methodOTC")), x("curtis", "time")),
+       of("mcdaniel", x("mcdaniel", 1:2), matrix(0, length(sets$mcdaniel$y), 0)),
+       of("konstantopoulos", x("konstantopoulos", 1)),
+       of("landenberger", x("landenberger", c("age", "male"))),
+       of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year")),
+       of("outlier", sets$equal_variances$X, sets$equal_variances$X))
+}
+
+scale_fit <- function(d, method) {
+  mods <- if (ncol(d$X)) d$X else NULL
+  scale <- if (ncol(d$Z)) ~ d$Z else ~ 1
+  call <- function(...) suppressWarnings(rma(d$y, d$v, mods = mods, scale = scale, method = method, ...))
+  f <- call(test = "z")
+  ll <- function(a) c(logLik(call(test = "z", alpha = a, skiphes = TRUE)))
+  # Newton in units of the scale moderators' standard deviations, where numerical derivatives are at their best.
+  unit <- diag(1 / c(1, apply(d$Z, 2, sd)), ncol(d$Z) + 1)
+  a <- c(f$alpha); u <- solve(unit, a)
+  for (i in 1:4) u <- u - solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
+  step <- solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
+  a <- c(unit %*% u)
+  refined <- list(alpha.init = a, rel.tol = 1e-4, iter.max = 1)
+  va <- -unit %*% solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u)) %*% t(unit)
+  out <- list(dataset = d$name, method = method, y = d$y, v = d$v, X = d$X, Z = d$Z, alpha = a, last_step = max(abs(step)), default_alpha = c(f$alpha),
+              default_loglik = c(logLik(f)), std_error = sqrt(diag(va)), default_std_error = f$se.alpha, default_qs = f$QS, default_qs_p = f$QSp,
+              loglik = ll(a), loglik_without = c(logLik(fit(c(d, list(intercept = TRUE)), method, "z", best_start(c(d, list(intercept = TRUE)), method)))))
+  for (t in c("z", "knha")) {
+    g <- call(test = t, alpha = a, skiphes = TRUE)
+    h <- call(test = t)
+    out[[t]] <- list(coef = c(g$beta), std_error = g$se, ci_low = g$ci.lb, qm = g$QM, qm_p_value = g$QMp, tau2 = g$tau2, qe = g$QE,
+                     default_qs = h$QS, default_qs_p = h$QSp, default_alpha_p = h$pval.alpha, default_alpha_low = h$ci.lb.alpha)
+    if (ncol(d$X) && ncol(d$Z)) {
+      at <- list(X = rbind(colMeans(d$X), d$X[2, ]), Z = rbind(colMeans(d$Z), d$Z[1, ]))
+      p <- function(...) suppressWarnings(predict(g, newmods = at$X, newscale = at$Z, ...))
+      out[[t]]$predict <- list(X = unname(at$X), Z = unname(at$Z), estimate = p()$pred, ci_low = p()$ci.lb,
+                               riley = p(pi.type = "riley")$pi.lb, t = p(pi.type = "t")$pi.lb, default = p()$pi.lb)
+    }
+  }
+  out
+}
+
+run_call <- function(entry) {
+  e <- new.env()
+  suppressWarnings(suppressMessages(eval(parse(text = entry$call), envir = e)))
+  show <- function(f) list(coef = c(coef(f)$beta, if (!is.list(coef(f))) coef(f)), std_error = f$se, tau2 = f$tau2, qm = plain(f$QM), qm_p_value = plain(f$QMp),
+                           alpha = if (is.null(f$alpha)) NULL else c(f$alpha), loglik = c(logLik(f)))
+  out <- list(name = entry$name)
+  if (!is.null(e$fit)) out$fit <- show(e$fit)
+  if (!is.null(e$between)) out$between <- list(qm = e$between$QM, qm_p_value = e$between$QMp)
+  if (!is.null(e$estimate)) out$estimate <- e$estimate
+  if (!is.null(e$predicted)) out$predicted <- c(e$predicted$pi.lb, e$predicted$pi.ub)
+  if (!is.null(e$permutation)) out$permutation <- list(p_value = e$permutation$pval, qm_p_value = e$permutation$QMp)
+  out
+}
+
+write <- function(x, name) {
+  path <- file.path(folder, name)
+  con <- if (grepl("gz$", name)) gzfile(path, "w", compression = 9) else file(path, "w")
+  writeLines(jsonlite::toJSON(x, digits = I(17), na = "null", auto_unbox = TRUE, null = "null", matrix = "rowmajor"), con)
+  close(con)
+}
+
+main <- function(parts) {
+  sets <- c(published(), extreme())
+  names(sets) <- sapply(sets, `[[`, "name")
+  origin <- through_origin()
+  with_group <- Filter(function(d) !is.null(d$group), sets)
+  grid <- function(sets, f, methods, cis = NULL) {
+    out <- list()
+    for (d in sets) for (m in methods) if (is.null(cis)) out[[length(out) + 1]] <- f(d, m) else for (ci in cis) out[[length(out) + 1]] <- f(d, m, ci)
+    out
+  }
+  shape <- function(d) c(d[c("name", "measure", "source", "intercept")], list(y = d$y, v = d$v, names = as.list(colnames(d$X)), X = unname(d$X), group = as.list(d$group)))
+  if ("fits" %in% parts) {
+    write(lapply(unname(c(sets, origin)), shape), "metareg_data.json")
+    write(c(do.call(c, lapply(unname(sets), all_fits)), grid(origin, origin_fit, c("REML", "ML"))), "metareg_fits.json.gz")
+  }
+  if ("subgroups" %in% parts) write(grid(with_group, subgroup_fit, c("FE", "DL", "REML"), names(tests)), "metareg_subgroups.json.gz")
+  if ("permutation" %in% parts) write(grid(permutation_sets(sets), permutation_fit, c("FE", "DL", "REML"), c("wald", "hartung-knapp")), "metareg_permutation.json.gz")
+  if ("scale" %in% parts) write(grid(scale_sets(sets), scale_fit, c("REML", "ML")), "metareg_locationscale.json.gz")
+  if ("calls" %in% parts) write(lapply(jsonlite::fromJSON(file.path(folder, "metareg_calls.json"), simplifyVector = FALSE), run_call), "metareg_calls_out.json")
+  write(list(R = R.version.string, metafor = as.character(packageVersion("metafor")), metadat = as.character(packageVersion("metadat")),
+             numDeriv = as.character(packageVersion("numDeriv"))), "metareg_versions.json")
+}
+
+asked <- commandArgs(trailingOnly = TRUE)
+main(if (length(asked)) asked else c("fits", "subgroups", "permutation", "scale", "calls"))
