@@ -178,8 +178,9 @@ def test_nearly_collinear_columns_keep_their_digits(closeness):
 def test_groups_whose_random_columns_depend_are_no_trouble():
     """One row, or a predictor constant within the group: the group's own Z has less than full rank."""
     y, X, group, Z = random_panel(36, q=3, sizes=(1, 4))
-    Z[group < 5, 1] = 2.0
-    Z[group == 6, 2] = Z[group == 6, 1]
+    Z[group < 5, 1] = 0.7
+    Z[group > 8, 2] = 0.3 - 1.7 * Z[group > 8, 1]
+    Z[group == 7, 2] = Z[group == 7, 1] * (1 + 1e-9 * np.arange((group == 7).sum()))
     fit = fit_mixed(y, X, group, Z)
     assert fit.converged
     assert -2 * fit.loglik == pytest.approx(dense_deviance(y, X, group, Z, fit.cov_re / fit.sigma2), abs=1e-9)

@@ -8,6 +8,9 @@ and its share of ``W = sum_i (C_i - Q_i b_i)'(C_i - Q_i b_i)``. Because
 
 ``C'V^-1 C = W + sum_i b_i'(I + R_i T R_i')^-1 b_i`` is a sum of positive terms: nothing cancels, however
 large T (the intraclass correlation) is. A cross-product difference ``C'C - ...`` would lose those digits.
+A column of Z that depends on earlier ones within a group leaves a row of R that is zero, or rounding along
+some direction of the residual: then the direction's b moves from W into the sum with a weight of one, which
+changes nothing (modified Gram-Schmidt is backward stable, Bjorck 1967, doi:10.1007/BF01934122).
 """
 
 from dataclasses import dataclass
@@ -21,11 +24,6 @@ from twostage.stats.mixed_groups import Grouping
 # cache, and below the size at which the allocator returns memory to the system after each block (which
 # doubled the time).
 CHUNK_ROWS = 4_096
-
-# A random-effect column that keeps less than this share of its length after projection on the earlier ones is
-# taken as dependent within that group. Rounding leaves about 1e-16; the direction kept at the limit is
-# orthogonal to the others to about 1e-9.
-RANK_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,12 @@ def _chunks(starts: np.ndarray, sizes: np.ndarray):
 
 def _factor(block, q, constant_first, starts, sizes, out):
     """Gram-Schmidt over the random-effect columns of every group in the block; returns the residual [X y]."""
-    effect, rest = 0, block
-    slopes = block[: q - constant_first]
-    lengths = np.sqrt(group_sums(slopes**2, starts, sizes)) if len(slopes) else None
+    rest = block
     if constant_first:
         rest -= np.repeat(_take_means(rest, starts, sizes, out), sizes, axis=1)
-        effect = 1
-    for k in range(effect, q):
+    for k in range(int(constant_first), q):
         column, rest = rest[0], rest[1:]
-        _project(column, rest, lengths[k - effect], starts, sizes, out[k, k:])
+        _project(column, rest, starts, sizes, out[k, k:])
     return rest
 
 
@@ -139,13 +134,12 @@ def group_sums(rows, starts, sizes):
     return np.add.reduceat(rows, starts, axis=1)
 
 
-def _project(column, rest, length, starts, sizes, out):
+def _project(column, rest, starts, sizes, out):
     """Take one random-effect column out of the columns after it, group by group."""
     norm = np.sqrt(group_sums(column[None] ** 2, starts, sizes)[0])
-    kept = norm > RANK_TOLERANCE * length
-    inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=kept)
+    inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)
     unit = column * np.repeat(inverse, sizes)
     projection = group_sums(rest * unit, starts, sizes)
-    out[0] = np.where(kept, norm, 0.0)
+    out[0] = norm
     out[1:] = projection
     rest -= np.repeat(projection, sizes, axis=1) * unit
