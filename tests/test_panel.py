@@ -178,6 +178,12 @@ def test_own_lines_go_through_observed_sessions_only():
     assert observed == pytest.approx(left, **ROUNDING)
 
 
+def test_a_single_score_has_no_line_and_stays():
+    panel = panel_of([*FOUR, ("c", 2, 9, 4)], detrend="patient")
+    alone = panel.everyone[panel.everyone["patient"] == "c"]
+    assert alone[["x", "y"]].to_numpy().tolist() == [[9, 4]]
+
+
 def test_common_trend_removed_by_hand():
     """Within patients: x slope (-1*-1 + 1*0 + .5*.5*2) / (2 + .5) = 3/5; session mean 9/5."""
     panel = panel_of(FOUR, detrend="session")
