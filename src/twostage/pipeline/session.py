@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytask
+from filelock import FileLock, Timeout
 from pytask_parallel import ParallelBackend, registry
 
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
@@ -43,14 +44,15 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
     Raises
     ------
     PipelineError
-        There is no such scheduler, or pytask cannot order the steps.
+        There is no such scheduler, pytask cannot order the steps, or another process is carrying out this run.
     """
-    forget_removed(run)
     jobs = jobs or os.cpu_count() or 1
-    workers = cluster_workers(dask) if dask else local_workers(jobs)
-    with _scratch():
-        session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs)
-    shutil.rmtree(run.unfinished, ignore_errors=True)
+    with _alone(run):
+        forget_removed(run)
+        workers = cluster_workers(dask) if dask else local_workers(jobs)
+        with _scratch():
+            session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs)
+        shutil.rmtree(run.unfinished, ignore_errors=True)
     reports = session.execution_reports
     failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
     if session.exit_code is not pytask.ExitCode.OK and not failed:
@@ -60,6 +62,20 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
     return 1 if failed else 0
+
+
+@contextmanager
+def _alone(run: Run):
+    """Hold the run's folder; the system lets go of it with the process, however that ends."""
+    lock = FileLock(run.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PipelineError(
+            f"{run.folder}: another process is carrying out this run; wait for it to end"
+        ) from None
+    with lock:
+        yield
 
 
 def steps_to_do(run: Run) -> list[str]:
