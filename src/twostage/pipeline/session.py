@@ -74,8 +74,10 @@ def _alone(run: Run):
         raise PipelineError(
             f"{run.folder}: another process is carrying out this run; wait for it to end"
         ) from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def steps_to_do(run: Run) -> list[str]:
