@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.gosh_subsets import all_subsets, sampled_subsets, unpack
-from twostage.stats.gosh_tau2 import estimate_tau2, moments, weighted
+from twostage.stats.gosh_tau2 import estimate_tau2, moments, weighted_mean
 from twostage.stats.pool_fit import PooledFit
 from twostage.stats.refit import frame, frozen, html_table, pooled
 
 # Numbers (studies x subsets) worked on at once: the temporary arrays, about ten of them, stay in the cache.
-CHUNK = 2**17
+CHUNK = 2**16
 _NUMBERS = ("estimate", "tau2", "i2", "q")
 
 
@@ -183,5 +183,5 @@ def pool_subsets(member, y, v, method):
         i2 = 100.0 * np.maximum(q - df, 0.0) / np.where(q > 0.0, q, 1.0)
     else:
         i2 = 100.0 * tau2 / (tau2 + df / trace)
-        mean = weighted(member, y, v, tau2)[2]
+        mean = weighted_mean(member, y, v, tau2)
     return {"size": size, "estimate": mean + centre, "tau2": tau2, "i2": i2, "q": q, "converged": converged}

@@ -47,10 +47,11 @@ def sampled_subsets(k, n, seed):
         return pack(rng.permutation(np.arange(1, 2**k, dtype=np.uint64))[:n], k)
     codes = np.zeros(0, dtype=np.uint64)
     while codes.size < n:
-        more = rng.integers(1, 2**k, size=n - codes.size, dtype=np.uint64)
+        extra = round((n - codes.size) * (1.0 + n / 2**k)) + 100  # enough, nearly always, for the repetitions
+        more = rng.integers(1, 2**k, size=extra, dtype=np.uint64)
         codes = np.sort(np.concatenate([codes, more]))  # np.unique hashes, which is far slower here
         codes = codes[np.append(True, codes[1:] != codes[:-1])]
-    return pack(rng.permutation(codes), k)
+    return pack(rng.permutation(codes)[:n], k)
 
 
 def _random_bytes(rng, k, n):
@@ -70,4 +71,4 @@ def pack(codes, k):
 def unpack(packed, k):
     """Membership as numbers 0 and 1: row = study, column = subset, shape (k, n)."""
     bits = np.unpackbits(packed, axis=1, count=k, bitorder="little")
-    return np.ascontiguousarray(bits.T).astype(float)
+    return bits.T.astype(float, order="C")

@@ -48,6 +48,13 @@ def weighted(member, y, v, tau2):
     return w, total, mean, column(y) - mean
 
 
+def weighted_mean(member, y, v, tau2):
+    """The pooled effect alone."""
+    w = column(v) + tau2
+    np.divide(member, w, out=w)
+    return (y @ w) / w.sum(axis=0)
+
+
 def generalised_q(member, y, v, tau2):
     """Sum of ``(y - mean)^2 / (v + tau2)``."""
     w, _, _, r = weighted(member, y, v, tau2)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.pool import pool
 from twostage.stats.pool_fit import PooledFit
 from twostage.stats.refit import frame, frozen, html_table, pooled, ratio
@@ -139,8 +140,9 @@ def selection_model(y, v=None, *, steps=(0.025,), alternative="greater", **optio
     Raises
     ------
     TypeError, ValueError
-        As :func:`twostage.stats.refit.pooled`; steps outside (0, 1) or repeated; an interval without
-        any p-value (it is named: its weight cannot be estimated).
+        As :func:`twostage.stats.refit.pooled`; steps outside (0, 1) or repeated; unknown alternative.
+    NotEstimable
+        Fewer studies than parameters; an interval without any p-value (named), as its weight has no estimate.
 
     Notes
     -----
@@ -155,7 +157,7 @@ def selection_model(y, v=None, *, steps=(0.025,), alternative="greater", **optio
     fixed = fit.method == "FE"
     parameters = 1 + (not fixed) + len(steps)
     if fit.k < parameters:
-        raise ValueError(f"{parameters} parameters need at least as many studies, got {fit.k}")
+        raise NotEstimable(f"{parameters} parameters need at least as many studies, got {fit.k}")
     data, p_values = prepare(fit.y, fit.v, np.array(steps), alternative)
     counts = np.bincount(data.interval, minlength=len(steps) + 1)
     _check_intervals(counts, steps)
@@ -237,7 +239,7 @@ def _check_intervals(counts, steps):
     ends = (0.0, *steps, 1.0)
     empty = [f"{ends[j]:g} < p <= {ends[j + 1]:g}" for j in np.flatnonzero(counts == 0)]
     if empty:
-        raise ValueError(f"no study has a p-value in {' nor in '.join(empty)}: choose other steps")
+        raise NotEstimable(f"no study has a p-value in {' nor in '.join(empty)}: choose other steps")
 
 
 def _note(best, std_error, fixed):

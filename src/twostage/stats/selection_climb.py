@@ -13,6 +13,7 @@ HALVINGS = 40
 DECREMENT = 1e-18
 # Where rounding stops the climb earlier, it is at the top if less than this was to be gained.
 NEGLIGIBLE = 1e-9
+POLISHING = 3
 LARGEST_STEP = 2.0  # in log weights: a factor of 7
 FARTHEST = 200.0  # log weights beyond are no estimates; their exponentials must stay finite and positive
 START_WEIGHTS = (1.0, 0.2, 0.03)
@@ -57,6 +58,7 @@ def maximise(data, mu, tau2, fixed):
             for centre in (mu, 0.0):
                 found.append(climb(data, centre, t, delta, fixed=fixed))
     best = max(found, key=lambda m: (m.converged, m.loglik))
+    best = _polish(data, best, fixed)
     others = {round(m.loglik / SAME) for m in found if m.converged and m.loglik < best.loglik - SAME}
     return Maximum(best.mu, best.tau2, best.delta, best.loglik, best.converged, 1 + len(others))
 
@@ -78,6 +80,18 @@ def climb(data, mu, tau2, delta, *, fixed):
         x = new
         value, gradient, hessian = _value(data, x)
     return _maximum(x, value, False)
+
+
+def _polish(data, top, fixed):
+    """A few full Newton steps: the log-likelihood is flat to rounding before its slope is."""
+    x = np.concatenate([[top.mu, top.tau2], np.log(top.delta[1:])])
+    for _ in range(POLISHING if top.converged else 0):
+        _, gradient, hessian = _value(data, x)
+        free = np.ones(x.size, dtype=bool)
+        free[1] = not fixed and x[1] > 0.0
+        x = x + _step(gradient, hessian, free)
+        x[1] = max(0.0, x[1])
+    return _maximum(x, log_likelihood(data, x[0], x[1], np.append(1.0, np.exp(x[2:]))), top.converged)
 
 
 def _value(data, x):
