@@ -163,11 +163,11 @@ scale_sets <- function(sets) {
        of("konstantopoulos", x("konstantopoulos", 1)),
        of("landenberger", x("landenberger", c("age", "male"))),
        of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year")),
-       of("outlier", sets$equal_variances$X, sets$equal_variances$X))
+       of("linde", x("linde", "year")))
 }
 
 scale_fit <- function(d, method) {
-  mods <- if (ncol(d$X)) d$X else NULL
+  mods <- if (ncol(d$X)) d$X else ~ 1
   scale <- if (ncol(d$Z)) ~ d$Z else ~ 1
   call <- function(...) suppressWarnings(rma(d$y, d$v, mods = mods, scale = scale, method = method, ...))
   f <- call(test = "z")
@@ -178,7 +178,6 @@ scale_fit <- function(d, method) {
   for (i in 1:4) u <- u - solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
   step <- solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
   a <- c(unit %*% u)
-  refined <- list(alpha.init = a, rel.tol = 1e-4, iter.max = 1)
   va <- -unit %*% solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u)) %*% t(unit)
   out <- list(dataset = d$name, method = method, y = d$y, v = d$v, X = d$X, Z = d$Z, alpha = a, last_step = max(abs(step)), default_alpha = c(f$alpha),
               default_loglik = c(logLik(f)), std_error = sqrt(diag(va)), default_std_error = f$se.alpha, default_qs = f$QS, default_qs_p = f$QSp,
@@ -201,7 +200,7 @@ scale_fit <- function(d, method) {
 run_call <- function(entry) {
   e <- new.env()
   suppressWarnings(suppressMessages(eval(parse(text = entry$call), envir = e)))
-  show <- function(f) list(coef = c(coef(f)$beta, if (!is.list(coef(f))) coef(f)), std_error = f$se, tau2 = f$tau2, qm = plain(f$QM), qm_p_value = plain(f$QMp),
+  show <- function(f) list(coef = c(f$beta), std_error = f$se, tau2 = f$tau2, qm = plain(f$QM), qm_p_value = plain(f$QMp),
                            alpha = if (is.null(f$alpha)) NULL else c(f$alpha), loglik = c(logLik(f)))
   out <- list(name = entry$name)
   if (!is.null(e$fit)) out$fit <- show(e$fit)
