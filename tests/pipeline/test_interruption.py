@@ -12,7 +12,7 @@ from standin import command, run_twostage, sizes, steps, write_project
 pytestmark = pytest.mark.slow
 
 #: Seconds within which workers and kernels of a killed run must be gone.
-PATIENCE = 20
+PATIENCE = 120
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,10 @@ from twostage.pipeline.run import POOLED_FOLDER, Run
 #: Colours and cursor movements in tracebacks.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
+#: How long a kernel may take to start, and a cell's last output to arrive: long, because a machine with more
+#: work than cores is no reason for an error.
+KERNEL_START_SECONDS, OUTPUT_SECONDS = 300, 120
+
 #: What the collapsed parameter cells are called in the book, by tag.
 COLLAPSED = {
     "parameters": "Parameters and their defaults",
@@ -100,6 +104,8 @@ def execute(template: Path, output: Path, values: Mapping[str, Any], folder: Pat
         parameters=dict(values),
         cwd=folder,
         progress_bar=False,
+        start_timeout=KERNEL_START_SECONDS,
+        iopub_timeout=OUTPUT_SECONDS,
         kernel_manager_class=ThisInterpreterKernelManager,
         shutdown_kernel="immediate",
         record_timing=False,
