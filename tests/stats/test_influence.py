@@ -5,7 +5,7 @@ from math import inf, nan, sqrt
 import numpy as np
 import pytest
 
-from twostage.stats.influence import influence, leave_one_out
+from twostage.stats.influence import flag, influence, leave_one_out
 from twostage.stats.pool import pool
 
 ROUNDING = 1e-12  # a handful of floating-point operations
@@ -78,6 +78,21 @@ def test_the_flag_follows_each_part_of_the_rule():
     assert fit.is_influential.tolist() == [False] * 5  # 5/9 < 3/5
     fit = influence(y, np.array([1.0, 1.0, 1.0, 1.0, 0.1]), method="FE", ci="wald")
     assert fit.is_influential.tolist() == [False] * 4 + [True]  # 10/14 > 3/5
+
+
+@pytest.mark.parametrize(
+    "dffits, cook_d, hat, dfbetas, flagged",
+    [
+        (1.49, 0.45, 0.59, 0.99, False),  # 3 sqrt(1/4) = 1.5; the median of chi-square(1) is 0.4549; 3/5; 1
+        (-1.51, 0.0, 0.0, 0.0, True),
+        (0.0, 0.46, 0.0, 0.0, True),
+        (0.0, 0.0, 0.61, 0.0, True),
+        (0.0, 0.0, 0.0, -1.01, True),
+        (nan, nan, 0.2, nan, False),
+    ],
+)
+def test_each_threshold(dffits, cook_d, hat, dfbetas, flagged):
+    assert flag(*(np.array([x]) for x in (dffits, cook_d, hat, dfbetas)), 5).tolist() == [flagged]
 
 
 def test_an_outlier_is_flagged_and_named():

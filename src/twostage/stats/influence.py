@@ -264,14 +264,14 @@ def influence(y, v=None, **options):
         hat,
         fit.weights,
         dfbetas,
-        _flag(dffits, cook_d, hat, dfbetas, k),
+        flag(dffits, cook_d, hat, dfbetas, k),
         without.converged,
     )
     return Influence(*numbers, labels=fit.labels, fit=fit, note=SINGLE if k == 2 else "")
 
 
-def _flag(dffits, cook_d, hat, dfbetas, k):
-    """metafor's rule with one coefficient; comparisons with NaN are False."""
+def flag(dffits, cook_d, hat, dfbetas, k):
+    """metafor's rule for one coefficient, elementwise; comparisons with NaN are False."""
     far = chdtrc(1, np.where(np.isnan(cook_d), 0.0, cook_d)) < 0.5
     large = (np.abs(dffits) > 3.0 * np.sqrt(1.0 / (k - 1))) | (np.abs(dfbetas) > 1.0)
     return large | far | (hat > 3.0 / k)
