@@ -19,12 +19,14 @@ controls <- list(
 )
 out <- list(version = as.character(packageVersion("lme4")), R = R.version.string)
 for (model in names(forms)) for (control in names(controls)) {
-  times <- numeric(repeats)
+  wall <- cpu <- numeric(repeats)
   for (k in seq_len(repeats)) {
-    begin <- Sys.time()
+    begin <- proc.time()
     fit <- suppressWarnings(lmer(forms[[model]], d, control = controls[[control]]))
-    times[k] <- as.numeric(difftime(Sys.time(), begin, units = "secs"))
+    spent <- proc.time() - begin
+    wall[k] <- spent[["elapsed"]]
+    cpu[k] <- spent[["user.self"]] + spent[["sys.self"]]
   }
-  out[[paste(model, control, sep = "_")]] <- list(times = I(times), loglik = c(logLik(fit)))
+  out[[paste(model, control, sep = "_")]] <- list(wall = I(wall), cpu = I(cpu), loglik = c(logLik(fit)))
 }
 writeLines(toJSON(out, digits = NA, auto_unbox = TRUE), arguments[3])

@@ -89,3 +89,11 @@ def test_face_hessian_is_the_second_derivative_along_the_face():
         assert (up + down - 2 * value(0 * direction)) / step**2 == pytest.approx(
             direction @ hessian @ direction, rel=1e-5
         )
+
+
+def test_smallest_spread_of_a_point():
+    factor = np.array([[2.0, 0.0], [1.0, 3.0]])
+    point = ConePoint(factor @ factor.T, factor)
+    assert point.least == pytest.approx(np.sqrt(np.linalg.eigvalsh(point.matrix)[0]), rel=1e-10)
+    assert ConePoint(np.diag([4.0, 0.0]), np.array([[2.0], [0.0]])).least == 0.0
+    assert ConePoint(np.array([[9.0]]), np.array([[3.0]])).least == 3.0

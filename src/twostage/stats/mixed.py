@@ -11,6 +11,11 @@ from twostage.stats.mixed_optimiser import OptimiserRecord, minimise_deviance
 from twostage.stats.mixed_satterthwaite import satterthwaite
 from twostage.stats.mixed_working import prepare
 
+# A fit is called singular when some combination of random effects (of columns with unit spread) has less
+# than this standard deviation, in residual standard deviations: lme4's own tolerance. Exact zeros are the
+# usual case.
+SINGULAR = 1e-4
+
 
 @dataclass(frozen=True)
 class MixedFit:
@@ -162,7 +167,7 @@ def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
         loglik=-0.5 * at.value,
         reml=bool(reml),
         converged=optimum.converged,
-        singular=optimum.point.rank < design.q,
+        singular=optimum.point.least < SINGULAR,
         n_obs=working.n,
         n_groups=len(working.sizes),
         optimiser=optimum.record,

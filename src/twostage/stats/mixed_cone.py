@@ -71,6 +71,14 @@ class ConePoint:
     def rank(self) -> int:
         return self.factor.shape[1]
 
+    @property
+    def least(self) -> float:
+        """Square root of the smallest eigenvalue of `matrix`."""
+        q, r = self.factor.shape
+        if r < q:
+            return 0.0
+        return float(self.factor[0, 0] if q == 1 else np.linalg.svd(self.factor, compute_uv=False)[-1])
+
     def scaled(self, by: float) -> "ConePoint":
         return ConePoint(self.matrix * by, self.factor * np.sqrt(by))
 
@@ -103,7 +111,7 @@ def minimise_quadratic(centre, gradient, curvature, metric) -> ConePoint:
     """
     if len(gradient) == 1:
         value = max(0.0, float(centre[0, 0] - gradient[0] / curvature[0, 0]))
-        return ConePoint(np.full((1, 1), value), np.full((1, int(value > 0)), np.sqrt(value)))
+        return ConePoint(np.array([[value]]), np.array([[value**0.5]])[:, : int(value > 0)])
     q = len(centre)
     K = np.linalg.cholesky(metric).T
     back = np.linalg.inv(K)

@@ -14,6 +14,7 @@ changes nothing (modified Gram-Schmidt is backward stable, Bjorck 1967, doi:10.1
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg.blas import dgemm
@@ -101,9 +102,8 @@ def cross_products(
 def _chunks(starts: np.ndarray, sizes: np.ndarray):
     """Ranges of whole groups of about CHUNK_ROWS rows."""
     n = starts[-1] + sizes[-1]
-    edges = np.searchsorted(starts, np.arange(0, n, CHUNK_ROWS))
-    edges = np.unique(np.append(edges, len(starts)))
-    return zip(edges[:-1], edges[1:], strict=True)
+    edges = [*np.searchsorted(starts, np.arange(0, n, CHUNK_ROWS)).tolist(), len(starts)]
+    return [(first, last) for first, last in pairwise(edges) if first < last]
 
 
 def _factor(block, q, constant_first, starts, sizes, out):

@@ -46,14 +46,17 @@ def group_rows(groups, n: int) -> Grouping:
         raise ValueError(f"groups must have one label per row: expected {n}, got {labels.shape[0]}")
     _refuse_missing(labels)
     codes = _object_codes(labels) if labels.dtype.kind in "OV" else labels
-    cuts = np.flatnonzero(codes[1:] != codes[:-1]) + 1
-    starts = np.concatenate(([0], cuts))
-    if _runs_are_groups(codes[starts]):
-        return Grouping(None, starts, np.diff(starts, append=n))
+    edges = run_edges(codes)
+    if _runs_are_groups(codes[edges[:-1]]):
+        return Grouping(None, edges[:-1], edges[1:] - edges[:-1])
     order = np.argsort(codes, kind="stable")
-    codes = codes[order]
-    starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1))
-    return Grouping(order, starts, np.diff(starts, append=n))
+    edges = run_edges(codes[order])
+    return Grouping(order, edges[:-1], edges[1:] - edges[:-1])
+
+
+def run_edges(values: np.ndarray) -> np.ndarray:
+    """Where runs of equal values begin, and the end."""
+    return np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]))
 
 
 def _as_vector(groups) -> np.ndarray:

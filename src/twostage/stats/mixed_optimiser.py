@@ -245,7 +245,7 @@ def _padded(information):
 def _face_gradient(point: ConePoint, at: Evaluation) -> float:
     """Length of the gradient's part that a change of T along its face could use."""
     gradient = to_matrix(at.gradient, len(at.T))
-    if point.rank == 0:
-        return 0.0
-    inside, _ = np.linalg.qr(point.factor)
-    return float(np.linalg.norm(gradient @ inside))
+    if point.rank < len(gradient):
+        inside, _ = np.linalg.qr(point.factor)
+        gradient = gradient @ inside
+    return float(np.linalg.norm(gradient))

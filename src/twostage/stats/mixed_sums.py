@@ -6,6 +6,7 @@ import numpy as np
 
 from twostage.stats.mixed_crossproducts import CrossProducts
 from twostage.stats.mixed_crossproducts import gram as gram_of
+from twostage.stats.mixed_groups import run_edges
 
 # Groups taken at a time: working arrays of a megabyte or two.
 CHUNK_GROUPS = 8_192
@@ -138,9 +139,9 @@ class CollapsedGroups:
         if (sizes != sizes[0]).any():
             order = np.argsort(sizes, kind="stable")
             sizes, b = sizes[order], b[:, order]
-        edges = np.concatenate(([0], np.flatnonzero(np.diff(sizes)) + 1, [len(sizes)]))
+        edges = run_edges(sizes)
         self.size = sizes[edges[:-1]].astype(float)
-        self.count = np.diff(edges).astype(float)
+        self.count = (edges[1:] - edges[:-1]).astype(float)
         runs = zip(edges[:-1], edges[1:], strict=True)
         self.table = np.array([gram_of(b[:, i:j]).ravel() for i, j in runs])
         self.within = products.within
