@@ -1,5 +1,4 @@
-"""Speed of fit_mixed against lme4, statsmodels' MixedLM and mixedlm-rs: ratios on the same data in the same
-run.
+"""Speed of fit_mixed against lme4, statsmodels' MixedLM and mixedlm-rs: ratios on the same data, in one run.
 
     python benchmarks/mixed_speed.py [--repeats 15] [--rounds 3] [--mixedlm-at 300 1500] [--no-million]
 
@@ -169,8 +168,9 @@ def large() -> None:
             run = subprocess.run(command, check=True, capture_output=True, text=True)
             result = json.loads(run.stdout)
             seconds.append(result["cpu"])
-            print(f"  {model:9} {patients:9,} patients: {result['cpu']:.3f} s ({result['wall']:.3f} wall), peak {result['beyond'] / 2**20:.0f} MB "
-                  f"beyond {result['data'] / 2**20:.0f} MB of data")  # fmt: skip
+            beyond, data = (f"{result[key] / 2**20:.0f} MB" for key in ("beyond", "data"))
+            spent = f"{result['cpu']:.3f} s processor, {result['wall']:.3f} s wall"
+            print(f"  {model:9} {patients:9,} patients: {spent}, peak {beyond} beyond {data} of data")
         slope = np.polyfit(np.log(LARGE), np.log(seconds), 1)[0]
         print(f"  {model:9} exponent of cost in patients: {slope:.2f}")
 
