@@ -51,6 +51,13 @@ NEWTON_HALVINGS = 2
 SCORING_HALVINGS = 40
 
 
+# The deviance had a second, lower minimum in 6 of 5,900 random data sets with two or three random effects, all with
+# few groups; every one was reached from one of these multiples of the starting value.
+FEW_GROUPS = 200
+START_SIZES = (1.0, 0.01, 30.0)
+SAME_MINIMUM = 1e-9
+
+
 @dataclass(frozen=True)
 class OptimiserRecord:
     """How the optimiser arrived.
@@ -110,7 +117,22 @@ def minimise_deviance(criterion: Criterion, start: np.ndarray) -> Optimum:
     ------
     NotEstimable
         If the data say nothing about T.
+
+    Notes
+    -----
+    With several random effects and few groups the deviance can have several minima: it is then descended
+    from smaller and larger starting values too, and the lowest end is kept.
     """
+    several = len(start) > 1 and criterion.n_groups <= FEW_GROUPS
+    ends = [_descend(criterion, start * size) for size in (START_SIZES if several else START_SIZES[:1])]
+    # An end that is lower by rounding only is no other minimum: the first, converged one is kept.
+    best = min(end.at.value for end in ends) + SAME_MINIMUM
+    near = [end for end in ends if end.at.value <= best]
+    return max(near, key=lambda end: end.converged)
+
+
+def _descend(criterion: Criterion, start: np.ndarray) -> Optimum:
+    """Minimise from one starting value."""
     point, at = ConePoint(start, np.linalg.cholesky(start)), criterion(start)
     size = to_vector(start)
     if size @ at.information @ size <= NO_INFORMATION * criterion.n_groups:
