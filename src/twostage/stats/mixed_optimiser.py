@@ -46,7 +46,7 @@ LEAST_SHRINK = 0.1
 # Information about the scale of T, per group, at or below this is rounding (it is of order one otherwise).
 NO_INFORMATION = 1e-10
 
-MAX_ITERATIONS = 200
+MAX_ITERATIONS = 1000
 NEWTON_HALVINGS = 2
 SCORING_HALVINGS = 40
 
