@@ -162,8 +162,29 @@ scale_sets <- function(sets) {
        of("mcdaniel", x("mcdaniel", 1:2), matrix(0, length(sets$mcdaniel$y), 0)),
        of("konstantopoulos", x("konstantopoulos", 1)),
        of("landenberger", x("landenberger", c("age", "male"))),
-       of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year")),
-       of("linde", x("linde", "year")))
+       # Years from 1990 on: with those of the calendar, rounding in metafor's restricted likelihood moves alpha by 1e-6.
+       of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year") - 1990),
+       of("linde", x("linde", "year") - 1990, cbind(year = x("linde", "year") - 1990, x("linde", "major"))))
+}
+
+# Newton steps on metafor's own log-likelihood, halved until it rises; scale moderators centred and in units of their
+# standard deviations, where numerical derivatives are at their best.
+refine <- function(f, d, method) {
+  q <- ncol(f$Z)
+  ll <- function(a) -metafor:::.ll.rma.ls(a, yi = d$y, vi = d$v, X = f$X, Z = f$Z, reml = method == "REML", k = length(d$y), pX = ncol(f$X),
+    alpha.val = rep(NA, q), beta.val = rep(NA, ncol(f$X)), verbose = FALSE, digits = f$digits, REMLf = TRUE, link = "log", mZ = NULL,
+    alpha.min = rep(-Inf, q), alpha.max = rep(Inf, q), alpha.transf = FALSE, tau2.min = 0, tau2.max = Inf, optbeta = FALSE)
+  unit <- diag(1 / c(1, apply(d$Z, 2, sd)), q)
+  unit[1, -1] <- -colMeans(d$Z) / apply(d$Z, 2, sd)
+  value <- function(u) ll(c(unit %*% u))
+  u <- c(solve(unit, f$alpha))
+  for (i in 1:8) {
+    step <- -c(solve(numDeriv::hessian(value, u), numDeriv::grad(value, u)))
+    while (value(u + step) < value(u) - 1e-12 && max(abs(step)) > 1e-9) step <- step / 2
+    u <- u + step
+    if (max(abs(step)) < 1e-9) break
+  }
+  list(alpha = c(unit %*% u), va = -unit %*% solve(numDeriv::hessian(value, u)) %*% t(unit), last_step = max(abs(step)), loglik = value(u))
 }
 
 scale_fit <- function(d, method) {
@@ -171,17 +192,11 @@ scale_fit <- function(d, method) {
   scale <- if (ncol(d$Z)) ~ d$Z else ~ 1
   call <- function(...) suppressWarnings(rma(d$y, d$v, mods = mods, scale = scale, method = method, ...))
   f <- call(test = "z")
-  ll <- function(a) c(logLik(call(test = "z", alpha = a, skiphes = TRUE)))
-  # Newton in units of the scale moderators' standard deviations, where numerical derivatives are at their best.
-  unit <- diag(1 / c(1, apply(d$Z, 2, sd)), ncol(d$Z) + 1)
-  a <- c(f$alpha); u <- solve(unit, a)
-  for (i in 1:4) u <- u - solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
-  step <- solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u), numDeriv::grad(function(u) ll(c(unit %*% u)), u))
-  a <- c(unit %*% u)
-  va <- -unit %*% solve(numDeriv::hessian(function(u) ll(c(unit %*% u)), u)) %*% t(unit)
-  out <- list(dataset = d$name, method = method, y = d$y, v = d$v, X = d$X, Z = d$Z, alpha = a, last_step = max(abs(step)), default_alpha = c(f$alpha),
-              default_loglik = c(logLik(f)), std_error = sqrt(diag(va)), default_std_error = f$se.alpha, default_qs = f$QS, default_qs_p = f$QSp,
-              loglik = ll(a), loglik_without = c(logLik(fit(c(d, list(intercept = TRUE)), method, "z", best_start(c(d, list(intercept = TRUE)), method)))))
+  best <- refine(f, d, method)
+  a <- best$alpha
+  out <- list(dataset = d$name, method = method, y = d$y, v = d$v, X = d$X, Z = d$Z, alpha = a, last_step = best$last_step, default_alpha = c(f$alpha),
+              default_loglik = c(logLik(f)), std_error = sqrt(diag(best$va)), default_std_error = f$se.alpha, default_qs = f$QS, default_qs_p = f$QSp,
+              loglik = best$loglik, loglik_without = c(logLik(fit(c(d, list(intercept = TRUE)), method, "z"))))
   for (t in c("z", "knha")) {
     g <- call(test = t, alpha = a, skiphes = TRUE)
     h <- call(test = t)
@@ -212,6 +227,7 @@ run_call <- function(entry) {
 }
 
 write <- function(x, name) {
+  force(x)
   path <- file.path(folder, name)
   con <- if (grepl("gz$", name)) gzfile(path, "w", compression = 9) else file(path, "w")
   writeLines(jsonlite::toJSON(x, digits = I(17), na = "null", auto_unbox = TRUE, null = "null", matrix = "rowmajor"), con)
