@@ -379,6 +379,18 @@ def test_patients_add_up(results):
             assert left == result.glance()["n_patients"].max()
 
 
+def test_patients_without_a_transition_are_counted_by_that_reason():
+    """p0 comes to sessions 1 and 3 only: in the panel, but with nothing to predict."""
+    panel, _ = balanced(spread=1.5)
+    rows = panel.sessions
+    panel = make(rows[(rows["patient"] != "p0") | rows["session"].isin([1, 3])], last_session=5)
+    for fit in (lagged, crosslevel):
+        result = fit(panel)
+        reason = "no session with both variables followed by a score at lag 1"
+        assert result.exclusions.iloc[-1].tolist() == [reason, 1]
+        assert result.glance()["n_patients"].max() == 7
+
+
 def test_counts_are_those_of_the_rows(results):
     for panel, result in results:
         if result.analysis not in {"lagged", "crosslevel"}:

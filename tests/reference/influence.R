@@ -10,7 +10,7 @@
 #   influence_versions.json
 #
 # Thresholds as in pool.R. Fisher scoring for ML and REML may stop in the lower of two maxima: every such fit
-# is repeated from other starts over the range of tau2. In casewise and cumulative results, `lower` tells how
+# is repeated from other starting values over the range of tau2. In casewise and cumulative results, `lower` tells how
 # much a higher likelihood exceeds that of metafor's own fit (0 nearly everywhere, Inf where its fit fails); in
 # gosh the highest is kept.
 
@@ -31,16 +31,16 @@ control_for <- function(d) {
 fit <- function(d, method, test = "z", control = control_for(d), ...)
   suppressWarnings(rma(d$y, d$v, method = method, test = test, control = c(control, list(...))))
 
-# The fit of highest likelihood among the default start's and eight others; NULL where all fail.
+# The fit of highest likelihood among the default start's and some others; NULL where all fail.
 better <- function(one, other) is.null(one) || (!is.null(other) && c(logLik(other)) > c(logLik(one)) + 1e-9)
 attempt <- function(expr) {
   result <- try(expr, silent = TRUE)
   if (inherits(result, "try-error")) NULL else result
 }
-best <- function(d, method, control) {
+best <- function(d, method, control, others = 7) {
   f <- attempt(fit(d, method, control = control))
   if (!method %in% c("ML", "REML") || nrow(d) < 2) return(f)
-  for (init in c(0, exp(seq(log(min(d$v) / 100), log(10 * (var(d$y) + max(d$v)) + 1e-6), length.out = 7)))) {
+  for (init in c(0, exp(seq(log(min(d$v) / 100), log(10 * (var(d$y) + max(d$v)) + 1e-6), length.out = others)))) {
     other <- attempt(fit(d, method, control = control, tau2.init = init))
     if (better(f, other)) f <- other
   }
@@ -89,13 +89,14 @@ cumulated <- function(name, method, ci, by) {
 bits <- function(code, k) bitwAnd(bitwShiftR(code, seq_len(k) - 1), 1) == 1
 gosh_codes <- function(k) {
   all <- 2^k - 1
-  if (all <= 63) seq_len(all) else unique(c(2^(seq_len(k) - 1), all, round(seq(3, all - 1, length.out = 40))))
+  if (all <= 63) seq_len(all) else unique(c(2^(seq_len(k) - 1), all, round(seq(3, all - 1, length.out = 20))))
 }
 gosh_of <- function(name, method) {
   d <- sets[[name]]
   k <- nrow(d)
   rows <- lapply(gosh_codes(k), function(code) {
-    f <- best(d[bits(code, k), ], method, control_for(d))
+    f <- best(d[bits(code, k), ], method, control_for(d), 3)
+    if (is.null(f)) return(NULL)
     data.frame(dataset = name, method = method, code = code, k = f$k, estimate = c(f$beta), tau2 = f$tau2, i2 = f$I2, q = f$QE)
   })
   do.call(rbind, rows)

@@ -94,24 +94,34 @@ trim <- function(name, estimator, side, method) {
 
 select <- function(name, alternative, steps, method) {
   d <- sets[[name]]
+  if (nrow(d) > 70) return(NULL) # a loop over studies in every evaluation: too slow
   f <- fit(d, method)
   cuts <- as.numeric(strsplit(steps, "/")[[1]])
-  one <- function(init, delta, mu, ...) {
-    control <- c(list(reltol = 1e-15, maxit = 5000, delta.max = 1e7, delta.init = c(1, rep(delta, length(cuts))), beta.init = mu), list(...))
-    if (method == "ML") control$tau2.init <- init
-    attempt(selmodel(f, type = "stepfun", alternative = alternative, steps = cuts, control = control))
+  # nlminb reports false convergence where its tolerance cannot be reached, and metafor then stops.
+  one <- function(tau2, delta, mu, rel.tol, ...) {
+    control <- list(optimizer = "nlminb", rel.tol = rel.tol, iter.max = 2000, eval.max = 4000, delta.max = 1e7,
+                    delta.init = pmin(delta, 9e6), beta.init = mu)
+    if (method == "ML") control$tau2.init <- max(tau2, 1e-12)
+    attempt(selmodel(f, type = "stepfun", alternative = alternative, steps = cuts, control = control, ...))
   }
   best <- NULL
-  for (init in c(1, 0.05) * max(f$tau2, min(d$v) / 10)) for (delta in c(1, 0.05)) {
-    s <- one(init, delta, c(f$beta))
+  for (tau2 in c(1, 0.05) * max(f$tau2, min(d$v) / 10)) for (delta in c(1, 0.05)) {
+    s <- one(tau2, c(1, rep(delta, length(cuts))), c(f$beta), 1e-10, skiphes = TRUE, skiphet = TRUE)
     if (!is.null(s) && (is.null(best) || s$ll > best$ll)) best <- s
   }
-  if (is.null(best)) return(NULL)
-  # From its own result onward: BFGS with numerical gradients stops a little early.
-  for (i in 1:3) {
-    again <- one(max(best$tau2, 1e-12), NA, c(best$beta), delta.init = pmin(best$delta, 9e6))
-    if (!is.null(again) && again$ll > best$ll) best <- again
+  # An interval without p-values, which metafor accepts if it is the first: the other weights grow without end.
+  if (is.null(best) || any(best$ptable$k == 0)) return(NULL)
+  # Once more from its own result, as closely as it can; then with standard errors.
+  for (rel.tol in c(1e-10, 1e-12, 1e-13, 1e-14)) {
+    again <- one(best$tau2, best$delta, c(best$beta), rel.tol, skiphes = TRUE, skiphet = TRUE)
+    if (!is.null(again) && again$ll >= best$ll) best <- again
   }
+  for (rel.tol in c(1e-14, 1e-13, 1e-12, 1e-10)) {
+    again <- one(best$tau2, best$delta, c(best$beta), rel.tol)
+    if (!is.null(again)) break
+  }
+  if (is.null(again)) return(NULL)
+  best <- again
   data.frame(dataset = name, alternative = alternative, steps = steps, method = method, estimate = c(best$beta), std_error = best$se,
     statistic = best$zval, p_value = best$pval, ci_low = best$ci.lb, ci_high = best$ci.ub, tau2 = best$tau2,
     tau2_se = number(best$se.tau2), delta_2 = best$delta[2], delta_2_se = best$se.delta[2], delta_2_p = best$pval.delta[2],

@@ -130,23 +130,13 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
     sign = -1.0 if side == "right" else 1.0
     order = np.argsort(sign * fit.y, kind="stable")
     y, v = sign * fit.y[order], fit.v[order]
-    k0, before, centre, iterations, error = 0, -1, 0.0, 0, 0.0
-    while k0 != before and iterations < MAX_ITERATIONS:
-        before, iterations = k0, iterations + 1
-        kept = fit.k - k0
-        centre = pool(y[:kept], v[:kept], method=fit.method, ci="wald").estimate
-        k0, error = missing_studies(_less(y, centre), estimator)
-        if k0 >= fit.k:
-            raise NotEstimable("every study would be trimmed: take another estimator or side")
-    converged = k0 == before
+    k0, error, centre, iterations, converged = _trim(y, v, fit.method, estimator)
     filled, is_filled = _fill(fit, sign * (2.0 * centre - y[fit.k - k0 :]), v[fit.k - k0 :])
     is_filled.flags.writeable = False
-    p_value = 0.5 ** (k0 + 1) if estimator == "R0" else float("nan")
-    note = "" if converged else f"k0 still changing after {MAX_ITERATIONS} iterations"
     return TrimFill(
         k0=k0,
         k0_se=error,
-        k0_p_value=p_value,
+        k0_p_value=0.5 ** (k0 + 1) if estimator == "R0" else float("nan"),
         side=side,
         estimator=estimator,
         filled=filled,
@@ -155,8 +145,20 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
         iterations=iterations,
         converged=converged,
         labels=filled.labels,
-        note=note,
+        note="" if converged else f"k0 still changing after {MAX_ITERATIONS} iterations",
     )
+
+
+def _trim(y, v, method, estimator):
+    """Trim the k0 largest and estimate k0 again, until it stays."""
+    k, k0, before, centre, iterations, error = len(y), 0, -1, 0.0, 0, 0.0
+    while k0 != before and iterations < MAX_ITERATIONS:
+        before, iterations = k0, iterations + 1
+        centre = pool(y[: k - k0], v[: k - k0], method=method, ci="wald").estimate
+        k0, error = missing_studies(_less(y, centre), estimator)
+        if k0 >= k:
+            raise NotEstimable("every study would be trimmed: take another estimator or side")
+    return k0, error, centre, iterations, k0 == before
 
 
 def _less(y, centre):
