@@ -130,7 +130,9 @@ def _both_directions(panel: Panel, analysis: str, design: Callable, variant: str
     slopes, level = panel.parameters.random_slopes, panel.parameters.level
     results = [attempt(_fit_mixed, rows, d, variant, level, design, slopes) for d in DIRECTIONS.values()]
     lag = panel.parameters.lag
-    return collect(panel, analysis, results, f"no session with both variables followed by a score at lag {lag}")
+    return collect(
+        panel, analysis, results, f"no session with both variables followed by a score at lag {lag}"
+    )
 
 
 def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
