@@ -1,18 +1,15 @@
-# Reference numbers for twostage.stats.influence, baujat, cumulative and gosh, by metafor.
+# Reference numbers for twostage.stats.influence, baujat and cumulative, by metafor; gosh: gosh.R.
 #
 #   Rscript tests/reference/influence.R   (from the top of the repository, after pool.R; a few minutes)
 #
 # reads pool_data.csv and writes next to itself
 #   influence_casewise.csv.gz    influence(), leave1out() and baujat(): data set x method x interval x study
 #   influence_cumulative.csv.gz  cumul(): data set x method x interval x order x step
-#   influence_gosh.csv.gz        subsets of data sets x method; a subset is its code, the sum of 2^i over its
-#                                studies i = 0, 1, ...
 #   influence_versions.json
 #
 # Thresholds as in pool.R. Fisher scoring for ML and REML may stop in the lower of two maxima: every such fit
 # is repeated from other starting values over the range of tau2. In casewise and cumulative results, `lower` tells how
-# much a higher likelihood exceeds that of metafor's own fit (0 nearly everywhere, Inf where its fit fails); in
-# gosh the highest is kept.
+# much a higher likelihood exceeds that of metafor's own fit (0 nearly everywhere, Inf where its fit fails).
 
 suppressMessages(library(metafor))
 options(warn = 1)
@@ -86,32 +83,6 @@ cumulated <- function(name, method, ci, by) {
     lower = sapply(seq_along(key), function(s) missed(d[order[seq_len(s)], ], method, control_for(d))))
 }
 
-bits <- function(code, k) bitwAnd(bitwShiftR(code, seq_len(k) - 1), 1) == 1
-gosh_codes <- function(k) {
-  all <- 2^k - 1
-  if (all <= 63) seq_len(all) else unique(c(2^(seq_len(k) - 1), all, round(seq(3, all - 1, length.out = 20))))
-}
-gosh_of <- function(name, method) {
-  d <- sets[[name]]
-  k <- nrow(d)
-  rows <- lapply(gosh_codes(k), function(code) {
-    f <- best(d[bits(code, k), ], method, control_for(d), 3)
-    if (is.null(f)) return(NULL)
-    data.frame(dataset = name, method = method, code = code, k = f$k, estimate = c(f$beta), tau2 = f$tau2, i2 = f$I2, q = f$QE)
-  })
-  do.call(rbind, rows)
-}
-# metafor's own gosh() gives the same numbers: checked here, so that the single fits above may stand for it.
-check_gosh <- function(name, method) {
-  ours <- gosh_of(name, method)
-  g <- gosh(fit(sets[[name]], method), progbar = FALSE)
-  code <- as.vector(g$incl %*% 2^(seq_len(ncol(g$incl)) - 1))
-  theirs <- g$res[match(ours$code, code), ]
-  stopifnot(isTRUE(all.equal(ours$estimate, theirs$estimate, tolerance = 1e-8)),
-            isTRUE(all.equal(ours$q, theirs$QE, tolerance = 1e-8)), max(abs(ours$tau2 - theirs$tau2)) < 1e-8,
-            max(abs(ours$i2 - theirs$I2)) < 1e-6)
-}
-
 exact <- function(frame) {
   numeric <- sapply(frame, is.double)
   frame[numeric] <- lapply(frame[numeric], function(x) ifelse(is.na(x), "NA", sprintf("%.15g", x)))
@@ -131,8 +102,5 @@ pair <- seq_along(combos)
 write(each(function(pair, name) casewise(name, combos[[pair]][1], combos[[pair]][2]), pair = pair), "influence_casewise.csv.gz")
 write(each(function(by, pair, name) cumulated(name, combos[[pair]][1], combos[[pair]][2], by),
            by = c("given", "variance", "falling"), pair = c(1, 2, 4)), "influence_cumulative.csv.gz")
-for (method in c("FE", "DL", "REML", "PM")) for (name in c("k3", "tau2_zero", "hart")) check_gosh(name, method)
-write(each(function(method, name) gosh_of(name, method),
-           method = c("FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE")), "influence_gosh.csv.gz")
 about <- list(R = R.version.string, metafor = as.character(packageVersion("metafor")), datasets = lapply(sets, nrow))
 writeLines(jsonlite::toJSON(about, auto_unbox = TRUE, pretty = TRUE), file.path(folder, "influence_versions.json"))

@@ -1,4 +1,4 @@
-# Reference numbers for twostage.stats.smallstudy, selection and petpeese, by metafor and stats::lm.
+# Reference numbers for twostage.stats.smallstudy and petpeese, by metafor and stats::lm.
 #
 #   Rscript tests/reference/smallstudy.R   (from the top of the repository, after pool.R; a few minutes)
 #
@@ -7,12 +7,12 @@
 #                                made up for every data set: floor(4 / v) + 4
 #   smallstudy_rank.csv          ranktest(), exact and normal
 #   smallstudy_trimfill.csv.gz   trimfill(): data set x estimator x side x method
-#   smallstudy_selection.csv     selmodel(type = "stepfun"): data set x alternative x steps
 #   smallstudy_petpeese.csv      lm() on the standard error and on the variance, weights 1 / v
 #   smallstudy_versions.json
 #
 # Where metafor stops, there is no row. Thresholds as in pool.R. Iterative fits that may end in one of several
-# maxima (ML and REML with a moderator, selection models) are run from several starts; the highest is kept.
+# maxima (ML and REML with a moderator) are run from several starts; the highest is kept. Selection models:
+# selection.R.
 
 suppressMessages(library(metafor))
 options(warn = 1)
@@ -92,43 +92,6 @@ trim <- function(name, estimator, side, method) {
     q = r$QE, filled_y = sum(filled$y), filled_v = sum(filled$v))
 }
 
-select <- function(name, alternative, steps, method) {
-  d <- sets[[name]]
-  if (nrow(d) > 70) return(NULL) # a loop over studies in every evaluation: too slow
-  f <- fit(d, method)
-  cuts <- as.numeric(strsplit(steps, "/")[[1]])
-  # nlminb reports false convergence where its tolerance cannot be reached, and metafor then stops.
-  one <- function(tau2, delta, mu, rel.tol, ...) {
-    control <- list(optimizer = "nlminb", rel.tol = rel.tol, iter.max = 2000, eval.max = 4000, delta.max = 1e7,
-                    delta.init = pmin(delta, 9e6), beta.init = mu)
-    if (method == "ML") control$tau2.init <- max(tau2, 1e-12)
-    attempt(selmodel(f, type = "stepfun", alternative = alternative, steps = cuts, control = control, ...))
-  }
-  best <- NULL
-  for (tau2 in c(1, 0.05) * max(f$tau2, min(d$v) / 10)) for (delta in c(1, 0.05)) {
-    s <- one(tau2, c(1, rep(delta, length(cuts))), c(f$beta), 1e-10, skiphes = TRUE, skiphet = TRUE)
-    if (!is.null(s) && (is.null(best) || s$ll > best$ll)) best <- s
-  }
-  # An interval without p-values, which metafor accepts if it is the first: the other weights grow without end.
-  if (is.null(best) || any(best$ptable$k == 0)) return(NULL)
-  # Once more from its own result, as closely as it can; then with standard errors.
-  for (rel.tol in c(1e-10, 1e-12, 1e-13, 1e-14)) {
-    again <- one(best$tau2, best$delta, c(best$beta), rel.tol, skiphes = TRUE, skiphet = TRUE)
-    if (!is.null(again) && again$ll >= best$ll) best <- again
-  }
-  for (rel.tol in c(1e-14, 1e-13, 1e-12, 1e-10)) {
-    again <- one(best$tau2, best$delta, c(best$beta), rel.tol)
-    if (!is.null(again)) break
-  }
-  if (is.null(again)) return(NULL)
-  best <- again
-  data.frame(dataset = name, alternative = alternative, steps = steps, method = method, estimate = c(best$beta), std_error = best$se,
-    statistic = best$zval, p_value = best$pval, ci_low = best$ci.lb, ci_high = best$ci.ub, tau2 = best$tau2,
-    tau2_se = number(best$se.tau2), delta_2 = best$delta[2], delta_2_se = best$se.delta[2], delta_2_p = best$pval.delta[2],
-    delta_last = tail(best$delta, 1), delta_last_se = tail(best$se.delta, 1), loglik = c(best$ll), loglik_unselected = c(best$ll0),
-    lrt = best$LRT, lrt_df = best$LRTdf, lrt_p = best$LRTp, tau2_lrt = number(best$LRT.tau2), tau2_lrt_p = number(best$LRTp.tau2))
-}
-
 pet <- function(name) {
   d <- sets[[name]]
   if (nrow(d) < 3 || name == "identical") return(NULL)
@@ -165,9 +128,5 @@ write(c(each(egger, model = "lm", predictor = c("sei", "vi", "ni", "ninv", "sqrt
         each(egger, model = "rma", predictor = c("ni", "ninv", "sqrtni", "sqrtninv"), method = "REML", test = "z"),
         each(egger, model = "rma", predictor = c("sei", "vi"), method = c("REML", "DL"), test = c("knha", "adhoc"))), "smallstudy_egger.csv.gz")
 write(each(trim, estimator = c("L0", "R0", "Q0"), side = c("auto", "left", "right"), method = c("FE", "DL", "REML")), "smallstudy_trimfill.csv.gz")
-write(c(each(select, alternative = c("greater", "less"), steps = "0.025", method = "ML"),
-        each(select, alternative = "two.sided", steps = "0.05", method = "ML"),
-        each(select, alternative = c("greater", "less"), steps = "0.025/0.5", method = "ML"),
-        each(select, alternative = c("greater", "less"), steps = "0.025", method = "FE")), "smallstudy_selection.csv")
 about <- list(R = R.version.string, metafor = as.character(packageVersion("metafor")), datasets = lapply(sets, nrow))
 writeLines(jsonlite::toJSON(about, auto_unbox = TRUE, pretty = TRUE), file.path(folder, "smallstudy_versions.json"))
