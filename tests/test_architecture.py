@@ -35,6 +35,7 @@ LAYERS = {
     "plots": 10,
     "plots_study": 11,
     "tables": 10,
+    "heterogeneity_words": 10,
     "tables_study": 10,
     "manuscript": 11,
     "pipeline": 12,
