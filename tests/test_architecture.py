@@ -33,6 +33,8 @@ LAYERS = {
     "sensitivity": 9,
     "stage2": 8,
     "plots": 10,
+    "plots_influence": 11,
+    "plots_smallstudy": 11,
     "plots_study": 11,
     "tables": 10,
     "heterogeneity_words": 10,

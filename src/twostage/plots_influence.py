@@ -1,0 +1,257 @@
+"""Pictures of what single studies do to a pooled result: a result and an optional Axes in, the Axes out."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from scipy.ndimage import gaussian_filter
+
+from twostage.display import number
+from twostage.plots import GREY, INK, LOOK
+from twostage.stats.baujat import Baujat
+from twostage.stats.cumulative import Cumulative
+from twostage.stats.gosh import Gosh
+from twostage.stats.influence import Influence
+
+PLAIN, MARKED = LOOK["x_to_y"][0], LOOK["y_to_x"][0]
+MEDIAN_CHI2_1 = 0.454936423119572
+#: Studies named in a scatter at most, and only those beyond a share of the largest value.
+MOST_NAMED, PROMINENT = 5, 0.2
+#: Size of a name, its height, width of a letter, half the size of a marker; shifts tried [points].
+NAME_SIZE, NAME_HEIGHT, LETTER, POINT = 9.5, 12.0, 5.9, 4.0
+SHIFTS = (0.0, 9.0, -9.0, 16.0, -16.0, 26.0, -26.0)
+#: Cells of the GOSH picture, smoothing of its outlines [cells], shares of the subsets within an outline.
+CELLS, SMOOTHING, SHARES = (70, 50), 2.0, (0.5, 0.95)
+_PANELS = {
+    "rstudent": "studentized residual",
+    "dffits": "DFFITS",
+    "cook_d": "Cook's distance",
+    "cov_ratio": "COVRATIO",
+    "tau2_del": "τ² without the study",
+    "q_del": "Q without the study",
+    "hat": "hat value",
+    "weight": "weight (%)",
+}
+
+
+def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndarray:
+    """Casewise diagnostics, a panel each, studies in the order of the collection.
+
+    Parameters
+    ----------
+    found : Influence
+        Studies it flags are filled squares, the others open circles. Dotted: where a diagnostic begins to be
+        remarkable (residual, DFFITS, Cook's distance, hat value), or its value for all studies.
+    axes : ndarray of matplotlib.axes.Axes, shape (4, 2), optional
+        Drawn on; a new figure otherwise.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes, shape (4, 2)
+    """
+    k = found.fit.k
+    if axes is None:
+        size = (max(7.0, 0.36 * k + 1.5), 9.0)
+        axes = plt.subplots(4, 2, figsize=size, sharex=True, layout="constrained")[1]
+    at, flagged = np.arange(k), found.is_influential
+    lines = _reference_lines(found)
+    for ax, (name, title) in zip(axes.flat, _PANELS.items(), strict=True):
+        values = getattr(found, name)
+        ax.plot(at, values, color=GREY, lw=0.8, zorder=1)
+        ax.plot(at[~flagged], values[~flagged], "o", mfc="white", color=PLAIN, ms=5.5, zorder=2)
+        ax.plot(at[flagged], values[flagged], "s", color=MARKED, ms=6.5, zorder=3)
+        for line in lines[name]:
+            ax.axhline(line, color=INK, lw=0.9, ls=":", zorder=0)
+        ax.set_title(title, fontsize=10, loc="left")
+        ax.tick_params(axis="y", labelsize=9)
+        ax.margins(x=0.04, y=0.12)
+        ax.set_xticks(at, found.labels, rotation=90, fontsize=9)
+    for ax in axes[:-1].flat:
+        ax.tick_params(axis="x", labelbottom=False)
+    return axes
+
+
+def _reference_lines(found: Influence) -> dict[str, list[float]]:
+    k, fit = found.fit.k, found.fit
+    far = 3.0 * np.sqrt(1.0 / (k - 1))
+    lines = {"rstudent": [-1.96, 1.96], "dffits": [-far, far], "cook_d": [MEDIAN_CHI2_1], "cov_ratio": [1.0]}
+    lines |= {"tau2_del": [fit.tau2], "q_del": [fit.q], "hat": [1.0 / k], "weight": [100.0 / k]}
+    if 3 / k < 1:
+        lines["hat"].append(3.0 / k)
+    return lines
+
+
+def baujat(found: Baujat, ax: Axes | None = None) -> Axes:
+    """Each study's part in the heterogeneity against its influence; the foremost are named.
+
+    Parameters
+    ----------
+    found : Baujat
+    ax : matplotlib.axes.Axes, optional
+    """
+    ax = ax or plt.subplots(figsize=(6.5, 4.5), layout="constrained")[1]
+    x, y = found.heterogeneity, found.influence
+    ax.plot(x, y, "o", color=PLAIN, mec="white", ms=7.5)
+    ax.set_xlim(-0.04 * _top(x), 1.08 * _top(x))
+    ax.set_ylim(-0.06 * _top(y), 1.12 * _top(y))
+    prominence = np.maximum(x / _top(x), y / _top(y))
+    foremost = np.argsort(-prominence, kind="stable")[:MOST_NAMED]
+    name_points(ax, x, y, found.labels, foremost[prominence[foremost] > PROMINENT])
+    ax.set_xlabel("part in the heterogeneity (squared Pearson residual)")
+    ax.set_ylabel("influence on the pooled effect")
+    return ax
+
+
+def _top(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size and finite.max() > 0.0 else 1.0
+
+
+def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, labels, which) -> None:
+    """Write names beside chosen points where they cover no point and no other name; limits must be set."""
+    ax.figure.draw_without_rendering()  # a layout that is not done yet would move the points
+    scale = 72.0 / ax.figure.dpi
+    points = ax.transData.transform(np.column_stack([x, y])) * scale
+    frame = ax.get_window_extent().get_points() * scale
+    points = points[np.isfinite(points).all(axis=1)]
+    taken = [np.vstack([p - POINT, p + POINT]) for p in points]
+    for i in which:
+        at = ax.transData.transform((x[i], y[i])) * scale
+        if not np.isfinite(at).all():
+            continue
+        size = np.array([LETTER * len(labels[i]), NAME_HEIGHT])
+        boxes = [_box(at, size, side, shift) for shift in SHIFTS for side in (1.0, -1.0)]
+        costs = [_cost(box, taken, frame) for box in boxes]
+        best = int(np.argmin(costs))
+        taken.append(boxes[best])
+        middle = boxes[best].mean(axis=0) - at
+        arrow = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 3} if best > 1 else None
+        ax.annotate(labels[i], (x[i], y[i]), middle, textcoords="offset points", ha="center", va="center",
+                    fontsize=NAME_SIZE, color=INK, arrowprops=arrow)  # fmt: skip
+
+
+def _box(at: np.ndarray, size: np.ndarray, side: float, shift: float) -> np.ndarray:
+    """Corners of a name to the right (side 1) or left of a point, shifted up or down [points]."""
+    middle = at + [side * (2.0 * POINT + size[0] / 2.0), shift]
+    return np.vstack([middle - size / 2.0, middle + size / 2.0])
+
+
+def _cost(box: np.ndarray, taken: list[np.ndarray], frame: np.ndarray) -> float:
+    """Area of what a name would cover, and of what of it would leave the picture."""
+    overlap = [
+        np.prod(np.clip(np.minimum(box[1], o[1]) - np.maximum(box[0], o[0]), 0.0, None)) for o in taken
+    ]
+    inside = np.prod(np.clip(np.minimum(box[1], frame[1]) - np.maximum(box[0], frame[0]), 0.0, None))
+    return float(sum(overlap) + 4.0 * (np.prod(box[1] - box[0]) - inside))
+
+
+def gosh(
+    found: Gosh, study: int | None = None, ax: Axes | None = None, effect: str = "pooled effect"
+) -> Axes:
+    """Density of pooled effect and I2 over subsets of the studies.
+
+    Parameters
+    ----------
+    found : Gosh
+    study : int, optional
+        Position of a study: outlines hold 50 and 95 percent of the subsets with it (dashed) and without it
+        (solid).
+    ax : matplotlib.axes.Axes, optional
+    effect : str
+        Name of the horizontal axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The darker a cell, the more subsets (logarithmic).
+    """
+    ax = ax or plt.subplots(figsize=(6.5, 4.8), layout="constrained")[1]
+    several = found.size > 1  # a single study has an I2 of 0 by definition
+    edges = _edges(found.estimate[several]), np.linspace(0.0, max(1.0, found.i2.max()), CELLS[1] + 1)
+    counts = np.histogram2d(found.estimate[several], found.i2[several], edges)[0]
+    shown = np.ma.log10(np.ma.masked_less(counts.T, 1.0))
+    ax.pcolormesh(*edges, shown, cmap="Greys", vmin=-0.8, rasterized=True, zorder=0)
+    if study is not None:
+        inside = found.includes(study)
+        for rows, colour, style, word in ((~inside, PLAIN, "-", "without"), (inside, MARKED, "--", "with")):
+            _outline(ax, found, rows & several, edges, colour, style)
+            ax.plot([], [], color=colour, ls=style, lw=2.2, label=f"{word} {found.labels[study]}")
+        ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
+    ax.set_ylim(-3.0, edges[1][-1] * 1.04)
+    ax.set_xlabel(effect)
+    ax.set_ylabel("I² (%)")
+    return ax
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Cell edges around the middle 99.8 percent, so that one far study does not squeeze the rest."""
+    low, high = np.quantile(values, [0.001, 0.999]) if values.size > 1000 else (values.min(), values.max())
+    spare = 0.03 * (high - low) or max(abs(low), 1.0) * 1e-3
+    return np.linspace(low - spare, high + spare, CELLS[0] + 1)
+
+
+def _outline(ax: Axes, found: Gosh, rows: np.ndarray, edges, colour: str, style: str) -> None:
+    """Lines around the densest cells that hold the SHARES of the chosen subsets."""
+    counts = np.histogram2d(found.estimate[rows], found.i2[rows], edges)[0]
+    if not counts.any():
+        return
+    smooth = np.pad(gaussian_filter(counts, SMOOTHING, mode="nearest"), 1)
+    falling = np.sort(smooth.ravel())[::-1]
+    total = np.cumsum(falling)
+    levels = sorted({float(falling[np.searchsorted(total, s * total[-1])]) for s in SHARES})
+    middles = []
+    for e in edges:
+        width = e[1] - e[0]
+        middles.append(np.concatenate([[e[0] - width / 2], (e[:-1] + e[1:]) / 2, [e[-1] + width / 2]]))
+    ax.contour(*middles, smooth.T, levels, colors=colour, linestyles=style, linewidths=1.8)
+
+
+def cumulative(found: Cumulative, ax: Axes | None = None, effect: str = "pooled effect") -> Axes:
+    """The pooled effect after each study added, from top to bottom; the last row is the pool of all.
+
+    Parameters
+    ----------
+    found : Cumulative
+    ax : matplotlib.axes.Axes, optional
+    effect : str
+        Name of the horizontal axis.
+    """
+    k = found.fit.k
+    ax = ax or plt.subplots(figsize=(7.0, 0.3 * k + 1.5), layout="constrained")[1]
+    at = np.arange(k)[::-1]
+    ax.axvline(0.0, color=GREY, lw=1, zorder=0)
+    ax.axvline(found.fit.estimate, color=INK, lw=0.8, ls=":", zorder=0)
+    ax.hlines(at, found.ci_low, found.ci_high, color=PLAIN, lw=1.4)
+    ax.plot(found.estimate[:-1], at[:-1], "o", color=PLAIN, ms=5.5)
+    ax.plot(found.estimate[-1:], at[-1:], "D", color=MARKED, mec=INK, ms=8)
+    _limits_of_most(ax, found)
+    ax.set_yticks(
+        at, [label if i == 0 else f"+ {label}" for i, label in enumerate(found.labels)], fontsize=9.5
+    )
+    ax.tick_params(axis="y", length=0, pad=9)
+    ax.set_ylim(-0.7, k - 0.3)
+    ax.set_xlabel(f"{effect}, studies added by {found.by}")
+    _beyond(ax, found, at)
+    return ax
+
+
+def _limits_of_most(ax: Axes, found: Cumulative) -> None:
+    """Two studies with Hartung-Knapp have an interval of 12 standard errors: it must not squeeze the others."""
+    later = slice(2, None) if found.fit.k > 3 else slice(None)
+    ends = np.concatenate([found.ci_low[later], found.ci_high[later], found.estimate, [0.0]])
+    spare = 0.06 * np.ptp(ends) or 1.0
+    ax.set_xlim(ends.min() - spare, ends.max() + spare)
+
+
+def _beyond(ax: Axes, found: Cumulative, at: np.ndarray) -> None:
+    """Arrowheads where an interval leaves the picture, and its end in numbers."""
+    low, high = ax.get_xlim()
+    for height, a, b in zip(at, found.ci_low, found.ci_high, strict=True):
+        if a < low:
+            ax.plot(low, height, "<", color=PLAIN, ms=6, clip_on=False)
+            ax.annotate(number(a), (low, height), (3, 5), textcoords="offset points", fontsize=8)
+        if b > high:
+            ax.plot(high, height, ">", color=PLAIN, ms=6, clip_on=False)
+            ax.annotate(
+                number(b), (high, height), (-3, 5), textcoords="offset points", ha="right", fontsize=8
+            )
