@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twostage.stats.pool import INTERVALS, METHODS, pool, pool_many
+from twostage.stats.pool_core import BLOCK
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 # pool_many cuts the search range into as many cells as its worst row needs, so its Newton steps start
@@ -268,6 +269,20 @@ def test_many_at_once_equal_one_by_one(method, ci):
             else:
                 np.testing.assert_allclose(value, getattr(one, name), rtol=BATCH_TOLERANCE, err_msg=name)
         np.testing.assert_allclose(many.weights[i], one.weights, rtol=BATCH_TOLERANCE)
+
+
+@pytest.mark.parametrize("method", ["DL", "REML"])
+def test_more_than_a_block_at_once(method):
+    """Rows on both sides of a block's edge and at the end are those of `pool`."""
+    rng = np.random.default_rng(21)
+    y = rng.normal(size=(BLOCK + 3, 5))
+    many = pool_many(y, np.full(5, 0.3), method=method)
+    for i in (0, BLOCK - 1, BLOCK, BLOCK + 2):
+        one = pool(y[i], np.full(5, 0.3), method=method)
+        for name in ("estimate", "std_error", "tau2", "q", "pi_low", "tau2_se", "loglik"):
+            value = getattr(many, name)[i]
+            np.testing.assert_allclose(value, getattr(one, name), rtol=BATCH_TOLERANCE, err_msg=name)
+        assert many.boundary[i] == one.boundary and many.converged[i]
 
 
 def test_many_at_once_shapes_and_errors():

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import chdtrc, chdtri
 
-from twostage.stats.tau2 import generalised_q, projection_traces, solve_q
+from twostage.stats.tau2 import generalised_q, projection_trace, solve_q
 
 
 def typical_variance(v):
@@ -21,7 +21,7 @@ def typical_variance(v):
     k = v.shape[-1]
     if k == 1:
         return np.full(v.shape[:-1], np.nan)
-    return (k - 1) / projection_traces(1.0 / v, v)["p"]
+    return (k - 1) / projection_trace(1.0 / v)
 
 
 def share_and_ratio(tau2, typical):

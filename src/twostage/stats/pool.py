@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from twostage.stats.pool_core import INTERVALS, NO_PREDICTION, PREDICTIONS, pool_arrays, rules_in_force
+from twostage.stats.pool_core import (
+    INTERVALS,
+    NO_PREDICTION,
+    PREDICTIONS,
+    pool_arrays,
+    pool_blocks,
+    rules_in_force,
+)
 from twostage.stats.pool_fit import PooledBatch, PooledFit, QProfile, check_level
 from twostage.stats.tau2 import METHODS
 
@@ -110,15 +117,14 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
     ValueError
         As :func:`pool`; the message names row and study.
     """
-    Y = np.array(Y, dtype=float)
-    V = np.array(V, dtype=float)
+    Y, V = np.asarray(Y, dtype=float), np.asarray(V, dtype=float)
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
         raise ValueError(f"Y must be (n, k) and V (n, k) or (k,), neither empty; got {Y.shape} and {V.shape}")
     V = np.broadcast_to(V, Y.shape)
     _raise_problems(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}")
     _check_options(method, ci, prediction)
     level = check_level(level)
-    numbers, search = pool_arrays(Y, V, method=method, ci=ci, level=level, prediction=prediction)
+    numbers, search = pool_blocks(Y, V, method=method, ci=ci, level=level, prediction=prediction)
     used_ci, _, rule, _ = rules_in_force(Y.shape[1], method, ci, prediction)
     return PooledBatch(
         **numbers, pi_rule=rule, k=Y.shape[1], method=method, ci=used_ci, level=level, search=search
@@ -140,6 +146,8 @@ def _checked(y, v, labels):
 
 def _raise_problems(y, v, name):
     """Raise one error that names every study whose numbers cannot be used (index from 0)."""
+    if np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all():
+        return
     problems = [f"{name(at)}: estimate {y[tuple(at)]} is not finite" for at in np.argwhere(~np.isfinite(y))]
     problems += [
         f"{name(at)}: variance {v[tuple(at)]} is not finite and positive"

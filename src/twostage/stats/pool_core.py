@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from twostage.stats.heterogeneity import heterogeneity
-from twostage.stats.tau2 import estimate_tau2, tau2_std_error, weighted
+from twostage.stats.tau2 import Tau2Search, estimate_tau2, tau2_std_error, weighted
 from twostage.stats.tau2_likelihood import log_likelihood
 
 INTERVALS = ("wald", "hartung-knapp", "hartung-knapp-adhoc")
@@ -14,6 +14,8 @@ PREDICTIONS = {
     "normal": "normal",
 }
 NO_PREDICTION = "none"
+#: Meta-analyses pooled together: their arrays stay in the processor's cache, however many there are.
+BLOCK = 4096
 
 
 def critical_value(df, level):
@@ -98,6 +100,23 @@ def pool_arrays(y, v, *, method, ci, level, prediction):
         "weights": 100.0 * w / sum_w[..., None],
     }
     return numbers | heterogeneity(y, v, tau2, method), search
+
+
+def pool_blocks(Y, V, **options):
+    """:func:`pool_arrays` for n meta-analyses of k studies, shape (n, k), block by block.
+
+    A block is laid out study by study, so that a sum over studies adds whole columns: several times faster than
+    summing short rows, equal up to rounding.
+    """
+    starts = range(0, len(Y), BLOCK)
+    parts = [
+        pool_arrays(np.asfortranarray(Y[i : i + BLOCK]), np.asfortranarray(V[i : i + BLOCK]), **options)
+        for i in starts
+    ]
+    numbers = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    found = ("tau2", "boundary", "converged", "iterations", "n_maxima")
+    joined = (np.concatenate([getattr(search, name) for _, search in parts]) for name in found)
+    return numbers, Tau2Search(*joined, algorithm=parts[0][1].algorithm)
 
 
 def _ratio(estimate, std_error):

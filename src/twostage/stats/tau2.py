@@ -111,6 +111,12 @@ def solve_q(y, v, target):
     return tau2, ~active, iterations
 
 
+def projection_trace(d):
+    """Trace of ``P = D - D11'D / 1'D1`` for weights d (..., k), the diagonal of D: ``sum d - sum d^2 / sum d``."""
+    total = d.sum(axis=-1)
+    return total - (d * d).sum(axis=-1) / total
+
+
 def projection_traces(d, v):
     """Traces of ``P = D - D11'D / 1'D1`` and its products with ``V = diag(v)``.
 
@@ -124,22 +130,23 @@ def projection_traces(d, v):
     dict of ndarray, shape (...)
         tr(P), tr(PV), tr(PP), tr(PPV), tr(PVPV), named ``p``, ``pv``, ``pp``, ``ppv``, ``pvpv``.
     """
-    s1, s2, s3 = (np.sum(d**i, axis=-1) for i in (1, 2, 3))
+    d2, dv = d * d, d * v
+    s1, s2, s3 = d.sum(axis=-1), d2.sum(axis=-1), (d2 * d).sum(axis=-1)
     share = s2 / s1
-    dv, d2v, d3v = (np.sum(d**i * v, axis=-1) for i in (1, 2, 3))
-    d2v2, d3v2 = (np.sum(d**i * v**2, axis=-1) for i in (2, 3))
+    first, second, third = dv.sum(axis=-1), (d * dv).sum(axis=-1), (d2 * dv).sum(axis=-1)
+    squares, cubes = (dv * dv).sum(axis=-1), (d * dv * dv).sum(axis=-1)
     return {
         "p": s1 - share,
-        "pv": dv - d2v / s1,
+        "pv": first - second / s1,
         "pp": s2 - 2.0 * s3 / s1 + share**2,
-        "ppv": d2v - 2.0 * d3v / s1 + share * d2v / s1,
-        "pvpv": d2v2 - 2.0 * d3v2 / s1 + (d2v / s1) ** 2,
+        "ppv": second - 2.0 * third / s1 + share * second / s1,
+        "pvpv": squares - 2.0 * cubes / s1 + (second / s1) ** 2,
     }
 
 
 def _dersimonian_laird(y, v):
     k = y.shape[-1]
-    return (generalised_q(y, v, np.zeros(y.shape[:-1])) - (k - 1)) / projection_traces(1.0 / v, v)["p"]
+    return (generalised_q(y, v, np.zeros(y.shape[:-1])) - (k - 1)) / projection_trace(1.0 / v)
 
 
 def _hunter_schmidt(y, v):

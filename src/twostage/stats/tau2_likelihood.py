@@ -63,11 +63,12 @@ def score(y, v, tau2, *, reml):
     py = w * (y - ((w * y).sum(axis=-1) / sum_w)[..., None])
     w_py = w * py
     cubic = (w_py * py).sum(axis=-1) - w_py.sum(axis=-1) ** 2 / sum_w
-    sum_w2 = (w**2).sum(axis=-1)
+    w2 = w * w
+    sum_w2 = w2.sum(axis=-1)
     trace, trace2 = sum_w, sum_w2
     if reml:
         share = sum_w2 / sum_w
-        trace, trace2 = sum_w - share, sum_w2 - 2.0 * (w**3).sum(axis=-1) / sum_w + share**2
+        trace, trace2 = sum_w - share, sum_w2 - 2.0 * (w2 * w).sum(axis=-1) / sum_w + share**2
     return (py**2).sum(axis=-1) - trace, trace2 - 2.0 * cubic
 
 
