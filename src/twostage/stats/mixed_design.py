@@ -36,9 +36,9 @@ class Design:
 def check_design(y, X, groups, Z, names) -> Design:
     """Turn the caller's arrays into a `Design` or raise ValueError saying what is wrong with them."""
     labels = names if names is not None else getattr(X, "columns", None)
-    y = _numbers(y, "y", 1)
-    X = _numbers(X, "X", 2)
-    Z = None if Z is None else _numbers(Z, "Z", 2)
+    y = numbers(y, "y", 1)
+    X = numbers(X, "X", 2)
+    Z = None if Z is None else numbers(Z, "Z", 2)
     n, p = X.shape
     for name, array in (("y", y), ("Z", Z)):
         if array is not None and len(array) != n:
@@ -49,7 +49,7 @@ def check_design(y, X, groups, Z, names) -> Design:
         raise ValueError(
             f"Z has {Z.shape[1]} columns; between 1 and {MAX_EFFECTS} random effects can be fitted"
         )
-    names = _column_names(labels, p)
+    names = column_names(labels, p)
     for name, array in (("y", y), ("X", X), ("Z", Z)):
         _refuse_not_finite(name, array, names)
     design = Design(y, X, Z, group_rows(groups, n), names)
@@ -57,7 +57,8 @@ def check_design(y, X, groups, Z, names) -> Design:
     return design
 
 
-def _numbers(values, name, ndim) -> np.ndarray:
+def numbers(values, name, ndim) -> np.ndarray:
+    """Values as a float array of `ndim` dimensions, or ValueError saying what `name` must be."""
     if np.iscomplexobj(values):
         raise ValueError(f"{name} must hold real numbers")
     try:
@@ -71,7 +72,8 @@ def _numbers(values, name, ndim) -> np.ndarray:
     return array
 
 
-def _column_names(labels, p) -> tuple[str, ...]:
+def column_names(labels, p) -> tuple[str, ...]:
+    """p different names: the labels, or x0, x1, ..."""
     if labels is None:
         return tuple(f"x{j}" for j in range(p))
     names = tuple(str(label) for label in labels)
@@ -172,7 +174,7 @@ def working_basis(design: Design) -> WorkingBasis:
     X, y, p = design.X, design.y, design.X.shape[1]
     sample = slice(None, None, max(1, len(y) // SAMPLE_ROWS))
     x_turn, offset, x_shift, y_shift = np.eye(p), np.zeros(p), np.zeros(p), 0.0
-    constant = _constant_column(X)
+    constant = constant_column(X)
     if constant is not None:
         x_shift = X[sample].mean(axis=0)
         x_shift[constant] = 0.0
@@ -187,7 +189,7 @@ def _random_basis(Z, sample):
     if Z is None:
         return np.zeros(1), np.ones(1), np.zeros(1, dtype=int), np.eye(1), True
     q = Z.shape[1]
-    constant = _constant_column(Z)
+    constant = constant_column(Z)
     order = np.arange(q)
     shift = np.zeros(q)
     if constant is not None:
@@ -216,7 +218,7 @@ def _spread(Z, order, shift, sample):
     )
 
 
-def _constant_column(columns) -> int | None:
+def constant_column(columns) -> int | None:
     """The first column that holds one non-zero value throughout."""
     middle = columns[len(columns) // 2]
     for j in np.flatnonzero((columns[0] == columns[-1]) & (columns[0] == middle) & (middle != 0)):
