@@ -1,0 +1,122 @@
+"""Covariance structures of linear structural equation models, with exact derivatives, for many parameter vectors."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+STEP = 1e-100  # complex step: no subtraction, so it can be as small as one likes
+
+
+@dataclass(frozen=True)
+class LinearStructure:
+    """``Sigma(theta) = L (I - B)^-1 S (I - B)^-T L'``, every parameter standing at fixed places of B or of S.
+
+    Attributes
+    ----------
+    select : (p, m) array
+        L: observed columns from the m variables of the model.
+    paths : dict of int to sequence of (int, int)
+        Parameter -> places (i, j) in B: the effect of variable j on variable i.
+    covariances : dict of int to sequence of (int, int)
+        Parameter -> places (i, j), i >= j, in the symmetric S.
+    n_parameters : int
+        Parameters are numbered 0 .. n_parameters - 1; each occurs in `paths` or in `covariances`.
+
+    Notes
+    -----
+    All methods take theta of shape (..., K), real or complex.
+    """
+
+    select: np.ndarray
+    paths: dict
+    covariances: dict
+    n_parameters: int
+    _places: tuple = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        missing = set(range(self.n_parameters)) - set(self.paths) - set(self.covariances)
+        if missing:
+            raise ValueError(f"parameters {sorted(missing)} stand nowhere")
+        object.__setattr__(self, "_places", (_flat(self.paths), _flat(self.covariances)))
+
+    @property
+    def curved(self) -> tuple[int, ...]:
+        """Parameters in which Sigma is not linear when the others are held."""
+        return tuple(sorted(self.paths))
+
+    def sigma(self, theta):
+        """Implied covariance matrix, (..., p, p)."""
+        parts = self._parts(theta)
+        return parts.U @ parts.S @ np.swapaxes(parts.U, -1, -2)
+
+    def latent(self, theta):
+        """Covariance matrix of the m variables of the model, (..., m, m)."""
+        parts = self._parts(theta)
+        return parts.E @ parts.S @ np.swapaxes(parts.E, -1, -2)
+
+    def jacobian(self, theta):
+        """Derivatives of Sigma in each parameter, (..., K, p, p)."""
+        parts = self._parts(theta)
+        right = parts.U @ parts.S @ np.swapaxes(parts.E, -1, -2)
+        p = self.select.shape[0]
+        half = np.zeros((*np.shape(theta), p, p), dtype=parts.U.dtype)
+        for places, other in ((self.paths, right), (self.covariances, parts.U)):
+            for k, at in places.items():
+                i, j = np.transpose(at)
+                weight = np.where(i == j, 0.5, 1.0) if places is self.covariances else 1.0
+                half[..., k, :, :] = (parts.U[..., i] * weight) @ np.swapaxes(other[..., j], -1, -2)
+        return half + np.swapaxes(half, -1, -2)
+
+    def pullback(self, theta, G):
+        """Inner products of the derivatives of Sigma with symmetric matrices G (..., p, p): (..., K)."""
+        parts = self._parts(theta)
+        D = np.swapaxes(parts.U, -1, -2) @ G @ parts.U
+        in_paths = 2.0 * (D @ parts.S @ np.swapaxes(parts.E, -1, -2))
+        (k, i, j), (l, r, c) = self._places
+        out = np.zeros(np.shape(theta), dtype=D.dtype)
+        np.add.at(out, (..., k), in_paths[..., i, j])
+        np.add.at(out, (..., l), D[..., r, c] * np.where(r == c, 1.0, 2.0))
+        return out
+
+    def _parts(self, theta):
+        theta = np.asarray(theta)
+        m = self.select.shape[1]
+        (k, i, j), (l, r, c) = self._places
+        B = np.zeros((*theta.shape[:-1], m, m), dtype=theta.dtype)
+        S = np.zeros_like(B)
+        B[..., i, j] = theta[..., k]
+        S[..., r, c] = theta[..., l]
+        S[..., c, r] = theta[..., l]
+        E = np.linalg.inv(np.eye(m) - B)
+        return _Parts(E, self.select @ E, S)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    E: np.ndarray
+    U: np.ndarray
+    S: np.ndarray
+
+
+def _flat(places):
+    """Parameter, row and column of every place, (3, number of places)."""
+    rows = [(k, i, j) for k, at in places.items() for i, j in at]
+    return np.array(rows, dtype=int).reshape(-1, 3).T
+
+
+def curvature(structure, theta, G):
+    """Inner products of the second derivatives of Sigma with symmetric matrices G: (..., K, K).
+
+    The gradient is differentiated by complex step in the directions in which Sigma is not linear; second
+    derivatives between two other parameters are zero.
+    """
+    theta = np.asarray(theta, dtype=float)
+    K = theta.shape[-1]
+    curved = list(structure.curved)
+    moved = np.repeat(theta[..., None, :], len(curved), axis=-2).astype(complex)
+    moved[..., np.arange(len(curved)), curved] += 1j * STEP
+    rows = structure.pullback(moved, G[..., None, :, :]).imag / STEP
+    out = np.zeros((*theta.shape, K))
+    out[..., curved, :] = rows
+    out[..., :, curved] = np.swapaxes(rows, -1, -2)
+    return out
