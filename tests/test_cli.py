@@ -1,14 +1,21 @@
 """The command line: what it says, its exit status, and that bad input leaves nothing behind."""
 
+import io
+import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from twostage import cli
 from twostage.cli import app
+from twostage.params import parameter_table
 
 
 def invoke(*arguments: str):
@@ -118,3 +125,48 @@ def test_a_disk_that_fails_is_a_failure_not_bad_input(tmp_path, monkeypatch):
     result = invoke("simulate", "--out", tmp_path / "new", "--studies", 1)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
+
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples_that_the_command_understands(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    _, found, text = result.stdout.partition("Examples:\n")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    assert found and lines, f"{command} --help has no examples"
+    of_command = get_command(app).commands[command]
+    for line in lines:
+        # What follows is the shell's, or another command.
+        words = shlex.split(line, comments=True)
+        words = words[: next((i for i, word in enumerate(words) if word in {"&&", ">", "|"}), None)]
+        assert words[:2] == ["twostage", command], line
+        of_command.make_context(command, words[2:])
+
+
+def test_table_of_parameters_in_each_format():
+    table = parameter_table().astype(str)
+    as_csv = pd.read_csv(io.StringIO(invoke("params", "--format", "csv").stdout), dtype=str, na_filter=False)
+    assert as_csv.equals(table.astype(as_csv.dtypes))
+    as_json = json.loads(invoke("params", "--format", "json").stdout)
+    assert as_json == json.loads(parameter_table().to_json(orient="records"))
+    markdown = invoke("params", "--format", "md").stdout.splitlines()
+    assert len(markdown) == 2 + len(table)
+    assert all(re.sub(r"\\\|", "", line).count("|") == table.shape[1] + 1 for line in markdown)
+    plain = invoke("params").stdout
+    for row in table.itertuples():
+        assert re.search(rf"^{row.parameter} +{re.escape(row.meaning.split()[0])}", plain, re.MULTILINE)
+    assert invoke("params", "--format", "xml").exit_code == 2
+
+
+def test_shells_can_complete_commands_and_parameters(monkeypatch):
+    def complete(words: str) -> list[str]:
+        environment = {"_TWOSTAGE_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        environment["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+        return CliRunner().invoke(app, [], prog_name="twostage", env=environment).stdout.split()
+
+    assert "validate" in complete("twostage va")
+    assert complete("twostage run -p last") == ["last_session="]
+    assert "--study" in complete("twostage run --stu")

@@ -3,23 +3,31 @@
 Exit status: 0 done, 1 a step failed, 2 bad input.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.collection import validate_collection
-from twostage.problems import ProblemError
+from twostage.params import parameter_table
+from twostage.printing import PRINT, examples
 from twostage.simulate import SEED, simulate_collection, write_collection
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Two-stage IPD meta-analysis of within-person processes.",
+    rich_markup_mode=None,
+    help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "twostage validate data", "twostage validate path/to/collection && twostage run path/to/collection"
+    )
+)
 def validate(collection: Annotated[Path, typer.Argument(help="folder of the collection")]) -> None:
     """Check every file of a collection and report all problems at once."""
     problems = validate_collection(collection)
@@ -31,7 +39,12 @@ def validate(collection: Annotated[Path, typer.Argument(help="folder of the coll
     typer.echo(f"{collection}: no problem")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "twostage simulate --out small --studies 4 --patients 320 --seed 7",
+        "twostage simulate --out data --force",
+    )
+)
 def simulate(
     out: Annotated[Path, typer.Option(help="folder to write")] = Path("data"),
     seed: Annotated[int, typer.Option(help="seed of the random numbers", min=0)] = SEED,
@@ -56,40 +69,18 @@ def simulate(
     typer.echo(f"{folder}: {len(drawn.registry)} synthetic studies, {drawn.registry['n'].sum()} patients")
 
 
-@app.command()
-def run(
-    collection: Annotated[
-        Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
-    ] = None,
-    params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
-    run: Annotated[str | None, typer.Option(help="name of the run, a folder in runs/")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
-    ] = None,
-    dask: Annotated[
-        str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")] = False,
-) -> None:
-    """Run every notebook whose inputs changed and build the book; print the book's path."""
-    # The other commands need not wait for what only this one imports.
-    from twostage.pipeline.entry import plan_run
-    from twostage.pipeline.errors import PipelineError
-    from twostage.pipeline.session import carry_out, steps_to_do
+class Format(StrEnum):
+    """How to print a table."""
 
-    try:
-        planned = plan_run(Path.cwd(), collection, params, run)
-    except (ProblemError, PipelineError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    try:
-        if dry_run:
-            typer.echo("\n".join(steps_to_do(planned)) or "nothing is due")
-            return
-        status = carry_out(planned, jobs=jobs, dask=dask)
-    except PipelineError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    if status:
-        raise typer.Exit(status)
-    typer.echo(f"book: {planned.html / 'index.html'}")
+    table, csv, json, md = "table", "csv", "json", "md"
+
+
+@app.command(epilog=examples("twostage params", "twostage params --format csv > parameters.csv"))
+def params(
+    format: Annotated[Format, typer.Option(help="how to print it")] = Format.table,
+) -> None:
+    """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
+    typer.echo(PRINT[format](parameter_table()))
+
+
+app.command(epilog=RUN_EXAMPLES)(run)

@@ -7,12 +7,14 @@ file of patients. Reading validates; nothing is guessed and nothing is repaired.
 
 import difflib
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem
 from twostage.registry import Registry, read_registry
@@ -110,16 +112,38 @@ class Collection:
             raise CollectionError(problems)
         return study
 
+    def only(self, studies: Sequence[str]) -> "Collection":
+        """Some of the studies, in the order of the registry; the note says that they are not all.
+
+        Raises
+        ------
+        CollectionError
+            Naming each study that the collection does not have.
+        """
+        ids = list(self.studies["study"])
+        problems = [self._unknown(id) for id in dict.fromkeys(studies) if id not in ids]
+        if problems or not studies:
+            raise CollectionError(problems or [self._unknown("")])
+        keep = self.studies["study"].isin(list(studies)).to_numpy()
+        if keep.all():
+            return self
+        chosen = self.studies[keep].reset_index(drop=True)
+        note = f"{self.note} Only {len(chosen)} of {len(ids)} studies: {', '.join(chosen['study'])}."
+        rows = tuple(row for row, kept in zip(self._rows, keep, strict=True) if kept)
+        return replace(self, studies=chosen, note=note, _rows=rows)
+
+    def _unknown(self, id: str) -> Problem:
+        ids = list(self.studies["study"])
+        near = difflib.get_close_matches(id, ids, n=1)
+        expected = (
+            f"a study of the collection (did you mean {near[0]!r}?)" if near else f"one of {', '.join(ids)}"
+        )
+        return Problem(str(self.path / "studies.csv"), None, "study", id, expected)
+
     def _read(self, id: str) -> tuple[Study | None, list[Problem]]:
         ids = list(self.studies["study"])
         if id not in ids:
-            near = difflib.get_close_matches(id, ids, n=1)
-            expected = (
-                f"a study of the collection (did you mean {near[0]!r}?)"
-                if near
-                else f"one of {', '.join(ids)}"
-            )
-            return None, [Problem(str(self.path / "studies.csv"), None, "study", id, expected)]
+            return None, [self._unknown(id)]
         position = ids.index(id)
         info = self.studies.iloc[position].to_dict()
         sessions, patients, problems = self._files.read(info, self._rows[position])
@@ -144,7 +168,7 @@ def locate_collection(path: str | Path) -> Path:
     if path.is_absolute() or path.exists():
         return path
     for parent in Path.cwd().resolve().parents:
-        if (parent / path / "collection.yml").is_file():
+        if any((parent / path / name).is_file() for name in (collection_file.FILE, collection_part.FILE)):
             return parent / path
     return path
 
@@ -155,7 +179,7 @@ def read_collection(path: str | Path) -> Collection:
     Parameters
     ----------
     path : path
-        Its folder.
+        Its folder, or one whose ``part.yml`` names some studies of a collection.
 
     Returns
     -------
@@ -167,6 +191,8 @@ def read_collection(path: str | Path) -> Collection:
         With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
     """
     path = locate_collection(path)
+    if (part := collection_part.read_part(path)) is not None:
+        return read_collection(part.collection).only(part.studies)
     registry, problems = read_registry(path)
     if problems or registry is None:
         raise CollectionError(problems)

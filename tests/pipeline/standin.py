@@ -103,7 +103,8 @@ def run_twostage(project: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def steps(text: str, word: str = "done") -> set[str]:
     """The steps that a run carried out (or that FAILED), from what it printed."""
-    return set(re.findall(rf"^\[ *\d+/\d+\] +\d+:\d\d {word} +(.*)$", text, re.MULTILINE))
+    left = r"(?:  \(about \d+:\d\d left\))?"
+    return set(re.findall(rf"^\[ *\d+/\d+\] +\d+:\d\d {word} +(.*?){left}$", text, re.MULTILINE))
 
 
 def sizes(project: Path, notebook: str = "stage2_lagged", run: str = "default") -> dict[str, int]:

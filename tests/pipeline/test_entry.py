@@ -1,35 +1,57 @@
 """What a user asks for becomes a run, or an error that says what was expected."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from twostage.collection import read_collection
 from twostage.params import ParameterError
-from twostage.pipeline.entry import find_project, plan_run, read_parameters, run_name
+from twostage.pipeline.entry import (
+    Request,
+    find_project,
+    parse_assignments,
+    plan_run,
+    read_parameters,
+    run_name,
+)
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import package_checksum
 from twostage.pipeline.run import declared_run, load_run
+from twostage.problems import CollectionError
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("collection", "params", "name"),
+    ("collection", "request_", "name"),
     [
-        ("data", None, "default"),
-        ("other", None, "other"),
-        ("data", "short.yml", "short"),
-        ("other", "short.yml", "other-short"),
+        ("data", Request(), "default"),
+        ("other", Request(), "other"),
+        ("data", Request(params=Path("short.yml")), "short"),
+        ("other", Request(params=Path("short.yml")), "other-short"),
+        ("data", Request(assignments=("level=0.9", "lag=2")), "lag-2-level-0.9"),
+        ("data", Request(studies=("S03", "S01", "S03")), "only-S01-S03"),
+        ("other", Request(Path("other"), Path("p.yml"), ("lag=2",), ("A",)), "other-p-lag-2-only-A"),
     ],
 )
-def test_run_is_named_after_what_differs(tmp_path, collection, params, name):
-    assert run_name(tmp_path, tmp_path / collection, params and Path(params)) == name
+def test_run_is_named_after_what_differs(tmp_path, collection, request_, name):
+    assert run_name(tmp_path, tmp_path / collection, request_) == name
+
+
+def test_long_or_strange_requests_get_a_name_of_their_own(tmp_path):
+    many = [Request(studies=tuple(f"S{i:03}" for i in range(n))) for n in (30, 31)]
+    strange = [Request(assignments=(f"standardize=a/{end}",)) for end in "bc"]
+    names = [run_name(tmp_path, tmp_path / "data", r) for r in (*many, *strange)]
+    assert len(set(names)) == 4
+    assert all(re.fullmatch(r"(only-)?\d+-(studies|parameters)-[0-9a-f]{8}", name) for name in names)
 
 
 def test_default_run_is_never_meant_by_accident(tmp_path):
-    for collection, params in ((tmp_path / "default", None), (tmp_path / "data", Path("default.yml"))):
+    meant = ((tmp_path / "default", Request()), (tmp_path / "data", Request(params=Path("default.yml"))))
+    for collection, request in meant:
         with pytest.raises(PipelineError, match="name this run"):
-            run_name(tmp_path, collection, params)
+            run_name(tmp_path, collection, request)
 
 
 def test_project_is_found_from_below(tmp_path):
@@ -61,15 +83,62 @@ def test_empty_parameter_file_changes_nothing(tmp_path):
 def test_run_cannot_leave_its_folder():
     for name in ("../elsewhere", "a/b", ".hidden"):
         with pytest.raises(PipelineError, match="expected letters"):
-            plan_run(REPOSITORY, name=name)
+            plan_run(REPOSITORY, Request(name=name))
 
 
 def test_parameters_override_the_collections_defaults(finished_project, tmp_path):
     (tmp_path / "p.yml").write_text("last_session: 5\n")
-    run = plan_run(finished_project, params=tmp_path / "p.yml", name="short")
+    run = plan_run(finished_project, Request(params=tmp_path / "p.yml", name="short"))
     assert run.parameters["last_session"] == 5
     assert run.parameters["tau2_method"] == "REML"
     assert load_run(run.folder) == run
+
+
+def test_assignments_are_typed_as_yaml_and_override_the_file(finished_project, tmp_path):
+    (tmp_path / "p.yml").write_text("last_session: 5\nlevel: 0.9\n")
+    given = ("last_session=4", "random_slopes=true", "standardize=none")
+    run = plan_run(finished_project, Request(None, tmp_path / "p.yml", given, (), "typed"))
+    chosen = [run.parameters[n] for n in ("last_session", "level", "random_slopes", "standardize")]
+    assert chosen == [4, 0.9, True, "none"]
+
+
+@pytest.mark.parametrize("text", ["lag", "=2", "lag=[1", "lag=[1, 2]", "lag={a: 1}"])
+def test_assignment_without_name_or_plain_value_is_an_error(text):
+    with pytest.raises(ParameterError, match="last_session=5") as caught:
+        parse_assignments([text])
+    assert [p.file for p in caught.value.problems] == ["-p"]
+
+
+def test_assignment_given_twice_or_impossible_is_an_error(finished_project):
+    with pytest.raises(ParameterError, match="each parameter once"):
+        parse_assignments(["lag=1", "lag=2"])
+    with pytest.raises(ParameterError, match="did you mean 'lag'"):
+        plan_run(finished_project, Request(assignments=("lagg=1",)))
+    with pytest.raises(ParameterError, match="whole number, 1 to 100"):
+        plan_run(finished_project, Request(assignments=("lag=two",)))
+    assert [path.name for path in (finished_project / "runs").iterdir() if "lag" in path.name] == []
+
+
+def test_run_of_some_studies_sees_only_these(finished_project, tmp_path):
+    run = plan_run(finished_project, Request(studies=("S02",), out=tmp_path / "run"))
+    assert run.studies == ("S02",)
+    part = read_collection(run.collection)
+    assert list(part.studies["study"]) == ["S02"]
+    assert part.note.endswith("Only 1 of 2 studies: S02.")
+    assert part.study("S02").checksum == read_collection(finished_project / "data").study("S02").checksum
+    assert load_run(run.folder) == run
+    with pytest.raises(CollectionError, match="did you mean 'S02'"):
+        plan_run(finished_project, Request(studies=("S2",), out=tmp_path / "never"))
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_run_takes_no_folder_that_holds_something_else(finished_project, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for taken in (tmp_path, finished_project, finished_project / "data"):
+        with pytest.raises(PipelineError, match="new or empty folder"):
+            plan_run(finished_project, Request(out=taken))
+    with pytest.raises(PipelineError, match="expected one of them"):
+        plan_run(finished_project, Request(name="a", out=tmp_path / "a"))
 
 
 def test_nothing_is_declared_outside_a_run(monkeypatch):

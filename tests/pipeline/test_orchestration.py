@@ -132,3 +132,18 @@ def test_bad_parameters_stop_everything_before_it_begins(project):
     assert "'lag'" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not (project / "runs" / "never").exists()
+
+
+def test_run_of_some_studies_goes_elsewhere_and_leaves_the_default_run(project, tmp_path):
+    before = sizes(project)
+    folder = tmp_path / "elsewhere" / "run"
+    finished = run_twostage(project, "run", "--study", "S02", "--out", str(folder))
+    assert finished.returncode == 0, finished.stderr
+    assert steps(finished.stdout) == {f"{notebook} S02" for notebook in STAGE1} | POOLED
+    assert finished.stdout.rstrip().endswith(str(folder / "html" / "index.html"))
+    assert "Only 1 of 2 studies: S02." in (folder / "html" / "index.html").read_text()
+    assert list(before) == ["S01", "S02"]
+    assert sizes(project) == before
+    assert due(project) == set()
+    assert run_twostage(project, "run", "--study", "S02", "--out", str(folder)).stdout.count("unchanged") == 1
+    assert not list((project / "runs").glob("only*"))

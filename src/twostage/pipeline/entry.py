@@ -1,7 +1,9 @@
 """From what a user asks for to a prepared run."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +19,116 @@ DEFAULT_RUN, DEFAULT_COLLECTION = "default", "data"
 
 RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
+#: Longest part of a run's name that is spelt out.
+LONGEST_NAME = 60
 
-def plan_run(
-    start: Path, collection: Path | None = None, params: Path | None = None, name: str | None = None
-) -> Run:
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; everything has a default.
+
+    Attributes
+    ----------
+    collection : Path or None
+        Folder of the collection; the project's ``data``.
+    params : Path or None
+        YAML file with the parameters that differ.
+    assignments : tuple of str
+        ``name=value`` each, values as in YAML; they override the file.
+    studies : tuple of str
+        Ids of the studies, if not all.
+    name : str or None
+        Name of the run; made from what differs, so that the default run is only ever made from the default
+        collection, its parameters and all its studies.
+    out : Path or None
+        The run's folder; ``runs/<name>`` of the project.
+    """
+
+    collection: Path | None = None
+    params: Path | None = None
+    assignments: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    name: str | None = None
+    out: Path | None = None
+
+
+def plan_run(start: Path, request: Request) -> Run:
     """Check everything a user asked for and lay out the run.
 
     Parameters
     ----------
     start : Path
         The project or a folder below it.
-    collection : Path, optional
-        Folder of the collection; default: the project's ``data``.
-    params : Path, optional
-        YAML file with the parameters that differ.
-    name : str, optional
-        Name of the run; default: made from the collection's folder and the parameter file, so that the
-        default run is only ever made from the default collection and parameters.
+    request : Request
 
     Raises
     ------
     CollectionError, ParameterError
         Naming every problem; nothing is written.
     PipelineError
-        There is no project, or the run cannot have that name.
+        There is no project, or the run cannot have that name or folder.
     """
     project = find_project(start)
-    path = (collection or project / DEFAULT_COLLECTION).resolve()
-    values = read_parameters(params) if params else {}
-    name = name or run_name(project, path, params)
+    collection = (request.collection or project / DEFAULT_COLLECTION).resolve()
+    values = read_parameters(request.params) if request.params else {}
+    given = parse_assignments(request.assignments)
+    folder = run_folder(project, collection, request)
+    file = str(request.params) if request.params else "collection.yml"
+    source = " and ".join([file, "-p"] if given and request.params else ["-p"] if given else [file])
+    return prepare(project, folder, collection, {**values, **given}, source, request.studies)
+
+
+def run_folder(project: Path, collection: Path, request: Request) -> Path:
+    """Where a run goes.
+
+    Raises
+    ------
+    PipelineError
+        The name is none, or the folder is taken by something that is no run.
+    """
+    if request.out is not None:
+        if request.name is not None:
+            raise PipelineError(f"--run {request.name} and --out {request.out}: expected one of them")
+        return _free(request.out.resolve(), collection)
+    name = request.name or run_name(project, collection, request)
     if not RUN_NAME.fullmatch(name):
         raise PipelineError(f"run {name!r}: expected letters, digits, and . _ - after the first")
-    source = str(params) if params else "collection.yml"
-    return prepare(project, project / "runs" / name, path, values, source)
+    return project / "runs" / name
+
+
+def _free(folder: Path, collection: Path) -> Path:
+    """A folder in which a run may write and clear away: new, empty, or an earlier run's."""
+    taken = folder.exists() and not (folder / "run.json").is_file()
+    if folder == collection or (taken and (not folder.is_dir() or any(folder.iterdir()))):
+        raise PipelineError(f"--out {folder}: expected a new or empty folder, or that of an earlier run")
+    return folder
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Parameters given as ``name=value``, values as YAML has them: 5, 0.9, true, within.
+
+    Raises
+    ------
+    ParameterError
+        For each text without a name or a plain value, and each name given twice.
+    """
+    values, problems = {}, []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        try:
+            found = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found = []
+        if not name or not equals or isinstance(found, (list, dict)):
+            problems.append(Problem("-p", None, name or None, text, "name=value, as in last_session=5"))
+        elif name in values:
+            problems.append(Problem("-p", None, name, text, "each parameter once"))
+        else:
+            values[name] = found
+    if problems:
+        raise ParameterError(problems)
+    return values
 
 
 def find_project(start: Path) -> Path:
@@ -87,8 +166,8 @@ def read_parameters(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def run_name(project: Path, collection: Path, params: Path | None) -> str:
-    """The name of a run for which none was given.
+def run_name(project: Path, collection: Path, request: Request) -> str:
+    """The name of a run for which none was given: what differs from the default run.
 
     Raises
     ------
@@ -96,7 +175,17 @@ def run_name(project: Path, collection: Path, params: Path | None) -> str:
         If it would be the default run's although something else was asked for.
     """
     parts = [] if collection == project / DEFAULT_COLLECTION else [collection.name]
-    parts += [params.stem] if params else []
+    parts += [request.params.stem] if request.params else []
+    parts += [_short(sorted(request.assignments), "parameters")] if request.assignments else []
+    parts += ["only-" + _short(sorted(set(request.studies)), "studies")] if request.studies else []
     if parts == [DEFAULT_RUN]:
         raise PipelineError(f"name this run (RUN=name or --run): {DEFAULT_RUN!r} is the default run's name")
     return "-".join(parts) or DEFAULT_RUN
+
+
+def _short(texts: list[str], kind: str) -> str:
+    """``last_session-3-lag-2``; a checksum where that would be long or no file name."""
+    joined = "-".join(text.replace("=", "-").replace(" ", "") for text in texts)
+    if len(joined) <= LONGEST_NAME and RUN_NAME.fullmatch(joined):
+        return joined
+    return f"{len(texts)}-{kind}-{hashlib.sha256(repr(texts).encode()).hexdigest()[:8]}"

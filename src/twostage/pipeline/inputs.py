@@ -6,23 +6,32 @@ inputs that belongs to some steps only is written to a file of its own.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import twostage
 from twostage.collection import Collection, Study, read_collection
+from twostage.collection_part import FILE as PART_FILE
+from twostage.collection_part import Part, part_text
 from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import keep_only, write_json
-from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.pipeline.files import keep_only, write_if_changed, write_json
+from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
 from twostage.problems import CollectionError
 
 #: Parts of the package that results do not depend on.
-NOT_RESULTS = ("cli.py", "pipeline")
+NOT_RESULTS = ("cli.py", "cli_run.py", "pipeline")
 
 
-def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, Any], source: str) -> Run:
+def prepare(
+    project: Path,
+    folder: Path,
+    collection: Path,
+    values: Mapping[str, Any],
+    source: str,
+    only: Sequence[str] = (),
+) -> Run:
     """Check a collection and its parameters, and lay out the run; nothing is written if they are wrong.
 
     Parameters
@@ -37,6 +46,8 @@ def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, 
         Parameters that differ from the collection's defaults.
     source : str
         Where the values came from, for the messages.
+    only : sequence of str, optional
+        Ids of some studies, if not all; notebooks are then given a folder of the run that names them.
 
     Raises
     ------
@@ -46,17 +57,23 @@ def prepare(project: Path, folder: Path, collection: Path, values: Mapping[str, 
         The project lacks a notebook.
     """
     content = read_collection(collection)
+    folder = Path(folder).resolve()
+    if only:
+        content = content.only(only)
     studies = _read_studies(content)
     parameters = make_parameters({**content.defaults, **values}, source).model_dump()
     run = Run(
-        folder=Path(folder).resolve(),
+        folder=folder,
         project=Path(project).resolve(),
-        collection=Path(collection).resolve(),
+        collection=folder / PART_FOLDER if only else Path(collection).resolve(),
         parameters=parameters,
         studies=tuple(studies),
         has_outcome=bool(content.pre and content.post),
     )
     _check_notebooks(run)
+    if only:
+        part = Part(Path(collection).resolve(), tuple(studies))
+        write_if_changed(run.collection / PART_FILE, part_text(run.collection, part))
     run.save()
     _write_inputs(run, content, studies)
     return run

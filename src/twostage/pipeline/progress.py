@@ -2,8 +2,15 @@
 
 import sys
 import time
+from collections.abc import Iterable
 
 from pytask import ExecutionReport, PTask, Session, TaskOutcome, hookimpl
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+#: The book is one step and takes about as long as this many notebooks on one core.
+BOOK, BOOK_WEIGHT = "book", 4.0
 
 
 def step_name(task: PTask) -> str:
@@ -11,15 +18,70 @@ def step_name(task: PTask) -> str:
     return task.name.rpartition("::")[2]
 
 
-class Progress:
-    """A pytask plugin that prints one line per step that was carried out.
+def clock(seconds: float) -> str:
+    """``1:05``: minutes and seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02}"
 
-    Steps whose inputs did not change are counted, not shown.
+
+class TimeLeft:
+    """How long the steps that are due will still take, judged by those that are done.
+
+    Parameters
+    ----------
+    due : iterable of str
+        Names of the steps to do.
+    workers : int
+        How many are done at once; the book, which waits for all others, is done alone.
     """
 
-    def __init__(self):
+    def __init__(self, due: Iterable[str], workers: int):
+        self._left, self._workers, self._done = set(due), workers, 0
+
+    def finished(self, step: str) -> None:
+        """A step has ended, in whatever way."""
+        self._left.discard(step)
+        self._done += 1
+
+    def seconds(self, elapsed: float) -> float | None:
+        """Seconds left; None while nothing is done from which to judge."""
+        if not self._done:
+            return None
+        each = elapsed / self._done  # of the clock, with all workers busy
+        book = BOOK_WEIGHT * self._workers if BOOK in self._left else 0.0
+        return each * (len(self._left - {BOOK}) + book)
+
+
+class Progress:
+    """A pytask plugin that prints one line per step that was carried out, with the time left.
+
+    Steps whose inputs did not change are counted, not shown. On a terminal a bar stands below the lines.
+
+    Parameters
+    ----------
+    due : iterable of str
+        Names of the steps to do.
+    workers : int
+        How many are done at once.
+    """
+
+    def __init__(self, due: Iterable[str], workers: int):
+        due = list(due)
         self._start = time.monotonic()
         self._finished = 0
+        self._left = TimeLeft(due, workers)
+        console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        columns = BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f} due, {task.description}")
+        shown = console.is_terminal and bool(due)
+        self._bar = Bar(*columns, console=console, disable=not shown, transient=True)
+        self._task = self._bar.add_task("just begun", total=len(due))
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.stop()
 
     @hookimpl(tryfirst=True)
     def pytask_execute_task_log_end(self, session: Session, report: ExecutionReport) -> None:
@@ -27,10 +89,20 @@ class Progress:
         self._finished += 1
         word = {TaskOutcome.SUCCESS: "done", TaskOutcome.FAIL: "FAILED"}.get(report.outcome)
         if word is not None:
-            total = len(session.tasks)
-            minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+            total, step = len(session.tasks), step_name(report.task)
+            elapsed = time.monotonic() - self._start
+            self._left.finished(step)
+            left = self._left.seconds(elapsed)
+            remains = f"  (about {clock(left)} left)" if left else ""
             count = f"{self._finished:{len(str(total))}}/{total}"
-            print(f"[{count}] {minutes:3}:{seconds:02} {word:6} {step_name(report.task)}", flush=True)
+            self._line(f"[{count}] {clock(elapsed):>6} {word:6} {step}{remains}")
+            self._bar.update(self._task, advance=1, description=f"about {clock(left or 0)} left")
+
+    def _line(self, text: str) -> None:
+        if self._bar.disable:
+            print(text, flush=True)
+        else:
+            self._bar.console.print(text, markup=False)
 
 
 def print_summary(reports: list[ExecutionReport], total: int) -> None:

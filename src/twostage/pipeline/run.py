@@ -14,6 +14,9 @@ RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
 
+#: Folder that names the run's studies where they are not all of a collection.
+PART_FOLDER = "part"
+
 
 @dataclass(frozen=True)
 class Run:

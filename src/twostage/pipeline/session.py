@@ -49,9 +49,10 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
     jobs = jobs or os.cpu_count() or 1
     with _alone(run):
         forget_removed(run)
+        due = steps_to_do(run)
         workers = cluster_workers(dask) if dask else local_workers(jobs)
-        with _scratch():
-            session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs)
+        with _scratch(), Progress(due, jobs) as progress:
+            session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs, progress)
         shutil.rmtree(run.unfinished, ignore_errors=True)
     reports = session.execution_reports
     failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
@@ -113,9 +114,20 @@ def _log(run: Run) -> Path:
     return run.state / "pytask.log"
 
 
-def _build(run: Run, workers: Workers | None = None, queue: int = 1) -> pytask.Session:
+def _forget_tasks() -> None:
+    """Let pytask import its task modules again: it collects tasks only where a module is new."""
+    tasks = set(map(str, Path(__file__).parent.glob("task_*.py")))
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in tasks:
+            del sys.modules[name]
+
+
+def _build(
+    run: Run, workers: Workers | None = None, queue: int = 1, progress: Progress | None = None
+) -> pytask.Session:
     """Let pytask do the steps, or, without workers, only find out which."""
     os.environ[RUN_VARIABLE] = str(run.folder)
+    _forget_tasks()
     run.state.mkdir(parents=True, exist_ok=True)
     # pytask keeps its memory beside its configuration file: in the run's folder, not in the repository.
     config = run.state / "pytask.toml"
@@ -123,7 +135,7 @@ def _build(run: Run, workers: Workers | None = None, queue: int = 1) -> pytask.S
 
     def start(n_workers: int) -> Workers:
         # The first moment at which the session's plugins can be added to.
-        pytask.storage.get().register(Progress())
+        pytask.storage.get().register(progress)
         return workers
 
     registry.register_parallel_backend(ParallelBackend.CUSTOM, start, worker_type="processes")

@@ -1,0 +1,98 @@
+"""``twostage run``: notebooks and book, or only the tables; and what came of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.params import Parameters
+from twostage.printing import examples
+from twostage.problems import ProblemError
+
+RUN_EXAMPLES = examples(
+    "twostage run",
+    "twostage run -p last_session=3 -p standardize=within",
+    "twostage run path/to/collection --params short.yml --run short",
+    "twostage run --study S01 --study S03 --jobs 2",
+    "twostage run --out ../somewhere/else",
+)
+
+
+def _names(incomplete: str) -> list[str]:
+    """Parameters for the shell to complete."""
+    return [f"{name}=" for name in Parameters.model_fields if name.startswith(incomplete)]
+
+
+def run(
+    collection: Annotated[
+        Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
+            autocompletion=_names,
+        ),
+    ] = None,
+    params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
+    study: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name of the run, a folder in runs/")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")] = False,
+) -> None:
+    """Run every notebook whose inputs changed and build the book.
+
+    Prints what was done and what was up to date, the pooled effects and the book's path. A run that differs
+    from the default one in anything goes into a folder of its own, named after what differs.
+    """
+    # The other commands need not wait for what only this one imports.
+    from twostage.pipeline.entry import Request, plan_run
+    from twostage.pipeline.errors import PipelineError
+    from twostage.pipeline.session import carry_out, steps_to_do
+
+    request = Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out)
+    try:
+        planned = plan_run(Path.cwd(), request)
+    except (ProblemError, PipelineError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        if dry_run:
+            typer.echo("\n".join(steps_to_do(planned)) or "nothing is due")
+            return
+        status = carry_out(planned, jobs=jobs, dask=dask)
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if status:
+        raise typer.Exit(status)
+    _report(planned.folder)
+    typer.echo(f"book: {planned.html / 'index.html'}")
+
+
+def _report(folder: Path) -> None:
+    """Print the pooled effects of a finished run."""
+    from twostage.results import headline_text, read_results
+
+    try:
+        lines = headline_text(read_results(folder))
+    except ProblemError as error:
+        typer.echo(str(error), err=True)
+        return
+    for line in lines:
+        typer.echo(line)

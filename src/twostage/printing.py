@@ -1,0 +1,56 @@
+"""Tables as text for a terminal and for other programs, and examples for a command's help."""
+
+import textwrap
+
+import pandas as pd
+
+#: Widest column of a table on a terminal, in characters; longer texts are wrapped.
+WIDEST = 44
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Columns of aligned text under a heading; long cells go over several lines."""
+    cells = [[_lines(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    heads = [str(column).replace("_", " ") for column in table.columns]
+    widths = [
+        max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(heads)
+    ]
+    lines = [_row(heads, widths), _row(["-" * width for width in widths], widths)]
+    for row in cells:
+        for at in range(max(map(len, row), default=0)):
+            lines.append(_row([cell[at] if at < len(cell) else "" for cell in row], widths))
+    return "\n".join(lines)
+
+
+def _lines(value: object) -> list[str]:
+    return textwrap.wrap(str(value), WIDEST, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _row(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """A pipe table."""
+    heads = [str(column).replace("_", " ") for column in table.columns]
+    rows = [[_escaped(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+#: Format -> function of a table that returns text without a last newline.
+PRINT = {
+    "table": as_text,
+    "csv": lambda table: table.to_csv(index=False, lineterminator="\n").rstrip("\n"),
+    "json": lambda table: table.to_json(orient="records", force_ascii=False, indent=1),
+    "md": as_markdown,
+}
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: one example per line, left as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

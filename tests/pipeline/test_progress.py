@@ -1,0 +1,35 @@
+"""The time left, and that what is not a terminal gets lines and nothing else."""
+
+from standin import due, run_twostage, steps, write_notebook
+
+from twostage.pipeline.progress import TimeLeft, clock
+
+
+def test_time_left_is_that_of_the_steps_that_are_due():
+    left = TimeLeft([*"abcd", "book"], workers=2)
+    assert left.seconds(1.0) is None
+    left.finished("a")
+    left.finished("b")
+    # Two steps in 10 s with two workers: 5 s each; two more, and a book as long as 4 steps on one of two workers.
+    assert left.seconds(10.0) == 2 * 5 + 4 * 2 * 5
+    for step in ("c", "d", "book"):
+        left.finished(step)
+    assert left.seconds(100.0) == 0
+
+
+def test_clock_counts_minutes():
+    assert [clock(s) for s in (0, 59.6, 65, 3600)] == ["0:00", "1:00", "1:05", "60:00"]
+
+
+def test_output_that_is_no_terminal_has_one_line_per_step(project):
+    write_notebook(project / "notebooks", "stage2_crosslevel", pause=0.01)
+    assert due(project) == {"stage2_crosslevel", "book"}
+    finished = run_twostage(project, "run")
+    assert finished.returncode == 0, finished.stderr
+    assert "\x1b" not in finished.stdout + finished.stderr
+    assert "\r" not in finished.stdout + finished.stderr
+    first, second, *rest = finished.stdout.splitlines()
+    assert steps(first) == {"stage2_crosslevel"}
+    assert " left)" in first
+    assert steps(second) == {"book"}
+    assert rest[0] == "13 steps: 2 done, 11 unchanged"

@@ -1,0 +1,24 @@
+"""Tables for a terminal: aligned, long cells wrapped, nothing lost."""
+
+import pandas as pd
+
+from twostage.printing import WIDEST, as_markdown, as_text
+
+
+def test_columns_are_aligned_and_long_cells_wrapped():
+    long = " ".join(["word"] * 20)
+    text = as_text(pd.DataFrame({"a_b": ["x", "yy"], "c": [long, 1]}))
+    head, rule, first, second, third, last = text.splitlines()
+    assert head == "a b  c"
+    assert rule == "---  " + "-" * max(len(line) - 5 for line in (first, second, third))
+    assert max(len(line) for line in text.splitlines()) <= 5 + WIDEST
+    assert " ".join(line[5:] for line in (first, second, third)) == long
+    assert last == "yy   1"
+
+
+def test_markdown_escapes_what_would_end_a_cell():
+    assert as_markdown(pd.DataFrame({"a": ["x | y"]})) == "| a |\n| --- |\n| x \\| y |"
+
+
+def test_table_without_rows_has_its_heading():
+    assert as_text(pd.DataFrame({"a": []})) == "a\n-"
