@@ -18,7 +18,10 @@ REPOSITORY = Path(__file__).parents[2]
 STAGE1 = """\
 import json, time
 from pathlib import Path
-scores = (Path(collection) / "sessions" / f"{study}.csv").read_text()
+from twostage.collection_part import read_part
+part = read_part(Path(collection))
+whole = part.collection if part else Path(collection)
+scores = (whole / "sessions" / f"{study}.csv").read_text()
 time.sleep(PAUSE)
 folder = Path(record_folder)
 folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +92,27 @@ def write_project(folder: Path, *, studies: int = 3, pause: float = 0.0) -> Path
     (folder / "_config.yml").write_bytes((REPOSITORY / "_config.yml").read_bytes())
     write_collection(simulate_collection(1, n_studies=studies, n_patients=20 * studies), folder / "data")
     return folder
+
+
+def stage1_steps(*studies: str, notebooks=tuple(RECORDS)) -> set[str]:
+    """The steps of some stage-1 notebooks on some studies."""
+    return {f"{notebook} {study}" for notebook in notebooks for study in studies}
+
+
+def readers(*notebooks: str) -> set[str]:
+    """The pooled notebooks that read a record of these stage-1 notebooks, and the book."""
+    made = {analysis for notebook in notebooks for analysis in RECORDS[notebook]}
+    return {name for name, analyses in POOLED.items() if made & set(analyses)} | {"book"}
+
+
+def takers(parameter: str) -> set[str]:
+    """The pooled notebooks that take a parameter."""
+    return {name for name in POOLED if parameter in NOTEBOOKS[name]}
+
+
+def all_steps(*studies: str) -> set[str]:
+    """Every step of a run."""
+    return stage1_steps(*studies) | set(POOLED) | {"book"}
 
 
 def command(*arguments: str) -> list[str]:

@@ -4,15 +4,26 @@ import os
 import shutil
 
 import pytest
-from standin import change_scores, due, run_twostage, sizes, steps, write_notebook
+from standin import (
+    all_steps,
+    change_scores,
+    due,
+    readers,
+    run_twostage,
+    sizes,
+    stage1_steps,
+    steps,
+    takers,
+    write_notebook,
+)
 
+from twostage.params import POOLED
 from twostage.simulate import simulate_collection, write_collection
 
 pytestmark = pytest.mark.slow
 
-POOLED = {"stage2_outcome", "stage2_lagged", "stage2_crosslevel", "stage2_sensitivity", "book"}
-STAGE1 = ("stage1_data", "stage1_outcome", "stage1_lagged", "stage1_crosslevel")
-ALL = {f"{notebook} {study}" for notebook in STAGE1 for study in ("S01", "S02")} | POOLED
+ALL = all_steps("S01", "S02")
+OUTCOME = stage1_steps("S01", "S02", notebooks=["stage1_outcome"])
 
 
 def replace(path, old, new):
@@ -26,7 +37,7 @@ def test_everything_is_done_once(finished_project):
     again = run_twostage(finished_project, "run")
     assert again.returncode == 0, again.stderr
     assert steps(again.stdout) == set()
-    assert "13 steps: 13 unchanged" in again.stdout
+    assert f"{len(ALL)} steps: {len(ALL)} unchanged" in again.stdout
     assert again.stdout.rstrip().endswith(str(finished_project / "runs" / "default" / "html" / "index.html"))
 
 
@@ -37,12 +48,12 @@ def test_equal_data_with_a_new_date_make_nothing_due(project):
 
 def test_changed_data_make_their_study_and_the_pool_due(project):
     change_scores(project, "S02")
-    assert due(project) == {f"{notebook} S02" for notebook in STAGE1} | POOLED
+    assert due(project) == all_steps("S02")
 
 
 def test_changed_row_of_the_registry_makes_its_study_and_the_pool_due(project):
     replace(project / "data" / "studies.csv", "Synthetic study 02", "Another study")
-    assert due(project) == {f"{notebook} S02" for notebook in STAGE1} | POOLED
+    assert due(project) == all_steps("S02")
 
 
 def test_changed_note_makes_all_pages_due(project):
@@ -52,15 +63,15 @@ def test_changed_note_makes_all_pages_due(project):
 
 def test_changed_notebook_makes_what_reads_its_records_due(project):
     write_notebook(project / "notebooks", "stage1_outcome", pause=0.01)
-    assert due(project) == {"stage1_outcome S01", "stage1_outcome S02", "stage2_outcome", "book"}
+    assert due(project) == OUTCOME | readers("stage1_outcome")
 
 
 def test_changed_parameter_makes_the_notebooks_that_take_it_due(project):
     (project / "p.yml").write_text("tau2_method: DL\n")
-    assert due(project, "--params", "p.yml", "--run", "default") == POOLED
+    assert due(project, "--params", "p.yml", "--run", "default") == takers("tau2_method") | {"book"}
     (project / "p.yml").write_text("early_last_session: 2\n")
-    outcome = {"stage1_outcome S01", "stage1_outcome S02", "stage2_outcome", "book"}
-    assert due(project, "--params", "p.yml", "--run", "default") == outcome
+    expected = OUTCOME | readers("stage1_outcome")
+    assert due(project, "--params", "p.yml", "--run", "default") == expected
 
 
 def test_changed_page_makes_the_book_due(project):
@@ -70,8 +81,7 @@ def test_changed_page_makes_the_book_due(project):
 
 def test_lost_record_is_made_again(project):
     (project / "runs" / "default" / "records" / "S01" / "lagged.json").unlink()
-    pooling = {"stage2_lagged", "stage2_sensitivity", "book"}
-    assert due(project) == {"stage1_lagged S01"} | pooling
+    assert due(project) == {"stage1_lagged S01"} | readers("stage1_lagged")
 
 
 def test_added_study_comes_in_and_removed_one_leaves(project):
@@ -83,8 +93,8 @@ def test_added_study_comes_in_and_removed_one_leaves(project):
         (project / "data" / kind / "S01.csv").unlink()
     finished = run_twostage(project, "run")
     assert finished.returncode == 0, finished.stderr
-    assert {f"{notebook} S03" for notebook in STAGE1} | POOLED <= steps(finished.stdout)
-    for notebook in ("stage2_outcome", "stage2_lagged", "stage2_crosslevel", "stage2_sensitivity"):
+    assert all_steps("S03") <= steps(finished.stdout)
+    for notebook in POOLED:
         assert list(sizes(project, notebook)) == ["S02", "S03"]
     html = project / "runs" / "default" / "html"
     assert "Synthetic study 03" in (html / "index.html").read_text()
@@ -111,7 +121,7 @@ def test_errors_name_study_and_cell_and_leave_the_earlier_book(project):
     assert "did not produce" in finished.stderr
     assert "records/S01/outcome.json" in finished.stderr
     assert book.stat().st_mtime_ns == before
-    assert due(project) >= {"stage1_outcome S01", "stage1_outcome S02", "stage2_outcome", "book"}
+    assert due(project) >= OUTCOME | readers("stage1_outcome")
 
 
 def test_bad_data_stop_everything_before_it_begins(project):
@@ -139,7 +149,7 @@ def test_run_of_some_studies_goes_elsewhere_and_leaves_the_default_run(project, 
     folder = tmp_path / "elsewhere" / "run"
     finished = run_twostage(project, "run", "--study", "S02", "--out", str(folder))
     assert finished.returncode == 0, finished.stderr
-    assert steps(finished.stdout) == {f"{notebook} S02" for notebook in STAGE1} | POOLED
+    assert steps(finished.stdout) == all_steps("S02")
     assert finished.stdout.rstrip().endswith(str(folder / "html" / "index.html"))
     assert "Only 1 of 2 studies: S02." in (folder / "html" / "index.html").read_text()
     assert list(before) == ["S01", "S02"]
