@@ -15,6 +15,7 @@ LAYERS = {
     "display": 0,
     "terms": 0,
     "moderators": 1,
+    "simulations": 1,
     "tabular": 1,
     "params": 1,
     "schema": 2,

@@ -10,6 +10,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.display import count, html_table, number, percent
 from twostage.params import Parameters, parameter_table
+from twostage.simulations import read_simulation
 from twostage.tables import Effect, effect
 from twostage.terms import DIRECTIONS, arrow, term_label
 
@@ -37,7 +38,9 @@ _REGISTRY = {
 }
 
 
-def book_context(run_folder: str | Path, collection: Collection, parameters: Parameters) -> dict:
+def book_context(
+    run_folder: str | Path, collection: Collection, parameters: Parameters, book: str | Path = "book"
+) -> dict:
     """Everything a page template can use.
 
     Parameters
@@ -47,6 +50,8 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
     collection : Collection
     parameters : Parameters
         Of the run.
+    book : path
+        Folder of the manuscript, with stored simulations in ``simulations/``.
 
     Returns
     -------
@@ -54,7 +59,8 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
         title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
-        left_out(analysis), variants(direction), percent(share), truth().
+        left_out(analysis), variants(direction), percent(share), truth(),
+        simulation(name) (:class:`~twostage.simulations.Simulation`).
 
     Notes
     -----
@@ -84,6 +90,7 @@ def book_context(run_folder: str | Path, collection: Collection, parameters: Par
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "percent": percent,
         "truth": lambda: _truth(collection, output),
+        "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
     }
 
 

@@ -48,7 +48,8 @@ def assemble(run: Run, target: Path) -> None:
         If a page asks for a number that the run does not have, or the table of contents names no such page.
     """
     collection = read_collection(run.collection)
-    context = book_context(run.folder, collection, make_parameters(run.parameters, "run.json"))
+    parameters = make_parameters(run.parameters, "run.json")
+    context = book_context(run.folder, collection, parameters, run.project / "book")
     pages = Pages(run.project / "book", context)
     emptied(target)
     copy_assets(run.project / "book" / "assets", target / "assets")
