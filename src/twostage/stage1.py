@@ -6,6 +6,8 @@ It is biased toward zero in short series (Nickell 1981, doi:10.2307/1911408); th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from twostage.terms import DIRECTIONS, Direction
 NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
 
 
-def lagged(panel: Panel) -> StudyEstimates:
+def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     """Reciprocal lagged within-patient effects.
 
     Equation, for each direction (here x -> y)::
@@ -34,6 +36,10 @@ def lagged(panel: Panel) -> StudyEstimates:
     Parameters
     ----------
     panel : Panel
+    occasions : bool
+        Whether to add an effect of each session of the outcome but the first (estimator `centred_occasions`,
+        terms `session_3`, ...): what moves all patients alike from one session to the next, such as a common
+        trend, then no longer counts as their deviation.
 
     Returns
     -------
@@ -44,7 +50,10 @@ def lagged(panel: Panel) -> StudyEstimates:
     Flückiger et al. (2020), doi:10.1037/ccp0000594; Curran & Bauer (2011),
     doi:10.1146/annurev.psych.093008.100356. Checked against lmerTest (tests/reference).
     """
-    return _both_directions(panel, "lagged", _design_lagged)
+    if not occasions:
+        return _both_directions(panel, "lagged", _design_lagged)
+    result = _both_directions(panel, "lagged", partial(_design_occasions, lag=panel.parameters.lag))
+    return replace(result, table=result.table.assign(estimator="centred_occasions"))
 
 
 def crosslevel(panel: Panel) -> StudyEstimates:
@@ -113,6 +122,14 @@ def outcome_rows(panel: Panel) -> pd.DataFrame:
 def _design_lagged(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     design = rows[[direction.cross, direction.auto, "x_mean", "y_mean"]]
     return pd.concat([pd.Series(1.0, rows.index, name="intercept"), design], axis=1)
+
+
+def _design_occasions(rows: pd.DataFrame, direction: Direction, lag: int) -> pd.DataFrame:
+    outcome_session = rows["session"] + lag
+    effects = {
+        f"session_{t}": (outcome_session == t).astype(float) for t in sorted(outcome_session.unique())[1:]
+    }
+    return _design_lagged(rows, direction).assign(**effects)
 
 
 def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
