@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from twostage import cli_import
 from twostage.cli_run import RUN_EXAMPLES, run
-from twostage.collection import validate_collection
+from twostage.collection import read_collection, validate_collection
 from twostage.params import parameter_table
 from twostage.printing import PRINT, examples
 from twostage.simulate import SEED, simulate_collection, write_collection
@@ -21,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
+cli_import.register(app)
 
 
 @app.command(
@@ -36,7 +38,8 @@ def validate(collection: Annotated[Path, typer.Argument(help="folder of the coll
     if problems:
         typer.echo(f"{collection}: {len(problems)} problem{'s' * (len(problems) > 1)}", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{collection}: no problem")
+    empty = read_collection(collection).studies.empty
+    typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
 
 
 @app.command(

@@ -67,8 +67,9 @@ def _table(
     path: Path, name: str, rules: dict[str, tuple[str, str]], key: list[str]
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
     """A table of the registry, None if it lacks columns or rows."""
-    table: Table = read_table(path / name, name)
-    if table.cells.empty:
+    # A collection may have no study yet.
+    table: Table = read_table(path / name, name, may_be_empty=name == "studies.csv")
+    if table.cells.columns.empty or (table.problems and table.cells.empty):
         return None, list(table.problems)
     absent = schema.missing_columns(table.cells, name, rules)
     problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules)]

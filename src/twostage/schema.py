@@ -57,6 +57,11 @@ SESSION = (r"[0-9]{1,9}", "a whole number, 0 or more")
 SESSION_LIMITS = (0.0, 1000.0)
 
 
+def matches(pattern: str, text: str) -> bool:
+    """Whether a whole cell is as a rule of this module wants it."""
+    return re.fullmatch(rf"(?s:{pattern})", text) is not None
+
+
 def missing_columns(table: pd.DataFrame, name: str, wanted: Iterable[str]) -> list[Problem]:
     """One problem for each column that is not there."""
     there = ", ".join(table.columns) or "no column"

@@ -36,7 +36,7 @@ class Table:
     whole: bool
 
 
-def read_table(path: Path, name: str) -> Table:
+def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     """Read a CSV file as text; what can be read of a file with problems is read, so that all come at once.
 
     Parameters
@@ -45,6 +45,8 @@ def read_table(path: Path, name: str) -> Table:
         May end in ``.gz``.
     name : str
         What to call the file in messages.
+    may_be_empty : bool
+        Whether a header without data is no problem.
     """
     content, problems = _bytes(path, name)
     if content is None:
@@ -52,7 +54,7 @@ def read_table(path: Path, name: str) -> Table:
     text, more = _text(content, name)
     if text is None:
         return Table(pd.DataFrame(), tuple(more), False)
-    cells, most, whole = _cells(text, name)
+    cells, most, whole = _cells(text, name, may_be_empty)
     return Table(cells, (*more, *most), whole)
 
 
@@ -95,7 +97,7 @@ def _text(content: bytes, name: str) -> tuple[str | None, list[Problem]]:
     return text, problems
 
 
-def _cells(text: str, name: str) -> tuple[pd.DataFrame, list[Problem], bool]:
+def _cells(text: str, name: str, may_be_empty: bool) -> tuple[pd.DataFrame, list[Problem], bool]:
     reader = csv.reader(io.StringIO(text), strict=True)
     rows, lines, problems, row = [], [], [], 1
     try:
@@ -115,7 +117,7 @@ def _cells(text: str, name: str) -> tuple[pd.DataFrame, list[Problem], bool]:
         return pd.DataFrame(), problems, False
     repeated = sorted({column for column in header if header.count(column) > 1})
     problems += [Problem(name, 1, column, "twice in the header", "each column once") for column in repeated]
-    if not rows and not problems:
+    if not rows and not problems and not may_be_empty:
         problems.append(Problem(name, None, None, "a header without data", "at least one row of data"))
     if repeated:
         return pd.DataFrame(), problems, False

@@ -18,10 +18,10 @@ from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import keep_only, write_if_changed, write_json
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
-from twostage.problems import CollectionError
+from twostage.problems import CollectionError, Problem
 
 #: Parts of the package that results do not depend on.
-NOT_RESULTS = ("cli.py", "cli_run.py", "pipeline")
+NOT_RESULTS = ("cli.py", "cli_import.py", "cli_run.py", "importing", "skeleton.py", "examples.py", "pipeline")
 
 
 def prepare(
@@ -94,6 +94,9 @@ def _read_studies(collection: Collection) -> dict[str, Study]:
             studies[study] = collection.study(study)
         except CollectionError as error:
             problems += error.problems
+    if not len(collection.studies):
+        expected = "at least one study; `twostage import` adds one"
+        problems.append(Problem("studies.csv", None, "study", "no study yet", expected))
     if problems:
         # A file that studies share has the same problems for each of them.
         raise CollectionError(dict.fromkeys(problems))

@@ -1,0 +1,169 @@
+"""Commands for a collection of one's own: an empty one, and a study put into it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from twostage.collection import locate_collection
+from twostage.printing import examples
+from twostage.problems import ProblemError
+
+IMPORT_HELP = """Put a study's file into a collection.
+
+Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
+wai_7) or one row per session. Without --map it proposes a mapping from the names of the columns, shows what would
+come of it, writes it as a YAML file for you to correct, and stops. With --map it imports: everything, or nothing if
+anything is wrong. Exit status: 0 done, 1 a step failed, 2 bad input.
+"""
+
+IMPORT_EXAMPLES = examples(
+    "twostage import clinic.sav --to my-collection --study S18",
+    "twostage import clinic.sav --to my-collection --study S18 --map clinic.mapping.yml",
+    "twostage import all.csv --to my-collection --study-column Sample",
+)
+
+NEW_EXAMPLES = examples(
+    "twostage new-collection my-collection",
+    "twostage new-collection sleep --x sleep --x-label 'hours of sleep' --y mood --y-better higher",
+)
+
+Better = Literal["higher", "lower"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("import", help=IMPORT_HELP, epilog=IMPORT_EXAMPLES)(import_study)
+    app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
+
+
+def import_study(
+    file: Annotated[Path, typer.Argument(help="the data")],
+    to: Annotated[Path, typer.Option(help="folder of the collection")],
+    study: Annotated[
+        str | None, typer.Option(help="id of the study: letters, digits, underscores", show_default=False)
+    ] = None,
+    map: Annotated[
+        Path | None, typer.Option(help="the mapping; without it, one is proposed", show_default=False)
+    ] = None,
+    study_column: Annotated[
+        str | None,
+        typer.Option(help="column that says which sample a row belongs to", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
+) -> None:
+    """See IMPORT_HELP."""
+    folder = locate_collection(to)
+    try:
+        if map is None:
+            _propose(file, folder, study, study_column, dry_run)
+        else:
+            _import(file, folder, map, study, study_column, dry_run)
+    except ProblemError as error:
+        typer.echo(str(error), err=True)
+        typer.echo("nothing was written", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{error.filename or folder}: {error.strerror or error}; nothing was written", err=True)
+        raise typer.Exit(1) from None
+
+
+def _import(
+    file: Path, folder: Path, map: Path, study: str | None, study_column: str | None, dry_run: bool
+) -> None:
+    # The other commands need not wait for what only this one imports.
+    from twostage.importing.job import import_file
+
+    report = import_file(file, folder, map, study, study_column, dry_run=dry_run)
+    for line in report.found:
+        typer.echo(f"{file.name}: {line}")
+    for row in report.tidy().to_dict("records"):
+        typer.echo(
+            f"{row['study']}: {row['patients']} patients, {row['rows']} rows of sessions, "
+            f"{row['rows_with_both']} of them with both scores"
+        )
+        typer.echo(f"  {row['notes']}") if row["notes"] else None
+    if dry_run:
+        typer.echo(
+            f"dry run; an import would write {len(report.files)} files: {', '.join(report.files[:6])}"
+            + (", ..." if len(report.files) > 6 else "")
+        )
+        return
+    typer.echo(
+        f"{folder}: {len(report.studies)} stud{'y' if len(report.studies) == 1 else 'ies'} added, no problem"
+    )
+    typer.echo(f"next: twostage run {folder}")
+
+
+def _propose(file: Path, folder: Path, study: str | None, study_column: str | None, dry_run: bool) -> None:
+    from twostage.importing.preview import FILL_IN, suggest
+
+    target = Path(f"{file.name.split('.')[0] or 'study'}.mapping.yml")
+    suggestion = suggest(file, folder, target, study, study_column)
+    for line in suggestion.source.found:
+        typer.echo(f"{file.name}: {line}")
+    typer.echo(f"\n{suggestion.text}\n{suggestion.preview}\n")
+    if suggestion.unfilled:
+        typer.echo(f"{FILL_IN} stands for what only you can know: {', '.join(suggestion.unfilled)}")
+    if dry_run:
+        return
+    if target.exists():
+        typer.echo(
+            f"{target}: found a file of this name; it was left as it is. Rename it, or import with it:",
+            err=True,
+        )
+        typer.echo(f"  {suggestion.command}", err=True)
+        raise typer.Exit(2)
+    _write_new(target, suggestion.text)
+    typer.echo(f"{target} written. Check and complete it, then run\n  {suggestion.command}")
+
+
+def _write_new(target: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def new_collection(
+    folder: Annotated[Path, typer.Argument(help="folder to make")],
+    x: Annotated[str, typer.Option(help="name of x: a column in the files")] = "alliance",
+    y: Annotated[str, typer.Option(help="name of y")] = "symptoms",
+    x_label: Annotated[
+        str | None, typer.Option(help="x in words; default: its name", show_default=False)
+    ] = None,
+    y_label: Annotated[
+        str | None, typer.Option(help="y in words; default: its name", show_default=False)
+    ] = None,
+    x_better: Annotated[Better, typer.Option(help="the good end of x")] = "higher",
+    y_better: Annotated[Better, typer.Option(help="the good end of y")] = "lower",
+    title: Annotated[str, typer.Option(help="title of the book", show_default=False)] = "",
+) -> None:
+    """Write an empty collection: a folder into which `twostage import` puts studies."""
+    from twostage.collection_file import VariableSettings
+    from twostage.skeleton import Pair, new_collection
+
+    try:
+        pair = Pair(
+            VariableSettings.model_construct(name=x, label=x_label or x, better=x_better),
+            VariableSettings.model_construct(name=y, label=y_label or y, better=y_better),
+        )
+        written = new_collection(folder, pair, title)
+    except ProblemError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{folder}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"{folder}: an empty collection ({x}, {y}); edit title and note in {written.name}/collection.yml"
+    )
+    typer.echo(f"next: twostage import FILE --to {folder} --study ID")

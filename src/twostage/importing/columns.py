@@ -1,0 +1,88 @@
+"""Which of a file's columns a mapping means."""
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from twostage.importing.mapping import SESSION, ImportMapping, ScoreBlock
+from twostage.importing.source import Source
+from twostage.problems import Problem
+
+
+def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Problem]:
+    """One problem for each column of the mapping that the file does not have.
+
+    Parameters
+    ----------
+    source : Source
+    mapping : ImportMapping
+    name : str
+        The mapping's file.
+    """
+    problems = []
+    for key, column in _plain(mapping):
+        if column not in source.cells:
+            near = difflib.get_close_matches(column, list(source.cells), n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            problems.append(Problem(name, None, key, column, f"a column of {source.name}{hint}"))
+    if mapping.layout == "wide":
+        for v in ("x", "y"):
+            problems += wide_columns(source, getattr(mapping, v), f"{name}: {v}")[1]
+    return problems
+
+
+def _plain(mapping: ImportMapping) -> Iterator[tuple[str, str]]:
+    """Columns that the mapping gives by their whole name."""
+    for key in ("patient", "session", "date", "study_column"):
+        if getattr(mapping, key) is not None:
+            yield key, getattr(mapping, key)
+    for key in ("therapist", "gender"):
+        if getattr(mapping.patients, key) is not None:
+            yield f"patients.{key}", getattr(mapping.patients, key).column
+    for key, block in mapping.scores():
+        where = key if key in ("x", "y") else f"patients.{key}"
+        for column in block.names():
+            if SESSION not in column or mapping.layout == "long":
+                yield where, column
+
+
+def wide_columns(
+    source: Source, block: ScoreBlock, name: str
+) -> tuple[dict[int, tuple[str, ...]], list[Problem]]:
+    """The columns of a score for each session of a wide file.
+
+    Returns
+    -------
+    columns : dict
+        session -> its columns, in the order of the block's.
+    problems : list of Problem
+        If there is no session, a session lacks an item, or two columns are one session's.
+    """
+    if block.columns is not None:
+        return {session: (column,) for session, column in block.columns.items()}, []
+    found: dict[int, dict[str, str]] = {}
+    problems = []
+    for pattern in block.names():
+        expression = "([0-9]{1,4})".join(re.escape(part) for part in pattern.split(SESSION, 1))
+        for column in source.cells:
+            match = re.fullmatch(expression, column)
+            if not match:
+                continue
+            session = found.setdefault(int(match[1]), {})
+            if pattern in session:
+                both = f"{session[pattern]} and {column}"
+                problems.append(Problem(name, None, pattern, both, "one column for each session"))
+            session[pattern] = column
+    if not found:
+        problems.append(Problem(name, None, None, block.names()[0], f"such columns in {source.name}"))
+    for session, columns in sorted(found.items()):
+        problems += [
+            Problem(
+                source.name, None, p.replace(SESSION, str(session)), "no such column", f"all items ({name})"
+            )
+            for p in block.names()
+            if p not in columns
+        ]
+    if problems:
+        return {}, problems
+    return {s: tuple(found[s][p] for p in block.names()) for s in sorted(found)}, []

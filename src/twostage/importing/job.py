@@ -1,0 +1,233 @@
+"""An import from its file to its collection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from twostage import schema
+from twostage.importing.columns import check_columns
+from twostage.importing.facts import ends, study_facts
+from twostage.importing.mapping import ImportMapping, read_mapping
+from twostage.importing.read_file import read_source
+from twostage.importing.reshape import Limits, reshape
+from twostage.importing.source import FileOptions, ImportProblems, Source
+from twostage.importing.write import NewStudy, add_studies, layout_problems
+from twostage.problems import Problem
+from twostage.registry import Registry, read_registry
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did, or would do.
+
+    Attributes
+    ----------
+    collection : Path
+    studies : tuple of NewStudy
+    files : tuple of str
+        Written, relative to the collection.
+    found : tuple of str
+        What was detected in the file.
+    """
+
+    collection: Path
+    studies: tuple[NewStudy, ...]
+    files: tuple[str, ...]
+    found: tuple[str, ...]
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per study: study, patients, rows of sessions, with both scores, notes."""
+        rows = []
+        for s in self.studies:
+            sessions = s.tables.sessions
+            both = int(sessions[["x", "y"]].notna().all(axis=1).sum())
+            numbers = {"patients": len(s.tables.patients), "rows": len(sessions), "rows_with_both": both}
+            rows.append({"study": s.id} | numbers | {"notes": "; ".join(s.tables.notes)})
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return self.tidy().to_html(index=False, border=0)
+
+
+def open_collection(folder: Path) -> Registry:
+    """The registry of a collection that can take studies; its studies' files are validated before the writing.
+
+    Raises
+    ------
+    ImportProblems
+        If the registry has problems already, or no place for a study's own files.
+    """
+    registry, problems = read_registry(folder)
+    if problems or registry is None:
+        raise ImportProblems(problems)
+    problems = layout_problems(registry.settings)
+    if problems:
+        raise ImportProblems(problems)
+    return registry
+
+
+def import_file(
+    file: Path,
+    folder: Path,
+    mapping: Path,
+    study: str | None = None,
+    study_column: str | None = None,
+    *,
+    dry_run: bool = False,
+) -> ImportReport:
+    """Import the study, or the studies, of a file into a collection.
+
+    Parameters
+    ----------
+    file : Path
+        The data; see :func:`twostage.importing.read_file.read_source`.
+    folder : Path
+        Of the collection.
+    mapping : Path
+        See :mod:`twostage.importing.mapping`.
+    study : str, optional
+        The study's id; with a study column: the one of the mapping's studies to import instead of all.
+    study_column : str, optional
+        Must be the mapping's, if both say one.
+    dry_run : bool
+        Whether to do everything but write.
+
+    Raises
+    ------
+    ImportProblems
+        With every problem that could be found; nothing is written.
+    """
+    asked = read_mapping(mapping)
+    registry = open_collection(folder)
+    source = read_source(file, FileOptions(**asked.file.model_dump()))
+    problems = [*_check_decimal(source), *check_columns(source, asked, str(mapping))]
+    if study_column is not None and study_column != asked.study_column:
+        expected = (
+            f"{asked.study_column!r}, as in {mapping}" if asked.study_column else f"none, as in {mapping}"
+        )
+        problems.append(Problem("command line", None, "--study-column", study_column, expected))
+    if problems:
+        raise ImportProblems(problems)
+    samples = split(source, asked, str(mapping), study)
+    studies = _studies(samples, asked, str(mapping), registry)
+    files = add_studies(folder, registry, studies, dry_run=dry_run)
+    return ImportReport(folder, tuple(studies), files, source.found)
+
+
+def _check_decimal(source: Source) -> list[Problem]:
+    if source.options.separator is None or source.options.decimal is not None:
+        return []
+    expected = "file: decimal: '.' or ',' in the mapping"
+    return [Problem(source.name, None, None, "both decimal points and decimal commas", expected)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of one study.
+
+    Attributes
+    ----------
+    id : str
+    key : str or None
+        Of the mapping's `studies`.
+    source : Source
+    """
+
+    id: str
+    key: str | None
+    source: Source
+
+
+def split(source: Source, mapping: ImportMapping, name: str, study: str | None) -> list[Sample]:
+    """The samples of a file, one per study; one where the mapping names no study column.
+
+    Raises
+    ------
+    ImportProblems
+        Without a study id, with an impossible one, or with values of the study column that the mapping lacks.
+    """
+    if mapping.study_column is None:
+        if study is None or not schema.matches(schema.STUDY_ID, study):
+            expected = "letters, digits and underscores only"
+            raise ImportProblems([Problem("command line", None, "--study", study, expected)])
+        return [Sample(study, None, source)]
+    keys = _keys(source, mapping)
+    strange = keys[~keys.isin(list(mapping.studies))].drop_duplicates()
+    problems = [
+        Problem(
+            source.name, row, mapping.study_column, key, f"one of {name}: studies (skip: true leaves one out)"
+        )
+        for row, key in strange.items()
+    ]
+    chosen = {key: s.study for key, s in mapping.studies.items() if not s.skip and study in (None, s.study)}
+    there = set(keys)
+    problems += [
+        Problem(name, None, f"studies.{key}", key, f"a value of the column {mapping.study_column!r}")
+        for key in chosen
+        if key not in there
+    ]
+    if not chosen:
+        known = ", ".join(str(s.study) for s in mapping.studies.values() if not s.skip)
+        problems.append(Problem("command line", None, "--study", study, f"one of {known or 'no study'}"))
+    if problems:
+        raise ImportProblems(problems)
+    return [Sample(id, key, _part(source, keys == key)) for key, id in chosen.items()]
+
+
+def _keys(source: Source, mapping: ImportMapping) -> pd.Series:
+    """The study column's values: as they are, or by their labels where the mapping knows those."""
+    cells = source.cells[mapping.study_column]
+    labels = {
+        code: label
+        for code, label in source.values.get(mapping.study_column, {}).items()
+        if code not in mapping.studies and label in mapping.studies
+    }
+    return cells.replace(labels)
+
+
+def _part(source: Source, rows: pd.Series) -> Source:
+    return Source(source.name, source.cells[rows], source.options, source.found, source.labels, source.values)
+
+
+def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry: Registry) -> list[NewStudy]:
+    problems = _taken([s.id for s in samples], registry)
+    studies = []
+    for sample in samples:
+        facts, wrong = study_facts(mapping, name, sample.key, list(registry.studies.columns))
+        tables, more = reshape(sample.source, mapping, limits(registry, facts))
+        problems += [*wrong, *more]
+        if tables is not None:
+            studies.append(NewStudy(sample.id, facts, tables))
+    if problems:
+        raise ImportProblems(dict.fromkeys(problems))
+    return studies
+
+
+def _taken(ids: list[str], registry: Registry) -> list[Problem]:
+    # On some file systems S01.csv and s01.csv are one file.
+    there, problems = {id.casefold() for id in registry.studies["study"]}, []
+    for id in ids:
+        if id.casefold() in there:
+            problems.append(Problem("studies.csv", None, "study", id, "a study that is not there yet"))
+        there.add(id.casefold())
+    return problems
+
+
+def limits(registry: Registry, facts: Mapping[str, Any]) -> Limits:
+    """What numbers may be in a collection and by a study's facts."""
+    dictionary, settings = registry.dictionary, registry.settings
+
+    def of(column: str | None, default: tuple[float, float]) -> tuple[float, float]:
+        entry = dictionary[dictionary["variable"] == column]
+        if entry.empty:
+            return default
+        given = [pd.to_numeric(entry[end], errors="coerce").iloc[0] for end in ("min", "max")]
+        return tuple(d if np.isnan(g) else float(g) for g, d in zip(given, default, strict=True))
+
+    session = of(settings.sessions.columns["session"], schema.SESSION_LIMITS)
+    age = of(settings.patient_column("age"), (-np.inf, np.inf))
+    return Limits(ends(facts, "x"), ends(facts, "y"), session, age)

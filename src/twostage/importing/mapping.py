@@ -1,0 +1,307 @@
+"""The mapping: which column of a file is what; YAML that the tool proposes and a person corrects."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from twostage import schema
+from twostage.importing.source import ImportProblems
+from twostage.problems import Problem
+
+#: What a proposal writes where only a person can know; an import refuses it by name.
+FILL_IN = "FILL IN"
+
+#: Stands for the session's number in the names of a wide file's columns.
+SESSION = "{session}"
+
+
+def _as_text(value: Any) -> Any:
+    """Codes are compared as text: YAML's 1 and "1" are one code."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    return f"{value:.15g}"
+
+
+def _dated(value: str) -> str:
+    form = value.strip()
+    if form.upper() != "ISO" and not (
+        "%" in form and {"%Y", "%y", "%G", "%c", "%x"} & set(re.findall("%.", form))
+    ):
+        raise ValueError("ISO, or a format with a year, as in '%d.%m.%Y'")
+    return form
+
+
+Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Code = Annotated[str, BeforeValidator(_as_text)]
+
+
+class _Model(pydantic.BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileBlock(_Model):
+    """How to read the file; what is absent is detected."""
+
+    encoding: Text | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] | None = None
+    sheet: Text | None = None
+
+
+class ScoreBlock(_Model):
+    """Where a score is: one column, or items with their key.
+
+    Attributes
+    ----------
+    column : str
+        The column with the score; in a wide file with ``{session}`` in the place of the number.
+    columns : dict
+        Wide only: session -> column, where names have no pattern.
+    items : tuple of str
+        Columns of the items instead, in a wide file with ``{session}``.
+    score : {"sum", "mean"}
+    reversed : tuple of str
+        Those of the items that count as item_min + item_max - answer.
+    item_min, item_max : float
+        Lowest and highest possible answer.
+    min_answered : float
+        Smallest proportion of items answered for which there is a score; a sum of fewer than all is their mean
+        times the number of items.
+    missing : tuple of str
+        Cells that mean a missing value, besides the empty one.
+    """
+
+    column: Text | None = None
+    columns: dict[Annotated[int, Field(ge=0, le=1000)], Text] | None = None
+    items: tuple[Text, ...] | None = None
+    score: Literal["sum", "mean"] | None = None
+    reversed: tuple[Text, ...] = ()
+    item_min: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    item_max: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    min_answered: Annotated[float, Field(gt=0, le=1)] = 1.0
+    missing: tuple[Code, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self):
+        ways = [name for name in ("column", "columns", "items") if getattr(self, name) is not None]
+        if len(ways) != 1:
+            raise ValueError(f"one of column, columns or items; found {' and '.join(ways) or 'none'}")
+        if self.items is None:
+            if self.score or self.reversed or self.item_min is not None or self.item_max is not None:
+                raise ValueError("score, reversed, item_min and item_max belong to items")
+            return self
+        if not self.items or len(set(self.items)) != len(self.items):
+            raise ValueError("items, each once")
+        if self.score is None or self.item_min is None or self.item_max is None:
+            raise ValueError("score, item_min and item_max beside items")
+        if not self.item_min < self.item_max:
+            raise ValueError("item_max greater than item_min")
+        strange = [item for item in self.reversed if item not in self.items]
+        if strange:
+            raise ValueError(f"reversed items among the items; {', '.join(strange)} is not")
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """The columns it refers to, as written."""
+        if self.columns is not None:
+            return tuple(self.columns.values())
+        return self.items if self.items is not None else (self.column,)
+
+
+class TextBlock(_Model):
+    """A column of texts or codes: therapist, gender.
+
+    Attributes
+    ----------
+    column : str
+    values : dict
+        Cell -> what to write for it; others stay as they are.
+    missing : tuple of str
+        Cells that mean a missing value.
+    """
+
+    column: Text
+    values: dict[Code, Code] = {}
+    missing: tuple[Code, ...] = ()
+
+
+def _short_form(value: Any) -> Any:
+    """``age: alter`` stands for ``age: {column: alter}``."""
+    return {"column": value} if isinstance(value, (str, int, float)) else value
+
+
+Score = Annotated[ScoreBlock, BeforeValidator(_short_form)]
+Texts = Annotated[TextBlock, BeforeValidator(_short_form)]
+
+
+class PatientsBlock(_Model):
+    """Columns that say something of the patient."""
+
+    therapist: Texts | None = None
+    age: Score | None = None
+    gender: Texts | None = None
+    pre: Score | None = None
+    post: Score | None = None
+
+
+class SampleBlock(pydantic.BaseModel):
+    """One sample of a file with several: its study id, what differs from `study`, or `skip`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    study: Annotated[str, Field(pattern=rf"^(?:{schema.STUDY_ID})$")] | None = None
+    skip: bool = False
+
+    @model_validator(mode="after")
+    def _named_or_skipped(self):
+        if (self.study is None) is not self.skip:
+            raise ValueError("a study id, or skip: true")
+        return self
+
+
+class ImportMapping(_Model):
+    """A whole mapping; see :func:`read_mapping`."""
+
+    file: FileBlock = FileBlock()
+    layout: Literal["wide", "long"]
+    patient: Text
+    session: Text | None = None
+    date: Text | None = None
+    date_format: Annotated[Text, AfterValidator(_dated)] | None = None
+    keep_sessions: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=1000)]] | None = None
+    missing: tuple[Code, ...] = ()
+    x: Score
+    y: Score
+    patients: PatientsBlock = PatientsBlock()
+    study_column: Text | None = None
+    study: dict[str, Any] = {}
+    studies: dict[Code, SampleBlock] | None = None
+
+    @model_validator(mode="after")
+    def _layout_fits(self):
+        if self.layout == "long":
+            if (self.session is None) is (self.date is None):
+                raise ValueError("session or date (one of them) in the layout long")
+            if (self.date is None) is not (self.date_format is None):
+                raise ValueError("date_format beside date: ISO, or as in '%d.%m.%Y'")
+        elif self.session or self.date or self.date_format:
+            raise ValueError("neither session nor date in the layout wide: columns' names have the number")
+        if (self.study_column is None) is not (self.studies is None):
+            raise ValueError("studies: an entry for each value of study_column, and only with it")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_fit(self):
+        for name, block in self.scores():
+            wide = self.layout == "wide" and name in ("x", "y")
+            if wide and block.columns is None and not all(SESSION in c for c in block.names()):
+                raise ValueError(f"{name}: {SESSION} in the name of each column, in the layout wide")
+            if not wide and (block.columns or any(SESSION in c for c in block.names())):
+                raise ValueError(f"{name}: {SESSION} or columns only for x and y in the layout wide")
+        return self
+
+    def scores(self) -> Iterator[tuple[str, ScoreBlock]]:
+        """Name and block of each score."""
+        yield from (("x", self.x), ("y", self.y))
+        for name in ("age", "pre", "post"):
+            block = getattr(self.patients, name)
+            if block is not None:
+                yield name, block
+
+
+def load_yaml(path: Path) -> Any:
+    """Content of a mapping's file.
+
+    Raises
+    ------
+    ImportProblems
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        found, row = error.strerror or type(error).__name__, None
+    except UnicodeDecodeError as error:
+        found, row = f"byte {error.start}", None
+    # PyYAML lets the errors of a date or number that is none through.
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        found, row = str(error).split("\n")[0], mark.line + 1 if mark else None
+    raise ImportProblems([Problem(str(path), row, None, found, "a mapping in YAML, text in UTF-8")])
+
+
+def read_mapping(path: Path) -> ImportMapping:
+    """Read a mapping's file.
+
+    Raises
+    ------
+    ImportProblems
+        If it is no YAML, has unknown keys or impossible values, or something is left to fill in.
+    """
+    return check_mapping(load_yaml(path), str(path))
+
+
+def check_mapping(content: Any, name: str) -> ImportMapping:
+    """A mapping from the content of its file; `name` is the file, for messages.
+
+    Raises
+    ------
+    ImportProblems
+    """
+    open_places = [Problem(name, None, key, FILL_IN, _wanted(key)) for key in unfilled(content)]
+    try:
+        mapping = ImportMapping.model_validate(content)
+    except (pydantic.ValidationError, RecursionError) as error:
+        details = error.errors() if isinstance(error, pydantic.ValidationError) else []
+        # What is to be filled in also makes the whole mapping fail its checks.
+        wrong = [
+            _problem(name, d) for d in details if d["input"] != FILL_IN and (d["loc"] or not open_places)
+        ]
+        raise ImportProblems([*open_places, *wrong] or [_too_deep(name)]) from None
+    if open_places:
+        raise ImportProblems(open_places)
+    return mapping
+
+
+def _too_deep(name: str) -> Problem:
+    return Problem(name, None, None, "keys within keys without end", "a mapping of columns")
+
+
+def _wanted(key: str) -> str:
+    column = key.removeprefix("study.")
+    words = schema.REGISTRY[column][1] if column in schema.REGISTRY else "a column of the file"
+    return f"{words}; only you can know it"
+
+
+def unfilled(content: Any, key: str = "", depth: int = 0) -> Iterator[str]:
+    """Keys whose value is still to be filled in."""
+    if isinstance(content, str) and content.strip() == FILL_IN:
+        yield key
+    parts: Mapping[Any, Any] = {}
+    if isinstance(content, dict):
+        parts = content
+    elif isinstance(content, list):
+        parts = dict(enumerate(content))
+    # An alias in YAML can make a mapping contain itself.
+    for name, value in parts.items() if depth < 8 else ():
+        yield from unfilled(value, f"{key}.{name}" if key else str(name), depth + 1)
+
+
+def _problem(name: str, detail: Mapping[str, Any]) -> Problem:
+    key = ".".join(map(str, detail["loc"])) or None
+    kind, found = detail["type"], _short(detail["input"])
+    if kind == "extra_forbidden":
+        return Problem(name, None, key, found, "only keys that a mapping has")
+    if kind == "missing":
+        return Problem(name, None, key, "nothing", "this key and its value")
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return Problem(name, None, key, found, "keys and their values")
+    return Problem(name, None, key, found, detail["msg"].removeprefix("Value error, "))
+
+
+def _short(value: object) -> object:
+    text = re.sub(r"\s+", " ", repr(value))
+    return value if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,190 @@
+"""Puts studies into a collection: all of them, checked where nobody sees them yet, or none."""
+
+import csv
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twostage.collection import validate_collection
+from twostage.collection_file import Layout, Settings
+from twostage.importing.reshape import StudyTables
+from twostage.importing.source import ImportProblems, cell_text
+from twostage.problems import Problem
+from twostage.registry import TABLES, Registry
+
+STUDIES = "studies.csv"
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study ready to be written.
+
+    Attributes
+    ----------
+    id : str
+    facts : dict
+        Its row of studies.csv without id and n.
+    tables : StudyTables
+    """
+
+    id: str
+    facts: dict[str, str]
+    tables: StudyTables
+
+
+def layout_problems(settings: Settings) -> list[Problem]:
+    """Why a collection cannot take a study's files, if it cannot."""
+    problems = []
+    for block, layout in (("sessions", settings.sessions), ("patients", settings.patients)):
+        if layout is None:
+            continue
+        inside = not Path(layout.file).is_absolute() and ".." not in Path(layout.file).parts
+        plain = layout.file.endswith(".csv") and layout.file.count("{") == 1 and "{study}" in layout.file
+        if layout.where or not inside or not plain:
+            expected = "a .csv file of its own for each study inside the collection, {study} in its name"
+            problems.append(Problem("collection.yml", None, f"{block}.file", layout.file, expected))
+    return problems
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """Rows as CSV: commas, \\n, numbers as short as they can be, an empty cell where nothing is."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[cell_text(value) for value in row] for row in rows])
+    return text.getvalue()
+
+
+def study_files(study: NewStudy, settings: Settings) -> dict[str, str]:
+    """Path in the collection -> content of a study's files."""
+    names = {"study": study.id}
+    contents = {}
+    for layout, table in (
+        (settings.sessions, study.tables.sessions),
+        (settings.patients, study.tables.patients),
+    ):
+        if layout is not None:
+            chosen = table[list(layout.columns)]
+            contents[layout.path(names)] = csv_text(list(layout.columns.values()), chosen.to_numpy(object))
+    return contents
+
+
+def registry_text(before: str, header: Sequence[str], studies: Sequence[NewStudy]) -> str:
+    """studies.csv with a row for each new study; what was there stays byte for byte."""
+    rows = [
+        [
+            {"study": s.id, "n": s.tables.patients.shape[0]}.get(column, s.facts.get(column, ""))
+            for column in header
+        ]
+        for s in studies
+    ]
+    added = csv_text(header, rows).split("\n", 1)[1]
+    return before + ("" if before.endswith("\n") else "\n") + added
+
+
+def add_studies(
+    folder: Path, registry: Registry, studies: Sequence[NewStudy], *, dry_run: bool = False
+) -> tuple[str, ...]:
+    """Write studies into a collection, whole or not at all.
+
+    The new files and links to those that are there make a copy inside the collection; it is validated as a
+    collection. Only then are the files put in place, studies.csv last, each by one renaming.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a valid collection.
+    registry : Registry
+        Of the same.
+    studies : sequence of NewStudy
+    dry_run : bool
+        Whether to stop before anything is put in place.
+
+    Returns
+    -------
+    tuple of str
+        The files, relative to the collection.
+
+    Raises
+    ------
+    ImportProblems
+        With every problem that the collection would have; it stays as it was.
+    """
+    before = (folder / STUDIES).read_bytes()
+    contents: dict[str, str] = {}
+    for study in studies:
+        contents |= study_files(study, registry.settings)
+    _nothing_there(folder, contents)
+    contents[STUDIES] = registry_text(before.decode("utf-8"), list(registry.studies.columns), studies)
+    staged = Path(tempfile.mkdtemp(dir=folder, prefix=".import-"))
+    try:
+        _stage(folder, staged, registry)
+        for file, text in contents.items():
+            _write(staged / file, text)
+        problems = validate_collection(staged)
+        if problems:
+            raise ImportProblems(problems)
+        if (folder / STUDIES).read_bytes() != before:
+            raise ImportProblems(
+                [Problem(STUDIES, None, None, "a change during the import", "to be left alone")]
+            )
+        if not dry_run:
+            _put_in_place(staged, folder, [*contents])
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return tuple(contents)
+
+
+def _nothing_there(folder: Path, files: Sequence[str]) -> None:
+    there = [file for file in files if (folder / file).exists()]
+    if there:
+        expected = "no file of this name in the collection before the import"
+        raise ImportProblems([Problem(file, None, None, "a file", expected) for file in there])
+
+
+def _stage(folder: Path, staged: Path, registry: Registry) -> None:
+    """Everything of the collection that validation reads, as links where the file system has them."""
+    files = ["collection.yml", *(name for name in TABLES if name != STUDIES and (folder / name).is_file())]
+    layouts: list[Layout] = [registry.settings.sessions]
+    layouts += [registry.settings.patients] if registry.settings.patients else []
+    files += [layout.path(row) for layout in layouts for row in registry.studies.to_dict("records")]
+    for file in dict.fromkeys(files):
+        (staged / file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(folder / file, staged / file)
+        except OSError:
+            shutil.copyfile(folder / file, staged / file)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.write_bytes(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        found = ascii(text[error.start : error.end])
+        raise ImportProblems(
+            [Problem(path.name, None, None, found, "characters that a text can have")]
+        ) from None
+
+
+def _put_in_place(staged: Path, folder: Path, files: Sequence[str]) -> None:
+    placed, made = [], []
+    try:
+        for file in files:
+            target = folder / file
+            for parent in reversed(target.relative_to(folder).parents):
+                if not (folder / parent).exists():
+                    (folder / parent).mkdir()
+                    made.append(folder / parent)
+            os.replace(staged / file, target)
+            placed += [] if file == STUDIES else [target]
+    except BaseException:
+        for target in placed:
+            target.unlink(missing_ok=True)
+        for parent in reversed(made):
+            parent.rmdir()
+        raise

@@ -1,0 +1,177 @@
+"""The same study in every format and layout gives the same bytes."""
+
+import datetime
+import itertools
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyreadr
+import pyreadstat
+import pytest
+from import_support import LONG, bring, empty, refused, written
+
+from twostage.collection import read_collection
+from twostage.examples import WRITERS, Example, example_study, fill_in, with_dates, write_example
+from twostage.importing.job import import_file
+from twostage.importing.preview import suggest
+from twostage.importing.read_file import read_source
+from twostage.importing.source import FileOptions, ImportProblems
+
+TABLES = {"wide": lambda e: e.wide, "long": lambda e: e.long, "dates": lambda e: with_dates(e.long)}
+
+
+@pytest.fixture(scope="module")
+def example() -> Example:
+    return example_study(seed=5, n_patients=40)
+
+
+@pytest.fixture(scope="module")
+def imported(example, tmp_path_factory) -> dict[tuple[str, str], Path]:
+    """Each layout and format -> the collection it was imported into by its proposed mapping."""
+    found = {}
+    for layout, ending in itertools.product(TABLES, WRITERS):
+        folder = tmp_path_factory.mktemp(f"{layout}{ending[1:]}")
+        file = write_example(TABLES[layout](example), folder / f"clinic{ending}")
+        collection = empty(folder / "c")
+        yml = (collection / "collection.yml").read_text().replace("name: alliance", "name: wai")
+        (collection / "collection.yml").write_text(yml.replace("name: symptoms", "name: oq"))
+        names = (collection / "dictionary.csv").read_text().replace("\nalliance,", "\nwai,")
+        (collection / "dictionary.csv").write_text(names.replace("\nsymptoms,", "\noq,"))
+        suggestion = suggest(file, collection, folder / "m.yml", "S1", None)
+        (folder / "m.yml").write_text(fill_in(suggestion.text, example.facts), encoding="utf-8")
+        import_file(file, collection, folder / "m.yml", "S1")
+        found[layout, ending] = folder
+    return found
+
+
+@pytest.mark.parametrize("layout", TABLES)
+@pytest.mark.parametrize("ending", WRITERS)
+def test_every_format_and_layout_gives_the_same_bytes(imported, layout, ending):
+    expected = written(imported["dates" if layout == "dates" else "long", ".csv"])
+    assert written(imported[layout, ending]) == expected
+
+
+def test_what_was_imported_is_what_was_drawn(imported, example):
+    study = read_collection(imported["wide", ".sav"] / "c").study("S1")
+    drawn = example.long.sort_values(["patient", "session"]).reset_index(drop=True)
+    expected = drawn[["patient", "session", "wai", "oq"]].rename(columns={"wai": "x", "oq": "y"})
+    pd.testing.assert_frame_equal(study.sessions, expected, check_dtype=False)
+    people = example.wide.rename(columns={"oq_pre": "pre", "oq_post": "post"})[study.patients.columns]
+    pd.testing.assert_frame_equal(
+        study.patients, people.sort_values("patient").reset_index(drop=True), check_dtype=False
+    )
+
+
+def test_dates_number_the_sessions_in_their_order(imported, example):
+    study = read_collection(imported["dates", ".xlsx"] / "c").study("S1")
+    ranks = example.long.groupby("patient")["session"].rank().astype(int)
+    expected = example.long.assign(session=ranks).sort_values(["patient", "session"])
+    assert list(study.sessions["session"]) == list(expected["session"])
+    np.testing.assert_array_equal(study.sessions["x"], expected["wai"])
+
+
+def test_spss_missing_values_and_labels_are_read_and_told(tmp_path):
+    table = pd.DataFrame({"id": ["a", "b", "c"], "w": [1.5, 98.0, 99.0], "s": ["u", "-", "v"]})
+    pyreadstat.write_sav(
+        table,
+        str(tmp_path / "a.sav"),
+        column_labels={"w": "alliance"},
+        missing_ranges={"w": [{"lo": 98, "hi": 99}], "s": ["-"]},
+        variable_value_labels={"w": {1.5: "half"}},
+    )
+    source = read_source(tmp_path / "a.sav", FileOptions())
+    assert source.cells["w"].tolist() == ["1.5", "", ""]
+    assert source.cells["s"].tolist() == ["u", "", "v"]
+    assert source.found[1] == "user-missing cells read as empty: w 2 (98, 99), s 1 (-)"
+    assert (source.labels, source.values) == ({"w": "alliance"}, {"w": {"1.5": "half"}})
+    assert source.cells.index.tolist() == [1, 2, 3]
+
+
+def test_stata_floats_keep_their_own_digits(tmp_path):
+    table = pd.DataFrame({"single": np.array([0.1, 2.7], dtype=np.float32), "precise": [0.1, 1 / 3]})
+    table.to_stata(tmp_path / "a.dta", write_index=False)
+    cells = read_source(tmp_path / "a.dta", FileOptions()).cells
+    assert cells["single"].tolist() == ["0.1", "2.7"]
+    assert cells["precise"].tolist() == ["0.1", "0.3333333333333333"]
+
+
+def test_an_r_file_with_factors(tmp_path):
+    table = pd.DataFrame({"id": ["a", "b"], "g": pd.Categorical(["m", None]), "w": [1.0, np.nan]})
+    pyreadr.write_rds(str(tmp_path / "a.rds"), table)
+    cells = read_source(tmp_path / "a.rds", FileOptions()).cells
+    assert cells.to_numpy().tolist() == [["a", "m", "1"], ["b", "", ""]]
+
+
+def workbook(path: Path, **sheets: list[list]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_excel_sheets_dates_and_blank_rows(tmp_path):
+    day = datetime.datetime(2024, 3, 1)
+    rows = [[], ["id", "when", "w", None], ["a", day, 0.1], [], ["b", day.replace(hour=9), True]]
+    file = workbook(tmp_path / "a.xlsx", notes=[["x", "y"], [1, 2]], data=rows)
+    source = read_source(file, FileOptions(sheet="data"))
+    assert source.cells.to_numpy().tolist() == [
+        ["a", "2024-03-01", "0.1"],
+        ["b", "2024-03-01 09:00:00", "TRUE"],
+    ]
+    assert source.cells.index.tolist() == [3, 5], "rows as Excel numbers them"
+    assert read_source(file, FileOptions()).found == ("sheet 'notes', of 2 sheets: notes, data",)
+    with pytest.raises(ImportProblems, match="found 'Data'; expected one of notes, data"):
+        read_source(file, FileOptions(sheet="Data"))
+
+
+def test_an_excel_formula_without_its_value_is_not_taken_for_missing(tmp_path):
+    file = workbook(tmp_path / "a.xlsx", data=[["id", "session", "wai", "oq"], ["a", 1, "=1+1", 3]])
+    (problem,) = refused(tmp_path, file, LONG)
+    assert problem.startswith("a.xlsx, row 2, column 'wai': found '=1+1'; expected its value")
+
+
+@pytest.mark.parametrize("ending", [".sav", ".dta", ".rds", ".xlsx", ".RData", ".zsav"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no more", b"id,session\n1,2\n", bytes(range(256)) * 9])
+def test_a_damaged_file_is_refused_by_name(tmp_path, ending, content):
+    file = tmp_path / f"a{ending}"
+    file.write_bytes(content)
+    (problem,) = refused(tmp_path, file, LONG)
+    assert problem.startswith(f"a{ending}: found ")
+
+
+@pytest.mark.parametrize("ending", [".sav", ".dta", ".rds", ".xlsx"])
+def test_a_file_cut_short_is_refused_by_name(example, tmp_path, ending):
+    file = write_example(example.long, tmp_path / f"a{ending}")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    (problem,) = refused(tmp_path, file, LONG)
+    assert problem.startswith(f"a{ending}: found ")
+
+
+@pytest.mark.parametrize(("name", "found"), [("a.xls", ".xls"), ("a.ods", ".ods"), ("a", "no ending")])
+def test_other_formats_are_refused_with_those_that_are_read(tmp_path, name, found):
+    (tmp_path / name).write_bytes(b"x")
+    (problem,) = refused(tmp_path, tmp_path / name, LONG)
+    assert problem.startswith(f"{name}: found '{found}'; expected one of .csv,")
+
+
+def test_an_absent_file_is_refused(tmp_path):
+    (problem,) = refused(tmp_path, tmp_path / "no.csv", LONG)
+    assert problem.endswith("found 'no such file'; expected a file with data")
+
+
+def test_value_labels_name_genders_and_samples_unless_the_mapping_does(tmp_path):
+    table = pd.DataFrame({"id": ["a", "b"], "session": [1.0, 1.0], "wai": [1.0, 2.0], "oq": [3.0, 4.0]})
+    table = table.assign(sex=[1.0, 2.0], arm=[7.0, 8.0])
+    labels = {"sex": {1: "man", 2: "woman"}, "arm": {7: "first", 8: "second"}}
+    pyreadstat.write_sav(table, str(tmp_path / "a.sav"), variable_value_labels=labels)
+    content = LONG | {"patients": {"gender": {"column": "sex", "values": {2: "female"}}}}
+    content |= {"study_column": "arm", "studies": {"first": {"study": "A"}, 8: {"study": "B"}}}
+    bring(tmp_path, tmp_path / "a.sav", content, study=None)
+    assert written(tmp_path, "A")[1].splitlines()[1] == "a,,,man,,"
+    assert written(tmp_path, "B")[1].splitlines()[1] == "b,,,female,,"

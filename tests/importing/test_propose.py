@@ -1,0 +1,186 @@
+"""A proposal names what names tell, leaves the rest to a person, and is YAML whatever columns are called."""
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from import_support import FACTS, SETTINGS, empty, snapshot
+from typer.testing import CliRunner
+
+from twostage.cli import app
+from twostage.examples import example_study, fill_in, write_example
+from twostage.importing.facts import WANTED
+from twostage.importing.mapping import FILL_IN
+from twostage.importing.propose import propose, wide_groups
+from twostage.importing.propose_text import mapping_text
+from twostage.importing.source import FileOptions, Source
+
+
+def source(columns: list[str], *rows: list[str]) -> Source:
+    cells = pd.DataFrame(rows or [["1"] * len(columns)], columns=columns, dtype=str)
+    return Source("f.csv", cells, FileOptions("utf-8", ",", "."))
+
+
+def proposed(columns: list[str], *rows: list[str], **how) -> dict:
+    return propose(source(columns, *rows), SETTINGS, {"x": ["WAI-SR"], "y": ["OQ-45"]}, **how).content
+
+
+def test_long_by_names_in_other_words():
+    content = proposed(["Klient", "Patient_ID", "Sitzung", "WAI", "oq45", "Alter", "Geschlecht", "Therapeut"])
+    assert content["layout"] == "long"
+    assert (content["patient"], content["session"]) == ("Patient_ID", "Sitzung")
+    assert (content["x"], content["y"]) == ({"column": "WAI"}, {"column": "oq45"})
+    assert content["patients"] == {
+        "therapist": {"column": "Therapeut"},
+        "age": {"column": "Alter"},
+        "gender": {"column": "Geschlecht"},
+    }
+
+
+def test_wide_by_numbered_stems():
+    columns = ["code", "wai_s1", "wai_s2", "OQ.1", "OQ.2", "OQ.3", "oq_pre", "post"]
+    content = proposed(columns)
+    assert content["layout"] == "wide"
+    assert (content["x"], content["y"]) == ({"column": "wai_s{session}"}, {"column": "OQ.{session}"})
+    assert content["patients"] == {"pre": {"column": "oq_pre"}, "post": {"column": "post"}}
+
+
+def test_dates():
+    long = ["id", "date", "alliance", "symptoms"]
+    assert proposed(long, ["a", "2024-01-31", "1", "1"])["date_format"] == "ISO"
+    assert proposed(long, ["a", "31.01.2024", "1", "1"])["date_format"] == "%d.%m.%Y"
+    assert proposed(long, ["a", "01/02/2024", "1", "1"])["date_format"] == FILL_IN
+
+
+def test_what_names_do_not_tell_is_left_to_fill_in():
+    proposal = propose(source(["u", "session", "v", "w"]), SETTINGS, {})
+    assert [proposal.content[k] for k in ("patient", "x", "y")] == [
+        FILL_IN,
+        {"column": FILL_IN},
+        {"column": FILL_IN},
+    ]
+    assert proposal.remarks["patient"] == "one of u, session, v, w"
+
+
+def test_two_columns_that_could_be_x_are_no_proposal():
+    assert proposed(["id", "session", "wai_patient", "wai_therapist", "oq"])["x"] == {"column": FILL_IN}
+
+
+def test_no_fact_of_the_study_is_guessed():
+    content = proposed(["id", "session", "wai", "oq"])
+    assert content["study"] == {column: FILL_IN for column in WANTED}
+
+
+def test_samples_get_ids_of_their_own():
+    rows = [["a", name] for name in ("AC:NH", "ac nh", "2nd", "é")]
+    content = proposed(["id", "arm"], *rows, study_column="arm")
+    assert {k: v["study"] for k, v in content["studies"].items()} == {
+        "AC:NH": "AC_NH",
+        "ac nh": "ac_nh_2",
+        "2nd": "2nd",
+        "é": "study",
+    }
+
+
+def test_stems():
+    assert wide_groups(["wai_1", "wai_02", "wai_x", "oq1", "7", "a1b2", "a1b3"]) == {
+        "wai_": [1, 2],
+        "a1b": [2, 3],
+    }
+
+
+COLUMN = (
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).map(str.strip).filter(bool)
+)
+
+
+@settings(deadline=None)
+@given(st.lists(COLUMN, min_size=1, max_size=8, unique=True), st.text(max_size=10), st.booleans())
+def test_whatever_columns_are_called_the_file_says_what_was_proposed(columns, label, several):
+    named = [*columns, "session"] if "session" not in columns else columns
+    proposal = propose(source(named), SETTINGS, {}, named[0] if several else None)
+    text = mapping_text(proposal, "f.csv", named, "twostage import", label, label)
+    assert yaml.safe_load(text) == proposal.content
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["import", *map(str, arguments)])
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a data file and an empty collection, in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    example = example_study(seed=3, n_patients=30)
+    write_example(example.long.rename(columns={"wai": "alliance", "oq": "symptoms"}), tmp_path / "clinic.csv")
+    empty(tmp_path / "c")
+    return tmp_path, example
+
+
+def test_without_a_mapping_one_is_shown_and_written_and_nothing_imported(place):
+    folder, _ = place
+    before = snapshot(folder / "c")
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for words in (
+        "semicolons between columns (detected)",
+        "rows of 30 patients, the first 8:",
+        "FILL IN stands for",
+    ):
+        assert words in result.stdout
+    assert "twostage import clinic.csv --to c --study S1 --map clinic.mapping.yml" in result.stdout
+    assert snapshot(folder / "c") == before
+    assert sorted(p.name for p in folder.iterdir()) == ["c", "clinic.csv", "clinic.mapping.yml"]
+    assert (folder / "clinic.mapping.yml").read_text() in result.stdout
+
+
+def test_a_mapping_that_is_there_is_not_overwritten(place):
+    folder, _ = place
+    (folder / "clinic.mapping.yml").write_text("mine")
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1")
+    assert result.exit_code == 2
+    assert "clinic.mapping.yml: found a file of this name; it was left as it is" in result.stderr
+    assert (folder / "clinic.mapping.yml").read_text() == "mine"
+
+
+def test_a_dry_run_writes_no_mapping(place):
+    folder, _ = place
+    assert invoke("clinic.csv", "--to", "c", "--study", "S1", "--dry-run").exit_code == 0
+    assert not (folder / "clinic.mapping.yml").exists()
+
+
+def test_completed_it_imports(place):
+    folder, example = place
+    invoke("clinic.csv", "--to", "c", "--study", "S1")
+    mapping = folder / "clinic.mapping.yml"
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
+    assert result.exit_code == 2
+    assert (
+        "column 'study.licence': found 'FILL IN'; expected the licence; only you can know it" in result.stderr
+    )
+    assert result.stderr.endswith("nothing was written\n")
+    mapping.write_text(fill_in(mapping.read_text(), FACTS | example.facts))
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "S1: 30 patients" in result.stdout
+    assert "c: 1 study added, no problem\nnext: twostage run c\n" in result.stdout
+
+
+def test_bad_input_has_status_2_and_a_failing_disk_status_1(place, monkeypatch):
+    folder, example = place
+    assert invoke("no.csv", "--to", "c").exit_code == 2
+    assert invoke("clinic.csv", "--to", "nowhere").exit_code == 2
+    result = invoke("clinic.csv", "--to", "c", "--study-column", "nothing")
+    assert (result.exit_code, "column of clinic.csv" in result.stderr) == (2, True)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    invoke("clinic.csv", "--to", "c")
+    mapping = folder / "clinic.mapping.yml"
+    mapping.write_text(fill_in(mapping.read_text(), example.facts))
+    monkeypatch.setattr("twostage.importing.job.add_studies", full)
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
+    assert result.exit_code == 1
+    assert "No space left on device; nothing was written" in result.stderr

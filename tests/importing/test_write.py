@@ -1,0 +1,135 @@
+"""A collection takes a study whole or stays as it was."""
+
+import os
+
+import pytest
+from import_support import FACTS, LONG, bring, empty, refused, snapshot
+
+from twostage.collection import read_collection, validate_collection
+from twostage.importing import write
+
+DATA = "id,session,wai,oq\na,1,1,2\nb,1,3,4\n"
+
+
+def test_a_study_is_added_to_those_that_are_there_and_nothing_else_changes(tmp_path, small):
+    small.rename(tmp_path / "c")
+    before = snapshot(tmp_path / "c")
+    bring(tmp_path, DATA, LONG, study="S04")
+    after = snapshot(tmp_path / "c")
+    new = {"sessions/S04.csv", "patients/S04.csv"}
+    assert set(after) - set(before) == new
+    assert {name for name in before if after[name] != before[name]} == {"studies.csv"}
+    assert after["studies.csv"].startswith(before["studies.csv"])
+    assert after["studies.csv"].count(b"\n") == before["studies.csv"].count(b"\n") + 1
+    assert list(read_collection(tmp_path / "c").studies["study"]) == ["S01", "S02", "S03", "S04"]
+    assert validate_collection(tmp_path / "c") == ()
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    collection = empty(tmp_path / "c")
+    before = snapshot(collection)
+    report = bring(tmp_path, DATA, LONG, dry_run=True)
+    assert report.files == ("sessions/S1.csv", "patients/S1.csv", "studies.csv")
+    assert snapshot(collection) == before
+
+
+@pytest.mark.parametrize("id", ["S1", "s1"])
+def test_a_study_that_is_there_is_not_replaced(tmp_path, id):
+    bring(tmp_path, DATA, LONG)
+    (problem,) = refused(tmp_path, DATA, LONG, study=id)
+    assert problem == f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_disk_that_fails_at_any_step_leaves_the_collection_as_it_was(tmp_path, monkeypatch, step):
+    collection = empty(tmp_path / "c")
+    before, replace, calls = snapshot(collection), os.replace, []
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) == step:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(write.os, "replace", failing)
+    with pytest.raises(OSError, match="No space left"):
+        bring(tmp_path, DATA, LONG)
+    assert len(calls) == step
+    assert snapshot(collection) == before
+
+
+def test_a_registry_that_changes_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    collection = empty(tmp_path / "c")
+    validate = write.validate_collection
+
+    def slow(folder):
+        found = validate(folder)
+        with (collection / "studies.csv").open("a") as file:
+            file.write("someone else's line\n")
+        return found
+
+    monkeypatch.setattr(write, "validate_collection", slow)
+    with pytest.raises(write.ImportProblems, match="found 'a change during the import'"):
+        bring(tmp_path, DATA, LONG)
+    assert not (collection / "sessions").exists()
+    assert sorted(p.name for p in collection.iterdir()) == [
+        "README.md",
+        "collection.yml",
+        "dictionary.csv",
+        "studies.csv",
+    ]
+
+
+def test_a_collection_with_problems_takes_no_study(tmp_path, small):
+    small.rename(tmp_path / "c")
+    for name, old, new in (("sessions/S02.csv", "p0001,1,", "p0001,x,"),):
+        text = (tmp_path / "c" / name).read_text()
+        (tmp_path / "c" / name).write_text(text.replace(old, new, 1))
+    (problem,) = refused(tmp_path, DATA, LONG, study="S04")
+    assert problem.startswith("sessions/S02.csv, row 2, column 'session': found 'x'")
+
+
+def test_a_file_in_the_way_is_not_overwritten(tmp_path):
+    collection = empty(tmp_path / "c")
+    (collection / "patients").mkdir()
+    (collection / "patients" / "S1.csv").write_text("precious")
+    problems = refused(tmp_path, DATA, LONG)
+    assert problems == ["patients/S1.csv: found 'a file of study S1'; expected a row in studies.csv for it"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["../real/{study}.csv", "all.csv", "{study}/{label}.csv", "sessions/{study}.csv.gz", "s/{label}.csv"],
+)
+def test_a_collection_without_a_place_for_a_studys_files_takes_none(tmp_path, file):
+    collection = empty(tmp_path / "c")
+    with (collection / "collection.yml").open("a") as yml:
+        yml.write(f"sessions:\n  file: '{file}'\n")
+    (problem,) = refused(tmp_path, DATA, LONG)
+    assert problem.startswith(
+        f"collection.yml, column 'sessions.file': found '{file}'; expected a .csv file of its own"
+    )
+
+
+def test_the_dictionarys_limits_are_said_in_terms_of_the_file(tmp_path):
+    collection = empty(tmp_path / "c")
+    text = (collection / "dictionary.csv").read_text().replace("session,0,1000,", "session,1,7,")
+    (collection / "dictionary.csv").write_text(text)
+    (problem,) = refused(tmp_path, DATA + "b,8,1,1\n", LONG)
+    assert problem.startswith(
+        "data.csv, row 4, column 'session': found 8; expected 1 to 7, as in the collection's"
+    )
+    bring(tmp_path, DATA + "b,8,1,1\n", LONG | {"keep_sessions": [1, 7]})
+
+
+def test_columns_of_the_collections_own_and_its_names_are_kept(tmp_path):
+    collection = empty(tmp_path / "c")
+    yml = (collection / "collection.yml").read_text().replace("    pre: pre\n    post: post\n", "")
+    (collection / "collection.yml").write_text(yml.replace("patient: patient", "patient: who"))
+    with (collection / "dictionary.csv").open("a") as dictionary:
+        dictionary.write("who,patient,,,,\n")
+    studies = (collection / "studies.csv").read_text().replace("licence\n", "licence,wave\n")
+    (collection / "studies.csv").write_text(studies)
+    bring(tmp_path, DATA, LONG | {"study": FACTS | {"wave": "third, last"}})
+    assert (collection / "studies.csv").read_text().splitlines()[1].endswith(',"third, last"')
+    assert (collection / "patients" / "S1.csv").read_text() == "who,therapist,age,gender\na,,,\nb,,,\n"
