@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from twostage import cli_import
+from twostage.cli_compare import COMPARE_EXAMPLES, compare
 from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.collection import read_collection, validate_collection
 from twostage.params import parameter_table
@@ -87,3 +88,4 @@ def params(
 
 
 app.command(epilog=RUN_EXAMPLES)(run)
+app.command(epilog=COMPARE_EXAMPLES)(compare)

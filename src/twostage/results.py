@@ -102,6 +102,34 @@ def read_results(folder: str | Path) -> Results:
     )
 
 
+def find_results(run: str) -> tuple[Path, Results]:
+    """Read a run by its name, or by its folder.
+
+    Parameters
+    ----------
+    run : str
+        A folder with ``run.json``, or the name of one in ``runs/`` here or in a folder above.
+
+    Returns
+    -------
+    folder : Path
+    results : Results
+
+    Raises
+    ------
+    RecordError
+        If there is no such run, with the names of those there are; or as :func:`read_results`.
+    """
+    here = Path.cwd().resolve()
+    homes = [folder / "runs" for folder in (here, *here.parents)]
+    for folder in (Path(run).expanduser(), *(home / run for home in homes)):
+        if (folder / "run.json").is_file():
+            return folder, read_results(folder)
+    there = sorted({path.parent.name for home in homes for path in home.glob("*/run.json")})
+    expected = f"a run's folder or one of {', '.join(there)}" if there else "a run's folder"
+    raise RecordError([Problem(run, None, None, "no such run", expected)])
+
+
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 

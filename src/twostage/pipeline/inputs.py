@@ -21,7 +21,10 @@ from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
 from twostage.problems import CollectionError, Problem
 
 #: Parts of the package that results do not depend on.
-NOT_RESULTS = ("cli.py", "cli_import.py", "cli_run.py", "importing", "skeleton.py", "examples.py", "pipeline")
+NOT_RESULTS = (
+    *("cli.py", "cli_compare.py", "cli_import.py", "cli_run.py"),
+    *("examples.py", "importing", "pipeline", "skeleton.py"),
+)
 
 
 def prepare(
