@@ -29,6 +29,7 @@ LAYERS = {
     "panel": 5,
     "estimates": 6,
     "describe": 6,
+    "records_covariance": 6,
     "simulate_model": 6,
     "simulate_files": 6,
     "simulate": 7,

@@ -167,6 +167,7 @@ def test_records_hold_nothing_of_a_participant(all_records, panels, three):
         # Lists are of estimates, matrices, fits and sessions, never of patients.
         assert len(record.sessions) <= 7
         assert all(len(c.matrix) <= 7 for c in record.covariances)
+        assert all(len(c.matrix) <= 14 for c in record.joint_covariances)
 
 
 def collect(value, texts: set, numbers: set) -> None:

@@ -8,9 +8,27 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.panel import Panel
 from twostage.stats.errors import NotEstimable
+from twostage.stats.stacked import stacked_covariance
 from twostage.terms import COLUMNS, Direction
 
 ESTIMATOR = "centred"
+
+
+@dataclass(frozen=True)
+class JointCovariance:
+    """Cluster-robust covariance of all equations' coefficients, patients as clusters.
+
+    Attributes
+    ----------
+    matrix : pandas.DataFrame
+        (direction, term) on both axes; see :func:`twostage.stats.stacked.stacked_covariance`.
+    n_patients, n_both : int
+        Patients in at least one equation; in every one of them.
+    """
+
+    matrix: pd.DataFrame
+    n_patients: int
+    n_both: int
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,8 @@ class StudyEstimates:
         reason, n_patients: patients of the study who are not in this analysis.
     failures : pandas.DataFrame
         variant, direction, reason: equations that could not be estimated.
+    joint_covariances : dict
+        variant -> :class:`JointCovariance` of the two-level equations that have more patients than coefficients.
     """
 
     study: str
@@ -41,6 +61,7 @@ class StudyEstimates:
     fits: pd.DataFrame = field(default_factory=pd.DataFrame)
     exclusions: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    joint_covariances: dict[str, JointCovariance] = field(default_factory=dict)
 
     def tidy(self) -> pd.DataFrame:
         """One row per term with the standard columns."""
@@ -68,6 +89,8 @@ class Equation:
         Of the coefficients.
     fit : dict
         loglik, sigma2, re_variance, converged, singular, evaluations.
+    influence : pandas.DataFrame, optional
+        What each patient (index) adds to each coefficient (columns).
     """
 
     variant: str
@@ -75,6 +98,7 @@ class Equation:
     table: pd.DataFrame
     covariance: pd.DataFrame
     fit: dict
+    influence: pd.DataFrame | None = None
 
 
 def attempt(fit: Callable, rows: pd.DataFrame, direction: Direction, variant: str, *options):
@@ -113,7 +137,22 @@ def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> Study
         fits=fits,
         exclusions=_exclusions(panel, fits, lost),
         failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
+        joint_covariances=_joint_covariances(equations),
     )
+
+
+def _joint_covariances(equations: list[Equation]) -> dict[str, JointCovariance]:
+    usable = [e for e in equations if e.influence is not None and len(e.influence) > e.influence.shape[1]]
+    joint = {}
+    for variant in dict.fromkeys(e.variant for e in usable):
+        own = [e for e in usable if e.variant == variant]
+        found = stacked_covariance([(list(e.influence.index), e.influence.to_numpy()) for e in own])
+        axis = pd.MultiIndex.from_tuples(
+            [(e.direction, term) for e in own for term in e.influence], names=["direction", "term"]
+        )
+        matrix = pd.DataFrame(found.matrix, index=axis, columns=axis)
+        joint[variant] = JointCovariance(matrix, found.n_any, found.n_all)
+    return joint
 
 
 def _exclusions(panel: Panel, fits: pd.DataFrame, lost: str) -> pd.DataFrame:

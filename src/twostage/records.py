@@ -12,32 +12,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from twostage.describe import Description
 from twostage.estimates import StudyEstimates
 from twostage.panel import Panel
 from twostage.params import RECORDS, Parameters
 from twostage.problems import Problem, RecordError
+from twostage.records_covariance import Covariance, JointCovariance, Model
 from twostage.terms import COLUMNS
 
 #: Raised when the meaning of a field changes; a reader refuses other versions.
 SCHEMA_VERSION = 1
 
-#: Correlations of estimates may exceed 1 in the last digits only.
-PSD_TOLERANCE = 1e-8
-
 ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analyses)
 
 
-class _Model(pydantic.BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(_Model):
+class Estimate(Model):
     """One coefficient: the standard columns of every table."""
 
     study: str
@@ -59,30 +52,7 @@ class Estimate(_Model):
     singular: bool
 
 
-class Covariance(_Model):
-    """Covariance matrix of one equation's coefficients; null where it is not known."""
-
-    variant: str
-    direction: Literal["x_to_y", "y_to_x"]
-    terms: tuple[str, ...]
-    matrix: tuple[tuple[float | None, ...], ...]
-
-    @model_validator(mode="after")
-    def _is_a_covariance_matrix(self):
-        matrix = np.array([[np.nan if v is None else v for v in row] for row in self.matrix], dtype=float)
-        if matrix.shape != (len(self.terms), len(self.terms)):
-            raise ValueError(f"matrix of {len(self.matrix)} rows for {len(self.terms)} terms")
-        known = np.nan_to_num(matrix)
-        scale = np.sqrt(np.abs(np.diag(known)))
-        if not np.allclose(known, known.T, rtol=1e-8, atol=1e-12 * max(scale.max(initial=0.0) ** 2, 1e-300)):
-            raise ValueError("matrix is not symmetric")
-        correlation = known / np.outer(np.where(scale > 0, scale, 1), np.where(scale > 0, scale, 1))
-        if np.linalg.eigvalsh(correlation).min(initial=0.0) < -PSD_TOLERANCE:
-            raise ValueError("matrix is not positive semidefinite")
-        return self
-
-
-class Fit(_Model):
+class Fit(Model):
     """One fitted equation."""
 
     variant: str
@@ -97,14 +67,14 @@ class Fit(_Model):
     evaluations: int
 
 
-class Exclusion(_Model):
+class Exclusion(Model):
     """Patients of the study who are not in the analysis, by reason."""
 
     reason: str
     n_patients: int = Field(ge=0)
 
 
-class Failure(_Model):
+class Failure(Model):
     """An equation that could not be estimated."""
 
     variant: str
@@ -112,7 +82,7 @@ class Failure(_Model):
     reason: str
 
 
-class Record(_Model):
+class Record(Model):
     """All that stage 2 learns of one study in one analysis."""
 
     schema_version: Literal[1]
@@ -126,6 +96,7 @@ class Record(_Model):
     exclusions: tuple[Exclusion, ...]
     estimates: tuple[Estimate, ...] = ()
     covariances: tuple[Covariance, ...] = ()
+    joint_covariances: tuple[JointCovariance, ...] = ()
     fits: tuple[Fit, ...] = ()
     failures: tuple[Failure, ...] = ()
     summary: dict[str, float | None] = {}
@@ -155,6 +126,20 @@ class Record(_Model):
             if (c.direction, c.variant) == (direction, variant):
                 return pd.DataFrame(c.matrix, index=list(c.terms), columns=list(c.terms), dtype=float)
         raise KeyError(f"{self.study}/{self.analysis} has no equation {direction} ({variant})")
+
+    def joint_covariance(self, variant: str = "main") -> pd.DataFrame:
+        """Cluster-robust covariance matrix of all equations' coefficients, (direction, term) on both axes.
+
+        Raises
+        ------
+        KeyError
+            If the record has none of this variant.
+        """
+        for c in self.joint_covariances:
+            if c.variant == variant:
+                axis = pd.MultiIndex.from_arrays([c.directions, c.terms], names=["direction", "term"])
+                return pd.DataFrame(c.matrix, index=axis, columns=axis, dtype=float)
+        raise KeyError(f"{self.study}/{self.analysis} has no joint covariance ({variant})")
 
 
 def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
@@ -188,11 +173,23 @@ def _estimates_parts(result: StudyEstimates) -> dict:
         }
         for (v, d), c in result.covariances.items()
     ]
+    joint = [
+        {
+            "variant": variant,
+            "directions": list(c.matrix.index.get_level_values("direction")),
+            "terms": list(c.matrix.index.get_level_values("term")),
+            "matrix": c.matrix.to_numpy().tolist(),
+            "n_patients": c.n_patients,
+            "n_both": c.n_both,
+        }
+        for variant, c in result.joint_covariances.items()
+    ]
     rows = _rows(result.table)
     return {
         "analysis": result.analysis,
         "estimates": [row | {"df": _df(df)} for row, df in zip(rows, result.table["df"], strict=True)],
         "covariances": covariances,
+        "joint_covariances": joint,
         "fits": _rows(result.fits),
         "failures": _rows(result.failures),
     }

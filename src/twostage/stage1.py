@@ -17,6 +17,7 @@ from scipy.stats import norm
 from twostage.estimates import Equation, StudyEstimates, attempt, collect, counted, require
 from twostage.panel import ROUNDING, Panel, varies
 from twostage.stats.mixed import MixedFit, fit_mixed
+from twostage.stats.stacked import influence
 from twostage.terms import DIRECTIONS, Direction
 
 #: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
@@ -31,7 +32,8 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
         y[i,t+1] = g0 + g1 xw[i,t] + g2 yw[i,t] + g3 xm[i] + g4 ym[i] + u[i] + e[i,t]
 
     by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured);
-    Satterthwaite degrees of freedom.
+    Satterthwaite degrees of freedom. The coefficients of both directions get a common covariance matrix,
+    cluster-robust with patients as clusters (:func:`twostage.stats.stacked.stacked_covariance`).
 
     Parameters
     ----------
@@ -161,11 +163,14 @@ def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
     y = rows[f"{direction.outcome}_next"].to_numpy()
     require(_leaves_residual(y, X.to_numpy(), rows["patient"].to_numpy()), NO_RESIDUAL)
     Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
-    fit = fit_mixed(y, X.to_numpy(), rows["patient"].to_numpy(), Z, names=list(X))
-    n_patients = rows["patient"].nunique()
+    patients = rows["patient"].to_numpy()
+    fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
+    labels, added = influence(fit, y, X.to_numpy(), patients, Z)
     table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
-    return Equation(variant, direction.name, counted(table, n_patients, len(rows)), covariance, _summary(fit))
+    each = pd.DataFrame(added, index=labels, columns=list(X))
+    table = counted(table, len(labels), len(rows))
+    return Equation(variant, direction.name, table, covariance, _summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
