@@ -1,6 +1,7 @@
 """Small synthetic collections shared by the tests."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from twostage.sensitivity import sensitivity
 from twostage.simulate import SimulatedCollection, simulate_collection, write_collection
 from twostage.stage1 import crosslevel, lagged, outcome, transition
 from twostage.stage2 import PooledTable, pool_records
+from twostage.stats.pool import pool
 
 mpl.use("agg")
 
@@ -65,3 +67,22 @@ def pooled(panels, three) -> dict[str, PooledTable]:
         make_record(p, sensitivity(three.study(s), p.parameters)) for s, p in panels.items()
     ]
     return {name: pool_records(of_studies) for name, of_studies in records.items()}
+
+
+@pytest.fixture(scope="session")
+def few(panels) -> dict[int, PooledTable]:
+    """The lagged analysis of the first 1, 2 and 3 studies, pooled."""
+    records = [make_record(panel, lagged(panel)) for panel in panels.values()]
+    return {k: pool_records(records[:k]) for k in (1, 2, 3)}
+
+
+@pytest.fixture(scope="session")
+def with_effects():
+    """Give a pooled table other effects of x on y: those of the first studies of a collection."""
+
+    def change(table: PooledTable, collection: Collection, y, v) -> PooledTable:
+        rows = collection.studies[["study", "label"]].head(len(y))
+        rows = rows.assign(direction="x_to_y", term="x_within", variant="main").reset_index(drop=True)
+        return replace(table, estimates=rows, fits=table.fits | {("main", "x_to_y", "x_within"): pool(y, v)})
+
+    return change

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from twostage.attempt import Attempt
+from twostage.attempt_pages import draw, leave_sentences
 from twostage.display import number
 from twostage.manuscript import HOME, book_context
 from twostage.params import make_parameters
@@ -29,6 +32,12 @@ def context(pooled, panels, three, tmp_path_factory):
     ax = plt.subplots()[1]
     save_figure(ax, str(run / "output" / "stage2_lagged"), "forest_x_to_y", "Forest plot of 3 studies")
     plt.close(ax.figure)
+    influence, small = (str(run / "output" / HOME[name]) for name in ("influence", "small_study"))
+    leave_sentences({"y_to_x": {"casewise": "None of 3."}}, influence)
+    draw(None, Attempt(None, "too few"), influence, "panel_x_to_y", "")
+    write_table(
+        pd.DataFrame({"effect": ["PET", "NA"], "estimate": ["−0.050", "NA"]}), small, "adjusted_x_to_y"
+    )
     return book_context(run, three, make_parameters({}))
 
 
@@ -52,6 +61,19 @@ def test_figures_carry_their_text(context):
     markup = context["figure"]("lagged", "forest_x_to_y")
     assert "/output/stage2_lagged/forest_x_to_y.svg" in markup
     assert ":alt: Forest plot of 3 studies" in markup
+
+
+def test_sentences_and_tables_come_from_their_notebooks(context):
+    assert context["sentence"]("influence", "y_to_x", "casewise") == "None of 3."
+    with pytest.raises(KeyError):
+        context["sentence"]("influence", "y_to_x", "unheard of")
+    table = context["table"]("small_study", "adjusted_x_to_y")
+    assert "<td>−0.050</td>" in table and "<td>NA</td>" in table
+    assert context["table"]("small_study", "adjusted_y_to_x") == ""
+
+
+def test_a_figure_that_could_not_be_drawn_is_its_reason(context):
+    assert context["figure"]("influence", "panel_x_to_y") == "Not computed: too few."
 
 
 def test_variants_are_listed_in_order(context):

@@ -21,6 +21,8 @@ HOME = {
     "transition": "stage2_lagged",
     "crosslevel": "stage2_crosslevel",
     "sensitivity": "stage2_sensitivity",
+    "influence": "stage2_influence",
+    "small_study": "stage2_small_study",
 }
 
 #: What a registry may say where a study has no one known country.
@@ -88,6 +90,8 @@ def book_context(
         "left_out": lambda analysis: _left_out(output, analysis),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
+        "table": lambda analysis, name: _table(output, HOME[analysis], name),
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
@@ -172,7 +176,21 @@ def _truth(collection: Collection, output: Path) -> str:
     return html_table(pd.DataFrame(rows))
 
 
+def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
+    """A sentence that a pooled notebook left."""
+    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    return table.loc[(direction, name), "text"]
+
+
+def _table(output: Path, notebook: str, name: str) -> str:
+    """A table of texts that a pooled notebook left, as HTML; empty where it left none."""
+    path = output / notebook / f"{name}.csv"
+    return html_table(pd.read_csv(path, dtype=str, keep_default_na=False)) if path.is_file() else ""
+
+
 def _figure(output: Path, notebook: str, name: str) -> str:
-    """A figure as MyST, with its alternative text; the path is that of the assembled book."""
-    alt = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))["alt"]
-    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {alt}\n:width: 100%\n```"
+    """A figure as MyST with its alternative text, its path that of the assembled book; or why there is none."""
+    about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
+    if "reason" in about:
+        return about["reason"]
+    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"

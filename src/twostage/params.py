@@ -105,6 +105,8 @@ NOTEBOOKS = {
     "stage2_lagged": _STAGE2,
     "stage2_crosslevel": _STAGE2,
     "stage2_sensitivity": _STAGE2,
+    "stage2_influence": _STAGE2,
+    "stage2_small_study": _STAGE2,
 }
 
 #: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
@@ -121,6 +123,8 @@ POOLED = {
     "stage2_lagged": ("data", "lagged", "transition"),
     "stage2_crosslevel": ("crosslevel",),
     "stage2_sensitivity": ("lagged", "sensitivity"),
+    "stage2_influence": ("lagged",),
+    "stage2_small_study": ("lagged",),
 }
 
 

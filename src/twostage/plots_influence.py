@@ -21,6 +21,8 @@ NAME_SIZE, NAME_HEIGHT, LETTER, POINT = 9.5, 12.0, 5.9, 4.0
 SHIFTS = (0.0, 9.0, -9.0, 16.0, -16.0, 26.0, -26.0)
 #: Cells of the GOSH picture, smoothing of its outlines [cells], shares of the subsets within an outline.
 CELLS, SMOOTHING, SHARES = (70, 50), 2.0, (0.5, 0.95)
+#: The scale of I2 reaches at least this far [percent].
+LEAST_I2 = 10.0
 _PANELS = {
     "rstudent": "studentized residual",
     "dffits": "DFFITS",
@@ -166,7 +168,7 @@ def gosh(
     """
     ax = ax or plt.subplots(figsize=(6.5, 4.8), layout="constrained")[1]
     several = found.size > 1  # a single study has an I2 of 0 by definition
-    edges = _edges(found.estimate[several]), np.linspace(0.0, max(1.0, found.i2.max()), CELLS[1] + 1)
+    edges = _edges(found.estimate[several]), np.linspace(0.0, max(LEAST_I2, found.i2.max()), CELLS[1] + 1)
     counts = np.histogram2d(found.estimate[several], found.i2[several], edges)[0]
     shown = np.ma.log10(np.ma.masked_less(counts.T, 1.0))
     ax.pcolormesh(*edges, shown, cmap="Greys", vmin=-0.8, rasterized=True, zorder=0)
@@ -177,7 +179,7 @@ def gosh(
             ax.plot([], [], color=colour, ls=style, lw=2.2, label=f"{word} {found.labels[study]}")
         ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
-    ax.set_ylim(-3.0, edges[1][-1] * 1.04)
+    ax.set_ylim(-0.04 * edges[1][-1], 1.04 * edges[1][-1])
     ax.set_xlabel(effect)
     ax.set_ylabel("I² (%)")
     return ax

@@ -4,7 +4,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from twostage.display import number
 from twostage.plots import GREY, INK
 from twostage.plots_influence import MARKED, MOST_NAMED, PLAIN, name_points
 from twostage.stats.funnel import Funnel
@@ -33,7 +32,7 @@ def funnel(
     effect : str
         Name of the horizontal axis.
     """
-    ax = ax or plt.subplots(figsize=(6.5, 5.0), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(6.5, 5.4), layout="constrained")[1]
     extra = filled.studies()[filled.is_filled] if filled is not None else None
     top = _funnel_limits(ax, found, extra)
     heights = np.linspace(0.0, top, found.grid.size)
@@ -84,7 +83,9 @@ def _legend(ax: Axes, found: Funnel) -> None:
     for i in range(found.levels.size + 1):
         handles.append(plt.Rectangle((0, 0), 1, 1, fc=SHADES[i], ec=GREY, lw=0.6))
         labels.append(_region(found.levels, i))
-    ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9.5, frameon=False)
+    ax.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, fontsize=9.5, frameon=False
+    )
 
 
 def radial(found: Radial, ax: Axes | None = None, effect: str = "effect") -> Axes:
@@ -126,5 +127,6 @@ def _slopes(ax: Axes, found: Radial, right: float, effect: str) -> None:
     scale = ax.secondary_yaxis("right", functions=(lambda z: z / right, lambda b: b * right))
     scale.set_ylabel(effect)
     ticks = plt.MaxNLocator(ARC_TICKS).tick_values(low / right, high / right)
-    scale.set_yticks(ticks, [number(t) for t in ticks], fontsize=9)
+    scale.set_yticks(ticks)
+    scale.tick_params(labelsize=9)
     ax.spines["right"].set_visible(True)

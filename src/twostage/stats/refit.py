@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.pool import pool, pool_many
 from twostage.stats.pool_fit import PooledFit
 
@@ -35,7 +36,9 @@ def pooled(y, v=None, *, fewest=2, purpose="this analysis", **options):
     TypeError
         A fit together with `v` or options (they are the fit's), or estimates without `v`.
     ValueError
-        As :func:`twostage.stats.pool.pool`; fewer than `fewest` studies.
+        As :func:`twostage.stats.pool.pool`.
+    NotEstimable
+        Fewer than `fewest` studies (a ValueError too).
     """
     if isinstance(y, PooledFit):
         if v is not None or options:
@@ -46,7 +49,7 @@ def pooled(y, v=None, *, fewest=2, purpose="this analysis", **options):
     else:
         fit = pool(y, v, **options)
     if fit.k < fewest:
-        raise ValueError(f"{purpose} needs at least {fewest} studies, got {fit.k}")
+        raise NotEstimable(f"{purpose} needs at least {fewest} studies, got {fit.k}")
     return fit
 
 

@@ -1,0 +1,75 @@
+"""Attempts on a page: the table or picture of a result, or the sentence that says why there is none."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from twostage.attempt import Attempt
+from twostage.display import say, show
+from twostage.tables import save_figure, write_table
+
+
+def tell(
+    found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = ""
+) -> HTML | Markdown:
+    """The table of a result, or why there is none.
+
+    Parameters
+    ----------
+    found : Attempt
+    table : callable
+        Makes a data frame of the result.
+    folder, name : str
+        Also left as ``<folder>/<name>.csv``; empty: not left.
+    """
+    if not found:
+        return say(found.words)
+    rows = table(found.result)
+    write_table(rows, folder if name else "", name)
+    return show(rows)
+
+
+def leave_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
+    """Leave what came out in words as ``<folder>/sentences.csv``, for the manuscript.
+
+    Parameters
+    ----------
+    words : mapping
+        Direction -> name -> sentence.
+    folder : str
+        An empty text means: leave nothing.
+    """
+    rows = [(direction, name, text) for direction, said in words.items() for name, text in said.items()]
+    write_table(pd.DataFrame(rows, columns=["direction", "name", "text"]), folder, "sentences")
+
+
+def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> Markdown | None:
+    """Draw a result and leave the figure, or say why there is none and leave that.
+
+    Parameters
+    ----------
+    picture : callable
+        Takes the result and `options`, gives its Axes (or an array of them).
+    found : Attempt
+    folder, name, alt : str
+        As of :func:`twostage.tables.save_figure`.
+    **options
+        Of the picture.
+
+    Returns
+    -------
+    Markdown or None
+        The reason; nothing where there is a picture.
+    """
+    if found:
+        save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
+        return None
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
+        (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")
+    return say(found.words)
