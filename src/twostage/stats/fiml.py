@@ -18,6 +18,7 @@ _MOST_DAMPING = 1e8
 _ROUNDING = (
     64 * np.finfo(float).eps
 )  # of the log-likelihood, relative: a step that loses less than this is no loss
+_SINGULAR = 1e-9  # least eigenvalue of the information with unit diagonal: below it two parameters are one
 _CROWDED = (
     0.7  # data sets that are done are dropped from the arrays when fewer than this share are still busy
 )
@@ -55,7 +56,9 @@ class Optimum:
         if not np.isfinite(self.point.value[b]):
             return "the covariance matrix is not positive definite at the starting values"
         if not np.isfinite(self.decrement[b]):
-            return "the information is not positive definite: no maximum was found"
+            return (
+                "the observed information is not positive definite: no maximum, or parameters not identified"
+            )
         return f"no maximum within {self.iterations[b]} steps: Newton's decrement is still {self.decrement[b]:.1e}"
 
 
@@ -82,49 +85,50 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     Optimum
     """
     search = _Search(structure, patterns, np.array(start, dtype=float), max_iterations)
-    search.climb(expected_information, NEAR)
+    search.climb(_expected, NEAR)
     search.climb(_observed_or_expected, tolerance)
-    point = evaluate(structure, patterns, search.theta)
-    information = observed_information(structure, patterns, point)
-    decrement = _decrement(information, point.gradient)
-    converged = np.isfinite(point.value) & (decrement <= tolerance)
-    return Optimum(point, information, converged, search.iterations, search.evaluations, decrement)
+    decrement = np.where(_well_determined(search.information), search.decrement, np.inf)
+    converged = np.isfinite(search.point.value) & (decrement <= tolerance)
+    return Optimum(
+        search.point, search.information, converged, search.iterations, search.evaluations, decrement
+    )
 
 
 class _Search:
-    """The parameters of all data sets on their way to the maximum."""
+    """All data sets on their way to the maximum."""
 
     def __init__(self, structure, patterns, start, limit):
-        self.structure, self.patterns, self.theta, self.limit = structure, patterns, start, limit
+        self.structure, self.patterns, self.limit = structure, patterns, limit
+        self.point = evaluate(structure, patterns, start)
+        self.information = np.full((*start.shape, start.shape[1]), np.nan)
+        self.decrement = np.full(len(start), np.inf)
         self.iterations = np.zeros(len(start), dtype=int)
-        self.evaluations = np.ones(len(start), dtype=int)  # the one at the end
+        self.evaluations = np.ones(len(start), dtype=int)
 
     def climb(self, information, until):
         """Step every data set until its decrement under `information` is at most `until`."""
-        sets, patterns = np.arange(self.patterns.n_sets), self.patterns
-        point = self._at(patterns, sets)
+        sets, patterns, point = np.arange(self.patterns.n_sets), self.patterns, self.point
         busy, damping = np.isfinite(point.value), np.zeros(len(sets))
         while True:
-            H = information(self.structure, patterns, point)
-            busy &= ~(_decrement(H, point.gradient) <= until) & (damping < _MOST_DAMPING)
+            H, exact = information(self.structure, patterns, point)
+            decrement = _decrement(H, point.gradient)
+            self.information[sets[busy]] = H[busy]
+            self.decrement[sets[busy]] = np.where(exact, decrement, np.inf)[busy]
+            busy &= ~(decrement <= until) & (damping < _MOST_DAMPING)
             busy &= self.iterations[sets] < self.limit
+            if busy.mean() < _CROWDED:
+                self.point = _put(self.point, point, sets, self.patterns, patterns)
+                sets, damping, H, point = sets[busy], damping[busy], H[busy], _pick(point, busy, patterns)
+                patterns, busy = patterns.select(busy), np.ones(len(sets), dtype=bool)
             if not busy.any():
                 return
-            if busy.mean() < _CROWDED:
-                sets, damping, H, patterns = sets[busy], damping[busy], H[busy], patterns.select(busy)
-                point, busy = self._at(patterns, sets), np.ones(len(sets), dtype=bool)
             self.iterations[sets[busy]] += 1
+            self.evaluations[sets[busy]] += 1
             step, good = _step(H, point.gradient, damping, busy)
             trial = evaluate(self.structure, patterns, point.theta + step)
-            self.evaluations[sets[busy]] += 1
             better = good & (trial.value <= point.value + _ROUNDING * np.abs(point.value))
             point = trial if better.all() else _merged(trial, point, better, patterns)
-            self.theta[sets] = point.theta
             damping = _next_damping(damping, better)
-
-    def _at(self, patterns, sets):
-        self.evaluations[sets] += 1
-        return evaluate(self.structure, patterns, self.theta[sets])
 
 
 def _decrement(H, gradient):
@@ -149,19 +153,50 @@ def _next_damping(damping, better):
 
 def _merged(new, old, better, patterns):
     """`new` for the data sets with `better`, `old` for the others."""
-    owner = {"whiten": patterns.leaf_owner, "scatter": patterns.owner, "shift": patterns.owner}
     fields = {}
-    for name in Point.__dataclass_fields__:
+    for name, of in _rows(better, patterns):
         a, b = getattr(new, name), getattr(old, name)
-        keep = better[owner[name]] if name in owner else better
-        fields[name] = np.where(keep.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+        fields[name] = np.where(of.reshape(-1, *[1] * (a.ndim - 1)), a, b)
     return Point(**fields)
 
 
+def _pick(point, sets, patterns):
+    """The point of the data sets marked in `sets`."""
+    return Point(**{name: getattr(point, name)[of] for name, of in _rows(sets, patterns)})
+
+
+def _put(whole, part, sets, patterns, own):
+    """`whole` with the data sets at the positions `sets` replaced by `part`."""
+    if own is patterns:
+        return part
+    marked = np.zeros(patterns.n_sets, dtype=bool)
+    marked[sets] = True
+    for name, of in _rows(marked, patterns):
+        getattr(whole, name)[of] = getattr(part, name)
+    return whole
+
+
+def _rows(sets, patterns):
+    """Each array of a point by name, with the marks of its rows that belong to the data sets marked in `sets`."""
+    owner = {"whiten": patterns.leaf_owner, "scatter": patterns.owner, "shift": patterns.owner}
+    return [(name, sets[owner[name]] if name in owner else sets) for name in Point.__dataclass_fields__]
+
+
+def _expected(structure, patterns, point):
+    return expected_information(structure, patterns, point), np.True_
+
+
 def _observed_or_expected(structure, patterns, point):
-    """Observed information; the expected one where that is not positive definite."""
+    """Observed information; the expected one where that is not positive definite; and whether it is the observed one."""
     H = observed_information(structure, patterns, point)
-    bad = ~positive_definite(scaled(H)[0])
-    if bad.any():
-        H[bad] = expected_information(structure, patterns, point)[bad]
-    return H
+    good = positive_definite(scaled(H)[0])
+    if not good.all():
+        H[~good] = expected_information(structure, patterns, point)[~good]
+    return H, good
+
+
+def _well_determined(H):
+    """Whether no combination of parameters (each in units of its own standard error) is without information."""
+    finite = np.isfinite(H).all(axis=(1, 2))
+    unit = scaled(np.where(finite[:, None, None], H, 0.0))[0]
+    return finite & (np.linalg.eigvalsh(unit)[:, 0] > _SINGULAR)

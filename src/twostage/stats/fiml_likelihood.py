@@ -12,7 +12,7 @@ from twostage.stats.fiml_linalg import positive_definite
 from twostage.stats.fiml_patterns import Patterns
 from twostage.stats.sem_linear import curvature
 
-_CHUNK = 2**18  # elements of the whitened derivatives held at once
+_CHUNK = 2**18  # elements of the largest arrays held at once
 
 
 @dataclass(frozen=True)
@@ -58,70 +58,81 @@ def evaluate(structure, patterns: Patterns, theta) -> Point:
     pattern, d_g its mean less the model's; the means are the generalized least squares ones.
     """
     whiten, log_diagonal, proper = _factors(structure.sigma(theta), patterns)
-    mask, count = patterns.mask, patterns.count
-    W = whiten[patterns.leaf] * mask[:, :, None]
-    Wt = np.swapaxes(W, 1, 2)
-    scaled = Wt * count[:, None, None]
-    weight = patterns.per_set(scaled @ W)
-    target = patterns.per_set((scaled @ (W @ patterns.mean[:, :, None]))[:, :, 0])
-    means = np.linalg.solve(_without_gaps(weight), target[:, :, None])[:, :, 0]
-    shift = (W @ (patterns.mean - means[patterns.owner])[:, :, None])[:, :, 0]
-    scatter = W @ patterns.cross @ Wt + count[:, None, None] * shift[:, :, None] * shift[:, None, :]
-    slope = weight - patterns.per_set(Wt @ scatter @ W)
-    fit = np.einsum("gaa->g", scatter) + count * (mask @ np.full(mask.shape[1], np.log(2 * np.pi)))
-    fit = fit + 2.0 * count * np.einsum("ga,ga->g", mask, log_diagonal[patterns.leaf])
+    Wt, persons = np.swapaxes(whiten, 1, 2), np.einsum("laa->la", patterns.leaf_pairs)
+    weight = patterns.per_set((Wt * persons[:, None, :]) @ whiten)
+    means, shift = _profiled(patterns, whiten, weight)
+    scatter = _scatter(patterns, whiten, shift)
+    inner = patterns.per_leaf(scatter)
+    slope = weight - patterns.per_set(Wt @ inner @ whiten)
+    fit = np.einsum("laa->l", inner) + (persons * (np.log(2 * np.pi) + 2.0 * log_diagonal)).sum(axis=1)
     value = np.where(proper, 0.5 * patterns.per_set(fit), np.inf)
     gradient = 0.5 * structure.pullback(theta, slope)
     return Point(theta, value, gradient, means, whiten, scatter, shift, slope, weight)
 
 
+def _profiled(patterns, whiten, weight):
+    """Generalized least squares means (b, p), and each pattern's whitened difference from them (g, p)."""
+    white = (_at_patterns(whiten, patterns) @ patterns.mean[:, :, None])[:, :, 0] * patterns.mask
+    summed = patterns.per_leaf(white * patterns.count[:, None])
+    target = patterns.per_set((summed[:, None, :] @ whiten)[:, 0])
+    means = np.linalg.solve(_without_gaps(weight), target[:, :, None])[:, :, 0]
+    fitted = (whiten @ means[patterns.leaf_owner][:, :, None])[:, :, 0]
+    return means, white - _at_patterns(fitted, patterns) * patterns.mask
+
+
+def _scatter(patterns, whiten, shift):
+    W = _at_patterns(whiten, patterns) * patterns.mask[:, :, None]
+    own = (shift * patterns.count[:, None])[:, :, None] * shift[:, None, :]
+    return W @ patterns.cross @ np.swapaxes(W, 1, 2) + own
+
+
 def expected_information(structure, patterns: Patterns, point: Point):
     """Expected information of theta given the patterns, (b, K, K): ``sum n_g tr(P S_k P S_l) / 2``, P = Sigma_g^-1."""
     J = structure.jacobian(point.theta)
-    pairs = np.zeros((len(patterns.leaf_owner), *patterns.mask.shape[1:] * 2))
-    counted = patterns.count[:, None, None] * patterns.mask[:, :, None] * patterns.mask[:, None, :]
-    np.add.at(pairs, patterns.leaf, counted)
-    roots = np.sqrt(pairs)[:, None]
+    roots = np.sqrt(patterns.leaf_pairs)[:, None]
     parts = np.empty((len(patterns.leaf_owner), *J.shape[1:2] * 2))
     for at in _chunks(len(parts), J):
         Z = _whitened(point.whiten[at], J, patterns.leaf_owner[at]) * roots[at]
         Z = Z.reshape(*Z.shape[:2], -1)
         parts[at] = Z @ np.swapaxes(Z, 1, 2)
-    return 0.5 * patterns.per_set(parts, patterns.leaf_owner)
+    return 0.5 * patterns.per_set(parts)
 
 
 def observed_information(structure, patterns: Patterns, point: Point):
     """Second derivatives of the profiled minus log-likelihood, (b, K, K)."""
-    cross, parts = mean_coupling(structure, patterns, point, with_parts=True)
+    cross, parts = _second_products(structure, patterns, point)
     bend = curvature(structure, point.theta, point.slope)
     coupling = cross @ np.linalg.solve(_without_gaps(point.weight), np.swapaxes(cross, 1, 2))
     total = 0.5 * (parts + bend) - coupling
     return 0.5 * (total + np.swapaxes(total, 1, 2))
 
 
-def mean_coupling(structure, patterns: Patterns, point: Point, with_parts=False):
-    """Second derivatives of minus log-likelihood in theta and means, (b, K, p); and the part of theta's own that
-    comes from products of first derivatives of Sigma."""
+def _second_products(structure, patterns, point):
+    """Second derivatives of minus log-likelihood in theta and means (b, K, p); and of twice it in theta, (b, K, K), as
+    far as they come from products of first derivatives of Sigma: ``sum_g tr((2 E_g - n_g I) Z_k Z_l)``.
+
+    E_g is the pattern's scatter, Z_k = W S_k W'. Patterns of one leaf share Z but for its last rows and columns; the
+    column c between Z_k and Z_l counts for the patterns in which it is observed: the shortest such and all longer ones.
+    """
     J = structure.jacobian(point.theta)
     K, p = J.shape[1], J.shape[2]
-    cross = np.empty((len(patterns.owner), K, p))
-    parts = np.empty((len(patterns.owner), K, K) if with_parts else 0)
-    eye = patterns.count[:, None, None] * np.eye(p)
-    for at in _chunks(len(patterns.owner), J):
-        W = point.whiten[patterns.leaf[at]] * patterns.mask[at][:, :, None]
-        Z = _whitened(W, J, patterns.owner[at])
-        pull = Z @ (patterns.count[at, None] * point.shift[at])[:, None, :, None]
-        cross[at] = pull[..., 0] @ W
-        if with_parts:
-            left = (2.0 * point.scatter[at] - eye[at])[:, None] @ Z
-            parts[at] = left.reshape(len(W), K, -1) @ np.swapaxes(Z.reshape(len(W), K, -1), 1, 2)
-    return patterns.per_set(cross), patterns.per_set(parts) if with_parts else None
+    mask, count = patterns.mask, patterns.count
+    pull = patterns.per_leaf(mask[:, :, None] * (count[:, None] * point.shift)[:, None, :])
+    excess = patterns.and_longer(2.0 * point.scatter - (count[:, None] * mask)[:, :, None] * np.eye(p))
+    first = patterns.first_with()
+    cross, parts = (np.empty((len(first), K, m)) for m in (p, K))
+    for at in _chunks(len(first), J):
+        Z = _whitened(point.whiten[at], J, patterns.leaf_owner[at])
+        cross[at] = np.einsum("lkab,lab->lka", Z, pull[at]) @ point.whiten[at]
+        Z = np.ascontiguousarray(Z.transpose(0, 2, 1, 3)) * patterns.leaf_mask[at, :, None, None]
+        parts[at] = (Z @ excess[first[at]] @ np.swapaxes(Z, 2, 3)).sum(axis=1)
+    return patterns.per_set(cross), patterns.per_set(parts)
 
 
 def score_products(structure, patterns: Patterns, point: Point):
     """Sum over persons of the squared scores of theta, the means profiled out, (b, K, K)."""
     J = structure.jacobian(point.theta)
-    cross = mean_coupling(structure, patterns, point)[0]
+    cross, _ = _second_products(structure, patterns, point)
     by_mean = np.linalg.solve(_without_gaps(point.weight), np.swapaxes(cross, 1, 2))
     starts = np.searchsorted(patterns.row_pattern, np.arange(len(patterns.owner) + 1))
     out = np.zeros((patterns.n_sets, J.shape[1], J.shape[1]))
@@ -157,15 +168,21 @@ def _factors(sigma, patterns):
     return np.linalg.inv(factor), np.log(np.einsum("laa->la", factor)), proper
 
 
+def _at_patterns(per_leaf, patterns):
+    """A leaf's array for each of its patterns."""
+    return per_leaf if len(per_leaf) == len(patterns.leaf) else per_leaf[patterns.leaf]
+
+
 def _whitened(W, J, owner):
-    """W J_k W' of each pattern or leaf and parameter, (g, K, p, p)."""
-    own = J if len(J) == 1 else J[owner]
+    """W J_k W' of each leaf and parameter, (l, K, p, p)."""
+    own = J if len(J) == 1 or np.array_equal(owner, np.arange(len(J))) else J[owner]
     return W[:, None] @ own @ np.swapaxes(W, 1, 2)[:, None]
 
 
 def _chunks(n, J):
-    size = max(1, _CHUNK // int(np.prod(J.shape[1:])))
-    return [slice(start, start + size) for start in range(0, n, size)]
+    """Slices of the leaves whose largest arrays fit the cache."""
+    size = max(1, _CHUNK // (int(np.prod(J.shape[1:])) + J.shape[2] ** 3))
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def _without_gaps(weight):

@@ -32,6 +32,8 @@ class Patterns:
         Leaf of the pattern.
     leaf_mask, leaf_owner : (l, p) and (l,) arrays
         Columns observed in a leaf; its data set.
+    leaf_pairs : (l, p, p) array
+        Persons of the leaf's patterns observed in both columns.
     centre : (b, p) array
         Column means that were subtracted; 0 for a column never observed.
     rows, row_pattern : (n, p) and (n,) arrays
@@ -48,6 +50,7 @@ class Patterns:
     leaf: np.ndarray
     leaf_mask: np.ndarray
     leaf_owner: np.ndarray
+    leaf_pairs: np.ndarray
     centre: np.ndarray
     rows: np.ndarray
     row_pattern: np.ndarray
@@ -58,22 +61,38 @@ class Patterns:
         """Data sets."""
         return len(self.n_obs)
 
-    def per_set(self, values, owner=None):
-        """Sums of `values` (g, ...), one entry per pattern (or per leaf), over each data set: (b, ...)."""
-        owner = self.owner if owner is None else owner
-        if self.n_sets == 1:
-            return values.sum(axis=0, keepdims=True)
-        return np.add.reduceat(values, np.searchsorted(owner, np.arange(self.n_sets)), axis=0)
+    def per_leaf(self, values):
+        """Sums of `values` (g, ...), one entry per pattern, over each leaf: (l, ...)."""
+        return sums(values, self.leaf, len(self.leaf_owner))
+
+    def and_longer(self, values):
+        """Each pattern's entry of `values` (g, ...) plus those of the longer patterns of its leaf."""
+        out = values.copy()
+        later = np.searchsorted(self.leaf, self.leaf, side="right") - 1 - np.arange(len(self.leaf))
+        for step in range(1, int(later.max()) + 1):
+            at = np.flatnonzero(later == step)
+            out[at] += out[at + 1]
+        return out
+
+    def first_with(self):
+        """Shortest pattern of each leaf with each column, (l, p); the leaf itself for a column it lacks."""
+        starts = np.searchsorted(self.leaf, np.arange(len(self.leaf_owner)))
+        without = self.per_leaf(1.0 - self.mask).astype(int)
+        return np.where(self.leaf_mask > 0.0, starts[:, None] + without, 0)
+
+    def per_set(self, values):
+        """Sums of `values` (l, ...), one entry per leaf, over each data set: (b, ...)."""
+        return sums(values, self.leaf_owner, self.n_sets)
 
     def column_counts(self):
         """Persons observed per column, (b, p)."""
-        return self.per_set(self.count[:, None] * self.mask)
+        return self.per_set(np.einsum("laa->la", self.leaf_pairs))
 
     def pairwise_covariance(self):
         """Covariances over the persons with both columns observed, about all persons' means, (b, p, p); counts too."""
-        shared = self.per_set(self.count[:, None, None] * self.mask[:, :, None] * self.mask[:, None, :])
+        shared = self.per_set(self.leaf_pairs)
         spread = self.cross + self.count[:, None, None] * self.mean[:, :, None] * self.mean[:, None, :]
-        return self.per_set(spread) / np.maximum(shared, 1.0), shared
+        return self.per_set(self.per_leaf(spread)) / np.maximum(shared, 1.0), shared
 
     def select(self, sets):
         """The data sets marked in the boolean array `sets` (b,), renumbered."""
@@ -90,6 +109,7 @@ class Patterns:
             leaf=(np.cumsum(kept_leaf) - 1)[self.leaf[kept]],
             leaf_mask=self.leaf_mask[kept_leaf],
             leaf_owner=number[self.leaf_owner[kept_leaf]],
+            leaf_pairs=self.leaf_pairs[kept_leaf],
             centre=self.centre[sets],
             rows=self.rows[kept_row],
             row_pattern=(np.cumsum(kept) - 1)[self.row_pattern[kept_row]],
@@ -133,6 +153,7 @@ def group_patterns(sets) -> Patterns:
     leaf, leaves = _leaves(mask, owner)
     count = np.diff(np.r_[starts, len(rows)]).astype(float)
     mean = np.add.reduceat(rows, starts, axis=0) / count[:, None]
+    pairs = count[:, None, None] * (mask[:, :, None] & mask[:, None, :])
     return Patterns(
         mask=mask.astype(float),
         count=count,
@@ -142,11 +163,21 @@ def group_patterns(sets) -> Patterns:
         leaf=leaf,
         leaf_mask=mask[leaves].astype(float),
         leaf_owner=owner[leaves],
+        leaf_pairs=sums(pairs, leaf, len(leaves)),
         centre=centre,
         rows=rows,
         row_pattern=np.cumsum(new) - 1,
         n_obs=n_obs,
     )
+
+
+def sums(values, group, n):
+    """Sums of `values` (m, ...) over each of n groups; `group` (m,) is sorted and every group has a member."""
+    if n == len(values):
+        return values
+    if n == 1:
+        return values.sum(axis=0, keepdims=True)
+    return np.add.reduceat(values, np.searchsorted(group, np.arange(n)), axis=0)
 
 
 def _sorted_by_pattern(seen, set_of):

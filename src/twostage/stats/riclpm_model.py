@@ -50,6 +50,11 @@ class RiclpmStructure:
         """Parameters in which Sigma is not linear when the others are held: the lag coefficients."""
         return self.base.curved
 
+    @property
+    def core(self):
+        """What to maximise over: the linear structure itself unless the first occasion is derived."""
+        return self.base if self.first == "free" else self
+
     def sigma(self, theta):
         """Implied covariance matrix of the 2T columns, (..., 2T, 2T)."""
         return self.base.sigma(self.full(theta))

@@ -33,10 +33,11 @@ class Solved:
 def solve(structure, panels, se) -> Solved:
     """Fit `structure` to checked panels (:class:`~twostage.stats.riclpm_input.Wide`) at once."""
     patterns = group_patterns([one.rows for one in panels])
-    optimum = maximise(structure, patterns, starting_values(structure, patterns))
+    core = structure.core
+    optimum = maximise(core, patterns, starting_values(structure, patterns))
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
-        cov = cov @ score_products(structure, patterns, optimum.point) @ cov
+        cov = cov @ score_products(core, patterns, optimum.point) @ cov
     spread = np.array([one.spread for one in panels])
     units = structure.scales(spread)
     cov = cov * units[:, :, None] * units[:, None, :]

@@ -32,12 +32,16 @@ class LinearStructure:
     covariances: dict
     n_parameters: int
     _places: tuple = field(init=False, repr=False, compare=False)
+    _owners: tuple = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         missing = set(range(self.n_parameters)) - set(self.paths) - set(self.covariances)
         if missing:
             raise ValueError(f"parameters {sorted(missing)} stand nowhere")
-        object.__setattr__(self, "_places", (_flat(self.paths), _flat(self.covariances)))
+        places = (_flat(self.paths), _flat(self.covariances))
+        object.__setattr__(self, "_places", places)
+        owners = tuple((at[0][:, None] == np.arange(self.n_parameters)).astype(float) for at in places)
+        object.__setattr__(self, "_owners", owners)
 
     @property
     def curved(self) -> tuple[int, ...]:
@@ -71,12 +75,27 @@ class LinearStructure:
         """Inner products of the derivatives of Sigma with symmetric matrices G (..., p, p): (..., K)."""
         parts = self._parts(theta)
         D = np.swapaxes(parts.U, -1, -2) @ G @ parts.U
-        in_paths = 2.0 * (D @ parts.S @ np.swapaxes(parts.E, -1, -2))
-        (k, i, j), (l, r, c) = self._places
-        out = np.zeros(np.shape(theta), dtype=D.dtype)
-        np.add.at(out, (..., k), in_paths[..., i, j])
-        np.add.at(out, (..., l), D[..., r, c] * np.where(r == c, 1.0, 2.0))
-        return out
+        by_path = D @ parts.S @ np.swapaxes(parts.E, -1, -2)
+        (_, i, j), (_, r, c) = self._places
+        in_paths, in_covariances = self._owners
+        return (2.0 * by_path[..., i, j]) @ in_paths + (
+            np.where(r == c, 1.0, 2.0) * D[..., r, c]
+        ) @ in_covariances
+
+    def curvature(self, theta, G):
+        """Inner products of the second derivatives of Sigma with symmetric matrices G (..., p, p): (..., K, K)."""
+        parts = self._parts(theta)
+        E, Et, Ut = parts.E, np.swapaxes(parts.E, -1, -2), np.swapaxes(parts.U, -1, -2)
+        V, D = E @ parts.S @ Et, Ut @ G @ parts.U
+        M = V @ self.select.T @ G @ parts.U
+        (_, i, j), (_, r, c) = self._places
+        in_paths, in_covariances = self._owners
+        chained = E[..., j[:, None], i] * M[..., j, i[:, None]]
+        twice = chained + np.swapaxes(chained, -1, -2) + V[..., j[:, None], j] * D[..., i[:, None], i]
+        mixed = E[..., j[:, None], r] * D[..., i[:, None], c]
+        mixed = mixed + (r != c) * E[..., j[:, None], c] * D[..., i[:, None], r]
+        mixed = in_paths.T @ (2.0 * mixed) @ in_covariances
+        return in_paths.T @ (2.0 * twice) @ in_paths + mixed + np.swapaxes(mixed, -1, -2)
 
     def _parts(self, theta):
         theta = np.asarray(theta)
@@ -107,16 +126,17 @@ def _flat(places):
 def curvature(structure, theta, G):
     """Inner products of the second derivatives of Sigma with symmetric matrices G: (..., K, K).
 
-    The gradient is differentiated by complex step in the directions in which Sigma is not linear; second
-    derivatives between two other parameters are zero.
+    By formula for a :class:`LinearStructure`. Otherwise ``pullback`` is differentiated by complex step in the directions
+    in which Sigma is not linear; second derivatives between two other parameters are zero.
     """
+    if isinstance(structure, LinearStructure):
+        return structure.curvature(theta, G)
     theta = np.asarray(theta, dtype=float)
-    K = theta.shape[-1]
     curved = list(structure.curved)
     moved = np.repeat(theta[..., None, :], len(curved), axis=-2).astype(complex)
     moved[..., np.arange(len(curved)), curved] += 1j * STEP
     rows = structure.pullback(moved, G[..., None, :, :]).imag / STEP
-    out = np.zeros((*theta.shape, K))
+    out = np.zeros((*theta.shape, theta.shape[-1]))
     out[..., curved, :] = rows
     out[..., :, curved] = np.swapaxes(rows, -1, -2)
     return out
