@@ -138,12 +138,17 @@ def group_patterns(sets) -> Patterns:
     sets = [np.asarray(one, dtype=float) for one in sets]
     if not sets or any(one.ndim != 2 or one.shape[1] != sets[0].shape[1] for one in sets):
         raise ValueError("data sets must be arrays (n, p) with the same p, at least one of them")
-    data = np.concatenate(sets)
-    set_of = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+    return group_rows(
+        np.concatenate(sets), np.repeat(np.arange(len(sets)), [len(one) for one in sets]), len(sets)
+    )
+
+
+def group_rows(data, set_of, n_sets) -> Patterns:
+    """The same from data sets one under the other (n, p); `set_of` (n,) tells each row's data set, 0 .. n_sets - 1."""
     seen = ~np.isnan(data)
     order, code = _sorted_by_pattern(seen, set_of)
     seen, set_of = seen[order], set_of[order]
-    n_obs = np.bincount(set_of, minlength=len(sets))
+    n_obs = np.bincount(set_of, minlength=n_sets)
     if not n_obs.all():
         raise ValueError(f"data set {int(np.argmin(n_obs))} has no observed value")
     rows, centre = _centred(np.where(seen, data[order], 0.0), seen, set_of, n_obs)

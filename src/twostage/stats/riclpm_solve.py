@@ -7,7 +7,7 @@ import numpy as np
 from twostage.stats.fiml import maximise
 from twostage.stats.fiml_likelihood import score_products
 from twostage.stats.fiml_linalg import inverse_positive
-from twostage.stats.fiml_patterns import group_patterns
+from twostage.stats.fiml_patterns import group_rows
 from twostage.stats.riclpm_model import starting_values
 
 
@@ -31,24 +31,24 @@ class Solved:
 
 
 def solve(structure, panels, se) -> Solved:
-    """Fit `structure` to checked panels (:class:`~twostage.stats.riclpm_input.Wide`) at once."""
-    patterns = group_patterns([one.rows for one in panels])
+    """Fit `structure` to checked panels (:class:`~twostage.stats.riclpm_input.Panels`) at once."""
+    patterns = group_rows(panels.rows, panels.set_of, len(panels.kept))
     core = structure.core
     optimum = maximise(core, patterns, starting_values(structure, patterns))
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov
-    spread = np.array([one.spread for one in panels])
+    spread = panels.spread
     units = structure.scales(spread)
     cov = cov * units[:, :, None] * units[:, None, :]
     theta = optimum.point.theta * units
     means = np.where(patterns.column_counts() > 0.0, optimum.point.means + patterns.centre, np.nan)
-    lost = (np.log(spread) * [one.n_values for one in panels]).sum(axis=1)
+    lost = (np.log(spread) * panels.n_values).sum(axis=1)
     return Solved(
         theta=theta,
         cov=cov,
         std_error=np.sqrt(np.einsum("bkk->bk", cov)),
-        means=means.reshape(len(panels), -1, 2) * spread[:, None, :],
+        means=means.reshape(len(spread), -1, 2) * spread[:, None, :],
         loglik=-optimum.point.value - lost,
         converged=optimum.converged,
         admissible=_admissible(structure, theta),
@@ -57,7 +57,7 @@ def solve(structure, panels, se) -> Solved:
         decrement=optimum.decrement,
         n_obs=patterns.n_obs,
         n_patterns=np.bincount(patterns.owner),
-        messages=tuple(optimum.message(b) for b in range(len(panels))),
+        messages=tuple(optimum.message(b) for b in range(len(spread))),
     )
 
 

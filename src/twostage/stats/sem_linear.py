@@ -62,13 +62,13 @@ class LinearStructure:
         """Derivatives of Sigma in each parameter, (..., K, p, p)."""
         parts = self._parts(theta)
         right = parts.U @ parts.S @ np.swapaxes(parts.E, -1, -2)
-        p = self.select.shape[0]
-        half = np.zeros((*np.shape(theta), p, p), dtype=parts.U.dtype)
-        for places, other in ((self.paths, right), (self.covariances, parts.U)):
-            for k, at in places.items():
-                i, j = np.transpose(at)
-                weight = np.where(i == j, 0.5, 1.0) if places is self.covariances else 1.0
-                half[..., k, :, :] = (parts.U[..., i] * weight) @ np.swapaxes(other[..., j], -1, -2)
+        half = np.zeros((*np.shape(theta), *self.select.shape[:1] * 2), dtype=parts.U.dtype)
+        for (k, i, j), other in zip(self._places, (right, parts.U), strict=True):
+            weight = np.where(i == j, 0.5, 1.0) if other is parts.U else 1.0
+            U, R = parts.U[..., i] * weight, np.swapaxes(other[..., j], -1, -2)
+            starts = np.flatnonzero(np.diff(k, prepend=-1))
+            for at, end in zip(starts, [*starts[1:], len(k)], strict=True):
+                half[..., k[at], :, :] = U[..., at:end] @ R[..., at:end, :]
         return half + np.swapaxes(half, -1, -2)
 
     def pullback(self, theta, G):
@@ -119,7 +119,7 @@ class _Parts:
 
 def _flat(places):
     """Parameter, row and column of every place, (3, number of places)."""
-    rows = [(k, i, j) for k, at in places.items() for i, j in at]
+    rows = [(k, i, j) for k, at in sorted(places.items()) for i, j in at]
     return np.array(rows, dtype=int).reshape(-1, 3).T
 
 
