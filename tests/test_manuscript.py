@@ -9,6 +9,7 @@ import pytest
 from twostage.attempt import Attempt
 from twostage.attempt_pages import draw, leave_sentences
 from twostage.display import number
+from twostage.heterogeneity_words import heterogeneity_words, words_table
 from twostage.manuscript import HOME, book_context
 from twostage.params import make_parameters
 from twostage.stage2 import patient_flow
@@ -29,6 +30,8 @@ def context(pooled, panels, three, tmp_path_factory):
         write_pooled(table, str(run / "output" / HOME[analysis]))
     flow = patient_flow([make_record(panel, describe(panel)) for panel in panels.values()])
     write_table(flow, str(run / "output" / "stage2_lagged"), "flow")
+    words = words_table(pooled["lagged"], three, ["x_within"])
+    write_table(words, str(run / "output" / "stage2_lagged"), "words_lagged")
     ax = plt.subplots()[1]
     save_figure(ax, str(run / "output" / "stage2_lagged"), "forest_x_to_y", "Forest plot of 3 studies")
     plt.close(ax.figure)
@@ -49,6 +52,13 @@ def test_effects_are_those_of_the_pool(context, pooled):
 def test_a_number_nobody_computed_stops_the_build(context):
     with pytest.raises(KeyError, match="no pooled x_within:z"):
         context["effect"]("lagged", "x_to_y", "x_within:z")
+
+
+def test_words_are_those_of_the_fit(context, pooled):
+    fit = pooled["lagged"].fits["main", "x_to_y", "x_within"]
+    assert context["words"]("lagged", "x_to_y", "x_within") == heterogeneity_words(fit)
+    with pytest.raises(KeyError, match="no words about z"):
+        context["words"]("lagged", "x_to_y", "z")
 
 
 def test_counts_come_from_the_flow(context, drawn, panels):

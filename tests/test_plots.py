@@ -6,8 +6,11 @@ import pytest
 
 from twostage import plots, plots_study
 from twostage.describe import describe
+from twostage.plots_forest import forest
 from twostage.stage1 import crosslevel, lagged, transition
 from twostage.stage2 import leave_one_out
+from twostage.stats.metareg import metareg
+from twostage.stats.metareg_subgroups import subgroups
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,88 @@ def test_the_diamond_spans_the_interval(pooled, three):
     corners = ax.patches[0].get_xy()[:, 0]
     assert corners.min() == pytest.approx(total["ci_low"])
     assert corners.max() == pytest.approx(total["ci_high"])
+
+
+def estimates(pooled):
+    studies = pooled["lagged"].studies("x_to_y", "x_within")
+    return studies, studies["estimate"].to_numpy(float), studies["std_error"].to_numpy(float) ** 2
+
+
+def drawn_order(ax, labels):
+    """Labels of the studies from top to bottom."""
+    at = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    return sorted(labels, key=lambda label: -at[label])
+
+
+@pytest.mark.parametrize(("sort", "column"), [("estimate", "estimate"), ("precision", "std_error")])
+def test_forest_sorts_by_choice(pooled, three, sort, column):
+    studies, _, _ = estimates(pooled)
+    ax = forest(pooled["lagged"], "x_to_y", "x_within", three, sort=sort)
+    assert drawn_order(ax, studies["label"]) == list(studies.sort_values(column)["label"])
+    squares = np.asarray(ax.collections[-2].get_offsets(), dtype=float)
+    np.testing.assert_allclose(squares[:, 0], studies.sort_values(column)["estimate"].to_numpy(float))
+    assert list(squares[:, 1]) == sorted(squares[:, 1], reverse=True)
+
+
+def test_forest_sorts_by_year_and_refuses_other_orders(pooled, three):
+    studies, _, _ = estimates(pooled)
+    ax = forest(pooled["lagged"], "x_to_y", "x_within", three, sort="year")
+    years = three.studies.set_index("study")["year"].reindex(studies["study"])
+    in_order = list(studies["label"].to_numpy()[np.argsort(years, kind="stable")])
+    assert drawn_order(ax, studies["label"]) == in_order
+    with pytest.raises(ValueError, match="sort must be one of"):
+        forest(pooled["lagged"], "x_to_y", "x_within", three, sort="size")
+
+
+def test_forest_with_subgroups_has_a_diamond_for_each(pooled, three):
+    studies, y, v = estimates(pooled)
+    groups = subgroups(y, v, ["a", "b", "a"])
+    ax = forest(pooled["lagged"], "x_to_y", "x_within", three, subgroups=groups)
+    corners = [patch.get_xy()[:, 0] for patch in ax.patches]
+    assert len(corners) == 3
+    for xs, i in zip(corners[1:], range(2), strict=True):
+        assert (xs.min(), xs.max()) == pytest.approx((groups.ci_low[i], groups.ci_high[i]))
+    assert drawn_order(ax, studies["label"]) == [studies["label"][i] for i in (0, 2, 1)]
+    shown = texts(ax)
+    assert "pooled (k = 2)" in shown and "all studies (k = 3)" in shown and "Between subgroups" in shown
+    with pytest.raises(ValueError, match="subgroups of 2 studies"):
+        forest(pooled["lagged"], "x_to_y", "x_within", three, subgroups=subgroups(y[:2], v[:2], ["a", "b"]))
+
+
+def test_forest_shows_columns_and_hides_the_prediction_interval(pooled, three):
+    columns = three.studies.set_index("study")[["country", "year"]]
+    ax = forest(pooled["lagged"], "x_to_y", "x_within", three, columns=columns, prediction=False)
+    shown = texts(ax)
+    assert all(str(x) in shown for x in columns.to_numpy().ravel())
+    assert "prediction interval" not in shown.lower()
+    total = pooled["lagged"].row("x_to_y", "x_within")
+    ax = forest(pooled["lagged"], "x_to_y", "x_within", three)
+    bar = ax.collections[-1].get_segments()[0][:, 0]
+    assert list(bar) == pytest.approx([total["pi_low"], total["pi_high"]])
+
+
+def test_bubble_draws_the_regression():
+    rng = np.random.default_rng(4)
+    x, z, v = rng.normal(size=12), rng.normal(size=12), rng.uniform(0.01, 0.05, 12)
+    y = 0.2 + 0.3 * x + rng.normal(size=12) * np.sqrt(v + 0.02)
+    found = metareg(y, v, np.column_stack([z, x]), names=["z", "x"])
+    ax = plt.subplots()[1]
+    assert plots.bubble(found, "x", ax=ax) is ax
+    line = next(line for line in ax.lines if line.get_label() == "fitted")
+    grid, fitted = line.get_xdata(), line.get_ydata()
+    settings = np.column_stack([np.full(len(grid), z.mean()), grid])
+    expected = found.predict(settings)
+    np.testing.assert_allclose(fitted, expected.estimate, rtol=1e-12)
+    low, high = (line.get_ydata() for line in ax.lines if line.get_linestyle() == "--")
+    np.testing.assert_allclose([low, high], [expected.pi_low, expected.pi_high], rtol=1e-12)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((expected.ci_low.min(), expected.ci_high.max()))
+    circles = ax.collections[1]
+    np.testing.assert_allclose(np.asarray(circles.get_offsets()), np.column_stack([x, y]))
+    area = circles.get_sizes() * (v + found.tau2)
+    np.testing.assert_allclose(area, area[0])
+    with pytest.raises(ValueError, match="moderators are z, x"):
+        plots.bubble(found, "w")
 
 
 def test_transitions_variants_and_leave_one_out(pooled, three):

@@ -46,6 +46,19 @@ def with_estimates(record: Record, change) -> Record:
 # --- pooling
 
 
+def test_the_same_in_r_holds_the_studies_in_full_precision(lagged_records):
+    """That such scripts reproduce the numbers is tested where they are written (test_metareg_rcall.py)."""
+    pooled = pool_records(lagged_records)
+    call = pooled.r_call("x_to_y", "x_within")
+    studies = pooled.studies("x_to_y", "x_within")
+    assert call.startswith("# lagged, x_to_y, x_within (main): 3 studies\nlibrary(metafor)\n")
+    assert ", ".join(repr(float(e)) for e in studies["estimate"]) in call
+    assert f'study = c("{studies["label"][0]}"' in call
+    assert 'method = "REML", test = "knha", level = 95' in call
+    with pytest.raises(KeyError, match="no study has z"):
+        pooled.r_call("x_to_y", "z")
+
+
 @pytest.mark.parametrize("method", ["REML", "DL", "PM", "FE"])
 @pytest.mark.parametrize("ci", ["hartung-knapp", "hartung-knapp-adhoc", "wald"])
 def test_every_coefficient_is_pooled_by_itself(lagged_records, method, ci):

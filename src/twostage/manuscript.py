@@ -61,7 +61,7 @@ def book_context(
         title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
-        left_out(analysis), variants(direction), percent(share), truth(),
+        left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.simulations.Simulation`).
 
     Notes
@@ -88,6 +88,7 @@ def book_context(
         "effect": _effects(output),
         "variants": lambda direction: _variant_names(output, direction),
         "left_out": lambda analysis: _left_out(output, analysis),
+        "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
@@ -150,6 +151,15 @@ def _variant_names(output: Path, direction: str) -> list[str]:
 def _left_out(output: Path, analysis: str) -> list[str]:
     table = _read(output, analysis, "left_out")
     return [f"{r.study} ({r.variant}, {r.direction}): {r.reason}" for r in table.itertuples()]
+
+
+def _words(output: Path, analysis: str, direction: str, term: str) -> str:
+    """What a pooled notebook says in words about the heterogeneity of a coefficient."""
+    table = _read(output, analysis, "words")
+    found = table[(table["direction"] == direction) & (table["term"] == term)]
+    if found.empty:
+        raise KeyError(f"{analysis}: no words about {term} of {direction}")
+    return found["words"].iloc[0]
 
 
 def _truth(collection: Collection, output: Path) -> str:

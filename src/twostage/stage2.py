@@ -103,6 +103,18 @@ class PooledTable:
             drop=True
         )
 
+    def r_call(self, direction: str, term: str, variant: str = "main") -> str:
+        """An R script that pools one coefficient again with metafor: data in full precision, fit, prediction interval.
+
+        Raises
+        ------
+        KeyError
+            If no study has it.
+        """
+        row = self.row(direction, term, variant)
+        head = f"# {self.analysis}, {direction}, {term} ({variant}): {row['k']} studies\n"
+        return head + self.fits[variant, direction, term].r_call()
+
     def _repr_html_(self) -> str:
         shown = self.table.drop(columns=["analysis", "estimator"])
         return html_table(shown) + (html_table(self.left_out) if len(self.left_out) else "")
@@ -194,6 +206,7 @@ def pool_records(
             method=method,
             ci=ci,
             level=level,
+            labels=group["label"],
         )
         fits[named["variant"], named["direction"], named["term"]] = fit
         counts = {c: int(group[c].sum()) for c in ("n_patients", "n_transitions")}

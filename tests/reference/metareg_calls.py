@@ -27,6 +27,10 @@ def results():
         "pool_wald_k1": pool(bcg["y"], bcg["v"], method="PM", ci="wald", prediction="k-1", level=0.9),
         "pool_fixed": pool(bcg["y"], bcg["v"], method="FE", ci="wald"),
         "pool_two_maxima": pool(maxima["y"], maxima["v"], method="ML"),
+        "pool_named": pool(bcg["y"][:4], bcg["v"][:4], labels=["Aronson 1948", 'a "b"', "Müller", "\\d"]),
+        "pool_normal": pool(bcg["y"], bcg["v"], method="DL", ci="wald", prediction="normal"),
+        "pool_own_rule": pool(bcg["y"], bcg["v"], method="EB", ci="hartung-knapp-adhoc", prediction="k-1"),
+        "pool_knha_normal": pool(bcg["y"], bcg["v"], method="SJ", prediction="normal"),
     }
     for name in (
         "bcg_all",

@@ -27,7 +27,7 @@ def test_the_sample_has_not_shrunk():
     kinds = [type(r).__name__ for r in RESULTS.values()]
     counts = {kind: kinds.count(kind) for kind in kinds}
     assert counts == {
-        "PooledFit": 4,
+        "PooledFit": 8,
         "MetaRegression": 17,
         "SubgroupFit": 3,
         "PermutationTest": 2,
@@ -65,7 +65,7 @@ def test_the_fit_is_reproduced(name):
         np.testing.assert_allclose(fit.alpha, np.atleast_1d(theirs["alpha"]), rtol=rtol)
 
 
-@pytest.mark.parametrize("name", ["pool", "pool_wald_k1", "pool_two_maxima"])
+@pytest.mark.parametrize("name", [n for n in RESULTS if n.startswith("pool") and n != "pool_fixed"])
 def test_the_prediction_interval_is_reproduced(name):
     fit = RESULTS[name]
     assert [fit.pi_low, fit.pi_high] == pytest.approx(OUTPUT[name]["predicted"], rel=PRECISE)
@@ -88,9 +88,14 @@ def test_permutation_tests_are_reproduced(name):
 
 
 def test_every_result_has_the_method():
-    for name, result in RESULTS.items():
-        if not name.startswith("pool"):
-            assert result.r_call() == r_call(result)
+    for result in RESULTS.values():
+        assert result.r_call() == r_call(result)
+
+
+def test_studies_are_named_where_they_have_names():
+    assert "slab" not in RESULTS["pool"].r_call()
+    call = RESULTS["pool_named"].r_call()
+    assert 'study = c("Aronson 1948", "a \\"b\\"", "Müller", "\\\\d")' in call and "slab = study" in call
 
 
 def test_without_data():

@@ -9,10 +9,12 @@ from twostage.stats.metareg_fit import MetaRegression
 from twostage.stats.metareg_permutation import PermutationTest
 from twostage.stats.metareg_scale_fit import LocationScale
 from twostage.stats.metareg_subgroups import SubgroupFit
+from twostage.stats.pool_core import NO_PREDICTION, PREDICTIONS
 from twostage.stats.pool_fit import PooledFit
 
 _TESTS = {"wald": "z", "hartung-knapp": "knha", "hartung-knapp-adhoc": "adhoc"}
-_POOLED_RULES = {"t with k - 2 degrees of freedom": "riley", "t with k - 1 degrees of freedom": "t"}
+_RILEY, _T, _NORMAL = (PREDICTIONS[rule] for rule in ("k-2", "k-1", "normal"))
+_OWN_RULE = {"wald": _NORMAL, "hartung-knapp": _T, "hartung-knapp-adhoc": _T}
 _LIKELIHOOD, _ROOT = ("REML", "ML", "EB"), ("PM",)
 _RESERVED = ("yi", "vi", "group")
 
@@ -64,11 +66,29 @@ class _Script:
 
 
 def _pooled(fit):
-    script = _Script(_estimates(fit))
-    script.calls.append(f"fit <- rma(yi, vi, {_options(fit)})")
-    if fit.pi_rule in _POOLED_RULES:
-        script.calls.append(f'predicted <- predict(fit, pi.type = "{_POOLED_RULES[fit.pi_rule]}")')
+    named = fit.labels != tuple(str(i) for i in range(fit.k))
+    script = _Script(({"study": _vector(fit.labels)} if named else {}) | _estimates(fit))
+    script.calls.append(f"fit <- rma(yi, vi, {'slab = study, ' if named else ''}{_options(fit)})")
+    script.calls += _prediction(fit)
     return script
+
+
+def _prediction(fit):
+    """The prediction interval: metafor's own rule, its Riley rule under the name of either version, or by hand."""
+    if fit.pi_rule == NO_PREDICTION:
+        return []
+    if fit.pi_rule == _RILEY:
+        newer = 'if ("predtype" %in% names(formals(getS3method("predict", "rma"))))'
+        rule = f'riley <- {newer} list(predtype = "Riley") else list(pi.type = "riley")'
+        return [rule, "predicted <- do.call(predict, c(list(fit), riley))"]
+    if fit.pi_rule == _OWN_RULE[fit.ci]:
+        return ["predicted <- predict(fit)"]
+    p = 0.5 + fit.level / 2.0
+    quantile = f"qt({p!r}, {fit.k - 1})" if fit.pi_rule == _T else f"qnorm({p!r})"
+    return [
+        f"reach <- {quantile} * sqrt(fit$tau2 + fit$se^2)",
+        "predicted <- list(pi.lb = c(coef(fit)) - reach, pi.ub = c(coef(fit)) + reach)",
+    ]
 
 
 def _metareg(fit):

@@ -202,6 +202,12 @@ class PooledFit:
         note = "empty interval: the estimates agree better than their variances allow" if empty else ""
         return QProfile(level, **estimates, **ends, empty=bool(empty), converged=bool(converged), note=note)
 
+    def r_call(self, **options) -> str:
+        """The metafor calls; see :func:`twostage.stats.metareg_rcall.r_call`."""
+        from twostage.stats.metareg_rcall import r_call  # it knows all results, this one among them
+
+        return r_call(self, **options)
+
     def tidy(self):
         """One row: estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
         return _frame([{c: getattr(self, c) for c in _EFFECT}])
