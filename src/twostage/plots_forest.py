@@ -279,6 +279,6 @@ def _note(
 def _title(ax: Axes, note: list[str], places: dict[str, tuple[float, str]]) -> None:
     """The note above the table, broken where the table ends."""
     width = (max(at for at, _ in places.values()) - places["study"][0]) * PLOT
-    letters = int(width / (0.0079 * SIZE))
+    letters = int(width / (0.0075 * SIZE))
     text = "\n".join(textwrap.fill(line, letters) for line in note)
     ax.set_title(text, fontsize=SIZE, loc="left", x=places["study"][0], pad=6)
