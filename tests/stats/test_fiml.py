@@ -259,3 +259,20 @@ def test_stacks_with_a_matrix_that_is_not_positive_definite():
     assert good.tolist() == [True, False, False]
     assert np.isnan(found[1:]).all()
     np.testing.assert_allclose(inverse_positive(stack)[0], [[0.6, -0.2], [-0.2, 0.4]], rtol=EXACT)
+
+
+def test_sums_before_the_parameters_are_the_same_information(monkeypatch):
+    rng = np.random.default_rng(6)
+    model = LinearStructure(np.eye(3), {0: [(2, 0)], 1: [(2, 1)]}, {2: [(0, 0)], 3: [(1, 1)], 4: [(2, 2)]}, 5)
+    sets = [rng.normal(size=(n, 3)) for n in (60, 80)]
+    for one in sets:
+        one[rng.random(one.shape) < 0.2] = np.nan
+    patterns, theta = group_patterns(sets), np.array([[0.2, -0.1, 1.0, 1.2, 0.9], [0.0, 0.3, 0.8, 1.0, 1.1]])
+    point = evaluate(model, patterns, theta)
+    found = {}
+    for pays in (True, False):
+        monkeypatch.setattr("twostage.stats.fiml_likelihood.pairs_pay", lambda *_, pays=pays: pays)
+        ways = (expected_information, observed_information, score_products)
+        found[pays] = [way(model, patterns, point) for way in ways]
+    for before, after in zip(found[True], found[False], strict=True):
+        np.testing.assert_allclose(before, after, rtol=EXACT, atol=EXACT * np.abs(after).max())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twostage.stats.fiml_linalg import positive_definite
+from twostage.stats.fiml_pairs import pair_sums, pairs_pay, product_sums
 from twostage.stats.fiml_patterns import Patterns
 from twostage.stats.sem_linear import curvature
 
@@ -89,6 +90,9 @@ def _scatter(patterns, whiten, shift):
 def expected_information(structure, patterns: Patterns, point: Point):
     """Expected information of theta given the patterns, (b, K, K): ``sum n_g tr(P S_k P S_l) / 2``, P = Sigma_g^-1."""
     J = structure.jacobian(point.theta)
+    if pairs_pay(patterns, J):
+        P = _precisions(patterns, point)
+        return 0.5 * pair_sums(patterns, J, P, patterns.count[:, None, None] * P)
     roots = np.sqrt(patterns.leaf_pairs)[:, None]
     parts = np.empty((len(patterns.leaf_owner), *J.shape[1:2] * 2))
     for at in _chunks(len(parts), J):
@@ -115,6 +119,8 @@ def _second_products(structure, patterns, point):
     column c between Z_k and Z_l counts for the patterns in which it is observed: the shortest such and all longer ones.
     """
     J = structure.jacobian(point.theta)
+    if pairs_pay(patterns, J):
+        return _products_by_pairs(patterns, point, J)
     K, p = J.shape[1], J.shape[2]
     mask, count = patterns.mask, patterns.count
     pull = patterns.per_leaf(mask[:, :, None] * (count[:, None] * point.shift)[:, None, :])
@@ -127,6 +133,23 @@ def _second_products(structure, patterns, point):
         Z = np.ascontiguousarray(Z.transpose(0, 2, 1, 3)) * patterns.leaf_mask[at, :, None, None]
         parts[at] = (Z @ excess[first[at]] @ np.swapaxes(Z, 2, 3)).sum(axis=1)
     return patterns.per_set(cross), patterns.per_set(parts)
+
+
+def _precisions(patterns, point):
+    """Sigma_g^-1 of every pattern, 0 where not observed, (g, p, p)."""
+    W = point.whiten[patterns.leaf] * patterns.mask[:, :, None]
+    return np.swapaxes(W, 1, 2) @ W
+
+
+def _products_by_pairs(patterns, point, J):
+    """`_second_products` from sums over patterns taken before the parameters come in."""
+    W = point.whiten[patterns.leaf] * patterns.mask[:, :, None]
+    Wt, count = np.swapaxes(W, 1, 2), patterns.count
+    P, (b, p) = Wt @ W, point.means.shape
+    pull = count[:, None] * (Wt @ point.shift[:, :, None])[:, :, 0]
+    outer = product_sums(patterns, P, pull).reshape(b, p, p * p)
+    cross = np.swapaxes(outer @ np.swapaxes(J.reshape(len(J), -1, p * p), 1, 2), 1, 2)
+    return cross, pair_sums(patterns, J, P, 2.0 * Wt @ point.scatter @ W - count[:, None, None] * P)
 
 
 def score_products(structure, patterns: Patterns, point: Point):

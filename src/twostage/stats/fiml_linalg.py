@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# A matrix of unit diagonal whose smallest eigenvalue is below this is singular but for rounding.
+_SINGULAR = 1e-13
+
 
 def positive_definite(matrices):
     """Which matrices of a stack (b, m, m) have a Cholesky factor, (b,) bool."""
@@ -31,7 +34,7 @@ def scaled(matrices):
 def solve_positive(matrices, vectors):
     """``matrices^-1 vectors`` (b, m) and which matrices are positive definite; NaN for the others."""
     unit, root = scaled(matrices)
-    good = positive_definite(unit)
+    good = positive_definite(unit - _SINGULAR * np.eye(unit.shape[1]))
     unit[~good] = np.eye(matrices.shape[1])
     found = np.linalg.solve(unit, (vectors / root)[:, :, None])[:, :, 0] / root
     found[~good] = np.nan
@@ -41,7 +44,7 @@ def solve_positive(matrices, vectors):
 def inverse_positive(matrices):
     """Inverses of a stack; NaN where a matrix is not positive definite."""
     unit, root = scaled(matrices)
-    good = positive_definite(unit)
+    good = positive_definite(unit - _SINGULAR * np.eye(unit.shape[1]))
     unit[~good] = np.eye(matrices.shape[1])
     inverse = np.linalg.inv(unit) / (root[:, :, None] * root[:, None, :])
     inverse[~good] = np.nan
