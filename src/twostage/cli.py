@@ -12,6 +12,8 @@ import typer
 from twostage import cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
 from twostage.cli_run import RUN_EXAMPLES, run
+from twostage.cli_share import bundle_problems
+from twostage.cli_share import register as register_sharing
 from twostage.collection import read_collection, validate_collection
 from twostage.params import parameter_table
 from twostage.printing import PRINT, examples
@@ -24,6 +26,7 @@ app = typer.Typer(
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
 cli_import.register(app)
+register_sharing(app)
 
 
 @app.command(
@@ -33,7 +36,7 @@ cli_import.register(app)
 )
 def validate(collection: Annotated[Path, typer.Argument(help="folder of the collection")]) -> None:
     """Check every file of a collection and report all problems at once."""
-    problems = validate_collection(collection)
+    problems = (*validate_collection(collection), *bundle_problems(collection))
     for problem in problems:
         typer.echo(str(problem), err=True)
     if problems:

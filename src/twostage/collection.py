@@ -18,6 +18,7 @@ from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem
 from twostage.registry import Registry, read_registry
+from twostage.shared_studies import FOLDER, with_shared
 from twostage.study_files import StudyFiles
 
 __all__ = ["Collection", "Study", "Variable", "locate_collection", "read_collection", "validate_collection"]
@@ -77,7 +78,7 @@ class Collection:
     defaults : dict
         Parameters that differ from the package's defaults.
     studies : pandas.DataFrame
-        One row per study, in the order of the registry.
+        One row per study, in the order of the registry; then those that shared results instead of data.
     dictionary : pandas.DataFrame
     truth : pandas.DataFrame or None
         Generating values of simulated data.
@@ -98,6 +99,12 @@ class Collection:
     truth: pd.DataFrame | None
     _files: StudyFiles = field(repr=False, compare=False)
     _rows: tuple[int, ...] = field(repr=False, compare=False)
+    _shared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Ids of the studies that shared results instead of data (:mod:`twostage.sharing`)."""
+        return tuple(id for id in self.studies["study"] if id in self._shared)
 
     def study(self, id: str) -> Study:
         """Read and validate one study.
@@ -144,6 +151,9 @@ class Collection:
         ids = list(self.studies["study"])
         if id not in ids:
             return None, [self._unknown(id)]
+        if id in self._shared:
+            expected = "a study with data: this one shared its results only"
+            return None, [Problem(f"{FOLDER}/{id}", None, "study", id, expected)]
         position = ids.index(id)
         info = self.studies.iloc[position].to_dict()
         sessions, patients, problems = self._files.read(info, self._rows[position])
@@ -212,11 +222,13 @@ def _collection(path: Path, registry: Registry) -> Collection:
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),
         defaults=dict(settings.parameters),
-        studies=registry.studies.reset_index(drop=True),
+        studies=with_shared(registry.studies, registry.shared),
         dictionary=registry.dictionary.reset_index(drop=True),
         truth=registry.truth,
         _files=StudyFiles(path, settings, registry.dictionary),
-        _rows=tuple(map(int, registry.studies.index)),
+        # A shared study has no line in studies.csv.
+        _rows=(*map(int, registry.studies.index), *[0] * len(registry.shared)),
+        _shared=frozenset(registry.shared["study"]),
     )
 
 
@@ -237,6 +249,6 @@ def validate_collection(path: str | Path) -> tuple[Problem, ...]:
     if registry is not None:
         collection = _collection(path, registry)
         for id in collection.studies["study"]:
-            problems += collection._read(id)[1]
+            problems += [] if id in collection.shared else collection._read(id)[1]
     # A file that studies share has the same problems for each of them.
     return tuple(dict.fromkeys(problems))

@@ -65,7 +65,7 @@ def _cell(column: str, value) -> str:
             if whole and column.startswith(("n_", "k"))
             else number(value, _DECIMALS.get(column, 3))
         )
-    return MISSING if value is None else str(value)
+    return MISSING if value is None or value is pd.NA else str(value)
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

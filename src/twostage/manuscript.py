@@ -10,6 +10,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.display import count, html_table, number, percent
 from twostage.params import Parameters, parameter_table
+from twostage.shared_studies import MARK_NOTE
 from twostage.simulations import read_simulation
 from twostage.tables import Effect, effect
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -59,7 +60,8 @@ def book_context(
     -------
     dict
         title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
-        n_included, version, parameters; HTML tables: studies, flow, chosen, parameter_table; functions:
+        n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
+        HTML tables: studies, flow, chosen, parameter_table; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.simulations.Simulation`).
@@ -69,7 +71,8 @@ def book_context(
     A template that asks for a number no pooled table has stops the build with the KeyError of that function.
     """
     output = Path(run_folder) / "output"
-    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv")
+    # Whole numbers stay whole where some are withheld.
+    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     counts = _counts(collection, flow)
     return counts | {
         "title": collection.title,
@@ -100,13 +103,18 @@ def book_context(
 
 
 def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
-    total = flow.iloc[-1]
     return {
         "n_studies": len(collection.studies),
         "n_countries": len(set(collection.studies["country"]) - NO_COUNTRY),
-        "n_patients": count(total["enrolled"]),
-        "n_included": count(total["included"]),
+        "n_patients": _at_least(flow["enrolled"]),
+        "n_included": _at_least(flow["included"]),
+        "results_only": MARK_NOTE if collection.shared else "",
     }
+
+
+def _at_least(column: pd.Series) -> str:
+    """The sum in a column's last row; a lower bound where a study's number is withheld."""
+    return f"{'at least ' if column.isna().any() else ''}{count(column.iloc[-1])}"
 
 
 def _unit(parameters: Parameters) -> str:

@@ -71,7 +71,7 @@ class Exclusion(Model):
     """Patients of the study who are not in the analysis, by reason."""
 
     reason: str
-    n_patients: int = Field(ge=0)
+    n_patients: int | None = Field(ge=0, description="null: withheld by a site that shares its results only")
 
 
 class Failure(Model):
@@ -92,7 +92,7 @@ class Record(Model):
     analysis: Literal[ANALYSES]
     parameters: Parameters
     data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
-    n_enrolled: int = Field(ge=0)
+    n_enrolled: int | None = Field(ge=0, description="null: withheld")
     exclusions: tuple[Exclusion, ...]
     estimates: tuple[Estimate, ...] = ()
     covariances: tuple[Covariance, ...] = ()
@@ -226,7 +226,7 @@ def write_record(record: Record, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{record.analysis}.json"
-    text = json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    text = record_text(record)
     temporary = folder / f".{record.analysis}-{uuid.uuid4().hex}"
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -235,6 +235,11 @@ def write_record(record: Record, folder: str | Path) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return target
+
+
+def record_text(record: Record) -> str:
+    """What stands in a record's file."""
+    return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from twostage import schema
 from twostage.collection_file import FILE, Layout, Settings, read_settings
 from twostage.problems import Problem
+from twostage.shared_studies import read_shared
 from twostage.tabular import Table, read_table
 
 NUMERIC = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_direction", "n"]
@@ -28,12 +29,15 @@ class Registry:
     dictionary : pandas.DataFrame
     studies : pandas.DataFrame
         The studies whose row can be used; index = its line in studies.csv.
+    shared : pandas.DataFrame
+        Rows of the studies that shared results instead of data, as text.
     truth : pandas.DataFrame or None
     """
 
     settings: Settings
     dictionary: pd.DataFrame
     studies: pd.DataFrame
+    shared: pd.DataFrame
     truth: pd.DataFrame | None
 
 
@@ -60,7 +64,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     if any(p.file == FILE for p in problems):
         return None, problems
     unique = dictionary.drop_duplicates("variable")
-    return Registry(settings, unique, _usable(studies), truth), problems
+    shared, faults = read_shared(path, set(studies["study"]))
+    return Registry(settings, unique, _usable(studies), shared, truth), [*problems, *faults]
 
 
 def _table(

@@ -310,23 +310,33 @@ def patient_flow(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        study, label, enrolled, one column per reason, included; the last row is the sum.
+        study, label, enrolled, one column per reason, included; missing where a site withheld the number. The
+        last row is the sum of what is known.
     """
     rows = []
     for record in records:
         reasons = {e.reason: e.n_patients for e in record.exclusions}
-        included = record.n_enrolled - sum(reasons.values())
         rows.append(
             {"study": record.study, "label": record.label, "enrolled": record.n_enrolled}
             | reasons
-            | {"included": included}
+            | {"included": _included(record)}
         )
-    table = pd.DataFrame(rows).fillna(0)
-    table = table[[c for c in table if c != "included"] + ["included"]]
-    total = table.drop(columns=["study", "label"]).sum().astype(int).to_dict()
-    numbers = {c: int for c in total}
-    return (
-        pd.concat([table, pd.DataFrame([{"study": "all", "label": "all studies"} | total])])
-        .astype(numbers)
-        .reset_index(drop=True)
-    )
+    names = dict.fromkeys(name for row in rows for name in row if name != "included")
+    # A reason that a study does not have excluded nobody there; one that it withholds is not known.
+    table = pd.DataFrame([{name: row.get(name, 0) for name in [*names, "included"]} for row in rows])
+    numbers = dict.fromkeys(table.columns.drop(["study", "label"]), "Int64")
+    table = table.astype(numbers)
+    known = table[list(numbers)].notna().all(axis=None)
+    label = "all studies" if known else "all studies, of the numbers shown"
+    total = {"study": "all", "label": label} | table[list(numbers)].sum().to_dict()
+    table = pd.concat([table, pd.DataFrame([total]).astype(numbers)], ignore_index=True)
+    complete = [name for name in numbers if table[name].notna().all()]
+    return table.astype(dict.fromkeys(complete, int))
+
+
+def _included(record: Record) -> int | None:
+    excluded = [e.n_patients for e in record.exclusions]
+    if record.n_enrolled is not None and None not in excluded:
+        return record.n_enrolled - sum(excluded)
+    known = record.summary.get("n_patients")
+    return None if known is None else int(known)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.display import count, inference, interval, number, p_value
+from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import arrow, term_label
 
@@ -187,7 +188,12 @@ def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "
 
 
 def left_out_sentence(pooled: PooledTable) -> str:
-    """Who is not in the pool and why, in words."""
+    """Who is not in the pool and why, in words; and what the mark of a study without data means."""
+    marked = pooled.estimates["label"].astype(str).str.endswith(MARK).any()
+    return _left_out(pooled) + (f" {MARK_NOTE}" if marked else "")
+
+
+def _left_out(pooled: PooledTable) -> str:
     if pooled.left_out.empty:
         return "Every study has every coefficient of this analysis."
     named = [

@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from twostage.collection import Collection, read_collection
+from twostage.display import MISSING
 from twostage.manuscript import book_context
 from twostage.params import make_parameters
 from twostage.pipeline.book_api import write_api_pages
@@ -15,6 +17,7 @@ from twostage.pipeline.book_pages import Pages, copy_notebook
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import emptied
 from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
@@ -109,12 +112,17 @@ class Contents:
         return [self._study(row) for row in self._collection.studies.to_dict("records")]
 
     def _study(self, row: dict[str, Any]) -> dict[str, Any]:
-        facts = {words: row[column] for column, words in FACTS.items()}
-        text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts)
-        sections = [self._notebook(name, row["study"], row["label"]) for name in self._run.stage1]
+        facts = {words: MISSING if pd.isna(row[column]) else row[column] for column, words in FACTS.items()}
         file = f"notebooks/{row['study']}/index"
+        if row["study"] in self._run.shared:
+            more = shared_page(self._collection, row["study"])
+            text, sections = self._pages.render(SHARED_TEMPLATE, study=row, facts=facts, **more), []
+            (self._target / file).parent.mkdir(parents=True, exist_ok=True)
+        else:
+            text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts)
+            sections = [self._notebook(name, row["study"], row["label"]) for name in self._run.stage1]
         (self._target / f"{file}.md").write_text(text, encoding="utf-8")
-        return {"file": file, "sections": sections}
+        return {"file": file} | ({"sections": sections} if sections else {})
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
         file = f"notebooks/{study or POOLED_FOLDER}/{name}"

@@ -18,12 +18,13 @@ from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import keep_only, write_if_changed, write_json
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
+from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
 
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (
-    *("cli.py", "cli_compare.py", "cli_import.py", "cli_run.py"),
-    *("examples.py", "importing", "pipeline", "skeleton.py"),
+    *("cli.py", "cli_compare.py", "cli_import.py", "cli_run.py", "cli_share.py"),
+    *("examples.py", "importing", "pipeline", "sharing", "skeleton.py"),
 )
 
 
@@ -54,7 +55,7 @@ def prepare(
 
     Raises
     ------
-    CollectionError, ParameterError
+    CollectionError, ParameterError, BundleError
         Naming every problem.
     PipelineError
         The project lacks a notebook.
@@ -64,21 +65,24 @@ def prepare(
     if only:
         content = content.only(only)
     studies = _read_studies(content)
-    parameters = make_parameters({**content.defaults, **values}, source).model_dump()
+    chosen = make_parameters({**content.defaults, **values}, source)
+    bundles = fitting_bundles(content, chosen)
     run = Run(
         folder=folder,
         project=Path(project).resolve(),
         collection=folder / PART_FOLDER if only else Path(collection).resolve(),
-        parameters=parameters,
-        studies=tuple(studies),
+        parameters=chosen.model_dump(),
+        studies=tuple(content.studies["study"]),
         has_outcome=bool(content.pre and content.post),
+        shared=content.shared,
     )
     _check_notebooks(run)
     if only:
-        part = Part(Path(collection).resolve(), tuple(studies))
+        part = Part(Path(collection).resolve(), run.studies)
         write_if_changed(run.collection / PART_FILE, part_text(run.collection, part))
     run.save()
     _write_inputs(run, content, studies)
+    write_shared(run, content, bundles)
     return run
 
 
@@ -92,7 +96,7 @@ def _check_notebooks(run: Run) -> None:
 
 def _read_studies(collection: Collection) -> dict[str, Study]:
     studies, problems = {}, []
-    for study in collection.studies["study"]:
+    for study in (id for id in collection.studies["study"] if id not in collection.shared):
         try:
             studies[study] = collection.study(study)
         except CollectionError as error:
@@ -145,8 +149,8 @@ def forget_removed(run: Run) -> None:
     keep_only(run.folder / "records", run.studies)
     keep_only(run.folder / "inputs" / "studies", [f"{study}.json" for study in run.studies])
     executed = run.folder / "notebooks"
-    keep_only(executed, [*run.studies, POOLED_FOLDER])
-    for study in run.studies:
+    keep_only(executed, [*run.analysed, POOLED_FOLDER])
+    for study in run.analysed:
         keep_only(executed / study, [f"{name}.ipynb" for name in run.stage1])
     keep_only(executed / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
     keep_only(run.folder / "output", [f"{name}{end}" for name in run.stage2 for end in ("", ".json")])

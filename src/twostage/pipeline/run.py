@@ -36,6 +36,8 @@ class Run:
         Ids of the studies, in the order of the registry.
     has_outcome : bool
         Whether the collection has intake and posttreatment scores, so that there is an outcome analysis.
+    shared : tuple of str
+        Those of the studies that shared records instead of data: no stage-1 notebook runs on them.
     """
 
     folder: Path
@@ -44,6 +46,12 @@ class Run:
     parameters: dict[str, Any]
     studies: tuple[str, ...]
     has_outcome: bool
+    shared: tuple[str, ...] = ()
+
+    @property
+    def analysed(self) -> tuple[str, ...]:
+        """Studies with data, on which stage-1 notebooks run."""
+        return tuple(study for study in self.studies if study not in self.shared)
 
     @property
     def stage1(self) -> tuple[str, ...]:
@@ -143,6 +151,7 @@ class Run:
             "parameters": self.parameters,
             "studies": list(self.studies),
             "has_outcome": self.has_outcome,
+            "shared": list(self.shared),
         }
         write_json(self.folder / "run.json", content)
 
@@ -159,6 +168,7 @@ def load_run(folder: Path) -> Run:
         parameters=content["parameters"],
         studies=tuple(content["studies"]),
         has_outcome=content["has_outcome"],
+        shared=tuple(content["shared"]),
     )
 
 

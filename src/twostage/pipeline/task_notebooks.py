@@ -36,7 +36,7 @@ def declare(run: Run) -> None:
     package = run.input_file("package")
     for notebook in run.stage1:
         common = [run.template(notebook), run.parameter_file(notebook), package]
-        for study in run.studies:
+        for study in run.analysed:
             needs = [*common, run.study_file(study)]
             makes = [run.executed(notebook, study), *run.records(notebook, study)]
             values = {"folder": str(run.folder), "study": study, "notebook": notebook}

@@ -1,0 +1,122 @@
+"""The commands of a site that shares results instead of data, and of the collection that accepts them."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.collection import locate_collection, read_collection
+from twostage.params import make_parameters
+from twostage.printing import examples
+from twostage.problems import Problem, ProblemError
+from twostage.shared_studies import FOLDER
+
+SHARE_EXAMPLES = examples(
+    "twostage share S03",
+    "twostage share S03 --collection clinic --params short.yml --out S03-short.zip",
+    "twostage share S03 --collection clinic --round 6 --nfilter-tab 10",
+)
+ACCEPT_EXAMPLES = examples("twostage accept S03.zip --to data", "twostage accept S03.zip --to data --replace")
+
+#: What is shown of a bundle's problems; the first say enough.
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(epilog=SHARE_EXAMPLES)(share)
+    app.command(epilog=ACCEPT_EXAMPLES)(accept)
+
+
+def bundle_problems(collection: Path) -> tuple[Problem, ...]:
+    """What is wrong with the bundles that a collection has accepted."""
+    if not (locate_collection(collection) / FOLDER).is_dir():
+        return ()
+    from twostage.sharing.stored import stored_problems
+
+    return stored_problems(collection)
+
+
+def share(
+    study: Annotated[str, typer.Argument(help="id of the study")],
+    collection: Annotated[Path, typer.Option(help="folder of the collection")] = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option(help="file to write; default: STUDY.zip", show_default=False)
+    ] = None,
+    params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
+    digits: Annotated[
+        int | None,
+        typer.Option("--round", help="significant digits; default: numbers are not rounded", min=3, max=15),
+    ] = None,
+    tab: Annotated[
+        int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=1, max=1000)
+    ] = 5,
+    glm: Annotated[
+        float,
+        typer.Option(
+            "--nfilter-glm", help="nfilter.glm: most coefficients of a model per patient", min=0.01, max=1
+        ),
+    ] = 0.33,
+    subset: Annotated[
+        int,
+        typer.Option(
+            "--nfilter-subset", help="nfilter.subset: fewest patients of a study or model", min=3, max=1000
+        ),
+    ] = 10,
+    force: Annotated[bool, typer.Option("--force", help="replace files of these names")] = False,
+) -> None:
+    """Analyse a study here and write a bundle of results that holds no participant's data.
+
+    Beside STUDY.zip a page STUDY.html shows everything that is in it: read it before you send the bundle.
+    """
+    # The other commands need not wait for what only this one imports.
+    from twostage.pipeline.entry import read_parameters
+    from twostage.sharing.layout import Filters
+    from twostage.sharing.share import make_bundle, write_bundle
+
+    target = out or Path(f"{study}.zip")
+    try:
+        filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
+        source = read_collection(collection)
+        changed = read_parameters(params) if params else {}
+        parameters = make_parameters(source.defaults | dict(changed), str(params or "collection.yml"))
+        content = make_bundle(source, study, parameters, filters, date.today())
+        bundle = write_bundle(content, target, replace=force)
+    except (ProblemError, FileExistsError) as error:
+        _refuse(error)
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    withheld = sum(len(check.withheld) for check in bundle.report.checks)
+    typer.echo(f"{target}: results of {study}, {withheld} entries withheld")
+    typer.echo(f"read {target.with_suffix('.html')} before you send it: it shows every number of the bundle")
+
+
+def accept(
+    bundle: Annotated[Path, typer.Argument(help="the bundle, a zip file")],
+    to: Annotated[Path, typer.Option(help="folder of the collection")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="replace an earlier bundle of the study")
+    ] = False,
+) -> None:
+    """Check a bundle and add it to a collection as a study without participants' data.
+
+    A bundle that is damaged, inconsistent or does not fit is refused with every reason, and nothing is written.
+    """
+    from twostage.sharing.accept import accept_bundle
+
+    try:
+        accepted = accept_bundle(bundle, to, replace=replace)
+    except ProblemError as error:
+        _refuse(error)
+    except OSError as error:
+        typer.echo(f"{to}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+
+
+def _refuse(error: Exception):
+    lines = str(error).splitlines()
+    typer.echo("\n".join(lines[: SHOWN + 1]), err=True)
+    raise typer.Exit(2) from None

@@ -1,0 +1,128 @@
+"""Studies that shared records instead of data: their records become the run's, and a page takes the place of notebooks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.display import html_table
+from twostage.params import Parameters
+from twostage.pipeline.files import write_if_changed, write_json
+from twostage.pipeline.run import Run
+from twostage.records import record_text
+from twostage.shared_studies import MARK_NOTE
+from twostage.sharing.accept import misfits
+from twostage.sharing.errors import BundleError
+from twostage.sharing.layout import Bundle, content_checksum
+from twostage.sharing.stored import stored_bundle, stored_bundles
+from twostage.terms import term_label
+
+#: The template of the page of a study without data.
+SHARED_TEMPLATE = "study_shared.md.j2"
+
+
+def fitting_bundles(collection: Collection, parameters: Parameters) -> dict[str, Bundle]:
+    """The collection's bundles, if each was shared with the parameters of the run.
+
+    Raises
+    ------
+    BundleError
+        Naming every file that was edited and every parameter that differs.
+    """
+    bundles = stored_bundles(collection)
+    problems = [p for bundle in bundles.values() for p in misfits(bundle, collection, parameters)]
+    if problems:
+        raise BundleError(problems)
+    return bundles
+
+
+def write_shared(run: Run, collection: Collection, bundles: Mapping[str, Bundle]) -> None:
+    """Write the records of shared studies where notebooks leave theirs; equal ones are left alone.
+
+    Parameters
+    ----------
+    run : Run
+    collection : Collection
+        Its labels, which mark these studies, go into the records.
+    bundles : mapping
+        Study -> bundle.
+    """
+    labels = collection.studies.set_index("study")["label"]
+    for study, bundle in bundles.items():
+        for analysis, record in bundle.records.items():
+            marked = record.model_copy(update={"label": labels[study]})
+            write_if_changed(run.record_folder(study) / f"{analysis}.json", record_text(marked))
+        # The manifest has the checksums of everything that its page shows.
+        manifest = bundle.manifest.model_dump(mode="json", by_alias=True)
+        checksum = content_checksum(bundle.records)
+        write_json(
+            run.study_file(study), {"checksum": checksum, "manifest": manifest, "note": collection.note}
+        )
+
+
+def shared_page(collection: Collection, study: str) -> dict[str, Any]:
+    """What the template of a shared study's page can use.
+
+    Returns
+    -------
+    dict
+        mark_note, created, package_version, remains; HTML tables: settings, withheld, summary, sessions, estimates,
+        failures (empty if there is nothing to show).
+    """
+    bundle = stored_bundle(collection, study)
+    rows = [
+        {"rule": c.name, "threshold": "–" if c.threshold is None else f"{c.threshold:g}", "meaning": c.rule}
+        | {"entries withheld": len(c.withheld)}
+        for c in bundle.report.checks
+    ]
+    withheld = [{"rule": c.name, "withheld": what} for c in bundle.report.checks for what in c.withheld]
+    records = bundle.records.values()
+    failures = [
+        {"analysis": a, "variant": f.variant, "direction": f.direction, "reason": f.reason}
+        for a, record in bundle.records.items()
+        for f in record.failures
+    ]
+    return {
+        "mark_note": MARK_NOTE,
+        "created": bundle.manifest.created,
+        "package_version": bundle.manifest.package_version,
+        "settings": html_table(pd.DataFrame(rows)),
+        "withheld": _table(withheld),
+        "failures": _table(failures),
+        "remains": bundle.report.remains,
+        "estimates": html_table(_estimates(bundle, collection)),
+        "summary": _table(
+            [{"quantity": n, "value": v} for r in records for n, v in _whole(r.summary).items()]
+        ),
+        "sessions": _table([_whole(row) for r in records for row in r.sessions]),
+    }
+
+
+def _table(rows: list[dict]) -> str:
+    return html_table(pd.DataFrame(rows, dtype=object)) if rows else ""
+
+
+def _whole(numbers: Mapping[str, float | None]) -> dict[str, float | int | None]:
+    """Counts as whole numbers."""
+    counts = {n for n, v in numbers.items() if (n.startswith("n_") or n == "session") and v is not None}
+    return {name: int(value) if name in counts else value for name, value in numbers.items()}
+
+
+def _estimates(bundle: Bundle, collection: Collection) -> pd.DataFrame:
+    """Every coefficient that was shared, in words."""
+    table = pd.concat([r.tidy() for r in bundle.records.values() if r.estimates], ignore_index=True)
+    names = (collection.x.label, collection.y.label)
+    effect = [term_label(d, t, *names) for d, t in zip(table["direction"], table["term"], strict=True)]
+    columns = [
+        "analysis",
+        "variant",
+        "direction",
+        "effect",
+        "estimate",
+        "std_error",
+        "df",
+        "ci_low",
+        "ci_high",
+    ]
+    return table.assign(effect=effect)[[*columns, "n_patients", "n_transitions"]]

@@ -1,0 +1,129 @@
+"""A collection's side: read a bundle without trusting it, and add it as a study without participants' data."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from twostage.collection import Collection, read_collection
+from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
+from twostage.problems import Problem
+from twostage.shared_studies import FOLDER
+from twostage.sharing.archive import unpack
+from twostage.sharing.check import check_bundle
+from twostage.sharing.errors import BundleError
+from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle
+
+#: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
+STAGE1 = tuple(n for n in Parameters.model_fields if any(n in NOTEBOOKS[b] for b in RECORDS) and n != "level")
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Read and validate a bundle; nothing is written.
+
+    Raises
+    ------
+    BundleError
+        With every reason why it cannot be used.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MOST_ARCHIVE:
+            found = f"{path.stat().st_size} bytes"
+            raise BundleError([Problem(path.name, None, None, found, f"at most {MOST_ARCHIVE} bytes")])
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            [Problem(str(path), None, None, error.strerror, "a bundle, as shared by a site")]
+        ) from None
+    return check_bundle(unpack(content, path.name))
+
+
+def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = False) -> Bundle:
+    """Add a bundle to a collection as ``bundles/<study>``.
+
+    Parameters
+    ----------
+    path : path
+        The bundle.
+    collection : path
+        Folder of the collection.
+    replace : bool
+        Whether an earlier bundle of the study may be replaced.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        If it is no valid bundle or does not fit the collection; nothing is written.
+    CollectionError
+        If the collection cannot be read.
+    """
+    bundle = read_bundle(path)
+    target = read_collection(collection)
+    problems = [*misfits(bundle, target, make_parameters(target.defaults)), *_taken(bundle, target, replace)]
+    if problems:
+        raise BundleError(problems)
+    _put(bundle, target.path / FOLDER)
+    return bundle
+
+
+def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> list[Problem]:
+    """Each difference between how a bundle and a collection are analysed.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    collection : Collection
+    parameters : Parameters
+        Of the analysis that the bundle is to take part in.
+    """
+    where = f"{bundle.study}, {MANIFEST}"
+    problems = []
+    for v in ("x", "y"):
+        theirs, ours = getattr(bundle.manifest, v), getattr(collection, v)
+        for name in ("name", "better"):
+            found, expected = getattr(theirs, name), getattr(ours, name)
+            if found != expected:
+                problems.append(
+                    Problem(where, None, f"{v}.{name}", found, f"{expected!r}, as in the collection")
+                )
+    for name in STAGE1:
+        found, expected = getattr(bundle.manifest.parameters, name), getattr(parameters, name)
+        if found != expected:
+            what = f"{expected!r}, as in this analysis: ask the site to share with the same parameters"
+            problems.append(Problem(where, None, f"parameters.{name}", found, what))
+    return problems
+
+
+def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Problem]:
+    if bundle.study in collection.shared:
+        expected = "a study that the collection does not have, or the option to replace its earlier bundle"
+        return [] if replace else [Problem(MANIFEST, None, "study", bundle.study, expected)]
+    if bundle.study in set(collection.studies["study"]):
+        expected = "a study whose data the collection does not have"
+        return [Problem(MANIFEST, None, "study", bundle.study, expected)]
+    return []
+
+
+def _put(bundle: Bundle, folder: Path) -> None:
+    """Write the bundle's folder beside its place, then move it there."""
+    target, new = folder / bundle.study, folder / f".{bundle.study}-{uuid.uuid4().hex}"
+    old = new.with_name(f"{new.name}.old")
+    try:
+        for name, content in bundle.content.items():
+            # The page is for those who share it; of a bundle only what was validated is kept.
+            if name != PAGE:
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                (new / name).write_bytes(content)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,132 @@
+"""Whether the numbers of a bundle fit each other."""
+
+import math
+from collections.abc import Iterator
+
+from twostage.params import RECORDS, Parameters
+from twostage.problems import Problem
+from twostage.records import Record
+from twostage.sharing.analyse import notebook_parameters
+from twostage.sharing.layout import RECORD_MEMBERS, content_checksum
+
+#: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.
+SAME = 1e-9
+
+
+def inconsistencies(
+    records: dict[str, Record], info: dict[str, str], parameters: Parameters
+) -> list[Problem]:
+    """What does not fit within a bundle.
+
+    Parameters
+    ----------
+    records : dict
+        analysis -> record; each valid by itself.
+    info : dict
+        The study's row of the registry, as text.
+    parameters : Parameters
+        Of the manifest.
+    """
+    problems, checksum = [], content_checksum(records)
+    own = {a: notebook_parameters(notebook, parameters) for notebook, names in RECORDS.items() for a in names}
+    for analysis, record in records.items():
+        member = RECORD_MEMBERS[analysis]
+        found = [
+            *_identity(record, analysis, info, checksum),
+            *_parameters(record, own[analysis]),
+            *_equations(record),
+            *_covariances(record),
+            *_counts(record),
+        ]
+        problems += [Problem(member, None, column, value, expected) for column, value, expected in found]
+    return problems + _enrolled(records, info)
+
+
+Finding = tuple[str, object, str]
+
+
+def _identity(record: Record, analysis: str, info: dict[str, str], checksum: str) -> Iterator[Finding]:
+    if record.analysis != analysis:
+        yield "analysis", record.analysis, f"{analysis!r}, as the member's name says"
+    for name in ("study", "label"):
+        if getattr(record, name) != info[name]:
+            yield name, getattr(record, name), f"{info[name]!r}, as in study.json"
+    if record.data_checksum != checksum:
+        yield "data_checksum", record.data_checksum, f"{checksum}, the checksum of the records' content"
+
+
+def _parameters(record: Record, expected: Parameters) -> Iterator[Finding]:
+    for name, value in record.parameters:
+        if value != getattr(expected, name):
+            yield f"parameters.{name}", value, f"{getattr(expected, name)!r}, as the manifest says"
+
+
+def _equations(record: Record) -> Iterator[Finding]:
+    terms = [(e.variant, e.direction, e.term) for e in record.estimates]
+    if len(set(terms)) < len(terms):
+        yield "estimates", "a coefficient twice", "each coefficient once"
+    fits = {(f.variant, f.direction): f for f in record.fits}
+    if len(fits) < len(record.fits) or set(fits) != {key[:2] for key in terms}:
+        yield "fits", sorted(fits), "one fit for each equation that has estimates"
+        return
+    for e in record.estimates:
+        where, fit = f"estimates, {e.variant}, {e.direction}, {e.term}", fits[e.variant, e.direction]
+        for name in ("n_patients", "n_transitions", "converged", "singular"):
+            if getattr(e, name) != getattr(fit, name):
+                yield f"{where}, {name}", getattr(e, name), f"{getattr(fit, name)!r}, as the fit says"
+        if not math.isclose(e.statistic, e.estimate / e.std_error, rel_tol=SAME, abs_tol=SAME):
+            yield f"{where}, statistic", e.statistic, "estimate / std_error"
+        if not e.ci_low <= e.estimate <= e.ci_high:
+            yield f"{where}, ci", [e.ci_low, e.ci_high], "an interval around the estimate"
+
+
+def _covariances(record: Record) -> Iterator[Finding]:
+    keys = [(c.variant, c.direction) for c in record.covariances]
+    equations = {(e.variant, e.direction) for e in record.estimates}
+    if len(set(keys)) < len(keys) or set(keys) != equations:
+        yield "covariances", sorted(keys), "one matrix for each equation that has estimates"
+        return
+    errors = {(e.variant, e.direction, e.term): e.std_error for e in record.estimates}
+    for c in record.covariances:
+        where = f"covariances, {c.variant}, {c.direction}"
+        own = [term for v, d, term in errors if (v, d) == (c.variant, c.direction)]
+        if sorted(own) != sorted(c.terms):
+            yield where, list(c.terms), f"the terms of the equation: {own}"
+            continue
+        for i, term in enumerate(c.terms):
+            variance, se = c.matrix[i][i], errors[c.variant, c.direction, term]
+            if variance is not None and not math.isclose(variance, se**2, rel_tol=SAME):
+                yield f"{where}, {term}", variance, f"std_error squared = {se**2!r}"
+
+
+def _counts(record: Record) -> Iterator[Finding]:
+    for name, value in record.summary.items():
+        if name.startswith("n_") and value is not None and (value < 0 or value != int(value)):
+            yield f"summary.{name}", value, "a count"
+    n = record.n_enrolled
+    for e in record.estimates:
+        if n is not None and e.n_patients > n:
+            yield "n_patients", e.n_patients, f"at most n_enrolled = {n}"
+    if n is None or any(e.n_patients is None for e in record.exclusions):
+        return
+    left = n - sum(e.n_patients for e in record.exclusions)
+    if left < 0:
+        yield "exclusions", n - left, f"at most n_enrolled = {n} in all"
+    included = record.summary.get("n_patients")
+    if included is not None and included != left:
+        yield "summary.n_patients", included, f"{left}, the enrolled less the excluded"
+    mains = [f.n_patients for f in record.fits if f.variant == "main"]
+    if max(mains, default=0) > left:
+        yield "fits, n_patients", max(mains), f"at most {left}, the enrolled less the excluded"
+
+
+def _enrolled(records: dict[str, Record], info: dict[str, str]) -> list[Problem]:
+    expected = int(info["n"]) if info["n"] else None
+    found = {RECORD_MEMBERS[a]: r.n_enrolled for a, r in records.items()}
+    found |= {
+        f"{RECORD_MEMBERS[a]}, summary": r.summary["n_enrolled"]
+        for a, r in records.items()
+        if "n_enrolled" in r.summary
+    }
+    what = f"{expected}, the n of study.json" if expected is not None else "null, as study.json withholds it"
+    return [Problem(member, None, "n_enrolled", n, what) for member, n in found.items() if n != expected]

@@ -1,0 +1,154 @@
+"""What a bundle consists of: its members, their schema and the limits of their size."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field, StringConstraints
+
+from twostage import schema
+from twostage.params import Parameters
+from twostage.records import ANALYSES, Record
+
+#: Raised when the meaning of a member or field changes; a reader refuses other versions.
+BUNDLE_VERSION = 1
+
+MANIFEST, STUDY, REPORT, PAGE = "manifest.json", "study.json", "disclosure.json", "disclosure.html"
+RECORD_MEMBERS = {analysis: f"records/{analysis}.json" for analysis in ANALYSES}
+
+#: All members; a bundle has each of them once and no other.
+MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
+
+#: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.
+MOST_ARCHIVE, MOST_MEMBER, MOST_TOTAL, MOST_RATIO = 8_000_000, 4_000_000, 16_000_000, 100
+
+#: Texts are shown on pages: no markup, no control characters, nothing that turns the direction of writing.
+TEXT = re.compile(
+    "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff<>{}`|$\\[\\]\\\\]{0,500}"
+)
+TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
+
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+class _Model(pydantic.BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class Filters(_Model):
+    """Thresholds of disclosure control, called as in DataSHIELD (wiki.datashield.org, Disclosure checks).
+
+    Attributes
+    ----------
+    tab : int
+        Fewest patients in a cell, other than none; also the least difference of two counts that could be
+        subtracted. DataSHIELD's default is 3; 5 is the commoner rule.
+    glm : float
+        Most coefficients of a model per patient.
+    subset : int
+        Fewest patients of a study, and of a model. DataSHIELD's default is 3.
+    digits : int or None
+        Significant digits to which numbers are rounded; None: not rounded.
+    """
+
+    tab: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(5, alias="nfilter.tab")
+    glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
+    subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
+    digits: Annotated[int, Field(strict=True, ge=3, le=15)] | None = None
+
+
+class Variable(_Model):
+    """One of the pair, as the site's ``collection.yml`` has it."""
+
+    name: str
+    label: str
+    better: Literal["higher", "lower"]
+
+
+class Manifest(_Model):
+    """What the bundle is and what its members must be."""
+
+    schema_version: Literal[1]
+    package_version: str
+    study: str = Field(pattern=f"^{schema.STUDY_ID}$", max_length=64)
+    created: str = Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    x: Variable
+    y: Variable
+    parameters: Parameters
+    filters: Filters
+    members: dict[str, Sha256]
+    seal: Sha256
+
+
+class Check(_Model):
+    """One rule of disclosure control and what it withheld."""
+
+    name: str
+    rule: str
+    threshold: float | None
+    withheld: tuple[str, ...]
+
+
+class Report(_Model):
+    """What disclosure control looked at and withheld."""
+
+    checks: tuple[Check, ...]
+    remains: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A study's shareable results, validated.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    info : dict
+        The study's row of the registry, as text; `n` is empty if it is withheld.
+    report : Report
+    records : dict
+        analysis -> :class:`twostage.records.Record`.
+    content : dict
+        member -> its bytes.
+    """
+
+    manifest: Manifest
+    info: dict[str, str]
+    report: Report
+    records: dict[str, Record]
+    content: dict[str, bytes]
+
+    @property
+    def study(self) -> str:
+        """Id of the study."""
+        return self.manifest.study
+
+
+def to_json(value: Any) -> bytes:
+    """A value as a member of the bundle: equal values give equal bytes."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=1)
+    return f"{text}\n".encode()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """Checksum of a manifest that does not count its own ``seal``."""
+    return digest(to_json({name: value for name, value in manifest.items() if name != "seal"}))
+
+
+def content_checksum(records: Mapping[str, Record]) -> str:
+    """What stands in shared records for the checksum of the data: one of all the records' own content.
+
+    Who can guess a small study's data could confirm the guess by their checksum. This one changes when a shared
+    number changes and says nothing that the records do not say.
+    """
+    contents = {a: r.model_dump(mode="json", exclude={"data_checksum"}) for a, r in records.items()}
+    return digest(to_json(contents))

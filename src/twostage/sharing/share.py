@@ -1,0 +1,136 @@
+"""A site's side: run stage 1 here, withhold what must not be told, pack the rest."""
+
+import os
+import uuid
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from twostage import schema
+from twostage.collection import Collection
+from twostage.params import Parameters
+from twostage.problems import Problem
+from twostage.sharing.analyse import stage1_records
+from twostage.sharing.archive import pack, unpack
+from twostage.sharing.check import check_bundle
+from twostage.sharing.disclosure import protect
+from twostage.sharing.errors import BundleError, DisclosureError
+from twostage.sharing.layout import (
+    BUNDLE_VERSION,
+    MANIFEST,
+    MEMBERS,
+    PAGE,
+    RECORD_MEMBERS,
+    REPORT,
+    STUDY,
+    Bundle,
+    Filters,
+    digest,
+    seal,
+    to_json,
+)
+from twostage.sharing.page import disclosure_page
+
+
+def make_bundle(
+    collection: Collection, study: str, parameters: Parameters, filters: Filters, created: date
+) -> bytes:
+    """Analyse a study and pack what of the results may be shared.
+
+    Parameters
+    ----------
+    collection : Collection
+        The site's own.
+    study : str
+    parameters : Parameters
+    filters : Filters
+    created : date
+        Equal data, parameters, filters and dates give equal bytes.
+
+    Returns
+    -------
+    bytes
+        Of a zip file.
+
+    Raises
+    ------
+    CollectionError
+        If the study's files have problems.
+    DisclosureError
+        If the study is too small, or its registry has texts that a bundle may not have.
+    """
+    data = collection.study(study)
+    records, report = protect(stage1_records(data, parameters), filters)
+    info = {name: str(_plain(data.info[name])) for name in schema.REGISTRY}
+    enrolled = next(iter(records.values())).n_enrolled
+    contents = {
+        STUDY: info | {"n": "" if enrolled is None else str(enrolled)},
+        REPORT: report.model_dump(mode="json"),
+    }
+    contents |= {RECORD_MEMBERS[a]: record.model_dump(mode="json") for a, record in records.items()}
+    members = {name: to_json(value) for name, value in contents.items()}
+    manifest = {
+        "schema_version": BUNDLE_VERSION,
+        "package_version": version("twostage"),
+        "study": study,
+        "created": created.isoformat(),
+        "x": vars(collection.x),
+        "y": vars(collection.y),
+        "parameters": parameters.model_dump(mode="json"),
+        "filters": filters.model_dump(mode="json", by_alias=True),
+    }
+    members[PAGE] = disclosure_page(study, {MANIFEST: manifest} | contents)
+    manifest["members"] = {name: digest(content) for name, content in sorted(members.items())}
+    members[MANIFEST] = to_json(manifest | {"seal": seal(manifest)})
+    _check(members, study)
+    return pack({name: members[name] for name in MEMBERS})
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
+
+
+def _check(members: dict[str, bytes], study: str) -> None:
+    """What a recipient would refuse is not sent."""
+    try:
+        check_bundle(members)
+    except BundleError as error:
+        raise DisclosureError([Problem(f"{study}, {p.file}", *_rest(p)) for p in error.problems]) from None
+
+
+def _rest(problem: Problem) -> tuple:
+    return problem.row, problem.column, problem.value, problem.expected
+
+
+def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bundle:
+    """Write a bundle, and beside it the page with all that is in it; each whole or not at all.
+
+    Parameters
+    ----------
+    content : bytes
+        As of :func:`make_bundle`.
+    target : Path
+        The zip file; the page has the same name and ends in ``.html``.
+    replace : bool
+        Whether files of these names may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If one of the files is there and `replace` is not set.
+    """
+    members = unpack(content, target.name)
+    files = {target: content, target.with_suffix(".html"): members[PAGE]}
+    for path in files:
+        if path.exists() and not replace:
+            raise FileExistsError(f"{path}: found a file of this name; expected none")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for path, bytes_ in files.items():
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            temporary.write_bytes(bytes_)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return check_bundle(members)

@@ -1,0 +1,61 @@
+"""The bundles that a collection has accepted, read again and checked again: files can be edited."""
+
+from pathlib import Path
+
+from twostage.collection import Collection, read_collection
+from twostage.problems import CollectionError, Problem
+from twostage.shared_studies import FOLDER
+from twostage.sharing.check import check_bundle
+from twostage.sharing.errors import BundleError
+from twostage.sharing.layout import MEMBERS, PAGE, Bundle
+
+
+def stored_bundle(collection: Collection, study: str) -> Bundle:
+    """One accepted bundle.
+
+    Raises
+    ------
+    BundleError
+        If its files are not as they were accepted.
+    """
+    folder = collection.path / FOLDER / study
+    names = [name for name in MEMBERS if name != PAGE and (folder / name).is_file()]
+    try:
+        return check_bundle({name: (folder / name).read_bytes() for name in names})
+    except BundleError as error:
+        raise BundleError(
+            [
+                Problem(f"{FOLDER}/{study}/{p.file}", p.row, p.column, p.value, p.expected)
+                for p in error.problems
+            ]
+        ) from None
+
+
+def stored_bundles(collection: Collection) -> dict[str, Bundle]:
+    """Every accepted bundle of a collection, by study.
+
+    Raises
+    ------
+    BundleError
+        With the problems of all.
+    """
+    found, problems = {}, []
+    for study in collection.shared:
+        try:
+            found[study] = stored_bundle(collection, study)
+        except BundleError as error:
+            problems += error.problems
+    if problems:
+        raise BundleError(problems)
+    return found
+
+
+def stored_problems(path: str | Path) -> tuple[Problem, ...]:
+    """What is wrong with a collection's bundles; empty too where its registry cannot be read, which says so itself."""
+    try:
+        stored_bundles(read_collection(path))
+    except BundleError as error:
+        return error.problems
+    except CollectionError:
+        return ()
+    return ()

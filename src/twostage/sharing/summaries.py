@@ -1,0 +1,81 @@
+"""What of a study's description may be shown; what no rule knows is withheld."""
+
+from twostage.records import Record
+from twostage.sharing.counts import Counts
+from twostage.sharing.rounding import to_digits
+
+#: Counts of observations, not of patients.
+OBSERVATIONS = {"n_sessions", "n_transitions"}
+
+#: Statistics of all patients and sessions of the panel.
+OF_ALL = {"icc_x", "icc_y", "r_between", "r_within", "scale_x", "scale_y"}
+
+#: Ratios of two counts: shown where both are.
+RATIOS = {"sessions_per_patient": "n_sessions", "missing_share": "n_sessions"}
+
+#: What may follow a variable's name: statistics of the patients that ``n_<name>`` counts.
+OF_SOME = ("_mean", "_sd")
+
+#: Significant digits of statistics that only describe. A mean of whole scores to its last digit is a fraction whose
+#: denominator is the number of patients, which may be withheld.
+DESCRIPTIVE_DIGITS = 3
+
+Numbers = dict[str, float | None]
+
+
+def protect_summary(
+    record: Record, patients: Counts, observations: Counts, least: int
+) -> tuple[Numbers, tuple[Numbers, ...]]:
+    """A record's `summary` and `sessions` with null for what is withheld.
+
+    Parameters
+    ----------
+    record : Record
+    patients, observations : Counts
+        What is known by now; grows by what is shown.
+    least : int
+        nfilter.tab.
+    """
+    summary = {name: _count(name, value, patients, observations) for name, value in record.summary.items()}
+    for name, value in record.summary.items():
+        if not name.startswith("n_"):
+            may = _may_show(name, record.summary, summary, patients, least)
+            summary[name] = to_digits(value, DESCRIPTIVE_DIGITS) if may else None
+    return summary, tuple(_session(row, patients, least) for row in record.sessions)
+
+
+def _count(name: str, value: float | None, patients: Counts, observations: Counts) -> float | None:
+    if not name.startswith("n_") or value is None or value != int(value):
+        return None
+    return (observations if name in OBSERVATIONS else patients).show(int(value))
+
+
+def _may_show(name: str, true: Numbers, shown: Numbers, patients: Counts, least: int) -> bool:
+    value, n = true[name], true.get("n_patients") or 0
+    if value is None or name in OF_ALL:
+        return True
+    if name in RATIOS:
+        return shown.get("n_patients") is not None and shown.get(RATIOS[name]) is not None
+    if name.endswith("_share"):
+        some = round(value * n)
+        return (
+            shown.get("n_patients") is not None and patients.allows(some) and patients.allows(int(n) - some)
+        )
+    for end in OF_SOME:
+        if name.endswith(end):
+            return (true.get(f"n_{name.removesuffix(end)}") or 0) >= least
+    return False
+
+
+def _session(row: Numbers, patients: Counts, least: int) -> Numbers:
+    """One session: counts by the rule for counts, statistics of x and y where enough patients have them."""
+    shown: Numbers = dict.fromkeys(row)
+    shown["session"] = row["session"]
+    for name in (name for name in row if name.startswith("n_")):
+        value = row[name]
+        shown[name] = None if value is None else patients.show(int(value))
+    for variable in ("x", "y"):
+        if (row.get(f"n_{variable}") or 0) >= least:
+            names = [f"{variable}{end}" for end in OF_SOME]
+            shown |= {name: to_digits(row.get(name), DESCRIPTIVE_DIGITS) for name in names}
+    return {name: shown[name] for name in row}
