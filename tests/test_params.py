@@ -260,3 +260,9 @@ def test_stages_hand_on_what_is_pooled():
     left = {record for names in RECORDS.values() for record in names}
     assert {record for names in POOLED.values() for record in names} <= left
     assert set(RECORDS) | set(POOLED) == set(NOTEBOOKS)
+
+
+def test_every_record_can_be_shared():
+    from twostage.sharing.analyse import FUNCTIONS
+
+    assert set(FUNCTIONS) == {analysis for analyses in RECORDS.values() for analysis in analyses}

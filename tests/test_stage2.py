@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm, t
 
 from twostage.describe import describe
+from twostage.display import html_table
 from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import RecordError
@@ -374,6 +375,24 @@ def test_a_reason_that_only_one_study_has_is_zero_elsewhere(panels):
     flow = patient_flow([records[0], changed(records[1], exclusions=extra)])
     assert flow["withdrew consent"].tolist() == [0, 2, 2]
     assert flow["included"].iloc[1] == records[1].n_enrolled - sum(e["n_patients"] for e in extra)
+
+
+def test_withheld_numbers_are_missing_and_sums_are_of_what_is_known(panels):
+    records = [make_record(p, describe(p)) for p in panels.values()]
+    rows = records[1].model_dump()["exclusions"]
+    known = patient_flow(records)
+    withheld = changed(records[1], n_enrolled=None, exclusions=[rows[0], rows[1] | {"n_patients": None}])
+    flow = patient_flow([records[0], withheld, records[2]])
+    reason = rows[1]["reason"]
+    assert flow.loc[1, ["enrolled", reason]].isna().all()
+    assert flow.loc[1, "included"] == known.loc[1, "included"], "the panel's size is shared"
+    assert flow["label"].iloc[-1] == "all studies, of the numbers shown"
+    for column in ("enrolled", reason):
+        assert flow[column].iloc[-1] == known[column].iloc[-1] - known.loc[1, column]
+    assert flow["included"].tolist() == known["included"].tolist()
+    assert "–" in html_table(flow)
+    hidden = changed(withheld, summary={"n_patients": None})
+    assert patient_flow([records[0], hidden])["included"].isna().tolist() == [False, True, False]
 
 
 def test_the_spiral_is_pooled_term_by_term(panels):

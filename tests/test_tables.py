@@ -1,12 +1,14 @@
 """Tables and sentences say what the results say."""
 
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+from twostage.shared_studies import MARK_NOTE
 from twostage.tables import (
     effect,
     forest_alt,
@@ -115,3 +117,10 @@ def test_a_saved_figure_has_its_text_and_no_date(tmp_path):
         bytes_.append((tmp_path / name / "figure.svg").read_bytes())
     assert json.loads((tmp_path / "a" / "figure.json").read_text()) == {"alt": "what it shows"}
     assert b"<dc:date>" not in bytes_[0]
+
+
+def test_a_study_without_data_is_explained_where_it_is_marked(pooled):
+    table = pooled["lagged"]
+    marked = replace(table, estimates=table.estimates.assign(label=table.estimates["label"] + " †"))
+    assert left_out_sentence(marked) == f"{left_out_sentence(table)} {MARK_NOTE}"
+    assert "†" not in left_out_sentence(table)

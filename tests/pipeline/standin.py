@@ -36,7 +36,7 @@ time.sleep(PAUSE)
 folder = Path(output_folder)
 folder.mkdir(parents=True, exist_ok=True)
 found = sorted(Path(records).glob("*/ANALYSIS.json"))
-sizes = {path.parent.name: json.loads(path.read_text())["size"] for path in found}
+sizes = {path.parent.name: json.loads(path.read_text()).get("size", 0) for path in found}
 (folder / "sizes.json").write_text(json.dumps(sizes))
 (folder / "flow.csv").write_text("study,enrolled,included\\nall,70,60\\n")
 print(sizes)"""
@@ -88,7 +88,8 @@ def write_project(folder: Path, *, studies: int = 3, pause: float = 0.0) -> Path
         (book / f"{name}.md").write_text(text)
     (book / "_contents.yml").write_text(yaml.safe_dump(CONTENTS))
     (book / "references.bib").write_text(BIBLIOGRAPHY)
-    (book / "study.md.j2").write_bytes((REPOSITORY / "book" / "study.md.j2").read_bytes())
+    for name in ("study.md.j2", "study_shared.md.j2"):
+        (book / name).write_bytes((REPOSITORY / "book" / name).read_bytes())
     (folder / "_config.yml").write_bytes((REPOSITORY / "_config.yml").read_bytes())
     write_collection(simulate_collection(1, n_studies=studies, n_patients=20 * studies), folder / "data")
     return folder

@@ -232,7 +232,7 @@ def test_a_manifest_that_does_not_match_its_seal(refused, members):
 def resigned(members, name: str, old: bytes, new: bytes) -> bytes:
     """A text in a member replaced, and the manifest's checksums put right."""
     assert old in members[name]
-    return zipped(signed(members | {name: members[name].replace(old, new, 1)}))
+    return zipped(sealed(members | {name: members[name].replace(old, new, 1)}))
 
 
 @pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 400])

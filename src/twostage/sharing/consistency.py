@@ -112,6 +112,7 @@ def _counts(record: Record) -> Iterator[Finding]:
     left = n - sum(e.n_patients for e in record.exclusions)
     if left < 0:
         yield "exclusions", n - left, f"at most n_enrolled = {n} in all"
+        return
     included = record.summary.get("n_patients")
     if included is not None and included != left:
         yield "summary.n_patients", included, f"{left}, the enrolled less the excluded"

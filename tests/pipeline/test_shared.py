@@ -1,0 +1,107 @@
+"""A study that shared results instead of data: no notebook of its own, its records in the pool, a page for it."""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from standin import due, run_twostage, sizes, steps
+
+from twostage.collection import read_collection
+from twostage.params import make_parameters
+from twostage.pipeline.inputs import prepare
+from twostage.records import find_record
+from twostage.sharing.accept import accept_bundle
+from twostage.sharing.errors import BundleError
+from twostage.sharing.layout import Filters
+from twostage.sharing.share import make_bundle, write_bundle
+from twostage.simulate import simulate_collection, write_collection
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sharing"))
+
+from bundles import entries
+
+STUDY = "S03"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory) -> Path:
+    """A third study's bundle."""
+    folder = tmp_path_factory.mktemp("site")
+    site = read_collection(
+        write_collection(simulate_collection(5, n_studies=3, n_patients=150), folder / "site")
+    )
+    content = make_bundle(site, STUDY, make_parameters({}), Filters(), date(2026, 2, 3))
+    write_bundle(content, folder / "S03.zip")
+    return folder / "S03.zip"
+
+
+@pytest.fixture
+def with_bundle(project, bundle) -> Path:
+    """A finished project whose collection then accepted the bundle."""
+    accept_bundle(bundle, project / "data")
+    return project
+
+
+def prepared(project: Path, **values):
+    return prepare(project, project / "runs" / "default", project / "data", values, "here")
+
+
+def test_its_records_are_the_runs_and_are_written_only_once(with_bundle):
+    run = prepared(with_bundle)
+    assert (run.studies, run.shared, run.analysed) == (("S01", "S02", STUDY), (STUDY,), ("S01", "S02"))
+    files = sorted(run.record_folder(STUDY).iterdir())
+    assert {f.stem for f in files} == {"data", "outcome", "lagged", "transition", "sensitivity", "crosslevel"}
+    assert find_record(run.folder / "records", STUDY, "lagged").label == "Synthetic study 03 †"
+    before = {f: f.stat().st_mtime_ns for f in [*files, run.study_file(STUDY)]}
+    prepared(with_bundle)
+    assert {f: f.stat().st_mtime_ns for f in before} == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("last_session", 5), ("detrend", "session")])
+def test_a_run_with_other_parameters_is_refused_and_nothing_is_written(with_bundle, name, value):
+    before = entries(with_bundle / "runs")
+    with pytest.raises(BundleError) as error:
+        prepared(with_bundle, **{name: value})
+    assert [p.column for p in error.value.problems] == [f"parameters.{name}"]
+    assert entries(with_bundle / "runs") == before
+
+
+def test_parameters_of_the_pooling_may_differ(with_bundle):
+    assert prepared(with_bundle, tau2_method="DL", level=0.9).parameters["tau2_method"] == "DL"
+
+
+def test_an_edited_bundle_is_refused(with_bundle):
+    path = with_bundle / "data" / "bundles" / STUDY / "records" / "lagged.json"
+    path.write_text(path.read_text().replace("0", "1", 1))
+    with pytest.raises(BundleError, match="sha256"):
+        prepared(with_bundle)
+
+
+@pytest.mark.slow
+def test_an_accepted_study_makes_the_pool_due_and_no_notebook_of_its_own(with_bundle):
+    assert all(STUDY not in step for step in due(with_bundle))
+    assert due(with_bundle) >= {"stage2_lagged", "stage2_sensitivity", "book"}
+    done = run_twostage(with_bundle, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(sizes(with_bundle)) == {"S01", "S02", STUDY}
+    again = run_twostage(with_bundle, "run")
+    assert (again.returncode, steps(again.stdout)) == (0, set())
+    page = (with_bundle / "runs" / "default" / "html" / "notebooks" / STUDY / "index.html").read_text()
+    assert "Results only" in page
+    assert "nfilter.tab" in page
+    bundle = json.loads((with_bundle / "data" / "bundles" / STUDY / "records" / "lagged.json").read_text())
+    assert f"{bundle['estimates'][0]['estimate']:.3f}".replace("-", "−") in page
+    lost = with_bundle / "runs" / "default" / "records" / STUDY / "outcome.json"
+    lost.unlink()
+    assert due(with_bundle) == set(), "the record is there again before anything is done"
+
+
+@pytest.mark.slow
+def test_a_study_that_is_taken_out_leaves(with_bundle):
+    prepared(with_bundle)
+    (with_bundle / "data" / "bundles").rename(with_bundle / "gone")
+    done = run_twostage(with_bundle, "run")
+    assert done.returncode == 0, done.stderr
+    assert not (with_bundle / "runs" / "default" / "records" / STUDY).exists()
