@@ -1,7 +1,8 @@
 """Stage 1 of many studies in one call, without notebooks: seconds instead of minutes, the same records."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from twostage.collection import Collection, Study
 from twostage.describe import Description, describe
@@ -41,7 +42,12 @@ class Analysed:
     records: dict[str, list[Record]]
 
 
-def analyse(collection: Collection, parameters: Parameters, analyses: Iterable[str] = MAIN) -> Analysed:
+def analyse(
+    collection: Collection,
+    parameters: Parameters,
+    analyses: Iterable[str] = MAIN,
+    shared: Mapping[str, Mapping[str, Record]] = MappingProxyType({}),
+) -> Analysed:
     """Run stage 1 on every study of a collection.
 
     Parameters
@@ -50,6 +56,9 @@ def analyse(collection: Collection, parameters: Parameters, analyses: Iterable[s
     parameters : Parameters
     analyses : iterable of str
         Keys of :data:`FUNCTIONS`; `outcome` is left out where the collection has no posttreatment scores.
+    shared : mapping, optional
+        Study -> its records by analysis, for studies that shared those instead of data
+        (:func:`twostage.sharing.stored.shared_records`).
 
     Returns
     -------
@@ -64,6 +73,10 @@ def analyse(collection: Collection, parameters: Parameters, analyses: Iterable[s
     wanted = [name for name in analyses if has_outcome or name != "outcome"]
     records: dict[str, list[Record]] = {name: [] for name in wanted}
     for id in collection.studies["study"]:
+        if id in shared:
+            for name in wanted:
+                records[name].append(shared[id][name])
+            continue
         study = collection.study(id)
         panel = make_panel(study, parameters)
         for name in wanted:

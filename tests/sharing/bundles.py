@@ -62,3 +62,13 @@ def zipped(
             edit(info)
             archive.writestr(info, content)
     return target.getvalue()
+
+
+def remove_study(collection: Path, study: str) -> None:
+    """Take a study out of a collection."""
+    for name in ("studies.csv", "truth.csv"):
+        path = collection / name
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith(f"{study},")), encoding="utf-8")
+    for folder in ("sessions", "patients"):
+        (collection / folder / f"{study}.csv").unlink()

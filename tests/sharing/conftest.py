@@ -17,6 +17,8 @@ from twostage.sharing.share import make_bundle
 # The tests are not a package; their shared helpers are found beside them.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bundles import remove_study
+
 STUDY, DAY = "S02", date(2026, 2, 3)
 
 
@@ -43,13 +45,3 @@ def centre(small: Path) -> Path:
     """The collection without that study's data."""
     remove_study(small, STUDY)
     return small
-
-
-def remove_study(collection: Path, study: str) -> None:
-    """Take a study out of a collection."""
-    for name in ("studies.csv", "truth.csv"):
-        path = collection / name
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(line for line in lines if not line.startswith(f"{study},")), encoding="utf-8")
-    for folder in ("sessions", "patients"):
-        (collection / folder / f"{study}.csv").unlink()

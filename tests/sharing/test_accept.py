@@ -8,15 +8,17 @@ import zipfile
 from io import BytesIO
 
 import pytest
-from bundles import changed, entries, sealed, signed, zipped
+from bundles import changed, entries, remove_study, sealed, signed, zipped
 
+from twostage.analysis import analyse
 from twostage.collection import read_collection, validate_collection
+from twostage.params import make_parameters
 from twostage.problems import CollectionError
 from twostage.sharing import accept, archive
 from twostage.sharing.accept import accept_bundle, read_bundle
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, MOST_MEMBER, PAGE, REPORT, STUDY, to_json
-from twostage.sharing.stored import stored_bundle, stored_problems
+from twostage.sharing.stored import shared_records, stored_bundle, stored_problems
 
 LAGGED = "records/lagged.json"
 
@@ -100,6 +102,29 @@ def test_a_disk_that_fails_leaves_what_was(centre, packed, tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space left"):
         accept_bundle(path, centre, replace=True)
     assert entries(centre) == before
+
+
+def test_a_collection_may_have_no_study_but_shared_ones(centre, packed, tmp_path):
+    for study in ("S01", "S03"):
+        remove_study(centre, study)
+    (tmp_path / "bundle.zip").write_bytes(packed)
+    accept_bundle(tmp_path / "bundle.zip", centre)
+    collection = read_collection(centre)
+    assert collection.studies["study"].tolist() == ["S02"] == list(collection.shared)
+    assert collection.studies["n"].sum() > 0
+    assert collection.studies["year"].dtype == int
+    assert validate_collection(centre) == ()
+
+
+def test_shared_records_take_the_place_of_data(centre, accepted, true_records):
+    collection = read_collection(centre)
+    with pytest.raises(CollectionError, match="shared its results only"):
+        analyse(collection, make_parameters({}))
+    found = analyse(collection, make_parameters({}), shared=shared_records(collection)).records
+    for analysis, records in found.items():
+        assert [r.study for r in records] == ["S01", "S03", "S02"]
+        assert records[2].label == "Synthetic study 02 †"
+        assert [r.estimates for r in records] == [true_records[r.study][analysis].estimates for r in records]
 
 
 # --- the archive

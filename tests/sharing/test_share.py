@@ -14,7 +14,7 @@ from bundles import entries
 
 from twostage.params import make_parameters
 from twostage.records import ANALYSES
-from twostage.sharing.analyse import FUNCTIONS, stage1_records
+from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import DisclosureError
@@ -26,10 +26,6 @@ DAY = date(2026, 2, 3)
 
 #: The numbers of a bundle are those of the records to the last bit; the issue asks for 1e-12.
 SAME = 1e-12
-
-
-def test_every_analysis_has_a_function():
-    assert set(FUNCTIONS) == set(ANALYSES)
 
 
 def test_records_are_those_of_the_notebooks(three, pooled):

@@ -1,27 +1,10 @@
-"""Stage 1 of one study without notebooks: the same functions, parameters and records."""
+"""Every record of one study without notebooks: with the parameters that its notebooks would take."""
 
-from collections.abc import Callable, Mapping
-
+from twostage.analysis import FUNCTIONS
 from twostage.collection import Study
-from twostage.describe import Description, describe
-from twostage.estimates import StudyEstimates
 from twostage.panel import make_panel
 from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
 from twostage.records import Record, make_record
-from twostage.sensitivity import sensitivity
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-
-Result = StudyEstimates | Description
-
-#: How each record's analysis is carried out.
-FUNCTIONS: Mapping[str, Callable[[Study, Parameters], Result]] = {
-    "data": lambda study, parameters: describe(make_panel(study, parameters)),
-    "outcome": lambda study, parameters: outcome(make_panel(study, parameters)),
-    "lagged": lambda study, parameters: lagged(make_panel(study, parameters)),
-    "transition": lambda study, parameters: transition(make_panel(study, parameters)),
-    "sensitivity": sensitivity,
-    "crosslevel": lambda study, parameters: crosslevel(make_panel(study, parameters)),
-}
 
 
 def notebook_parameters(notebook: str, parameters: Parameters) -> Parameters:
@@ -46,7 +29,6 @@ def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
     """
     made = {}
     for notebook, analyses in RECORDS.items():
-        own = notebook_parameters(notebook, parameters)
-        panel = make_panel(study, own)
-        made |= {analysis: make_record(panel, FUNCTIONS[analysis](study, own)) for analysis in analyses}
+        panel = make_panel(study, notebook_parameters(notebook, parameters))
+        made |= {analysis: make_record(panel, FUNCTIONS[analysis](study, panel)) for analysis in analyses}
     return made

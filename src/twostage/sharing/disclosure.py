@@ -52,8 +52,9 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
     _refuse_small(records, filters)
     notes: dict[str, list[str]] = {"nfilter.glm": [], "nfilter.subset": [], "nfilter.tab": []}
     kept = {name: _without_small_models(record, filters, notes) for name, record in records.items()}
-    patients = Counts((e.n_patients for r in kept.values() for e in r.estimates), filters.tab)
-    observations = Counts((e.n_transitions for r in kept.values() for e in r.estimates), filters.tab)
+    sizes = [size for record in kept.values() for size in _model_sizes(record)]
+    patients = Counts((n for name, n in sizes if name != "n_transitions"), filters.tab)
+    observations = Counts((n for name, n in sizes if name == "n_transitions"), filters.tab)
     enrolled = {name: patients.show(record.n_enrolled) for name, record in kept.items()}
     # All totals first: which of them are shown decides on the exclusions between them.
     totals = {name: [patients.show(n) for n in _flow(record)] for name, record in kept.items()}
@@ -126,6 +127,12 @@ def _too_small(rows: list[Estimate], record: Record, filters: Filters) -> str | 
     if n < filters.subset:
         return "nfilter.subset"
     return "nfilter.glm" if max([len(rows), *sizes]) > filters.glm * n else None
+
+
+def _model_sizes(record: Record) -> list[tuple[str, int]]:
+    """Every count that a record has of its models, with its name."""
+    rows = [row for name in Record.model_fields if name not in _DESCRIPTIVE for row in getattr(record, name)]
+    return [(name, n) for row in rows for name, n in row if name.startswith("n_")]
 
 
 def _without_numbers(reason: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from twostage.collection import Collection, read_collection
 from twostage.problems import CollectionError, Problem
+from twostage.records import Record
 from twostage.shared_studies import FOLDER
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import BundleError
@@ -48,6 +49,21 @@ def stored_bundles(collection: Collection) -> dict[str, Bundle]:
     if problems:
         raise BundleError(problems)
     return found
+
+
+def shared_records(collection: Collection) -> dict[str, dict[str, Record]]:
+    """Study -> analysis -> record of every study that shared records instead of data, its label marked.
+
+    Raises
+    ------
+    BundleError
+        If files of a bundle are not as they were accepted.
+    """
+    labels = collection.studies.set_index("study")["label"]
+    return {
+        study: {a: r.model_copy(update={"label": labels[study]}) for a, r in bundle.records.items()}
+        for study, bundle in stored_bundles(collection).items()
+    }
 
 
 def stored_problems(path: str | Path) -> tuple[Problem, ...]:
