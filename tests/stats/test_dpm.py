@@ -138,7 +138,7 @@ def test_likelihood_is_the_gaussian_one_person_by_person():
     model = DpmStructure(4, 0, "equal", True)
     columns = [0, 1, 2, 3, 4, 5, 7]
     rows = Y.reshape(60, -1)[:, columns]
-    panel = check_dpm(Y, np.empty((60, 0)), ("x", "y"), ())
+    panel = check_dpm(Y, np.empty((60, 0)), ("x", "y"), (), model.n_parameters)
     scaled, spread = panel.direction(1)
     patterns = group_patterns([scaled])
     optimum = maximise(model, patterns, starting_values(model, group_patterns([panel.scores])))
@@ -172,7 +172,10 @@ def test_many_are_the_single_fits_and_bad_ones_disturb_nobody():
     sets[4] = sets[4][:9]
     batch = fit_dpm_many(sets)
     assert batch.converged.all(axis=1).tolist() == [True, True, False, True, False]
-    assert "never varies" in batch.messages[2] and "9 columns with free" in batch.messages[4]
+    assert (
+        "never varies" in batch.messages[2]
+        and "9 persons with an observation for 30 parameters" in batch.messages[4]
+    )
     assert np.isnan(batch.phi[[2, 4]]).all()
     for b in (0, 1, 3):
         fit = fit_dpm(sets[b])
@@ -266,8 +269,10 @@ def test_wrong_input_is_refused(change, message):
 
 def test_what_cannot_be_estimated_says_why():
     Y = simulated(1, 50)
-    with pytest.raises(NotEstimable, match="9 persons with a score for 9 columns"):
-        fit_dpm(Y[:9])
+    with pytest.raises(
+        NotEstimable, match="30 persons with an observation for 30 parameters besides the means"
+    ):
+        fit_dpm(Y[:30])
     with pytest.raises(NotEstimable, match="covariate z1 never varies"):
         fit_dpm(Y, covariates=np.ones(50))
     with pytest.raises(ValueError, match="same number of occasions"):

@@ -156,6 +156,12 @@ def test_what_cannot_be_halved_says_why():
         fit_jackknife(late)
     with pytest.raises(NotEstimable, match="no session"):
         fit_jackknife(np.full((3, 7, 2), np.nan))
+    once = Y.copy()
+    once[:, 5:] = np.nan
+    with pytest.raises(
+        NotEstimable, match="sessions 4 to 7, x_to_y: 50 transitions of 50 patients|y_to_x: 50"
+    ):
+        fit_jackknife(once)
     alone = Y.copy()
     alone[3:, 4:] = np.nan
     with pytest.raises(NotEstimable, match=r"replicates could not be fitted|sessions 4 to 7"):

@@ -64,8 +64,8 @@ def fit_dpm(
     ValueError
         Wrong shapes, fewer than three occasions, infinite values (named), an unknown option.
     NotEstimable
-        No more persons than observed columns, a variable that never varies, two variables that are one, nobody
-        with a variable at an occasion and a variable at the next.
+        No more persons than parameters besides the means (54 with seven occasions), a variable that never varies,
+        two variables that are one, nobody with a variable at an occasion and a variable at the next.
 
     Notes
     -----
@@ -78,7 +78,7 @@ def fit_dpm(
     rules = _rules(residuals, simultaneous, se, level, variables)
     z, named = check_covariates(covariates, covariate_names, len(Y))
     structure = _structure([Y], z.shape[1], rules)
-    panel = check_dpm(Y, z, rules["variables"], named)
+    panel = check_dpm(Y, z, rules["variables"], named, structure.n_parameters)
     pair = [solve(structure, [panel], k, se) for k in (0, 1)]
     names = _names(structure, rules, named)
     found = [faults(structure, one.estimate[0], one.least[0], names[k]) for k, one in enumerate(pair)]
@@ -125,7 +125,7 @@ def fit_dpm_many(
     panels, messages = {}, {}
     for b, Y in enumerate(sets):
         try:
-            panels[b] = check_dpm(Y, np.empty((len(Y), 0)), rules["variables"], ())
+            panels[b] = check_dpm(Y, np.empty((len(Y), 0)), rules["variables"], (), structure.n_parameters)
         except ValueError as error:
             messages[b] = str(error)
     names = _names(structure, rules, ())

@@ -49,26 +49,20 @@ class DpmPanel:
         return np.hstack([self.rows[:, :k], pairs[:, kept]]), np.concatenate([self.spread[:k], spread])
 
 
-def check_dpm(Y, covariates, variables, names) -> DpmPanel:
-    """Check a panel Y (n, T, 2) and its covariates (n, k).
+def check_dpm(Y, covariates, variables, names, n_parameters: int) -> DpmPanel:
+    """Check a panel Y (n, T, 2) and its covariates (n, k) for models of `n_parameters` besides the means.
 
     Raises
     ------
     ValueError
         Wrong shapes, fewer than three occasions, infinite values (their places are named).
     NotEstimable
-        As :func:`twostage.stats.riclpm_input.check_panels`; a covariate that never varies; no more persons than
-        observed columns, whose covariances are all free.
+        As :func:`twostage.stats.riclpm_input.check_panels`; a covariate that never varies.
     """
-    panel = check_panels([Y], variables, 0)
+    panel = check_panels([Y], variables, n_parameters)
     if panel.refused:
         raise panel.refused[0]
     z = covariates[~np.isnan(np.asarray(Y, dtype=float)).all(axis=(1, 2))]
-    columns = z.shape[1] + panel.rows.shape[1] - 1
-    if len(panel.rows) <= columns:
-        raise NotEstimable(
-            f"{len(panel.rows)} persons with a score for {columns} columns with free covariances"
-        )
     spread = _covariate_spread(z, names)
     rows = np.hstack([z / spread, panel.rows])
     return DpmPanel(rows, np.concatenate([spread, panel.spread[0]]), z.shape[1], int(panel.dropped[0]))

@@ -204,11 +204,17 @@ def split_panel(T: int, lag: int = 1) -> tuple[list[tuple[int, int]], np.ndarray
 def _fit_part(rows, outcome: int, weights, name: str):
     """One equation in one part of the panel: the fit and its replicates."""
     y, X, patient, names = rows.regression(outcome)
+    patients = np.unique(patient)
+    if len(y) - len(patients) <= len(_ORDER):
+        raise NotEstimable(
+            f"{name}, {DIRECTIONS[outcome]}: {len(y)} transitions of {len(patients)} patients say too little about "
+            "change within patients"
+        )
     try:
         fit = fit_mixed(y, X, patient, names=names)
     except NotEstimable as error:
         raise NotEstimable(f"{name}, {DIRECTIONS[outcome]}: {error}") from error
-    return fit, fit_mixed_weighted(y, X, patient, weights[:, np.unique(patient)], names=names)
+    return fit, fit_mixed_weighted(y, X, patient, weights[:, patients], names=names)
 
 
 def _spread(drawn: np.ndarray) -> np.ndarray:
