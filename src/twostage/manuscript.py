@@ -24,6 +24,7 @@ HOME = {
     "sensitivity": "stage2_sensitivity",
     "influence": "stage2_influence",
     "small_study": "stage2_small_study",
+    "moderators": "stage2_moderators",
 }
 
 #: What a registry may say where a study has no one known country.
@@ -63,6 +64,7 @@ def book_context(
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.simulations.Simulation`).
 
@@ -95,6 +97,7 @@ def book_context(
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
+        "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(output, HOME[analysis], name),
         "percent": percent,
         "truth": lambda: _truth(collection, output),
@@ -201,9 +204,10 @@ def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
 
 
 def _table(output: Path, notebook: str, name: str) -> str:
-    """A table of texts that a pooled notebook left, as HTML; empty where it left none."""
+    """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
     path = output / notebook / f"{name}.csv"
-    return html_table(pd.read_csv(path, dtype=str, keep_default_na=False)) if path.is_file() else ""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    return html_table(table) if len(table) else ""
 
 
 def _figure(output: Path, notebook: str, name: str) -> str:

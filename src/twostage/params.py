@@ -107,6 +107,7 @@ NOTEBOOKS = {
     "stage2_sensitivity": _STAGE2,
     "stage2_influence": _STAGE2,
     "stage2_small_study": _STAGE2,
+    "stage2_moderators": _STAGE2,
 }
 
 #: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
@@ -125,6 +126,7 @@ POOLED = {
     "stage2_sensitivity": ("lagged", "sensitivity"),
     "stage2_influence": ("lagged",),
     "stage2_small_study": ("lagged",),
+    "stage2_moderators": ("data", "lagged"),
 }
 
 
