@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from twostage import cli_import
+from twostage import cli_addition, cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
 from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.cli_share import bundle_problems
@@ -26,6 +26,7 @@ app = typer.Typer(
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
 cli_import.register(app)
+cli_addition.register(app)
 register_sharing(app)
 
 

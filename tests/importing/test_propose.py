@@ -46,6 +46,14 @@ def test_wide_by_numbered_stems():
     assert content["patients"] == {"pre": {"column": "oq_pre"}, "post": {"column": "post"}}
 
 
+def test_a_name_that_ends_like_a_mark_keeps_its_end():
+    content = proposed(["id", "alliance_1", "alliance_2", "symptoms_1", "symptoms_2", "mean_t1", "mean_t2"])
+    assert (content["x"], content["y"]) == (
+        {"column": "alliance_{session}"},
+        {"column": "symptoms_{session}"},
+    )
+
+
 def test_dates():
     long = ["id", "date", "alliance", "symptoms"]
     assert proposed(long, ["a", "2024-01-31", "1", "1"])["date_format"] == "ISO"

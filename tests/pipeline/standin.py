@@ -88,7 +88,7 @@ def write_project(folder: Path, *, studies: int = 3, pause: float = 0.0) -> Path
         (book / f"{name}.md").write_text(text)
     (book / "_contents.yml").write_text(yaml.safe_dump(CONTENTS))
     (book / "references.bib").write_text(BIBLIOGRAPHY)
-    for name in ("study.md.j2", "study_shared.md.j2"):
+    for name in ("study.md.j2", "study_against.md.j2", "study_shared.md.j2"):
         (book / name).write_bytes((REPOSITORY / "book" / name).read_bytes())
     (folder / "_config.yml").write_bytes((REPOSITORY / "_config.yml").read_bytes())
     write_collection(simulate_collection(1, n_studies=studies, n_patients=20 * studies), folder / "data")

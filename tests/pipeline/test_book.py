@@ -173,7 +173,7 @@ def test_notebook_must_begin_with_a_heading(tmp_path):
 
 def test_documentation_has_the_package_but_no_task():
     modules = documented_modules()
-    assert list(modules) == ["twostage", "twostage.pipeline", "twostage.stats"]
+    assert list(modules) == ["twostage", "twostage.importing", "twostage.pipeline", "twostage.stats"]
     assert "twostage.params" in modules["twostage"]
     assert "twostage.stats.pool" in modules["twostage.stats"]
     assert "twostage.pipeline.runner" in modules["twostage.pipeline"]

@@ -209,7 +209,8 @@ def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry:
 
 def _taken(ids: list[str], registry: Registry) -> list[Problem]:
     # On some file systems S01.csv and s01.csv are one file.
-    there, problems = {id.casefold() for id in registry.studies["study"]}, []
+    known = [*registry.studies["study"], *registry.shared["study"]]
+    there, problems = {id.casefold() for id in known}, []
     for id in ids:
         if id.casefold() in there:
             problems.append(Problem("studies.csv", None, "study", id, "a study that is not there yet"))

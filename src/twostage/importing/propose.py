@@ -34,6 +34,9 @@ NAMES = {
 }
 NAMES["patient"] += ("participantid", "code", "vpn", "vp", "case", "caseid", "id")
 
+#: What may stand between a score's name and its session's number.
+SESSION_MARKS = ("s", "t", "w", "session", "sitzung", "wave", "time")
+
 #: What a score before and after treatment has in its name.
 MOMENTS = {"pre": ("pre", "intake", "baseline", "t0"), "post": ("post", "end", "termination")}
 
@@ -151,11 +154,11 @@ def _like(words: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _bare(stem: str) -> str:
-    return (
-        re.sub(r"(session|sitzung|wave|s|t)$", "", _plain(stem))
-        if re.search(r"[\W_]", stem)
-        else _plain(stem)
-    )
+    """A stem without what only announces the session's number: ``wai_s`` and ``wai_`` are ``wai``."""
+    parts = [part for part in re.split(r"[\W_]+", stem.casefold()) if part]
+    if len(parts) > 1 and parts[-1] in SESSION_MARKS and stem[-1].isalnum():
+        parts.pop()
+    return "".join(parts)
 
 
 def _choices(columns: Sequence[str], n: int = 12) -> str:

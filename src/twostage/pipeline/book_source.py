@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from twostage.addition_page import read_estimates
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
 from twostage.manuscript import book_context
 from twostage.params import make_parameters
+from twostage.pipeline.book_addition import study_section
 from twostage.pipeline.book_api import write_api_pages
 from twostage.pipeline.book_config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book_pages import Pages, copy_notebook
@@ -81,6 +83,7 @@ class Contents:
 
     def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path):
         self._run, self._collection, self._pages, self._target = run, collection, pages, target
+        self._estimates = read_estimates(run.folder / "output")
 
     def table(self, contents: dict[str, Any]) -> dict[str, Any]:
         """The table of contents as Jupyter Book wants it (``_toc.yml``)."""
@@ -113,13 +116,15 @@ class Contents:
 
     def _study(self, row: dict[str, Any]) -> dict[str, Any]:
         facts = {words: MISSING if pd.isna(row[column]) else row[column] for column, words in FACTS.items()}
+        against = study_section(self._run, self._estimates, row["study"], self._collection, self._target)
         file = f"notebooks/{row['study']}/index"
         if row["study"] in self._run.shared:
             more = shared_page(self._collection, row["study"])
-            text, sections = self._pages.render(SHARED_TEMPLATE, study=row, facts=facts, **more), []
+            more |= {"study": row, "facts": facts, "against": against}
+            text, sections = self._pages.render(SHARED_TEMPLATE, **more), []
             (self._target / file).parent.mkdir(parents=True, exist_ok=True)
         else:
-            text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts)
+            text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts, against=against)
             sections = [self._notebook(name, row["study"], row["label"]) for name in self._run.stage1]
         (self._target / f"{file}.md").write_text(text, encoding="utf-8")
         return {"file": file} | ({"sections": sections} if sections else {})

@@ -21,10 +21,14 @@ from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
 
+#: Modules of what the book and a command say of finished results.
+ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
+
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (
     *("cli.py", "cli_compare.py", "cli_import.py", "cli_run.py", "cli_share.py"),
     *("examples.py", "importing", "pipeline", "sharing", "skeleton.py"),
+    *ADDITION,
 )
 
 
