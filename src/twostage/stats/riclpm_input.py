@@ -61,15 +61,9 @@ def check_panels(sets, variables, n_parameters) -> Panels:
             arrays[b] = _array(Y, variables)
         except ValueError as error:
             refused[b] = error
-    persons = {b: ~np.isnan(Y).all(axis=(1, 2)) for b, Y in arrays.items()}
-    for b, own in persons.items():
-        if own.sum() <= n_parameters:
-            text = f"{own.sum()} persons with an observation for {n_parameters} parameters besides the means"
-            refused[b] = NotEstimable(text)
-    kept = [b for b in arrays if b not in refused]
-    if not kept:
+    if not arrays:
         return Panels(*[np.empty(0)] * 6, refused)
-    return _varying([arrays[b] for b in kept], [persons[b] for b in kept], np.array(kept), variables, refused)
+    return _stacked(arrays, variables, n_parameters, refused)
 
 
 def _array(Y, variables):
@@ -86,43 +80,67 @@ def _array(Y, variables):
     return Y
 
 
-def _varying(arrays, persons, kept, variables, refused):
-    """The panels in which the data can tell the parameters."""
-    sizes = np.array([own.sum() for own in persons])
-    Y = np.concatenate([Y if own.all() else Y[own] for Y, own in zip(arrays, persons, strict=True)])
-    seen = ~np.isnan(Y)
-    set_of = np.repeat(np.arange(len(kept)), sizes)
-    found = _Moments(Y, seen, set_of, len(kept))
-    for b, fault in found.faults(variables).items():
-        refused[int(kept[b])] = NotEstimable(fault)
-    good = np.array([int(b) not in refused for b in kept])
-    with np.errstate(divide="ignore", invalid="ignore"):  # panels that are dropped here may have no spread
-        rows = (Y / found.spread[set_of][:, None, :]).reshape(len(Y), -1)
-    dropped = np.array([len(own) for own in persons]) - sizes
-    if not good.all():
-        rows, set_of = rows[good[set_of]], (np.cumsum(good) - 1)[set_of[good[set_of]]]
-    return Panels(rows, set_of, kept[good], found.spread[good], dropped[good], found.n_values[good], refused)
+def _stacked(arrays, variables, n_parameters, refused):
+    """The panels in which the data can tell the parameters, persons without observation left out."""
+    given = np.array(list(arrays))
+    rows = np.concatenate([Y.reshape(len(Y), -1) for Y in arrays.values()])
+    place = np.repeat(np.arange(len(given)), [len(Y) for Y in arrays.values()])
+    seen = ~np.isnan(rows)
+    someone = seen.any(axis=1)
+    sizes = np.bincount(place[someone], minlength=len(given))
+    for b in np.flatnonzero(sizes <= n_parameters):
+        text = f"{sizes[b]} persons with an observation for {n_parameters} parameters besides the means"
+        refused[int(given[b])] = NotEstimable(text)
+    enough = sizes > n_parameters
+    if not enough.any():
+        return Panels(*[np.empty(0)] * 6, refused)
+    dropped = np.bincount(place, minlength=len(given)) - sizes
+    if not (enough.all() and someone.all()):
+        used = someone & enough[place]
+        rows, seen, place = rows[used], seen[used], (np.cumsum(enough) - 1)[place[used]]
+    return _varying(rows, seen, place, given[enough], dropped[enough], variables, refused)
+
+
+def _varying(rows, seen, place, given, dropped, variables, refused):
+    found = _Moments(rows, seen, place, len(given))
+    faults = found.faults(variables)
+    refused |= {int(given[b]): NotEstimable(fault) for b, fault in faults.items()}
+    good = np.array([b not in faults for b in range(len(given))])
+    spread = found.spread[good]
+    if faults:
+        rows, place = rows[good[place]], (np.cumsum(good) - 1)[place[good[place]]]
+    if len(spread):
+        rows = rows / np.tile(spread, rows.shape[1] // 2)[place]
+    return Panels(rows, place, given[good], spread, dropped[good], found.n_values[good], refused)
 
 
 class _Moments:
-    """Second moments of panels (n, T, 2) about occasion means, panel by panel."""
+    """Second moments about occasion means of panels one under the other, columns x_1, y_1, x_2, ..."""
 
-    def __init__(self, Y, seen, set_of, n):
-        filled = np.where(seen, Y, 0.0)
-        by_occasion = sums(filled, set_of, n) / np.maximum(sums(seen.astype(float), set_of, n), 1.0)
-        deviation = (filled - by_occasion[set_of]) * seen
-        per_person = seen.sum(axis=1)
-        self.n_values = sums(per_person, set_of, n)
-        counts = np.maximum(self.n_values, 1)
-        self.spread = np.sqrt(sums((deviation**2).sum(axis=1), set_of, n) / counts)
-        own = filled.sum(axis=1, keepdims=True) / np.maximum(per_person, 1)[:, None]
-        self.inside = np.sqrt(sums((((filled - own) * seen) ** 2).sum(axis=1), set_of, n) / counts)
-        self.size = np.maximum.reduceat(np.abs(filled).max(axis=1), np.searchsorted(set_of, np.arange(n)))
-        both = deviation * seen.all(axis=2, keepdims=True)
-        products = np.stack([both[..., 0] * both[..., 1], both[..., 0] ** 2, both[..., 1] ** 2], axis=-1)
-        self.products = sums(products.sum(axis=1), set_of, n)
-        pairs = np.swapaxes(seen[:, 1:], 1, 2).astype(float) @ seen[:, :-1]
-        self.transitions = sums(pairs, set_of, n)
+    def __init__(self, rows, seen, place, n):
+        def total(values):
+            return sums(values, place, n)
+
+        def per_variable(columns):
+            return columns.reshape(n, -1, 2).sum(axis=1)
+
+        pick = np.tile(np.eye(2), (rows.shape[1] // 2, 1))
+        filled, one = np.where(seen, rows, 0.0), seen.astype(float)
+        per_column = total(one)
+        deviation = (filled - (total(filled) / np.maximum(per_column, 1.0))[place]) * one
+        self.n_values = per_variable(per_column)
+        counts = np.maximum(self.n_values, 1.0)
+        squares = deviation**2
+        self.spread = np.sqrt(per_variable(total(squares)) / counts)
+        own = (filled @ pick) / np.maximum(one @ pick, 1.0)
+        self.inside = np.sqrt(per_variable(total((filled - own @ pick.T) ** 2 * one)) / counts)
+        firsts = np.searchsorted(place, np.arange(n))
+        self.size = np.maximum.reduceat(np.abs(filled), firsts, axis=0).reshape(n, -1, 2).max(axis=1)
+        x, y = (deviation[:, v::2] for v in (0, 1))
+        parts = (x * y, squares[:, ::2] * one[:, 1::2], squares[:, 1::2] * one[:, ::2])
+        self.products = np.column_stack([total(part).sum(axis=1) for part in parts])
+        pairs = [(seen[:, 2 + i :: 2] & seen[:, j:-2:2]).any(axis=1) for i in (0, 1) for j in (0, 1)]
+        self.transitions = total(np.column_stack(pairs).astype(float)).reshape(n, 2, 2)
 
     def faults(self, variables):
         """Panel -> why the model cannot be fitted to it."""

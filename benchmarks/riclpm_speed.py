@@ -1,0 +1,194 @@
+"""Speed of fit_riclpm against lavaan and semopy, of large panels, and of many panels at once: ratios in one run.
+
+    python benchmarks/riclpm_speed.py [--repeats 20] [--rounds 3] [--semopy PYTHON]
+
+Panels of two variables at seven occasions, complete or with drop-out. A time is the median over rounds in which the
+engines take turns; processor time counts (every engine runs on one thread). Ours is the complete fit from an array:
+checking, grouping by pattern, estimates, observed information, standardized coefficients with their errors; lavaan's
+one call of `lavaan(missing = "fiml")` on a data frame, timed inside R; semopy's construction, `fit(obj="FIML")` and
+`inspect`. Then an evaluation's time at growing N, a panel of 100,000, and 500 panels of 100 persons in one optimisation
+against one by one. Needs R with lavaan and jsonlite; `--semopy` names an interpreter that has semopy (it is not one of
+this project's dependencies).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[threads] = "1"
+
+import numpy as np  # noqa: E402  (after the thread counts, which it reads when first imported)
+
+from twostage.stats.fiml_likelihood import evaluate, expected_information  # noqa: E402
+from twostage.stats.fiml_patterns import group_patterns  # noqa: E402
+from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many  # noqa: E402
+from twostage.stats.riclpm_model import RiclpmStructure, starting_values  # noqa: E402
+
+HERE = Path(__file__).parent
+OCCASIONS = 7
+SIZES = (300, 1500)
+MISSING = ("complete", "dropout")
+DEMANDED = 50  # times lavaan's and semopy's speed
+DEMANDED_BATCH = 20  # times one by one
+DEMANDED_LARGE = 1.0  # seconds at 100,000 persons
+PHI = np.array([[0.3, -0.07], [-0.1, 0.4]])
+
+
+def panel(n: int, missing: str, seed: int = 1) -> np.ndarray:
+    """Synthetic panel (n, 7, 2); drop-out 5 % per occasion, skipped occasions 10 %, single values 5 %."""
+    rng = np.random.default_rng(seed)
+    root = np.linalg.cholesky([[1.0, -0.3], [-0.3, 1.0]])
+    intercept, w = (rng.normal(size=(n, 2)) @ root.T for _ in range(2))
+    Y = np.empty((n, OCCASIONS, 2))
+    for t in range(OCCASIONS):
+        w = w if t == 0 else w @ PHI.T + rng.normal(size=(n, 2)) @ root.T
+        Y[:, t] = intercept + w
+    if missing != "complete":
+        Y[np.arange(OCCASIONS) >= rng.geometric(0.05, n)[:, None]] = np.nan
+    if missing in ("skipped", "items"):
+        skipped = rng.random((n, OCCASIONS)) < 0.1
+        skipped[:, 0] = False
+        Y[skipped] = np.nan
+    if missing == "items":
+        Y[rng.random(Y.shape) < 0.05] = np.nan
+    return Y
+
+
+def clock(work, repeats: int) -> dict[str, list[float]]:
+    """Wall and processor seconds of each repetition."""
+    wall, cpu = [], []
+    for _ in range(repeats):
+        begin, busy = time.perf_counter(), time.process_time()
+        work()
+        wall.append(time.perf_counter() - begin)
+        cpu.append(time.process_time() - busy)
+    return {"wall": wall, "cpu": cpu}
+
+
+def compare(n: int, missing: str, options) -> dict[str, float]:
+    """Time all engines on one panel, taking turns; the peers' ratios to ours."""
+    Y = panel(n, missing)
+    fit, times, reports = fit_riclpm(Y), {}, {}
+    peers = {"lavaan": ["Rscript", HERE / "riclpm_speed.R"]}
+    if options.semopy:
+        peers["semopy"] = [options.semopy, HERE / "riclpm_speed_semopy.py"]
+    with tempfile.TemporaryDirectory() as name:
+        data, out = Path(name) / "data.csv", Path(name) / "out.json"
+        header = ",".join(f"{v}{t}" for t in range(1, OCCASIONS + 1) for v in "xy")
+        text = "\n".join(
+            ",".join("" if np.isnan(v) else repr(float(v)) for v in row) for row in Y.reshape(n, -1)
+        )
+        data.write_text(f"{header}\n{text}\n")
+        for _ in range(options.rounds):
+            times.setdefault("twostage", []).extend(clock(lambda: fit_riclpm(Y), options.repeats)["cpu"])
+            for peer, command in peers.items():
+                done = subprocess.run([*map(str, command), data, "2", out], capture_output=True, text=True)
+                if done.returncode:
+                    print(f"  {peer} failed: {done.stderr.strip().splitlines()[-1]}")
+                    continue
+                reports[peer] = json.loads(out.read_text())
+                times.setdefault(peer, []).extend(reports[peer]["cpu"])
+    print(f"\n{n} persons, {missing}: {fit.n_patterns} patterns, {fit.optimiser.evaluations} evaluations")
+    return {
+        peer: show(peer, values, times["twostage"], reports.get(peer), fit) for peer, values in times.items()
+    }
+
+
+def show(engine: str, values: list[float], ours: list[float], report: dict | None, fit) -> float:
+    ratio = float(np.median(values) / np.median(ours))
+    line = f"  {engine:9} {1e3 * np.median(values):9.2f} ms processor, ratio {ratio:6.1f}"
+    if report:
+        gap = np.abs(np.array(report["phi"]) - fit.phi.ravel()).max()
+        error = np.abs(np.array(report["se"]) / fit.phi_se.ravel() - 1.0).max()
+        line += f"; {report['version']}: coefficients differ by {gap:.1e}, standard errors by {error:.1e} of themselves"
+    print(line)
+    return ratio
+
+
+def per_iteration() -> None:
+    """One likelihood with gradient and information at growing N: grouping is the only pass over persons."""
+    model = RiclpmStructure(OCCASIONS, "equal", "equal", "free").core
+    starts = RiclpmStructure(OCCASIONS, "equal", "equal", "free")
+    print("\none evaluation with gradient and information (drop-out), and the pass that groups patterns")
+    for n in (1_000, 10_000, 100_000):
+        rows = panel(n, "dropout").reshape(n, -1)
+        patterns = group_patterns([rows])
+        theta = starting_values(starts, patterns)
+
+        def once(patterns=patterns, theta=theta):
+            return expected_information(model, patterns, evaluate(model, patterns, theta))
+
+        step, group = (
+            1e3 * np.median(clock(work, 9)["cpu"])
+            for work in (once, lambda rows=rows: group_patterns([rows]))
+        )
+        print(f"  {n:7,} persons: {step:6.2f} ms per iteration, {group:7.1f} ms grouping")
+
+
+def large() -> bool:
+    for missing in ("dropout", "skipped"):
+        Y = panel(100_000, missing)
+        spent = clock(lambda Y=Y: fit_riclpm(Y), 3)
+        best = {kind: min(values) for kind, values in spent.items()}
+        patterns = fit_riclpm(Y).n_patterns
+        print(
+            f"  100,000 persons, {missing}, {patterns} patterns: {best['cpu']:.2f} s processor, {best['wall']:.2f} s wall"
+        )
+        if missing == "dropout":
+            met = best["cpu"] < DEMANDED_LARGE
+    return met
+
+
+def batch(missing: str, rounds: int) -> float:
+    """500 panels of 100 persons at once, against one by one (a fifth of them, in proportion)."""
+    sets = [panel(100, missing, seed) for seed in range(500)]
+    fit_riclpm_many(sets[:20])
+    ratios = []
+    for _ in range(rounds):
+        together = clock(lambda: fit_riclpm_many(sets), 1)["cpu"][0]
+        alone = 5 * clock(lambda: [fit_riclpm(Y) for Y in sets[:100]], 1)["cpu"][0]
+        ratios.append(alone / together)
+    found = fit_riclpm_many(sets)
+    print(
+        f"  {missing:9} {found.n_patterns.mean():5.1f} patterns each: {2 * together:6.2f} ms per panel, "
+        f"{np.median(ratios):5.1f} times one by one; {found.converged.sum()} of {len(found)} converged"
+    )
+    return float(np.median(ratios))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--semopy")
+    options = parser.parse_args()
+    ratios = {(n, missing): compare(n, missing, options) for n in SIZES for missing in MISSING}
+    per_iteration()
+    print("\nlarge")
+    fast = large()
+    print("\n500 panels of 100 persons")
+    batches = {
+        missing: batch(missing, options.rounds) for missing in ("complete", "dropout", "skipped", "items")
+    }
+    print("\ndemanded (ratios of processor time)")
+    for (n, missing), found in ratios.items():
+        for peer, ratio in found.items():
+            if peer != "twostage":
+                verdict = "met" if ratio >= DEMANDED else "NOT MET"
+                print(
+                    f"  {n} persons, {missing}: {ratio:.0f} times {peer}'s speed, demanded {DEMANDED}: {verdict}"
+                )
+    print(f"  100,000 persons within {DEMANDED_LARGE} s: {'met' if fast else 'NOT MET'}")
+    for missing, ratio in batches.items():
+        verdict = "met" if ratio >= DEMANDED_BATCH else "NOT MET"
+        print(f"  batch, {missing}: {ratio:.1f} times one by one, demanded {DEMANDED_BATCH}: {verdict}")
+    print(f"\nload average {', '.join(f'{v:.1f}' for v in os.getloadavg())} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
