@@ -1,6 +1,6 @@
 """Full-information maximum likelihood of covariance structures: many data sets in one vectorised optimisation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from twostage.stats.fiml_likelihood import Point, evaluate, expected_information
 from twostage.stats.fiml_linalg import positive_definite, scaled, solve_positive
 
 # Newton's decrement g'H^-1 g is about twice what the log-likelihood can still gain; its root is the distance to the
-# maximum in standard errors. Fisher scoring brings it below NEAR, Newton steps below the tolerance.
-NEAR = 0.1
-TOLERANCE = 1e-12
+# maximum in standard errors. From NEAR one more step of Fisher scoring, then Newton steps below the tolerance.
+NEAR = 1.0
+TOLERANCE = 1e-14
 MAX_ITERATIONS = 200
 _DAMPING = 1e-3  # first damping after a step that did not help, relative to the information's diagonal
 _FACTOR = 10.0
@@ -19,6 +19,7 @@ _ROUNDING = (
     64 * np.finfo(float).eps
 )  # of the log-likelihood, relative: a step that loses less than this is no loss
 _SINGULAR = 1e-9  # least eigenvalue of the information with unit diagonal: below it two parameters are one
+_QUICK = 0.05  # the decrement shrinks by this factor at least: the information need not be taken anew
 _CROWDED = (
     0.7  # data sets that are done are dropped from the arrays when fewer than this share are still busy
 )
@@ -65,7 +66,7 @@ class Optimum:
 def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS) -> Optimum:
     """Maximise the Gaussian likelihood of incomplete data over theta, per data set; means are free.
 
-    Fisher scoring until the decrement is below 0.1, then Newton steps with exact second derivatives; a step that
+    Fisher scoring until the decrement is below 1, then Newton steps with exact second derivatives; a step that
     does not raise the likelihood is shortened and turned towards the gradient (Levenberg, Marquardt).
 
     Parameters
@@ -85,13 +86,15 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     Optimum
     """
     search = _Search(structure, patterns, np.array(start, dtype=float), max_iterations)
-    search.climb(_expected, NEAR)
-    search.climb(_observed_or_expected, tolerance)
+    search.scores()
+    search.newton(tolerance)
     decrement = np.where(_well_determined(search.information), search.decrement, np.inf)
     converged = np.isfinite(search.point.value) & (decrement <= tolerance)
-    return Optimum(
-        search.point, search.information, converged, search.iterations, search.evaluations, decrement
+    # The last step is not worth another likelihood: it gains less than the tolerance.
+    point = replace(
+        search.point, theta=search.point.theta - np.where(converged[:, None], search.proposal, 0.0)
     )
+    return Optimum(point, search.information, converged, search.iterations, search.evaluations, decrement)
 
 
 class _Search:
@@ -101,54 +104,120 @@ class _Search:
         self.structure, self.patterns, self.limit = structure, patterns, limit
         self.point = evaluate(structure, patterns, start)
         self.information = np.full((*start.shape, start.shape[1]), np.nan)
+        self.proposal = np.zeros(start.shape)
         self.decrement = np.full(len(start), np.inf)
         self.iterations = np.zeros(len(start), dtype=int)
         self.evaluations = np.ones(len(start), dtype=int)
 
-    def climb(self, information, until):
-        """Step every data set until its decrement under `information` is at most `until`."""
-        sets, patterns, point = np.arange(self.patterns.n_sets), self.patterns, self.point
-        busy, damping = np.isfinite(point.value), np.zeros(len(sets))
-        while True:
-            H, exact = information(self.structure, patterns, point)
-            decrement = _decrement(H, point.gradient)
-            self.information[sets[busy]] = H[busy]
-            self.decrement[sets[busy]] = np.where(exact, decrement, np.inf)[busy]
-            busy &= ~(decrement <= until) & (damping < _MOST_DAMPING)
-            busy &= self.iterations[sets] < self.limit
-            if busy.mean() < _CROWDED:
-                self.point = _put(self.point, point, sets, self.patterns, patterns)
-                sets, damping, H, point = sets[busy], damping[busy], H[busy], _pick(point, busy, patterns)
-                patterns, busy = patterns.select(busy), np.ones(len(sets), dtype=bool)
-            if not busy.any():
-                return
-            self.iterations[sets[busy]] += 1
-            self.evaluations[sets[busy]] += 1
-            step, good = _step(H, point.gradient, damping, busy)
-            trial = evaluate(self.structure, patterns, point.theta + step)
-            better = good & (trial.value <= point.value + _ROUNDING * np.abs(point.value))
-            point = trial if better.all() else _merged(trial, point, better, patterns)
-            damping = _next_damping(damping, better)
+    def scores(self):
+        """Fisher scoring, until a step has been taken from where the decrement was at most NEAR."""
+        work = _Work(self)
+        while work.busy.any():
+            work.inform(_expected)
+            arrived = work.step() & (work.decrement <= NEAR)
+            work.busy &= ~arrived & self._may_go_on(work)
+            work.drop_idle()
+        work.give_back()
+
+    def newton(self, tolerance):
+        """Newton steps until the decrement is at most `tolerance`.
+
+        While steps bring every data set much nearer the information is that of an earlier point; it is taken anew
+        before a data set is said to have arrived.
+        """
+        work = _Work(self)
+        while work.busy.any():
+            if not work.inform_again(tolerance):
+                work.inform(_observed_or_expected)
+                work.busy &= ~(work.decrement <= tolerance) & self._may_go_on(work)
+                work.drop_idle()
+            work.step()
+        work.give_back()
+
+    def _may_go_on(self, work):
+        return (work.damping < _MOST_DAMPING) & (self.iterations[work.sets] < self.limit)
 
 
-def _decrement(H, gradient):
-    """Newton's decrement ``g'H^-1 g``; infinity where H is not positive definite."""
-    step, good = solve_positive(H, gradient)
-    return np.where(good, np.einsum("bk,bk->b", gradient, step), np.inf)
+class _Work:
+    """The data sets that are still busy: their patterns, points, information and damping."""
 
+    def __init__(self, search):
+        self.search = search
+        self.sets = np.arange(search.patterns.n_sets)
+        self.patterns, self.point = search.patterns, search.point
+        self.busy = np.isfinite(self.point.value)
+        self.damping = np.zeros(len(self.sets))
+        self.H = self.exact = self.decrement = self.before = None
 
-def _step(H, gradient, damping, busy):
-    """Damped step of the busy data sets where the damped information is positive definite, and which these are."""
-    size = np.abs(np.einsum("bkk->bk", H))
-    damped = H + (damping[:, None] * np.where(size > 0.0, size, 1.0))[:, :, None] * np.eye(H.shape[1])
-    step, good = solve_positive(damped, gradient)
-    good &= busy
-    return np.where(good[:, None], -step, 0.0), good
+    def inform(self, information):
+        """Information at the present point and the step it proposes."""
+        self.H, self.exact = information(self.search.structure, self.patterns, self.point)
+        self._propose()
+        self.before = None
+        at = self.sets[self.busy]
+        self.search.information[at] = self.H[self.busy]
+        self.search.proposal[at] = self.proposal[self.busy]
+        self.search.decrement[at] = np.where(self.exact, self.decrement, np.inf)[self.busy]
 
+    def inform_again(self, tolerance):
+        """Whether the old information still serves: the last step cut every decrement, some are above the tolerance."""
+        if self.before is None or self.damping.any():
+            return False
+        self._propose()
+        quick, far = self.decrement < _QUICK * self.before, self.decrement > tolerance
+        return bool(quick[self.busy].all() and far[self.busy].any())
 
-def _next_damping(damping, better):
-    eased = np.where(damping > _DAMPING, damping / _FACTOR, 0.0)
-    return np.where(better, eased, np.maximum(_FACTOR * damping, _DAMPING))
+    def _propose(self):
+        self.proposal, good = solve_positive(self.H, self.point.gradient)
+        self.decrement = np.where(good, np.einsum("bk,bk->b", self.point.gradient, self.proposal), np.inf)
+
+    def step(self):
+        """Take the step where it is no loss; which data sets took it."""
+        if not self.busy.any():
+            return self.busy
+        search, at = self.search, self.sets[self.busy]
+        search.iterations[at] += 1
+        search.evaluations[at] += 1
+        step, good = self._damped()
+        trial = evaluate(search.structure, self.patterns, self.point.theta - step)
+        better = good & (trial.value <= self.point.value + _ROUNDING * np.abs(self.point.value))
+        self.point = trial if better.all() else _merged(trial, self.point, better, self.patterns)
+        eased = np.where(self.damping > _DAMPING, self.damping / _FACTOR, 0.0)
+        self.damping = np.where(better, eased, np.maximum(_FACTOR * self.damping, _DAMPING))
+        self.before = self.decrement
+        return better
+
+    def _damped(self):
+        """The step of the busy data sets where the damped information is positive definite, and which these are."""
+        if not self.damping.any() and np.isfinite(self.decrement).all():
+            step, good = self.proposal, np.ones(len(self.sets), dtype=bool)
+        else:
+            size = np.abs(np.einsum("bkk->bk", self.H))
+            ridge = self.damping[:, None] * np.where(size > 0.0, size, 1.0)
+            step, good = solve_positive(
+                self.H + ridge[:, :, None] * np.eye(size.shape[1]), self.point.gradient
+            )
+        good = good & self.busy
+        return np.where(good[:, None], step, 0.0), good
+
+    def drop_idle(self):
+        """Go on with the busy data sets alone when they have become few."""
+        busy = self.busy
+        if busy.all() or busy.mean() >= _CROWDED:
+            return
+        self.give_back()
+        self.sets, self.damping, self.H = self.sets[busy], self.damping[busy], self.H[busy]
+        self.decrement, self.proposal = self.decrement[busy], self.proposal[busy]
+        self.before = None if self.before is None else self.before[busy]
+        self.point = _pick(self.point, busy, self.patterns)
+        self.patterns, self.busy = self.patterns.select(busy), busy[busy]
+
+    def give_back(self):
+        """Enter the points reached into the search."""
+        if self.patterns is self.search.patterns:
+            self.search.point = self.point
+        else:
+            _put(self.search.point, self.point, self.sets, self.search.patterns)
 
 
 def _merged(new, old, better, patterns):
@@ -165,15 +234,12 @@ def _pick(point, sets, patterns):
     return Point(**{name: getattr(point, name)[of] for name, of in _rows(sets, patterns)})
 
 
-def _put(whole, part, sets, patterns, own):
-    """`whole` with the data sets at the positions `sets` replaced by `part`."""
-    if own is patterns:
-        return part
+def _put(whole, part, sets, patterns):
+    """Replace the data sets at the positions `sets` in `whole` by `part`."""
     marked = np.zeros(patterns.n_sets, dtype=bool)
     marked[sets] = True
     for name, of in _rows(marked, patterns):
         getattr(whole, name)[of] = getattr(part, name)
-    return whole
 
 
 def _rows(sets, patterns):

@@ -33,6 +33,7 @@ class LinearStructure:
     n_parameters: int
     _places: tuple = field(init=False, repr=False, compare=False)
     _owners: tuple = field(init=False, repr=False, compare=False)
+    _last: dict = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self):
         missing = set(range(self.n_parameters)) - set(self.paths) - set(self.covariances)
@@ -50,8 +51,7 @@ class LinearStructure:
 
     def sigma(self, theta):
         """Implied covariance matrix, (..., p, p)."""
-        parts = self._parts(theta)
-        return parts.U @ parts.S @ np.swapaxes(parts.U, -1, -2)
+        return self._parts(theta).X @ self.select.T
 
     def latent(self, theta):
         """Covariance matrix of the m variables of the model, (..., m, m)."""
@@ -61,9 +61,8 @@ class LinearStructure:
     def jacobian(self, theta):
         """Derivatives of Sigma in each parameter, (..., K, p, p)."""
         parts = self._parts(theta)
-        right = parts.U @ parts.S @ np.swapaxes(parts.E, -1, -2)
         half = np.zeros((*np.shape(theta), *self.select.shape[:1] * 2), dtype=parts.U.dtype)
-        for (k, i, j), other in zip(self._places, (right, parts.U), strict=True):
+        for (k, i, j), other in zip(self._places, (parts.X, parts.U), strict=True):
             weight = np.where(i == j, 0.5, 1.0) if other is parts.U else 1.0
             U, R = parts.U[..., i] * weight, np.swapaxes(other[..., j], -1, -2)
             starts = np.flatnonzero(np.diff(k, prepend=-1))
@@ -74,8 +73,8 @@ class LinearStructure:
     def pullback(self, theta, G):
         """Inner products of the derivatives of Sigma with symmetric matrices G (..., p, p): (..., K)."""
         parts = self._parts(theta)
-        D = np.swapaxes(parts.U, -1, -2) @ G @ parts.U
-        by_path = D @ parts.S @ np.swapaxes(parts.E, -1, -2)
+        pulled = np.swapaxes(parts.U, -1, -2) @ G
+        D, by_path = pulled @ parts.U, pulled @ parts.X
         (_, i, j), (_, r, c) = self._places
         in_paths, in_covariances = self._owners
         return (2.0 * by_path[..., i, j]) @ in_paths + (
@@ -99,6 +98,17 @@ class LinearStructure:
 
     def _parts(self, theta):
         theta = np.asarray(theta)
+        key = (theta.shape, theta.dtype.char, theta.tobytes())
+        parts = self._last.get(
+            key
+        )  # value, gradient and information ask for the same theta one after the other
+        if parts is None:
+            parts = self._make_parts(theta)
+            self._last.clear()
+            self._last[key] = parts
+        return parts
+
+    def _make_parts(self, theta):
         m = self.select.shape[1]
         (k, i, j), (l, r, c) = self._places
         B = np.zeros((*theta.shape[:-1], m, m), dtype=theta.dtype)
@@ -107,7 +117,8 @@ class LinearStructure:
         S[..., r, c] = theta[..., l]
         S[..., c, r] = theta[..., l]
         E = np.linalg.inv(np.eye(m) - B)
-        return _Parts(E, self.select @ E, S)
+        U = self.select @ E
+        return _Parts(E, U, S, U @ S @ np.swapaxes(E, -1, -2))
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,7 @@ class _Parts:
     E: np.ndarray
     U: np.ndarray
     S: np.ndarray
+    X: np.ndarray
 
 
 def _flat(places):
