@@ -52,7 +52,7 @@ CASES = {
     "unbalanced": {"kept": 0.6},
     "no variance between groups": {"sd": 0.0},
     "large variance between groups": {"sd": 30.0, "kept": 0.8},
-    "offset": {"offset": 1e4, "kept": 0.8},
+    "offset": {"offset": 1e5, "kept": 0.8},
     "few rows": {"patients": 6, "occasions": 3, "kept": 0.8},
 }
 

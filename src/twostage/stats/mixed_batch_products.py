@@ -155,6 +155,7 @@ def _reduce_some(X, y, stack, part, of_size, constant, room, out):
     block, room = room[:, : edges[-1] - edges[0]]
     _side_by_side(X, y, stack, slice(edges[0], edges[-1]), block)
     edges, groups, sizes = edges - edges[0], groups - groups[0], stack.sizes[which]
+    origin = _take_first(block, edges, constant) if constant is not None and len(block) else 0.0
     means = _take_means(block, sizes, room)
     rows, cols, _ = packing(block.shape[1])
     within = np.array([block[i:j].T @ block[i:j] for i, j in pairwise(edges)])
@@ -163,10 +164,18 @@ def _reduce_some(X, y, stack, part, of_size, constant, room, out):
         shift = _run_sums(means * sizes[:, None], groups) / np.maximum(np.diff(edges), 1)[:, None]
         shift[:, constant] = 0.0
         means -= np.repeat(shift, np.diff(groups), axis=0)
-        out.shift[:, part] = shift.T
+        out.shift[:, part] = (origin + shift).T
     b = means * np.sqrt(sizes)[:, None]
     of_set = np.repeat(np.arange(len(edges) - 1), np.diff(groups))
     _tabulate(b, of_size[which], of_set, part, out)
+
+
+def _take_first(block, edges, constant):
+    """Take each data set's first row out of its rows, and return them: in range, so later sums lose no digits."""
+    origin = block[np.minimum(edges[:-1], len(block) - 1)]
+    origin[:, constant] = 0.0
+    block -= np.repeat(origin, np.diff(edges), axis=0)
+    return origin
 
 
 def _take_means(block, sizes, room):
@@ -215,8 +224,9 @@ def reduce_weighted(X: np.ndarray, y: np.ndarray, stack: Stack, weights: np.ndar
     """
     block, room = np.empty((2, len(y), X.shape[1] + 1))
     _side_by_side(X, y, stack, slice(None), block)
-    means, shift = _take_means(block, stack.sizes, room), np.zeros(block.shape[1])
     constant = constant_column(X)
+    origin = _take_first(block, np.array([0, len(y)]), constant)[0] if constant is not None else 0.0
+    means, shift = _take_means(block, stack.sizes, room), np.zeros(block.shape[1])
     if constant is not None:
         shift = stack.sizes @ means / len(y)
         shift[constant] = 0.0
@@ -230,5 +240,5 @@ def reduce_weighted(X: np.ndarray, y: np.ndarray, stack: Stack, weights: np.ndar
         np.array([weights[:, which].sum(axis=1) for which in with_size]),
         np.array([between[:, which] @ weights[:, which].T for which in with_size]),
         within @ weights.T,
-        np.broadcast_to(shift[:, None], (len(shift), len(weights))),
+        np.broadcast_to((origin + shift)[:, None], (len(shift), len(weights))),
     )
