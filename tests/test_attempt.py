@@ -35,23 +35,26 @@ def test_mistakes_stay_errors():
         attempt(influence, 3.0)
 
 
-def test_tables_and_figures_or_sentences(tmp_path):
+def test_tables_and_figures_or_nothing(tmp_path):
     good, bad = Attempt(pd.DataFrame({"a": [1.5]})), Attempt(None, "too few")
     assert "1.500" in tell(good, lambda rows: rows, str(tmp_path), "rows").data
     assert pd.read_csv(tmp_path / "rows.csv")["a"].tolist() == [1.5]
-    assert tell(bad, lambda rows: rows).data == "Not computed: too few."
+    assert (
+        tell(bad, lambda rows: rows, str(tmp_path), "none") is None and not (tmp_path / "none.csv").exists()
+    )
 
     def picture(rows, title):
         ax = plt.subplots()[1]
         ax.set_title(title)
         return ax
 
-    assert draw(picture, good, str(tmp_path), "fig", "A picture.", title="t") is None
-    assert (tmp_path / "fig.svg").is_file()
-    assert draw(picture, bad, str(tmp_path), "fig2", "A picture.", title="t").data == "Not computed: too few."
+    draw(picture, good, str(tmp_path), "fig", "A picture.", title="t")
+    assert (tmp_path / "fig.svg").is_file() and plt.gca().get_title() == "t"
+    draw(picture, bad, str(tmp_path), "fig2", "A picture.", title="t")
     assert json.loads((tmp_path / "fig2.json").read_text()) == {"reason": "Not computed: too few."}
     assert not (tmp_path / "fig2.svg").exists()
-    assert draw(picture, bad, "", "fig3", "A picture.").data == "Not computed: too few."
+    draw(picture, bad, "", "fig3", "A picture.")
+    assert len(plt.get_fignums()) == 1 and len(list(tmp_path.iterdir())) == 4
     plt.close("all")
 
 

@@ -1,4 +1,4 @@
-"""Attempts on a page: the table or picture of a result, or the sentence that says why there is none."""
+"""Attempts on a page: the table or picture of a result; where there is none, the sentence beside it says why."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import HTML
 
 from twostage.attempt import Attempt
-from twostage.display import say, show
+from twostage.display import show
 from twostage.tables import save_figure, write_table
 
 
-def tell(
-    found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = ""
-) -> HTML | Markdown:
-    """The table of a result, or why there is none.
+def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = "") -> HTML | None:
+    """The table of a result; nothing where there is none.
 
     Parameters
     ----------
@@ -27,7 +25,7 @@ def tell(
         Also left as ``<folder>/<name>.csv``; empty: not left.
     """
     if not found:
-        return say(found.words)
+        return None
     rows = table(found.result)
     write_table(rows, folder if name else "", name)
     return show(rows)
@@ -47,8 +45,8 @@ def leave_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None
     write_table(pd.DataFrame(rows, columns=["direction", "name", "text"]), folder, "sentences")
 
 
-def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> Markdown | None:
-    """Draw a result and leave the figure, or say why there is none and leave that.
+def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> None:
+    """Draw a result and leave the figure; where there is none, leave the reason in its place.
 
     Parameters
     ----------
@@ -59,17 +57,10 @@ def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **
         As of :func:`twostage.tables.save_figure`.
     **options
         Of the picture.
-
-    Returns
-    -------
-    Markdown or None
-        The reason; nothing where there is a picture.
     """
     if found:
         save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
-        return None
-    if folder:
+    elif folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
         (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")
-    return say(found.words)

@@ -211,8 +211,9 @@ def _table(output: Path, notebook: str, name: str) -> str:
 
 
 def _figure(output: Path, notebook: str, name: str) -> str:
-    """A figure as MyST with its alternative text, its path that of the assembled book; or why there is none."""
+    """A figure as MyST with its alternative text, its path that of the assembled book; nothing where it could not be drawn:
+    the sentence beside it says why."""
     about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
     if "reason" in about:
-        return about["reason"]
+        return ""
     return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"

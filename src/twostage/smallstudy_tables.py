@@ -119,10 +119,10 @@ def _egger_row(name: str, found: Attempt) -> dict[str, str]:
     df = "z" if np.isinf(e.df) else f"t({e.df:g})"
     return {
         "test": name,
-        "slope (SE)": f"{number(e.slope)} ({number(e.slope_se)})",
+        "slope (SE)": _together(f"{number(e.slope)} ({number(e.slope_se)})"),
         "statistic": f"{df} = {number(e.statistic)}",
         "p": p_value(e.p_value),
-        "limit [CI]": f"{number(e.limit, 3)} {interval(e.limit_ci_low, e.limit_ci_high, 3)}",
+        "limit [CI]": _together(f"{number(e.limit, 3)} {interval(e.limit_ci_low, e.limit_ci_high, 3)}"),
         "remark": e.note,
     }
 
@@ -160,7 +160,7 @@ def _line_row(name: str, found: Attempt) -> dict[str, str]:
 def _row(
     name, estimate=None, low=None, high=None, p=None, tau=MISSING, k=MISSING, remark=""
 ) -> dict[str, str]:
-    text = MISSING if estimate is None else f"{number(estimate, 3)} {interval(low, high, 3)}"
+    text = MISSING if estimate is None else _together(f"{number(estimate, 3)} {interval(low, high, 3)}")
     row = {"effect": name, "estimate [CI]": text, "p": p_value(p), "τ": tau, "k": k}
     return row | {"remark": remark or MISSING}
 
@@ -179,9 +179,14 @@ def smallstudy_sentences(report: SmallStudyReport) -> dict[str, str]:
     }
 
 
+def _together(text: str) -> str:
+    """Keep what belongs together on one line."""
+    return text.replace(" ", "\u00a0")
+
+
 def _equals(p: float) -> str:
     text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    return _together(f"p {text}" if text.startswith("<") else f"p = {text}")
 
 
 def _tests_words(report: SmallStudyReport) -> str:
