@@ -30,6 +30,11 @@ def test_p_value(p, text):
     assert p_value(p) == text
 
 
+def test_truth_values_are_words_also_as_text():
+    shown = readable(pd.DataFrame({"value": ["False", "True", False, True, "REML"]}))
+    assert shown["value"].tolist() == ["no", "yes", "no", "yes", "REML"]
+
+
 def test_interval_count_percent():
     assert interval(-0.1, 0.25) == "[−0.10, 0.25]"
     assert count(5350) == "5,350"

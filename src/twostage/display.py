@@ -51,7 +51,7 @@ _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "we
 
 def _cell(column: str, value) -> str:
     if isinstance(value, bool) or str(value) in {"True", "False"}:
-        return "yes" if value else "no"
+        return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):
         return p_value(value)
     if isinstance(value, int) or hasattr(value, "bit_length"):
