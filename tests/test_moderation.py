@@ -188,7 +188,7 @@ def test_a_moderator_nobody_has():
     data = pd.DataFrame({"label": ["a", "b"], "severity": [np.nan, np.nan], "group": [None, None]})
     for name, category in (("severity", False), ("group", True)):
         used, words = usable(data, StudyModerator(name, "thing", category))
-        assert used is None and len(words) == 1 and words[0].startswith("Thing is not tested")
+        assert used is None and words == ["Thing is not tested: it is not known of any study."]
 
 
 def test_predictions_are_those_of_the_fit(forward, wanted):

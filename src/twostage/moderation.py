@@ -164,16 +164,16 @@ def usable(data: pd.DataFrame, moderator: StudyModerator) -> tuple[pd.DataFrame 
             words.append(f"{label}: alone in their category and set aside are {', '.join(alone)}.")
         used = used[~rare]
         coefficients = max(used[name].nunique(), 2)
-    reason = _reason(used[name], moderator, coefficients)
+    reason = "it is not known of any study" if unknown.all() else _reason(used[name], coefficients)
     if reason:
         return None, [*words, f"{label} is not tested: {reason}."]
     return used.reset_index(drop=True), words
 
 
-def _reason(values: pd.Series, moderator: StudyModerator, coefficients: int) -> str:
+def _reason(values: pd.Series, coefficients: int) -> str:
     """Why these values allow no test; empty if they do."""
     if values.empty:
-        return "no two studies share a category" if moderator.category else "it is not known of any study"
+        return "no two studies share a category"
     if values.nunique() == 1:
         return f"it is the same in all {len(values)} studies ({values.iloc[0]})"
     if len(values) - coefficients < LEAST_DF:
