@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg.blas import dgemm
 from scipy.sparse import csc_array, csr_array
 
 from twostage.stats.mixed_design import constant_column
@@ -158,7 +159,7 @@ def _reduce_some(X, y, stack, part, of_size, constant, room, out):
     origin = _take_first(block, edges, constant) if constant is not None and len(block) else 0.0
     means = _take_means(block, sizes, room)
     rows, cols, _ = packing(block.shape[1])
-    within = np.array([block[i:j].T @ block[i:j] for i, j in pairwise(edges)])
+    within = np.array([_cross_product(block[i:j]) for i, j in pairwise(edges)])
     out.within[:, part] = within[:, rows, cols].T
     if constant is not None:
         shift = _run_sums(means * sizes[:, None], groups) / np.maximum(np.diff(edges), 1)[:, None]
@@ -168,6 +169,11 @@ def _reduce_some(X, y, stack, part, of_size, constant, room, out):
     b = means * np.sqrt(sizes)[:, None]
     of_set = np.repeat(np.arange(len(edges) - 1), np.diff(groups))
     _tabulate(b, of_size[which], of_set, part, out)
+
+
+def _cross_product(rows):
+    """rows' rows by the general product, as `mixed_crossproducts.gram`."""
+    return dgemm(1.0, rows.T, rows.T, trans_b=True) if len(rows) else np.zeros((rows.shape[1],) * 2)
 
 
 def _take_first(block, edges, constant):
