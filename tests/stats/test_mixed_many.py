@@ -6,7 +6,8 @@ import pytest
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed import fit_mixed
 from twostage.stats.mixed_batch import MixedBatch
-from twostage.stats.mixed_many import fit_mixed_many, fit_mixed_weighted
+from twostage.stats.mixed_many import fit_mixed_many
+from twostage.stats.mixed_weighted import fit_mixed_weighted, fit_mixed_weighted_many
 
 # Both minimise the same deviance by the same kind of steps: only rounding may differ.
 AGREEMENT = 1e-10
@@ -141,6 +142,36 @@ def test_weighted_agrees_with_rows_written_out(kept, reml):
         copies = np.repeat(np.arange(len(drawn)), [len(r) for r in rows])
         rows = np.concatenate(rows)
         assert_same(batch, k, fit_mixed(y[rows], X[rows], copies, reml=reml))
+
+
+def test_several_weighted_designs_at_once_are_each_of_them_alone():
+    designs = []
+    for seed, options in ((20, {}), (21, {"patients": 9, "kept": 0.6}), (22, {"occasions": 3})):
+        y, X, groups, _ = stacked(seed, B=1, **options)
+        n = len(np.unique(groups))
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), seed - 15)
+        weights[1] = np.eye(n, dtype=int)[0] * n
+        designs.append((y, X, groups, weights))
+    names = [NAMES, None, NAMES]
+    for design, own, together in zip(
+        designs, names, fit_mixed_weighted_many(designs, names=names), strict=True
+    ):
+        alone = fit_mixed_weighted(*design, names=own)
+        assert (together.names, together.reasons) == (alone.names, alone.reasons)
+        assert alone.reasons[1] and not alone.reasons[0]
+        for field in ("coef", "std_error", "df", "loglik", "re_variance"):
+            ours, theirs = getattr(together, field), getattr(alone, field)
+            np.testing.assert_allclose(ours, theirs, rtol=AGREEMENT, atol=AGREEMENT)
+        for field in ("n_obs", "n_groups", "singular", "converged"):
+            np.testing.assert_array_equal(getattr(together, field), getattr(alone, field))
+
+
+def test_designs_with_other_columns_are_refused():
+    y, X, groups, _ = stacked(23, B=1)
+    weights = np.ones((2, 20), dtype=int)
+    for other in (2 * X, X[:, 1:], X[:, ::-1]):
+        with pytest.raises(ValueError, match="constant ones"):
+            fit_mixed_weighted_many([(y, X, groups, weights), (y, other, groups, weights)])
 
 
 def test_a_replicate_of_one_patient_is_flagged():

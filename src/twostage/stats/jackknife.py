@@ -8,8 +8,7 @@ from scipy.special import ndtr, ndtri
 
 from twostage.stats.centring import DIRECTIONS, VARIABLES, centred_transitions, check_panel
 from twostage.stats.errors import NotEstimable
-from twostage.stats.mixed import fit_mixed
-from twostage.stats.mixed_many import fit_mixed_weighted
+from twostage.stats.mixed_weighted import fit_mixed_weighted_many
 
 # Where the coefficients of x's and y's deviations stand in the equations of x and of y.
 _ORDER = ([2, 1], [1, 2])
@@ -154,18 +153,15 @@ def fit_jackknife(Y, *, lag: int = 1, replicates: int = 1000, seed=0) -> Jackkni
     if not len(patients):
         raise NotEstimable(f"no session with both variables is followed by a score at lag {lag}")
     draws = np.random.default_rng(seed)
-    counts = draws.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=replicates)
-    weights = np.zeros((replicates, len(Y)), dtype=int)
-    weights[:, patients] = counts
-    names = [f"sessions {first + 1} to {last}" for first, last in parts]
-    cells = [[_fit_part(r, k, weights, name) for k in (0, 1)] for r, name in zip(rows, names, strict=True)]
-    estimates = np.array(
-        [[fit.coef[order] for (fit, _), order in zip(cell, _ORDER, strict=True)] for cell in cells]
+    # The first replicate takes everybody once: the estimate itself.
+    weights = np.zeros((replicates + 1, len(Y)), dtype=int)
+    weights[0, patients] = 1
+    weights[1:, patients] = draws.multinomial(
+        len(patients), np.full(len(patients), 1 / len(patients)), size=replicates
     )
-    repeated = np.array(
-        [[b.coef[:, order] for (_, b), order in zip(cell, _ORDER, strict=True)] for cell in cells]
-    )
-    fits = [fit for cell in cells for fit, _ in cell]
+    fits = _fit_parts(rows, weights, [f"sessions {first + 1} to {last}" for first, last in parts])
+    coef = np.array([[fit.coef[:, _ORDER[k]] for k, fit in enumerate(pair)] for pair in fits])
+    estimates, repeated = coef[:, :, 0], coef[:, :, 1:]
     drawn = np.einsum("k,kirj->rij", shares, repeated)
     return JackknifeFit(
         phi=np.tensordot(shares, estimates, 1),
@@ -175,10 +171,10 @@ def fit_jackknife(Y, *, lag: int = 1, replicates: int = 1000, seed=0) -> Jackkni
         estimates=estimates,
         shares=shares,
         replicates=drawn,
-        n_patients=np.array([fit.n_groups for fit in fits[:2]]),
-        n_transitions=np.array([fit.n_obs for fit in fits[:2]]),
-        converged=all(fit.converged for fit in fits),
-        singular=any(fit.singular for fit in fits),
+        n_patients=np.array([fit.n_groups[0] for fit in fits[0]]),
+        n_transitions=np.array([fit.n_obs[0] for fit in fits[0]]),
+        converged=all(bool(fit.converged[0]) for pair in fits for fit in pair),
+        singular=any(bool(fit.singular[0]) for pair in fits for fit in pair),
     )
 
 
@@ -201,20 +197,28 @@ def split_panel(T: int, lag: int = 1) -> tuple[list[tuple[int, int]], np.ndarray
     return parts, np.array(shares)
 
 
-def _fit_part(rows, outcome: int, weights, name: str):
-    """One equation in one part of the panel: the fit and its replicates."""
-    y, X, patient, names = rows.regression(outcome)
+def _fit_parts(rows, weights, spans):
+    """Both equations in every part of the panel, all replicates together: (of x, of y) for each part."""
+    labels = [f"{span}, {direction}" for span in spans for direction in DIRECTIONS]
+    pieces = [(part, outcome) for part in rows for outcome in (0, 1)]
+    found = [_design(*piece, weights, label) for piece, label in zip(pieces, labels, strict=True)]
+    fits = fit_mixed_weighted_many([one[:4] for one in found], names=[one[4] for one in found])
+    for label, fit in zip(labels, fits, strict=True):
+        if fit.reasons[0]:
+            raise NotEstimable(f"{label}: {fit.reasons[0]}")
+    return list(zip(fits[::2], fits[1::2], strict=True))
+
+
+def _design(part, outcome: int, weights, label: str):
+    """One equation's rows, the weights of its patients, its columns' names."""
+    y, X, patient, names = part.regression(outcome)
     patients = np.unique(patient)
     if len(y) - len(patients) <= len(_ORDER):
         raise NotEstimable(
-            f"{name}, {DIRECTIONS[outcome]}: {len(y)} transitions of {len(patients)} patients say too little about "
+            f"{label}: {len(y)} transitions of {len(patients)} patients say too little about "
             "change within patients"
         )
-    try:
-        fit = fit_mixed(y, X, patient, names=names)
-    except NotEstimable as error:
-        raise NotEstimable(f"{name}, {DIRECTIONS[outcome]}: {error}") from error
-    return fit, fit_mixed_weighted(y, X, patient, weights[:, patients], names=names)
+    return y, X, patient, weights[:, patients], names
 
 
 def _spread(drawn: np.ndarray) -> np.ndarray:

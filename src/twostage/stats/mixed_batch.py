@@ -50,6 +50,11 @@ class MixedBatch:
         """Which data sets have a fit, (B,) bool."""
         return np.array([not reason for reason in self.reasons], dtype=bool)
 
+    def take(self, which: slice) -> "MixedBatch":
+        """Some of the data sets."""
+        parts = {name: value[which] for name, value in vars(self).items() if name not in ("names", "reml")}
+        return MixedBatch(names=self.names, reml=self.reml, **parts)
+
     @property
     def statistic(self) -> np.ndarray:
         """t statistics of coef = 0, (B, p)."""

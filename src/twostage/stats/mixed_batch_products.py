@@ -72,6 +72,23 @@ def packing(P: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rows, cols, index
 
 
+def join(several) -> BatchProducts:
+    """Batches with the same columns as one."""
+    sizes = np.unique(np.concatenate([one.sizes for one in several]))
+    at = [np.searchsorted(sizes, one.sizes) for one in several]
+
+    def spread(name):
+        parts = [np.zeros((len(sizes), *getattr(one, name).shape[1:])) for one in several]
+        for part, where, one in zip(parts, at, several, strict=True):
+            part[where] = getattr(one, name)
+        return np.concatenate(parts, axis=-1)
+
+    within, shift = (
+        np.concatenate([getattr(one, n) for one in several], axis=-1) for n in ("within", "shift")
+    )
+    return BatchProducts(sizes, spread("count"), spread("table"), within, shift)
+
+
 @dataclass(frozen=True)
 class Stack:
     """Rows sorted by data set and group.

@@ -1,4 +1,4 @@
-"""Random-intercept models of many data sets at once: simulation replicates and bootstraps of groups."""
+"""Random-intercept models of many data sets at once: simulation replicates, studies."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,6 @@ from twostage.stats.mixed_batch_products import (
     BatchProducts,
     packing,
     reduce_stack,
-    reduce_weighted,
     stack_rows,
 )
 from twostage.stats.mixed_collinear import NEAR
@@ -62,8 +61,8 @@ def fit_mixed_many(y, X, groups, data_sets, *, n_data_sets=None, reml=True, name
     the common optimiser does not converge, go to :func:`twostage.stats.mixed.fit_mixed`. Checked against that
     function (itself checked against lme4 and lmerTest) on random, unbalanced and singular data sets.
     """
-    y, X, names = _checked(y, X, names)
-    groups = _as_codes(groups, len(y), "groups")
+    y, X, names = checked(y, X, names)
+    groups = as_codes(groups, len(y), "groups")
     data_sets = np.asarray(data_sets)
     if data_sets.shape != (len(y),) or data_sets.dtype.kind not in "iu":
         raise ValueError(f"data_sets must hold {len(y)} whole numbers, one per row")
@@ -82,59 +81,11 @@ def fit_mixed_many(y, X, groups, data_sets, *, n_data_sets=None, reml=True, name
         broken[data_sets[wrong]] = True
         stand_in = np.where(wrong, np.argmin(wrong), np.arange(len(y)))
         X, y = np.nan_to_num(X[stand_in]), np.nan_to_num(y[stand_in])
-    return _fit(reduce_stack(X, y, stack), X, names, bool(reml), alone, broken)
+    return fit_products(reduce_stack(X, y, stack), constant_level(X), names, bool(reml), alone, broken)
 
 
-def fit_mixed_weighted(y, X, groups, weights, *, reml=True, names=None) -> MixedBatch:
-    """Fit a random-intercept model to one data set whose groups are taken with whole-number weights.
-
-    The bootstrap of groups: ``weights[b, i]`` is how often replicate b drew group i, every draw being a
-    group of its own. A replicate costs its share of a matrix product and of the common optimisation.
-
-    Parameters
-    ----------
-    y, X : (n,), (n, p) arrays
-    groups : (n,) sequence
-        Group of each row; the N distinct labels in rising order are the columns of `weights`.
-    weights : (B, N) int array
-        Not negative.
-    reml, names
-        As in :func:`fit_mixed_many`.
-
-    Returns
-    -------
-    MixedBatch
-
-    Raises
-    ------
-    ValueError
-        If an array has the wrong shape or type, a value is not finite, or a weight is negative.
-
-    Notes
-    -----
-    Checked against :func:`twostage.stats.mixed.fit_mixed` on the drawn rows written out.
-    """
-    y, X, names = _checked(y, X, names)
-    if not len(y) or not (np.isfinite(X).all() and np.isfinite(y).all()):
-        raise ValueError("y and X must hold finite numbers, at least one row of them")
-    codes = _as_codes(groups, len(y), "groups")
-    stack = stack_rows(codes, np.zeros(len(y), dtype=int), 1)
-    weights = np.asarray(weights)
-    if weights.ndim != 2 or weights.shape[1] != len(stack.sizes) or weights.dtype.kind not in "iu":
-        raise ValueError(f"weights must be whole numbers, one column for each of {len(stack.sizes)} groups")
-    if (weights < 0).any():
-        raise ValueError("weights must not be negative")
-
-    def alone(k: int) -> MixedFit:
-        rows, copies = _written_out(stack, weights[k])
-        return fit_mixed(y[rows], X[rows], copies, reml=reml, names=names)
-
-    products = reduce_weighted(X, y, stack, weights.astype(float))
-    return _fit(products, X, names, bool(reml), alone, np.zeros(len(weights), dtype=bool))
-
-
-def _checked(y, X, names):
-    """y and X as arrays, and X's names."""
+def checked(y, X, names):
+    """y (n,) and X (n, p) as arrays, and X's names, or ValueError."""
     labels = names if names is not None else getattr(X, "columns", None)
     y, X = numbers(y, "y", 1), numbers(X, "X", 2)
     if len(y) != len(X):
@@ -144,7 +95,8 @@ def _checked(y, X, names):
     return y, X, column_names(labels, X.shape[1])
 
 
-def _as_codes(labels, n: int, name: str) -> np.ndarray:
+def as_codes(labels, n: int, name: str) -> np.ndarray:
+    """n labels as numbers in the labels' order, or ValueError."""
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"{name} must have one label per row: expected {n}, got shape {labels.shape}")
@@ -153,30 +105,37 @@ def _as_codes(labels, n: int, name: str) -> np.ndarray:
     return labels if labels.dtype.kind in "iuf" else np.unique(labels, return_inverse=True)[1]
 
 
-def _written_out(stack, weights):
-    """Rows of a replicate and the number of the draw each belongs to."""
-    drawn = np.repeat(np.arange(len(weights)), weights)
-    sizes = stack.sizes[drawn]
-    copies = np.repeat(np.arange(len(drawn)), sizes)
-    within = np.arange(len(copies)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows = stack.starts[drawn][copies] + within
-    return (rows if stack.order is None else stack.order[rows]), copies
+def constant_level(X) -> tuple[int | None, float]:
+    """The first column that is constant throughout, if any, and its value."""
+    constant = constant_column(X) if len(X) else None
+    return constant, 1.0 if constant is None else float(X[0, constant])
 
 
-def _fit(products: BatchProducts, X, names, reml: bool, alone: Callable, broken) -> MixedBatch:
-    """All data sets together where that is safe, the others one by one."""
+def fit_products(products: BatchProducts, level, names, reml: bool, alone: Callable, broken) -> MixedBatch:
+    """All data sets together where that is safe, the others one by one.
+
+    Parameters
+    ----------
+    products : BatchProducts
+    level : (int or None, float)
+        From :func:`constant_level`.
+    names : tuple of str
+    reml : bool
+    alone : callable
+        ``alone(k)`` fits data set k by :func:`twostage.stats.mixed.fit_mixed`.
+    broken : (B,) bool array
+        Data sets with values that are not finite.
+    """
     B, p = products.within.shape[1], len(names)
     columns = {name: np.full((B, p), np.nan) for name in ("coef", "std_error", "df")}
     columns |= {name: np.full(B, np.nan) for name in ("sigma2", "re_variance", "loglik")}
     columns |= {name: np.zeros(B, dtype=bool) for name in ("converged", "singular")}
     columns["evaluations"] = np.zeros(B, dtype=int)
     together = np.flatnonzero(_is_safe(products, p) & ~broken)
-    constant = constant_column(X) if len(X) else None
-    level = X[0, constant] if constant is not None else 1.0
     for which in chunks(together):
         criterion = BatchCriterion(products.take(which), reml)
         T, columns["converged"][which], columns["evaluations"][which] = minimise_deviances(criterion)
-        for name, values in _estimates(criterion, T, constant, level).items():
+        for name, values in _estimates(criterion, T, *level).items():
             columns[name][which] = values
     sizes = {"n_obs": products.n.astype(int), "n_groups": products.n_groups.astype(int)}
     reasons = [""] * B
