@@ -76,7 +76,7 @@ def test_sentences_quote_the_results(report):
     )
     assert said["baujat"].startswith(f"{fit.labels[4]} adds most to the heterogeneity and moves")
     assert f"all {2**K - 1 - K:,} subsets of at least two studies" in said["gosh"]
-    ends = f"[{number(fit.ci_low)}, {number(fit.ci_high)}]"
+    ends = f"[{number(fit.ci_low, 3)}, {number(fit.ci_high, 3)}]"
     assert ends in said["year"] and ends in said["precision"]
 
 

@@ -72,7 +72,8 @@ def test_names_cover_neither_each_other_nor_leave_the_picture():
     assert all(whole.x0 <= b.x0 and b.x1 <= whole.x1 for b in boxes)
 
 
-def test_gosh_counts_every_subset_of_several_studies(fit):
+def test_gosh_counts_every_subset_of_several_studies(fit, monkeypatch):
+    monkeypatch.setattr(plots_influence, "FEW_SUBSETS", 0)
     found = gosh(fit)
     ax = plots_influence.gosh(found, effect="alliance")
     counts = 10 ** ax.collections[0].get_array().compressed()
@@ -81,13 +82,12 @@ def test_gosh_counts_every_subset_of_several_studies(fit):
     assert ax.lines[0].get_xdata()[0] == fit.estimate
 
 
-def test_gosh_outlines_hold_the_subsets_with_and_without_a_study(fit):
+def test_gosh_outlines_hold_the_subsets_with_and_without_a_study(fit, monkeypatch):
+    monkeypatch.setattr(plots_influence, "FEW_SUBSETS", 0)
     found = gosh(fit)
     ax = plots_influence.gosh(found, study=6)
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
-        "without Great outlier",
-        "with Great outlier",
-    ]
+    words = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert words == ["without Great outlier", "with Great outlier"]
     without, inside = (c.get_paths() for c in ax.collections[1:3])
     reach = [np.concatenate([p.vertices for p in paths if len(p.vertices)]) for paths in (without, inside)]
     # Without the outlier no heterogeneity is left; with it I2 is large: the outlines do not touch.
@@ -96,12 +96,35 @@ def test_gosh_outlines_hold_the_subsets_with_and_without_a_study(fit):
     assert share > 0.9
 
 
+def test_few_subsets_are_points(fit):
+    found = gosh(fit)
+    ax = plots_influence.gosh(found, study=6)
+    several = found.size > 1
+    for line, rows in zip(
+        ax.lines, (several & ~found.includes(6), several & found.includes(6)), strict=False
+    ):
+        assert line.get_xdata() == pytest.approx(found.estimate[rows])
+        assert line.get_ydata() == pytest.approx(found.i2[rows])
+    assert [line.get_marker() for line in ax.lines[:2]] == ["o", "s"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "without Great outlier",
+        "with Great outlier",
+    ]
+    assert len(plots_influence.gosh(found).lines[0].get_xdata()) == several.sum()
+
+
+def test_many_subsets_are_counted():
+    rng = np.random.default_rng(1)
+    ax = plots_influence.gosh(gosh(rng.normal(size=12), np.full(12, 0.2), method="DL"))
+    assert ax.collections and len(ax.lines) == 1
+
+
 @pytest.mark.parametrize("k", [2, 3])
 def test_gosh_of_few_studies(k):
     found = gosh(Y[:k], V[:k])
     ax = plots_influence.gosh(found, study=0)
     ax.figure.draw_without_rendering()
-    assert 10 ** ax.collections[0].get_array().compressed().sum() >= 1
+    assert sum(len(line.get_xdata()) for line in ax.lines[:2]) == 2**k - 1 - k
 
 
 def test_cumulative_rows_are_the_steps(fit):

@@ -79,10 +79,12 @@ def test_selection_goes_the_way_of_the_effect(report, few, default, with_effects
 def test_sentences_quote_the_results(report):
     said = smallstudy_sentences(report)
     fill = report.fills["L0", "right"].result
-    assert fill.k0 and f"{fill.k0} on the right by L0 (pooled {number(fill.filled.estimate)} " in said["fill"]
+    assert (
+        fill.k0 and f"{fill.k0} on the right by L0 (pooled {number(fill.filled.estimate, 3)} " in said["fill"]
+    )
     assert p_value(report.selection.result.lrt_p_value) in said["selection"]
     assert (
-        f"takes {report.petpeese.result.chosen}: {number(report.petpeese.result.estimate)} "
+        f"takes {report.petpeese.result.chosen}: {number(report.petpeese.result.estimate, 3)} "
         in said["petpeese"]
     )
 

@@ -203,7 +203,7 @@ def _cumulative_words(found: Cumulative) -> str:
     k, start = found.fit.k, float(found.glance()["excludes_zero_from"].iloc[0])
     if k == 1:
         return "There is one study; nothing accumulates."
-    ends = interval(found.ci_low[-1], found.ci_high[-1])
+    ends = interval(found.ci_low[-1], found.ci_high[-1], 3)
     if np.isnan(start):
         return f"With {'both' if k == 2 else f'all {k}'} studies the interval, {ends}, includes zero."
     if start == k:
@@ -225,7 +225,7 @@ def _gosh_words(found: Gosh, study: int | None) -> str:
     kind = "all" if found.exhaustive else f"a sample (seed {found.seed}) of"
     text = (
         f"Over {kind} {count(several.sum())} subsets of at least two studies, 95 % of the pooled effects lie "
-        f"between {number(float(low))} and {number(float(high))}."
+        f"between {number(float(low), 3)} and {number(float(high), 3)}."
     )
     if study is not None:
         inside = found.includes(study)

@@ -21,6 +21,8 @@ NAME_SIZE, NAME_HEIGHT, LETTER, POINT = 9.5, 12.0, 5.9, 4.0
 SHIFTS = (0.0, 9.0, -9.0, 16.0, -16.0, 26.0, -26.0)
 #: Cells of the GOSH picture, smoothing of its outlines [cells], shares of the subsets within an outline.
 CELLS, SMOOTHING, SHARES = (70, 50), 2.0, (0.5, 0.95)
+#: Up to so many subsets are drawn one by one.
+FEW_SUBSETS = 2000
 #: The scale of I2 reaches at least this far [percent].
 LEAST_I2 = 10.0
 _PANELS = {
@@ -156,7 +158,7 @@ def gosh(
     found : Gosh
     study : int, optional
         Position of a study: outlines hold 50 and 95 percent of the subsets with it (dashed) and without it
-        (solid).
+        (solid); few subsets are points, filled squares with it and open circles without it.
     ax : matplotlib.axes.Axes, optional
     effect : str
         Name of the horizontal axis.
@@ -164,25 +166,46 @@ def gosh(
     Returns
     -------
     matplotlib.axes.Axes
-        The darker a cell, the more subsets (logarithmic).
+        The darker a cell, the more subsets (logarithmic); up to 2,000 subsets are points.
     """
     ax = ax or plt.subplots(figsize=(6.5, 4.8), layout="constrained")[1]
     several = found.size > 1  # a single study has an I2 of 0 by definition
-    edges = _edges(found.estimate[several]), np.linspace(0.0, max(LEAST_I2, found.i2.max()), CELLS[1] + 1)
-    counts = np.histogram2d(found.estimate[several], found.i2[several], edges)[0]
-    shown = np.ma.log10(np.ma.masked_less(counts.T, 1.0))
-    ax.pcolormesh(*edges, shown, cmap="Greys", vmin=-0.8, rasterized=True, zorder=0)
+    groups = {"": several}
     if study is not None:
-        inside = found.includes(study)
-        for rows, colour, style, word in ((~inside, PLAIN, "-", "without"), (inside, MARKED, "--", "with")):
-            _outline(ax, found, rows & several, edges, colour, style)
-            ax.plot([], [], color=colour, ls=style, lw=2.2, label=f"{word} {found.labels[study]}")
+        inside, name = found.includes(study), found.labels[study]
+        groups = {f"without {name}": several & ~inside, f"with {name}": several & inside}
+    (_points if several.sum() <= FEW_SUBSETS else _density)(ax, found, groups)
+    if study is not None:
         ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    top = max(LEAST_I2, found.i2.max())
     ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
-    ax.set_ylim(-0.04 * edges[1][-1], 1.04 * edges[1][-1])
+    ax.set_ylim(-0.04 * top, 1.04 * top)
     ax.set_xlabel(effect)
     ax.set_ylabel("I² (%)")
     return ax
+
+
+def _points(ax: Axes, found: Gosh, groups: dict[str, np.ndarray]) -> None:
+    """Every subset as a point."""
+    looks = ((PLAIN, "o", "none", 6.0), (MARKED, "s", MARKED, 4.0))
+    for (word, rows), (colour, marker, fill, size) in zip(groups.items(), looks, strict=False):
+        ax.plot(
+            found.estimate[rows], found.i2[rows], marker, ls="", color=colour, mfc=fill, ms=size, label=word
+        )
+
+
+def _density(ax: Axes, found: Gosh, groups: dict[str, np.ndarray]) -> None:
+    """Counts of all subsets in grey, outlines of each group."""
+    several = found.size > 1
+    top = max(LEAST_I2, found.i2.max())
+    edges = _edges(found.estimate[several]), np.linspace(0.0, top, CELLS[1] + 1)
+    counts = np.histogram2d(found.estimate[several], found.i2[several], edges)[0]
+    shown = np.ma.log10(np.ma.masked_less(counts.T, 1.0))
+    ax.pcolormesh(*edges, shown, cmap="Greys", vmin=-0.8, rasterized=True, zorder=0)
+    for (word, rows), (colour, style) in zip(groups.items(), ((PLAIN, "-"), (MARKED, "--")), strict=False):
+        if word:
+            _outline(ax, found, rows, edges, colour, style)
+            ax.plot([], [], color=colour, ls=style, lw=2.2, label=word)
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

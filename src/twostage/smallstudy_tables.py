@@ -212,8 +212,8 @@ def _fill_words(report: SmallStudyReport) -> str:
     if not added:
         return "Trim-and-fill adds no study on either side."
     parts = [
-        f"{r.k0} on the {side} by {estimator} (pooled {number(r.filled.estimate)} "
-        f"{interval(r.filled.ci_low, r.filled.ci_high)})"
+        f"{r.k0} on the {side} by {estimator} (pooled {number(r.filled.estimate, 3)} "
+        f"{interval(r.filled.ci_low, r.filled.ci_high, 3)})"
         for (estimator, side), r in added.items()
     ]
     return f"Trim-and-fill adds {', '.join(parts)}."
@@ -224,7 +224,7 @@ def _selection_words(found: Attempt) -> str:
         return f"Selection model: {found.words[0].lower()}{found.words[1:]}"
     r = found.result
     return (
-        f"The selection model's effect is {number(r.estimate)} {interval(r.ci_low, r.ci_high)}; test of selection "
+        f"The selection model's effect is {number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}; test of selection "
         f"{_equals(r.lrt_p_value)}."
     )
 
@@ -233,4 +233,4 @@ def _petpeese_words(found: Attempt) -> str:
     if not found:
         return f"PET-PEESE: {found.words[0].lower()}{found.words[1:]}"
     r = found.result
-    return f"PET-PEESE takes {r.chosen}: {number(r.estimate)} {interval(r.ci_low, r.ci_high)}."
+    return f"PET-PEESE takes {r.chosen}: {number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}."
