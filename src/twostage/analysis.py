@@ -7,6 +7,7 @@ from types import MappingProxyType
 from twostage.collection import Collection, Study
 from twostage.describe import Description, describe
 from twostage.estimates import StudyEstimates
+from twostage.estimators import estimators
 from twostage.panel import Panel, make_panel
 from twostage.params import Parameters
 from twostage.records import Record, make_record
@@ -21,6 +22,7 @@ FUNCTIONS: dict[str, Callable[[Study, Panel], StudyEstimates | Description]] = {
     "transition": lambda study, panel: transition(panel),
     "sensitivity": lambda study, panel: sensitivity(study, panel.parameters),
     "crosslevel": lambda study, panel: crosslevel(panel),
+    "estimators": lambda study, panel: estimators(panel),
 }
 
 #: What answers the question; the rest describes or varies it.

@@ -9,9 +9,7 @@ from twostage.display import html_table
 from twostage.panel import Panel
 from twostage.stats.errors import NotEstimable
 from twostage.stats.stacked import stacked_covariance
-from twostage.terms import COLUMNS, Direction
-
-ESTIMATOR = "centred"
+from twostage.terms import COLUMNS, HEADLINE, Direction
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> Study
     """Gather an analysis's equations and failures; `lost` says why patients of the panel are not in it."""
     equations = [r for r in results if isinstance(r, Equation)]
     failures = [r for r in results if not isinstance(r, Equation)]
-    labels = {"study": panel.study, "analysis": analysis, "estimator": ESTIMATOR}
+    labels = {"study": panel.study, "analysis": analysis, "estimator": HEADLINE}
     tables = [e.table.assign(variant=e.variant, direction=e.direction, **labels) for e in equations]
     table = pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
     counts = [t.iloc[0][["variant", "direction", "n_patients", "n_transitions"]].to_dict() for t in tables]

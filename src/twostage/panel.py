@@ -77,6 +77,22 @@ class Panel:
         pairs = now.merge(later, on=["patient", "session"], how="inner")
         return pairs.dropna(subset=["x_next", "y_next"], how="all").reset_index(drop=True)
 
+    def wide(self) -> tuple[np.ndarray, pd.Index]:
+        """Scores of everyone in the window, before eligibility, by patient and session.
+
+        Returns
+        -------
+        scores : ndarray, shape (n, T, 2)
+            x and y at sessions first_session to last_session; NaN where not observed.
+        patients : Index, length n
+        """
+        first, last = self.parameters.first_session, self.parameters.last_session
+        patients = pd.Index(self.everyone["patient"].unique(), name="patient")
+        scores = np.full((len(patients), last - first + 1, 2), np.nan)
+        where = patients.get_indexer(self.everyone["patient"]), self.everyone["session"].to_numpy() - first
+        scores[where] = self.everyone[["x", "y"]].to_numpy(dtype=float)
+        return scores, patients
+
     def flow(self) -> pd.DataFrame:
         """Patients from enrolment to analysis: step, n_patients (for the PRISMA-IPD flow)."""
         rows = [("patients in the study's files", self.n_enrolled)]

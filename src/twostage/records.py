@@ -59,8 +59,8 @@ class Fit(Model):
     direction: Literal["x_to_y", "y_to_x"]
     n_patients: int
     n_transitions: int
-    loglik: float
-    sigma2: float
+    loglik: float | None
+    sigma2: float | None
     re_variance: float | None
     converged: bool
     singular: bool

@@ -24,6 +24,20 @@ COLUMNS = [
 ]
 
 
+#: The estimator of the article, and of every headline.
+HEADLINE = "centred"
+
+#: Every estimator of the lagged effects, in the order of tables, with what it is in words.
+ESTIMATORS = {
+    HEADLINE: "person-mean centred (the headline)",
+    "centred_occasions": "centred, with an effect of each session",
+    "detrended": "centred, each patient's own line removed",
+    "jackknife": "half-panel jackknife of the centred",
+    "riclpm": "random-intercept cross-lagged panel model",
+    "dpm": "dynamic panel model",
+}
+
+
 @dataclass(frozen=True)
 class Direction:
     """One of the two regressions of the reciprocal pair.
