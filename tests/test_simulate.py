@@ -19,8 +19,8 @@ from twostage.simulate_model import (
     GENERATING,
     RADIUS,
     Instrument,
-    _innovation_covariance,
     draw_truth,
+    innovation_covariance,
     simulate_study,
 )
 from twostage.stage2 import pool_records
@@ -208,7 +208,7 @@ def test_innovations_have_a_covariance_matrix_in_every_study_that_may_be_drawn()
     for _ in range(2000):
         t = draw_truth(rng)
         vx, vy = 1 - t["icc_x"], 1 - t["icc_y"]
-        q_x, q_y, q_xy = _innovation_covariance(t, vx, vy, t["r_within"] * np.sqrt(vx * vy))
+        q_x, q_y, q_xy = innovation_covariance(t, vx, vy, t["r_within"] * np.sqrt(vx * vy))
         assert q_x > 0
         assert q_y > 0
         assert q_xy**2 < q_x * q_y

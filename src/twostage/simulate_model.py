@@ -189,7 +189,7 @@ def simulate_study(
     return Simulated(sessions, patients, truth, latent, pd.DataFrame({"patient": names} | persons))
 
 
-def _pair(rng, size, variance_1: float, variance_2: float, covariance: float):
+def draw_pair(rng, size, variance_1: float, variance_2: float, covariance: float):
     """Two correlated normal vectors, written out so that no linear-algebra library decides the last digit."""
     z1, z2 = rng.standard_normal(size), rng.standard_normal(size)
     first = np.sqrt(variance_1)
@@ -201,10 +201,10 @@ def _persons(rng, n: int, t: dict[str, float]) -> dict[str, np.ndarray]:
     """Random intercepts and the cross-lagged effects that depend on them."""
     ix, iy = t["icc_x"], t["icc_y"]
     cov = t["r_between"] * np.sqrt(ix * iy)
-    a_x, a_y = _pair(rng, n, ix, iy, cov)
+    a_x, a_y = draw_pair(rng, n, ix, iy, cov)
     b_xy, b_yx = _own_effects(t, a_x, a_y)
-    while (again := ~_settles(t, b_xy, b_yx)).any():
-        a_x[again], a_y[again] = _pair(rng, int(again.sum()), ix, iy, cov)
+    while (again := ~settles(t, b_xy, b_yx)).any():
+        a_x[again], a_y[again] = draw_pair(rng, int(again.sum()), ix, iy, cov)
         b_xy, b_yx = _own_effects(t, a_x, a_y)
     return {"a_x": a_x, "a_y": a_y, "b_xy": b_xy, "b_yx": b_yx}
 
@@ -216,7 +216,7 @@ def _own_effects(t: dict[str, float], a_x: np.ndarray, a_y: np.ndarray) -> tuple
     )
 
 
-def _settles(t: dict[str, float], b_xy: np.ndarray, b_yx: np.ndarray) -> np.ndarray:
+def settles(t: dict[str, float], b_xy: np.ndarray, b_yx: np.ndarray) -> np.ndarray:
     """Whether both eigenvalues of a patient's coefficients are below the limit in modulus (Jury's test)."""
     trace = (t["phi_xx"] + t["phi_yy"]) / RADIUS
     determinant = (t["phi_xx"] * t["phi_yy"] - b_xy * b_yx) / RADIUS**2
@@ -228,17 +228,17 @@ def _within(rng, persons: dict[str, np.ndarray], t: dict[str, float]) -> tuple[n
     n = len(persons["a_x"])
     vx, vy = 1 - t["icc_x"], 1 - t["icc_y"]
     cov = t["r_within"] * np.sqrt(vx * vy)
-    innovations = _innovation_covariance(t, vx, vy, cov)
+    innovations = innovation_covariance(t, vx, vy, cov)
     w_x, w_y = np.empty((n, LAST_SESSION + 1)), np.empty((n, LAST_SESSION + 1))
-    w_x[:, 0], w_y[:, 0] = _pair(rng, n, vx, vy, cov)
+    w_x[:, 0], w_y[:, 0] = draw_pair(rng, n, vx, vy, cov)
     for s in range(LAST_SESSION):
-        e_x, e_y = _pair(rng, n, *innovations)
+        e_x, e_y = draw_pair(rng, n, *innovations)
         w_x[:, s + 1] = t["phi_xx"] * w_x[:, s] + persons["b_yx"] * w_y[:, s] + e_x
         w_y[:, s + 1] = persons["b_xy"] * w_x[:, s] + t["phi_yy"] * w_y[:, s] + e_y
     return w_x, w_y
 
 
-def _innovation_covariance(
+def innovation_covariance(
     t: dict[str, float], vx: float, vy: float, cov: float
 ) -> tuple[float, float, float]:
     """Q = W - Phi W Phi' at the study's coefficients, with W the within-patient covariance."""

@@ -141,7 +141,12 @@ def write_simulation(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     modules = used_modules()
-    told = {"seed": seed, "version": version("twostage"), "commit": _commit(), "command": command} | facts
+    told = {
+        "seed": seed,
+        "version": version("twostage"),
+        "commit": source_commit(),
+        "command": command,
+    } | facts
     told |= {"modules": modules, "checksum": core_checksum(modules)}
     texts = {
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
@@ -166,7 +171,7 @@ def read_simulation(folder: str | Path, name: str) -> Simulation:
     return Simulation(name, table, facts, facts["checksum"] == core_checksum(facts["modules"]))
 
 
-def _commit() -> str:
+def source_commit() -> str:
     """Commit of the source tree, marked where files differ from it; a dash outside git."""
     told = [
         subprocess.run(["git", *words], cwd=_PACKAGE, capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,1 @@
+"""The recovery study: a collection drawn again and again with known truth, through both stages."""

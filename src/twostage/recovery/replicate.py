@@ -1,0 +1,102 @@
+"""Some replicates of the whole collection: drawn, estimated study by study, pooled."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from twostage.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
+from twostage.recovery.conditions import Condition
+from twostage.recovery.design import StudyDesign
+from twostage.recovery.draw import draw_study
+from twostage.stats.pool import pool_many
+from twostage.terms import ESTIMATORS
+
+#: Numbers kept of every pooled estimate.
+KEPT = ("estimate", "std_error", "ci_low", "ci_high", "tau2")
+
+
+def replicate(
+    condition: Condition,
+    designs: Sequence[StudyDesign],
+    *,
+    seed: int,
+    chunk: int,
+    replicates: int,
+    pooling: dict,
+    min_sessions: int = 3,
+    bootstraps: int = 100,
+) -> pd.DataFrame:
+    """Draw some replicates of a collection under one condition and run both stages with every estimator.
+
+    Parameters
+    ----------
+    condition : Condition
+    designs : sequence of StudyDesign
+    seed, chunk : int
+        Together with condition and study they are the random numbers' seed: chunks can be made in any order.
+    replicates : int
+    pooling : dict
+        method, ci and level of :func:`twostage.stats.pool.pool`.
+    min_sessions : int
+        Eligibility, as in the analysis.
+    bootstraps : int
+        Bootstrap replicates behind the jackknife's standard error.
+
+    Returns
+    -------
+    DataFrame
+        condition, replicate, estimator, direction, term, k, :data:`KEPT`; one row per replicate, estimator and
+        coefficient.
+    """
+    panels = []
+    for position, design in enumerate(designs):
+        entropy = [seed, zlib.crc32(condition.name.encode()), chunk, position]
+        rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        panels += list(draw_study(rng, condition, design, replicates))
+    bootstrap = np.random.SeedSequence([seed, zlib.crc32(b"bootstrap"), chunk])
+    options = {"min_sessions": min_sessions, "bootstraps": bootstraps, "seed": bootstrap}
+    found = {name: estimate_batch(name, panels, **options) for name in ESTIMATORS}
+    tables = [_pooled(name, batch, len(designs), pooling) for name, batch in found.items()]
+    table = pd.concat(tables, ignore_index=True)
+    table["replicate"] += chunk * replicates
+    return table.assign(condition=condition.name)
+
+
+def _pooled(estimator: str, batch: EffectBatch, n_studies: int, pooling: dict) -> pd.DataFrame:
+    shape = (n_studies, -1, len(COEFFICIENTS))
+    estimates, errors, usable = (a.reshape(shape) for a in (batch.estimate, batch.std_error, batch.usable))
+    variances = errors**2
+    tables = []
+    for j, (direction, term) in enumerate(COEFFICIENTS):
+        numbers = pool_columns(estimates[..., j], variances[..., j], usable[..., j], pooling)
+        tables.append(numbers.assign(estimator=estimator, direction=direction, term=term))
+    return pd.concat(tables, ignore_index=True)
+
+
+def pool_columns(y: np.ndarray, v: np.ndarray, usable: np.ndarray, pooling: dict) -> pd.DataFrame:
+    """Pool each column over the studies (rows) that are usable in it.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (studies, replicates)
+    usable : ndarray of bool, shape (studies, replicates)
+    pooling : dict
+
+    Returns
+    -------
+    DataFrame
+        replicate, k, :data:`KEPT`; NaN where fewer than two studies are left.
+    """
+    n = y.shape[1]
+    table = pd.DataFrame({"replicate": np.arange(n), "k": usable.sum(axis=0)})
+    table[list(KEPT)] = np.nan
+    patterns, which = np.unique(usable.T, axis=0, return_inverse=True)
+    for i, studies in enumerate(patterns):
+        if studies.sum() < 2:
+            continue
+        columns = np.flatnonzero(which.ravel() == i)
+        fit = pool_many(y[studies][:, columns].T, v[studies][:, columns].T, **pooling)
+        table.loc[columns, list(KEPT)] = np.column_stack([getattr(fit, name) for name in KEPT])
+    return table

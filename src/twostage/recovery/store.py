@@ -1,0 +1,130 @@
+"""The stored results of a recovery study: beside the collection whose designs it used."""
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.params import make_parameters
+from twostage.problems import Problem, ProblemError
+from twostage.recovery.code import code_checksum
+from twostage.recovery.design import design_checksum, study_designs
+
+FOLDER, TABLE, ABOUT = "recovery", "summary.csv", "about.json"
+
+#: The module whose code makes the results.
+MAKER = "twostage.recovery.replicate"
+
+#: What `about.json` must say.
+FIELDS = ("replicates", "seed", "commit", "code", "design", "seconds", "processes", "package_version", "date")
+
+
+class RecoveryError(ProblemError):
+    """Stored results of a recovery study cannot be read."""
+
+    subject = "recovery study"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A stored recovery study.
+
+    Attributes
+    ----------
+    summary : DataFrame
+        As :func:`twostage.recovery.measures.summarise` makes it.
+    about : dict
+        replicates, seed, commit, code and design (checksums), seconds, processes, package_version, date.
+    older_code, other_design : bool
+        Whether the code has changed since, or the collection's studies have.
+    """
+
+    summary: pd.DataFrame
+    about: dict[str, Any]
+    older_code: bool
+    other_design: bool
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per condition, estimator and coefficient."""
+        return self.summary.copy()
+
+    def row(self, condition: str, estimator: str, direction: str, term: str) -> pd.Series | None:
+        """One row, or None where the study has none."""
+        s = self.summary
+        found = s[(s["condition"] == condition) & (s["estimator"] == estimator)]
+        found = found[(found["direction"] == direction) & (found["term"] == term)]
+        return found.iloc[0] if len(found) else None
+
+    def caution(self) -> str:
+        """What a reader must know before using the numbers; empty if nothing."""
+        reasons = ["the code that makes them has changed"] if self.older_code else []
+        reasons += ["the studies of the collection have changed"] if self.other_design else []
+        return f"These results are out of date: {' and '.join(reasons)} since." if reasons else ""
+
+
+def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any]) -> Path:
+    """Store a recovery study in the collection's folder; each file whole or not at all.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = Path(collection) / FOLDER
+    folder.mkdir(exist_ok=True)
+    table = summary.to_csv(index=False, lineterminator="\n", float_format="%.8g")
+    texts = {TABLE: table, ABOUT: json.dumps(about, indent=1, sort_keys=True) + "\n"}
+    for name, text in texts.items():
+        temporary = folder / f".{name}-{uuid.uuid4().hex}"
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(temporary, folder / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return folder
+
+
+def recovery_files(collection: Path) -> list[Path]:
+    """The files of a collection's recovery study, whether they are there or not."""
+    return [Path(collection) / FOLDER / name for name in (TABLE, ABOUT)]
+
+
+def read_recovery(collection: Collection) -> Recovery | None:
+    """Read the recovery study of a collection.
+
+    Returns
+    -------
+    Recovery or None
+        None where none was stored.
+
+    Raises
+    ------
+    RecoveryError
+        The files are there and cannot be read.
+    """
+    folder = collection.path / FOLDER
+    if not (folder / ABOUT).is_file():
+        return None
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        summary = pd.read_csv(folder / TABLE)
+    except (OSError, ValueError) as error:
+        raise RecoveryError(
+            [Problem(str(folder), None, None, str(error), "what twostage recovery writes")]
+        ) from None
+    missing = [name for name in FIELDS if name not in about]
+    if missing:
+        raise RecoveryError([Problem(str(folder / ABOUT), None, name, None, "a value") for name in missing])
+    designs = study_designs(collection, make_parameters(collection.defaults))
+    return Recovery(
+        summary=summary,
+        about=about,
+        older_code=about["code"] != code_checksum(MAKER),
+        other_design=about["design"] != design_checksum(designs),
+    )

@@ -1,0 +1,80 @@
+"""Whom to believe follows from the measures by the rule, and nothing else."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from twostage.recovery.conditions import CONDITIONS
+from twostage.recovery.store import Recovery
+from twostage.recovery.verdict import SLACK, Z, believe, kinds
+from twostage.terms import DIRECTIONS, ESTIMATORS
+
+ERROR = 0.01
+
+
+def study(changes=()) -> Recovery:
+    """A stored study in which everybody is calibrated and the centred estimator most precise; with changes."""
+    rows = []
+    for c, e, d in itertools.product(CONDITIONS.values(), ESTIMATORS, DIRECTIONS.values()):
+        row = {"condition": c.name, "estimator": e, "direction": d.name, "term": d.cross, "n_replicates": 400}
+        row |= {
+            "bias": 0.01,
+            "rmse": 0.02 if e == "centred" else 0.03,
+            "coverage": 0.95,
+            "coverage_mcse": ERROR,
+        }
+        row |= {"rejection": 0.05 if c.null else 1.0, "rejection_mcse": ERROR}
+        for where, values in changes:
+            if all(row[k] == v for k, v in where.items()):
+                row |= values
+        rows.append(row)
+    return Recovery(pd.DataFrame(rows), {}, older_code=False, other_design=False)
+
+
+def test_the_most_precise_of_the_calibrated_is_believed():
+    table = believe(study())
+    assert list(table["condition"]) == [c.name for c, _ in kinds()]
+    assert set(table["estimator"]) == {"centred"}
+    assert set(table["runners_up"]) == {tuple(e for e in ESTIMATORS if e != "centred")}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_who_does_not_cover_in_one_direction_is_not_believed(direction):
+    bad = {"condition": "plain", "estimator": "centred", "direction": direction}
+    limit = 0.95 - SLACK - Z * ERROR
+    at_limit = believe(study([(bad, {"coverage": limit + 1e-9})])).set_index("condition")
+    below = believe(study([(bad, {"coverage": limit - 1e-9})])).set_index("condition")
+    assert at_limit.loc["plain", "estimator"] == "centred"
+    assert below.loc["plain", "estimator"] == "centred_occasions"
+    assert below.loc["dropout", "estimator"] == "centred"
+
+
+def test_who_cries_wolf_is_not_believed():
+    bad = {"condition": "plain_null", "estimator": "centred", "direction": "y_to_x"}
+    limit = 0.05 + SLACK + Z * ERROR
+    assert (
+        believe(study([(bad, {"rejection": limit + 1e-9})])).set_index("condition").loc["plain", "estimator"]
+        != "centred"
+    )
+    assert (
+        believe(study([(bad, {"rejection": limit - 1e-9})])).set_index("condition").loc["plain", "estimator"]
+        == "centred"
+    )
+
+
+def test_if_nobody_is_calibrated_nobody_is_believed():
+    changes = [
+        ({"condition": "plain"}, {"coverage": 0.5}),
+        ({"condition": "plain", "estimator": "dpm"}, {"bias": 0.001}),
+    ]
+    row = believe(study(changes)).set_index("condition").loc["plain"]
+    assert row["estimator"] == ""
+    assert row["least_biased"] == "dpm"
+    assert row["coverage"] == 0.5
+
+
+def test_an_estimator_that_was_never_pooled_is_no_candidate():
+    table = believe(study([({"estimator": "centred"}, {"n_replicates": 0})]))
+    assert "centred" not in set(table["estimator"])
+    assert not any("centred" in r for r in table["runners_up"])
