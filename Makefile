@@ -12,11 +12,12 @@ PARAMS ?=
 RUN ?=
 DASK ?=
 JOBS ?=
+REPLICATES ?= 1000
 OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
 	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test clean
+.PHONY: help setup book test recovery clean
 
 help:
 	@echo "make book    run every notebook whose inputs changed, build the book, print its path"
@@ -24,6 +25,7 @@ help:
 	@echo "             RUN=name           name of the run         JOBS=n           processes (default: one per core)"
 	@echo "             DASK=tcp://...     workers of a Dask scheduler instead of processes"
 	@echo "make test    run the tests            TESTS=path  only these"
+	@echo "make recovery  draw the collection again with known truth, REPLICATES=1000 times; store how it went"
 	@echo "make setup   only set up $(VENV); both of the above do so   PYTHON=python3.12  with which Python"
 	@echo "make clean   remove the runs and $(VENV)"
 
@@ -34,6 +36,9 @@ book: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
+
+recovery: $(READY)
+	@$(BIN)/twostage recovery $(if $(COLLECTION),'$(COLLECTION)') --replicates $(REPLICATES) $(if $(JOBS),--jobs '$(JOBS)')
 
 clean:
 	rm -rf runs $(VENV)

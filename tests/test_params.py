@@ -157,7 +157,7 @@ def test_each_value_of_a_notebook_counts(notebook):
         "early_last_session": 2,
     }
     taken = {name: value for name, value in other.items() if name in NOTEBOOKS[notebook]}
-    assert taken
+    assert taken or notebook == "stage2_recovery"  # it shows stored results, whatever a run's parameters
     made = check_parameters(given(notebook, **taken), notebook)
     assert {name: getattr(made, name) for name in taken} == taken
 

@@ -11,6 +11,7 @@ import typer
 
 from twostage import cli_addition, cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
+from twostage.cli_recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.cli_share import bundle_problems
 from twostage.cli_share import register as register_sharing
@@ -93,3 +94,4 @@ def params(
 
 app.command(epilog=RUN_EXAMPLES)(run)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command(epilog=RECOVERY_EXAMPLES)(recovery)

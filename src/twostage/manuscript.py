@@ -9,6 +9,8 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, html_table, number, percent
+from twostage.manuscript_estimators import HOME as ESTIMATOR_HOME
+from twostage.manuscript_estimators import estimator_context
 from twostage.params import Parameters, parameter_table
 from twostage.shared_studies import MARK_NOTE
 from twostage.simulations import read_simulation
@@ -25,7 +27,7 @@ HOME = {
     "influence": "stage2_influence",
     "small_study": "stage2_small_study",
     "moderators": "stage2_moderators",
-}
+} | ESTIMATOR_HOME
 
 #: What a registry may say where a study has no one known country.
 NO_COUNTRY = {"not stated", "several"}
@@ -66,7 +68,8 @@ def book_context(
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
-        simulation(name) (:class:`~twostage.simulations.Simulation`).
+        simulation(name) (:class:`~twostage.simulations.Simulation`); and what
+        :func:`twostage.manuscript_estimators.estimator_context` gives.
 
     Notes
     -----
@@ -75,8 +78,8 @@ def book_context(
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
     flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
-    counts = _counts(collection, flow)
-    return counts | {
+    parts = _counts(collection, flow) | estimator_context(output, collection)
+    return parts | {
         "title": collection.title,
         "note": collection.note,
         "synthetic": collection.synthetic,

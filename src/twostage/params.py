@@ -101,6 +101,7 @@ NOTEBOOKS = {
     "stage1_outcome": (*_STAGE1, *_PANEL, "early_last_session", "level"),
     "stage1_lagged": (*_STAGE1, *_PANEL, "random_slopes", "level"),
     "stage1_crosslevel": (*_STAGE1, *_PANEL, "random_slopes", "level"),
+    "stage1_estimators": (*_STAGE1, *_PANEL, "level"),
     "stage2_outcome": _STAGE2,
     "stage2_lagged": _STAGE2,
     "stage2_crosslevel": _STAGE2,
@@ -108,6 +109,8 @@ NOTEBOOKS = {
     "stage2_influence": _STAGE2,
     "stage2_small_study": _STAGE2,
     "stage2_moderators": _STAGE2,
+    "stage2_estimators": _STAGE2,
+    "stage2_recovery": ("collection", "output_folder"),
 }
 
 #: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
@@ -116,6 +119,7 @@ RECORDS = {
     "stage1_outcome": ("outcome",),
     "stage1_lagged": ("lagged", "transition", "sensitivity"),
     "stage1_crosslevel": ("crosslevel",),
+    "stage1_estimators": ("estimators",),
 }
 
 #: Which of those records a stage-2 notebook pools.
@@ -127,6 +131,8 @@ POOLED = {
     "stage2_influence": ("lagged",),
     "stage2_small_study": ("lagged",),
     "stage2_moderators": ("data", "lagged"),
+    "stage2_estimators": ("estimators",),
+    "stage2_recovery": (),
 }
 
 

@@ -11,7 +11,11 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from twostage.params import NOTEBOOKS, POOLED, RECORDS, parameter_cell
+from twostage.pipeline.run import RECOVERY_NOTEBOOK
 from twostage.simulate import simulate_collection, write_collection
+
+#: The stand-in's collection has no recovery study stored with it.
+WITHOUT_RECOVERY = [name for name in POOLED if name != RECOVERY_NOTEBOOK]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,7 +69,7 @@ def write_notebook(folder: Path, name: str, pause: float = 0.0, code: str | None
     if code is None:
         code = STAGE1 if name in RECORDS else STAGE2
         code = code.replace("PAUSE", str(pause)).replace("ANALYSES", repr(RECORDS.get(name)))
-        code = code.replace("ANALYSIS", POOLED.get(name, ("",))[0])
+        code = code.replace("ANALYSIS", (POOLED.get(name) or ("",))[0])
     cells = [
         new_markdown_cell(f"# {name.replace('_', ' ')}", id="title"),
         new_code_cell(parameter_cell(name), id="parameters", metadata={"tags": ["parameters"]}),
@@ -108,12 +112,12 @@ def readers(*notebooks: str) -> set[str]:
 
 def takers(parameter: str) -> set[str]:
     """The pooled notebooks that take a parameter."""
-    return {name for name in POOLED if parameter in NOTEBOOKS[name]}
+    return {name for name in WITHOUT_RECOVERY if parameter in NOTEBOOKS[name]}
 
 
 def all_steps(*studies: str) -> set[str]:
     """Every step of a run."""
-    return stage1_steps(*studies) | set(POOLED) | {"book"}
+    return stage1_steps(*studies) | set(WITHOUT_RECOVERY) | {"book"}
 
 
 def command(*arguments: str) -> list[str]:

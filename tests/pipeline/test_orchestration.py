@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from standin import (
+    WITHOUT_RECOVERY,
     all_steps,
     change_scores,
     due,
@@ -17,7 +18,6 @@ from standin import (
     write_notebook,
 )
 
-from twostage.params import POOLED
 from twostage.simulate import simulate_collection, write_collection
 
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ def test_added_study_comes_in_and_removed_one_leaves(project):
     finished = run_twostage(project, "run")
     assert finished.returncode == 0, finished.stderr
     assert all_steps("S03") <= steps(finished.stdout)
-    for notebook in POOLED:
+    for notebook in WITHOUT_RECOVERY:
         assert list(sizes(project, notebook)) == ["S02", "S03"]
     html = project / "runs" / "default" / "html"
     assert "Synthetic study 03" in (html / "index.html").read_text()

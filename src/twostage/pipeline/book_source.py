@@ -96,8 +96,8 @@ class Contents:
 
     def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
         if isinstance(pages, list):
-            wanted = [page for page in pages if self._run.has_outcome or page.get("needs") != "outcome"]
-            return [self._page(page["file"]) for page in wanted]
+            there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
+            return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
         generated = {"pooled": self._pooled, "studies": self._studies, "api": self._api}
         if pages not in generated:
             raise PipelineError(f"book/_contents.yml: no pages {pages!r}; one of {', '.join(generated)}")

@@ -20,13 +20,14 @@ from twostage.pipeline.files import keep_only, write_if_changed, write_json
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
+from twostage.recovery.store import recovery_files
 
 #: Modules of what the book and a command say of finished results.
 ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
 
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (
-    *("cli.py", "cli_compare.py", "cli_import.py", "cli_run.py", "cli_share.py"),
+    *("cli.py", "cli_compare.py", "cli_import.py", "cli_recovery.py", "cli_run.py", "cli_share.py"),
     *("examples.py", "importing", "pipeline", "sharing", "skeleton.py"),
     *ADDITION,
 )
@@ -79,6 +80,7 @@ def prepare(
         studies=tuple(content.studies["study"]),
         has_outcome=bool(content.pre and content.post),
         shared=content.shared,
+        has_recovery=all(path.is_file() for path in recovery_files(content.path)),
     )
     _check_notebooks(run)
     if only:

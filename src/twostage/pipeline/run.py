@@ -7,6 +7,7 @@ from typing import Any
 
 from twostage.params import NOTEBOOKS, POOLED, RECORDS
 from twostage.pipeline.files import read_json, write_json
+from twostage.recovery.store import recovery_files
 
 #: Tells pytask's task modules, in whatever process they are imported, which run they declare.
 RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
@@ -16,6 +17,10 @@ POOLED_FOLDER = "pooled"
 
 #: Folder that names the run's studies where they are not all of a collection.
 PART_FOLDER = "part"
+
+#: The notebook that is run only where a recovery study is stored, and those that read one.
+RECOVERY_NOTEBOOK = "stage2_recovery"
+READS_RECOVERY = ("stage2_estimators", RECOVERY_NOTEBOOK)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Run:
         Whether the collection has intake and posttreatment scores, so that there is an outcome analysis.
     shared : tuple of str
         Those of the studies that shared records instead of data: no stage-1 notebook runs on them.
+    has_recovery : bool
+        Whether a recovery study is stored with the collection.
     """
 
     folder: Path
@@ -47,6 +54,7 @@ class Run:
     studies: tuple[str, ...]
     has_outcome: bool
     shared: tuple[str, ...] = ()
+    has_recovery: bool = False
 
     @property
     def analysed(self) -> tuple[str, ...]:
@@ -61,7 +69,8 @@ class Run:
     @property
     def stage2(self) -> tuple[str, ...]:
         """Notebooks to run on the records of all studies."""
-        return tuple(name for name in POOLED if self._applies(POOLED[name]))
+        names = [name for name in POOLED if self._applies(POOLED[name])]
+        return tuple(name for name in names if self.has_recovery or name != RECOVERY_NOTEBOOK)
 
     def _applies(self, analyses: tuple[str, ...]) -> bool:
         return self.has_outcome or "outcome" not in analyses
@@ -85,6 +94,10 @@ class Run:
     def pooled_records(self, notebook: str) -> list[Path]:
         """The records, of all studies, that a stage-2 notebook reads."""
         return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in POOLED[notebook]]
+
+    def stored(self, notebook: str) -> list[Path]:
+        """Files stored with the collection, beside its data, that a stage-2 notebook reads."""
+        return recovery_files(self.collection) if notebook in READS_RECOVERY and self.has_recovery else []
 
     def output_folder(self, notebook: str) -> Path:
         """Folder of the tables and figures of a stage-2 notebook."""
@@ -152,6 +165,7 @@ class Run:
             "studies": list(self.studies),
             "has_outcome": self.has_outcome,
             "shared": list(self.shared),
+            "has_recovery": self.has_recovery,
         }
         write_json(self.folder / "run.json", content)
 
@@ -169,6 +183,7 @@ def load_run(folder: Path) -> Run:
         studies=tuple(content["studies"]),
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
+        has_recovery=content["has_recovery"],
     )
 
 

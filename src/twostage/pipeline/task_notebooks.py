@@ -43,7 +43,7 @@ def declare(run: Run) -> None:
             _declare(f"{notebook} {study}", run_on_study, **values, needs=needs, produces=makes)
     for notebook in run.stage2:
         common = [run.template(notebook), run.parameter_file(notebook), package]
-        needs = [*common, run.input_file("collection"), *run.pooled_records(notebook)]
+        needs = [*common, run.input_file("collection"), *run.pooled_records(notebook), *run.stored(notebook)]
         makes = [run.executed(notebook), run.output_list(notebook)]
         _declare(notebook, run_on_all, folder=str(run.folder), notebook=notebook, needs=needs, produces=makes)
 

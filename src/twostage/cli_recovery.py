@@ -1,0 +1,56 @@
+"""The command line of the recovery study."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.printing import examples
+from twostage.problems import ProblemError
+
+RECOVERY_EXAMPLES = examples(
+    "twostage recovery --replicates 20", "twostage recovery path/to/collection --replicates 1000 --jobs 8"
+)
+
+
+def recovery(
+    collection: Annotated[
+        Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="how often it is drawn, a multiple of 20", min=20)] = 1000,
+    jobs: Annotated[
+        int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of the random numbers", min=0)] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="only this condition; may be repeated", show_default=False)
+    ] = None,
+) -> None:
+    """Draw a collection again and again with known truth, estimate and pool it, and store how that went.
+
+    Interrupted, the same command goes on where it stopped; with more replicates it makes only the further ones.
+    """
+    # The other commands need not wait for what only this one imports.
+    from twostage.pipeline.entry import DEFAULT_COLLECTION, find_project
+    from twostage.pipeline.errors import PipelineError
+    from twostage.pipeline.recovery import SEED, carry_out_recovery, plan_recovery
+    from twostage.recovery.conditions import CONDITIONS
+
+    try:
+        project = find_project(Path.cwd())
+        plan = plan_recovery(
+            project,
+            collection or project / DEFAULT_COLLECTION,
+            replicates=replicates,
+            seed=SEED if seed is None else seed,
+            conditions=tuple(condition or CONDITIONS),
+        )
+    except (ProblemError, PipelineError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        folder = carry_out_recovery(plan, jobs=jobs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"recovery study: {folder}")

@@ -1,0 +1,152 @@
+"""Pictures of estimators side by side, and of how they fare where the truth is known."""
+
+from textwrap import fill
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from twostage.collection import Collection
+from twostage.estimates import StudyEstimates
+from twostage.panel import Panel
+from twostage.plots import GREY, INK, LOOK
+from twostage.recovery.store import Recovery
+from twostage.recovery.verdict import kinds
+from twostage.stage2_estimators import EstimatorComparison
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+
+#: Colour and marker of each estimator (Okabe-Ito).
+MARKS = {
+    "centred": ("#222222", "s"),
+    "centred_occasions": ("#0072B2", "v"),
+    "detrended": ("#E69F00", "^"),
+    "jackknife": ("#56B4E9", "D"),
+    "riclpm": ("#D55E00", "o"),
+    "dpm": ("#009E73", "P"),
+}
+
+#: Longest line of a label beside the axes, in letters.
+LABEL_WIDTH = 27
+
+#: Measures that can be drawn: axis label, and where a good estimator is.
+MEASURES = {
+    "bias": ("bias of the pooled effect", 0.0),
+    "coverage": ("coverage of the interval", 0.95),
+    "rejection": ("share of intervals without zero", None),
+    "rmse": ("root mean square error of the pooled effect", None),
+}
+
+
+def estimators(
+    comparison: EstimatorComparison,
+    direction: str,
+    term: str,
+    collection: Collection,
+    truth: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Pooled coefficient by every estimator with confidence and prediction intervals.
+
+    Parameters
+    ----------
+    comparison : EstimatorComparison
+    direction, term : str
+    collection : Collection
+        For the names of the pair.
+    truth : float, optional
+        Generating value of synthetic data, drawn as a line.
+    ax : matplotlib.axes.Axes, optional
+    """
+    rows = comparison.pooled.table
+    rows = rows[(rows["direction"] == direction) & (rows["term"] == term)].reset_index(drop=True)
+    ax = ax or plt.subplots(figsize=(8, 0.5 * len(rows) + 1.4), layout="constrained")[1]
+    at = np.arange(len(rows))[::-1]
+    ax.axvline(0, color=GREY, lw=1, zorder=0)
+    if truth is not None:
+        ax.axvline(truth, color=INK, lw=1, ls=":", zorder=0, label="generating value (synthetic data)")
+        ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
+    colour, marker, _ = LOOK[direction]
+    ax.hlines(at, rows["pi_low"], rows["pi_high"], color=GREY, lw=1, zorder=1)
+    ax.hlines(at, rows["ci_low"], rows["ci_high"], color=colour, lw=3, zorder=2)
+    ax.plot(rows["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
+    ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(f"pooled {term_label(direction, term, collection.x.label, collection.y.label)}")
+    return ax
+
+
+def _name(estimator: str, k: int) -> str:
+    return fill(f"{ESTIMATORS[estimator]} (k = {k})", LABEL_WIDTH)
+
+
+def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
+    """A study's cross-lagged effects of both directions by every estimator."""
+    table = estimates.table
+    ax = ax or plt.subplots(figsize=(8, 4.4), layout="constrained")[1]
+    ax.axvline(0, color=GREY, lw=1, zorder=0)
+    names = list(dict.fromkeys(table["estimator"]))
+    heights = np.arange(len(names))[::-1]
+    for shift, d in zip((0.12, -0.12), DIRECTIONS.values(), strict=True):
+        rows = table[(table["direction"] == d.name) & (table["term"] == d.cross)].set_index("estimator")
+        rows = rows[["estimate", "ci_low", "ci_high"]].reindex(names).astype(float)
+        colour, marker, _ = LOOK[d.name]
+        reach = [rows["estimate"] - rows["ci_low"], rows["ci_high"] - rows["estimate"]]
+        label = arrow(d.name, panel.x.label, panel.y.label)
+        look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
+        ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
+    ax.set_yticks(heights, [fill(ESTIMATORS[name], LABEL_WIDTH) for name in names], fontsize=10)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("cross-lagged effect")
+    ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
+
+
+def recovery(
+    study: Recovery,
+    measure: str,
+    direction: str,
+    collection: Collection,
+    *,
+    null: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """A performance measure of the pooled cross-lagged effect, by condition and estimator.
+
+    Parameters
+    ----------
+    study : Recovery
+    measure : {"bias", "coverage", "rejection", "rmse"}
+    direction : str
+    collection : Collection
+    null : bool
+        Conditions without cross-lagged effects instead of those with.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One row per condition, one mark per estimator; whiskers reach two Monte Carlo standard errors to each side.
+    """
+    conditions = [pair[null] for pair in kinds()]
+    ax = ax or plt.subplots(figsize=(8, 0.62 * len(conditions) + 1.9), layout="constrained")[1]
+    label, target = MEASURES[measure]
+    target = 0.05 if measure == "rejection" and null else target
+    if target is not None:
+        ax.axvline(target, color=GREY, lw=1, zorder=0)
+    heights = np.arange(len(conditions))[::-1].astype(float)
+    for shift, (name, (colour, marker)) in zip(
+        np.linspace(0.3, -0.3, len(MARKS)), MARKS.items(), strict=True
+    ):
+        rows = [study.row(c.name, name, direction, DIRECTIONS[direction].cross) for c in conditions]
+        value = np.array([np.nan if r is None else r[measure] for r in rows])
+        error = np.array([np.nan if r is None else 2 * r[f"{measure}_mcse"] for r in rows])
+        look = {"color": colour, "marker": marker, "ms": 5, "lw": 1.2, "ls": ""}
+        ax.errorbar(value, heights + shift, xerr=error, label=ESTIMATORS[name], **look)
+    for height in heights[:-1]:
+        ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
+    ax.set_yticks(heights, [fill(c.words, LABEL_WIDTH) for c in conditions], fontsize=10)
+    ax.tick_params(axis="y", length=0)
+    effect = arrow(direction, collection.x.label, collection.y.label)
+    ax.set_xlabel(f"{label}\n{effect}", fontsize=10)
+    ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    return ax
