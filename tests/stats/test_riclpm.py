@@ -302,8 +302,8 @@ def test_a_batch_is_its_members(options):
     for b, Y in enumerate(sets):
         alone = fit_riclpm(Y, **options)
         np.testing.assert_allclose(batch.phi[b], alone.phi, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(batch.phi_se[b], alone.phi_se, rtol=1e-6)
-        np.testing.assert_allclose(batch.cov[b], alone.cov, rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(batch.phi_se[b], alone.phi_se, rtol=1e-5)
+        np.testing.assert_allclose(batch.cov[b], alone.cov, rtol=1e-4, atol=1e-7)
         assert batch.loglik[b] == pytest.approx(alone.loglik, rel=1e-12)
         assert (batch.converged[b], batch.n_patterns[b]) == (alone.converged, alone.n_patterns)
 

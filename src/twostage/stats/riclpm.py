@@ -4,7 +4,7 @@ import numpy as np
 
 from twostage.stats.pool_fit import check_level
 from twostage.stats.riclpm_input import FEWEST_OCCASIONS, check_panels
-from twostage.stats.riclpm_model import RiclpmStructure, standardized_jacobian
+from twostage.stats.riclpm_model import riclpm_structure, standardized_jacobian
 from twostage.stats.riclpm_result import FimlRecord, RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm_solve import problems, solve
 
@@ -146,7 +146,7 @@ def _structure(sets, rules):
     if len(sets) == 0 or len(occasions) > 1:
         raise ValueError(f"data sets must have the same number of occasions; found {sorted(occasions)}")
     T = max([*occasions, FEWEST_OCCASIONS])
-    return RiclpmStructure(T, rules["residuals"], rules["lags"], rules["first"])
+    return riclpm_structure(T, rules["residuals"], rules["lags"], rules["first"])
 
 
 def _coefficients(structure, solved):

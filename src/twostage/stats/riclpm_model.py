@@ -1,6 +1,7 @@
 """The random-intercept cross-lagged panel model of two variables as a covariance structure."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -159,6 +160,12 @@ class RiclpmStructure:
         parts = [covs, np.tile(paths, times if self.lags == "free" else 1)]
         parts += [covs] if self.first == "free" else []
         return np.concatenate([*parts, np.tile(covs, times if self.residuals == "free" else 1)], axis=-1)
+
+
+@lru_cache(maxsize=32)
+def riclpm_structure(occasions, residuals, lags, first) -> RiclpmStructure:
+    """The structure, made once for all fits that ask for the same."""
+    return RiclpmStructure(occasions, residuals, lags, first)
 
 
 def standardized_jacobian(structure, theta):
