@@ -9,6 +9,7 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.params import Parameters
 from twostage.records import Record
+from twostage.stats.errors import NotEstimable
 from twostage.stats.jointregion import Region
 from twostage.stats.mv_pair import PairFit, pool_pair
 from twostage.stats.mv_profile import ProfileInterval
@@ -38,8 +39,7 @@ class JointPool:
         (of their sampling errors), n_patients. Studies with at least one of the two.
     left_out : pandas.DataFrame
         study, direction, reason.
-    fit : PairFit or None
-        None where the studies do not allow one: `flags` says why.
+    fit : PairFit
     rho : ProfileInterval or None
         Between-study correlation with its profile-likelihood interval; None where it is not defined.
     flags : tuple of str
@@ -51,7 +51,7 @@ class JointPool:
     pair: tuple[tuple[str, str], tuple[str, str]]
     studies: pd.DataFrame
     left_out: pd.DataFrame
-    fit: PairFit | None
+    fit: PairFit
     rho: ProfileInterval | None
     flags: tuple[str, ...]
     method: str
@@ -61,49 +61,47 @@ class JointPool:
 
     @property
     def converged(self) -> bool:
-        """Whether there is a fit and its optimiser reached its tolerance."""
-        return self.fit is not None and self.fit.converged
+        """Whether the optimiser reached its tolerance."""
+        return self.fit.converged
 
     @property
     def singular(self) -> bool:
         """Whether the between-study covariance lies on its boundary."""
-        return self.fit is not None and self.fit.singular
+        return self.fit.singular
 
     def region(self, kind: str = "confidence") -> Region | None:
         """Joint confidence or prediction region; None where there are too few studies for one."""
-        if self.fit is None:
-            return None
         found = self.fit.region(kind)
         return found if np.isfinite(found.critical) else None
 
     def tidy(self) -> pd.DataFrame:
-        """Three rows: both coefficients and the first less the second, with the standard columns; or none."""
+        """Three rows: both coefficients and the first less the second, with the standard columns."""
         names = [f"{d}:{t}" for d, t in self.pair]
         labels = {"first": names[0], "second": names[1], "difference": " - ".join(names)}
         rows = [
             {"effect": effect, "term": label} | {c: getattr(getattr(self.fit, effect), c) for c in _EFFECTS}
-            for effect, label in (labels.items() if self.fit else ())
+            for effect, label in labels.items()
         ]
         return pd.DataFrame(rows, columns=["effect", "term", *_EFFECTS])
 
     def glance(self) -> pd.DataFrame:
         """One row: studies, heterogeneity, correlations, joint test, flags."""
         fit, studies = self.fit, self.studies
-        tau = np.sqrt(fit.tau2) if fit else (np.nan, np.nan)
+        tau = np.sqrt(fit.tau2)
         row = {
-            "k_first": int(studies["first"].notna().sum()),
-            "k_second": int(studies["second"].notna().sum()),
-            "k_both": int((studies["first"].notna() & studies["second"].notna()).sum()),
+            "k_first": fit.k[0],
+            "k_second": fit.k[1],
+            "k_both": fit.k_both,
             "tau_first": float(tau[0]),
             "tau_second": float(tau[1]),
-            "rho": fit.rho if fit else np.nan,
+            "rho": fit.rho,
             "rho_low": self.rho.low if self.rho else np.nan,
             "rho_high": self.rho.high if self.rho else np.nan,
             "error_correlation": float(studies["correlation"].median()),
-            "joint_statistic": fit.joint.statistic if fit else np.nan,
-            "joint_df1": fit.joint.df1 if fit else np.nan,
-            "joint_df2": fit.joint.df2 if fit else np.nan,
-            "joint_p_value": fit.joint.p_value if fit else np.nan,
+            "joint_statistic": fit.joint.statistic,
+            "joint_df1": fit.joint.df1,
+            "joint_df2": fit.joint.df2,
+            "joint_p_value": fit.joint.p_value,
         }
         names = ("method", "test", "variances", "level", "converged", "singular")
         row |= {c: getattr(self, c) for c in names} | {"flags": "; ".join(self.flags)}
@@ -158,6 +156,8 @@ def pool_joint(
     ------
     ValueError
         No record, two of one study, different analyses, unknown options.
+    NotEstimable
+        Fewer than two studies with a direction, or none with both.
 
     Notes
     -----
@@ -174,13 +174,10 @@ def pool_joint(
     table, V, left_out = _gathered(records, pair, variant, variances)
     options = {"method": method, "test": test, "level": level}
     Y = table[["first", "second"]].to_numpy(float)
-    fit, rho, flags = None, None, _impossible(Y, pair)
-    if not flags:
-        names = [":".join(p) for p in pair]
-        fit = pool_pair(Y, V, names=names, labels=list(table["label"]), **options)
-        rho = fit.fit.profile(fit.fit.components[2].term) if np.isfinite(fit.rho) else None
-        flags = _flags(fit, rho)
-    return JointPool(tuple(pair), table, left_out, fit, rho, flags, variances=variances, **options)
+    _check_possible(Y, pair)
+    fit = pool_pair(Y, V, names=[":".join(p) for p in pair], labels=list(table["label"]), **options)
+    rho = fit.fit.profile(fit.fit.components[2].term) if np.isfinite(fit.rho) else None
+    return JointPool(tuple(pair), table, left_out, fit, rho, _flags(fit, rho), variances=variances, **options)
 
 
 def _gathered(records, pair, variant, variances):
@@ -192,7 +189,12 @@ def _gathered(records, pair, variant, variances):
         if np.isfinite(estimates).any():
             error = np.sqrt(np.diag(block))
             row = {"study": record.study, "label": record.label}
-            row |= {"first": estimates[0], "second": estimates[1], "first_se": error[0], "second_se": error[1]}
+            row |= {
+                "first": estimates[0],
+                "second": estimates[1],
+                "first_se": error[0],
+                "second_se": error[1],
+            }
             row["correlation"] = block[0, 1] / (error[0] * error[1])
             joint = [c.n_patients for c in record.joint_covariances if c.variant == variant]
             rows.append(row | {"n_patients": joint[0]})
@@ -230,17 +232,15 @@ def _of_study(record, pair, variant, variances):
     return estimates, block, why
 
 
-def _impossible(Y, pair) -> tuple[str, ...]:
-    """Why these studies cannot be pooled jointly; empty if they can."""
+def _check_possible(Y, pair) -> None:
     have = np.isfinite(Y)
-    few = [
-        f"{pair[j][0]} ({pair[j][1]}) is known from {n} of the studies: two are needed"
-        for j, n in enumerate(have.sum(axis=0))
-        if n < 2
-    ]
-    if not few and not have.all(axis=1).any():
-        few = ["no study has both directions: their correlation between studies cannot be estimated"]
-    return tuple(few)
+    for (direction, term), n in zip(pair, have.sum(axis=0), strict=True):
+        if n < 2:
+            raise NotEstimable(
+                f"{term} of {direction} is known from {n} of the studies: at least two are needed"
+            )
+    if not have.all(axis=1).any():
+        raise NotEstimable("no study has both directions: their correlation between studies is unknown")
 
 
 def _flags(fit: PairFit, rho: ProfileInterval | None) -> tuple[str, ...]:

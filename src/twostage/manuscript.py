@@ -22,6 +22,7 @@ HOME = {
     "outcome": "stage2_outcome",
     "lagged": "stage2_lagged",
     "transition": "stage2_lagged",
+    "joint": "stage2_joint",
     "crosslevel": "stage2_crosslevel",
     "sensitivity": "stage2_sensitivity",
     "influence": "stage2_influence",

@@ -104,6 +104,7 @@ NOTEBOOKS = {
     "stage1_estimators": (*_STAGE1, *_PANEL, "level"),
     "stage2_outcome": _STAGE2,
     "stage2_lagged": _STAGE2,
+    "stage2_joint": _STAGE2,
     "stage2_crosslevel": _STAGE2,
     "stage2_sensitivity": _STAGE2,
     "stage2_influence": _STAGE2,
@@ -126,6 +127,7 @@ RECORDS = {
 POOLED = {
     "stage2_outcome": ("outcome",),
     "stage2_lagged": ("data", "lagged", "transition"),
+    "stage2_joint": ("lagged",),
     "stage2_crosslevel": ("crosslevel",),
     "stage2_sensitivity": ("lagged", "sensitivity"),
     "stage2_influence": ("lagged",),

@@ -12,6 +12,8 @@ from twostage.terms import arrow
 REGION, PREDICTION = "#0072B2", "#D55E00"
 #: Room around what is drawn, as a share of its extent.
 MARGIN = 0.08
+#: A region more than so many times as wide as the studies' spread leaves the picture.
+LARGEST = 4.0
 
 
 def joint_region(result: JointPool, ax: Axes | None = None, collection: Collection | None = None) -> Axes:
@@ -31,13 +33,12 @@ def joint_region(result: JointPool, ax: Axes | None = None, collection: Collecti
         A circle per study, its area growing with its precision; marks on the left and lower edge for studies
         with one effect only; the pooled pair as a diamond with its confidence region (solid) and the region of a
         new study's true effects (dashed); the line of equal effects (dotted). Regions that do not exist are left
-        out.
+        out; those that would dwarf the studies run out of the picture.
     """
     ax = ax or plt.subplots(figsize=(6.4, 6.0), layout="constrained")[1]
     names = (collection.x.label, collection.y.label) if collection else ("x", "y")
     _studies(ax, result)
-    if result.fit is not None:
-        _pooled(ax, result)
+    _pooled(ax, result)
     low, high = _limits(result)
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
@@ -62,11 +63,16 @@ def _studies(ax, result):
     precision = 1.0 / (both["first_se"] * both["second_se"])
     if len(both):
         size = 20 + 160 * precision / precision.max()
-        ax.scatter(both["first"], both["second"], s=size, fc="none", ec=GREY, lw=1.2, zorder=2, label="studies")
+        ax.scatter(
+            both["first"], both["second"], s=size, fc="none", ec=GREY, lw=1.2, zorder=2, label="studies"
+        )
     for column, other, place in (("first", "second", {"ymax": 0.03}), ("second", "first", {"xmax": 0.03})):
         draw = ax.axvline if column == "first" else ax.axhline
         for value in studies.loc[studies[other].isna(), column]:
             draw(value, color=INK, lw=1.6, zorder=2, **place)
+    single = studies[["first", "second"]].isna().any(axis=1)
+    if single.any():
+        ax.plot([], [], color=INK, lw=1.6, label="studies with one effect (at the edge)")
 
 
 def _pooled(ax, result):
@@ -83,11 +89,12 @@ def _pooled(ax, result):
 
 
 def _limits(result):
-    """Lower and upper limits (2,) that hold studies, regions and zero."""
-    points = [result.studies[["first", "second"]].to_numpy(float), np.zeros((1, 2))]
-    points += [r.points for r in map(result.region, ("confidence", "prediction")) if r is not None]
-    points += [result.fit.estimate[None, :]] if result.fit is not None else []
-    stacked = np.concatenate(points)
-    low, high = np.nanmin(stacked, axis=0), np.nanmax(stacked, axis=0)
+    """Lower and upper limits (2,) that hold zero, the studies, and each region that does not dwarf them."""
+    points = np.vstack([result.studies[["first", "second"]], result.fit.estimate, np.zeros(2)]).astype(float)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    ends = low, high
+    for found in map(result.region, ("confidence", "prediction")):
+        if found is not None and (np.ptp(found.points, axis=0) <= LARGEST * (ends[1] - ends[0])).all():
+            low, high = np.minimum(low, found.points.min(axis=0)), np.maximum(high, found.points.max(axis=0))
     room = np.where(high > low, high - low, 1.0) * MARGIN
     return low - room, high + room

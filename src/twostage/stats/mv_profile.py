@@ -14,6 +14,8 @@ from twostage.stats.pool_fit import _frame, _html, check_level
 DOUBLINGS = 60
 # Precision of an end, relative to the parameter's distance from the estimate.
 RTOL = 1e-11
+# Share of its standard deviation that a level keeps in a start where it hardly varies.
+CORNER = 1e-2
 # Twice the log-likelihood at an end, off by more: the warm starts followed a lower maximum.
 MISSED = 1e-6
 
@@ -114,14 +116,27 @@ def profile(fit, term, level=None):
 class _Curve:
     """Excess of twice the log-likelihood's drop over the critical value, warm-started along the profile.
 
-    `thorough` adds the fit's own optimum and the best point of its grid as starts.
+    `thorough` adds as starts the fit's own optimum, the best point of its grid and corners.
     """
 
     def __init__(self, fit, component, critical):
         self.fit, self.component, self.critical = fit, component, critical
         self.reml, self.converged, self.thorough = fit.method == "REML", True, True
         self.last = fit.g
-        self.others = [fit.g, *starting_points(fit.blocks, fit.pieces, reml=self.reml)[:1]]
+        self.others = [fit.g, *starting_points(fit.blocks, fit.pieces, reml=self.reml)[:1], *self._corners()]
+
+    def _corners(self):
+        """Starts in which one level hardly varies: with a correlation held, the maximum may be at any of them."""
+        piece = self.fit.pieces[self.component.piece]
+        if self.component.kind != "rho" or piece.pairs is None:
+            return
+        sizes = [len(p.start(1.0, 0.0)) for p in self.fit.pieces]
+        at = sum(sizes[: self.component.piece])
+        for j in self.component.index if piece.kind == "UN" else range(len(piece.levels)):
+            s = np.where(np.arange(len(piece.levels)) == j, CORNER, 1.0)
+            g = self.fit.g.copy()
+            g[at : at + sizes[self.component.piece]] *= s[piece.pairs].prod(axis=1)
+            yield g
 
     def bounds(self):
         if self.component.kind != "rho":
@@ -143,11 +158,21 @@ class _Curve:
         """Where the curve crosses 0; searched from warm starts, again from all starts if these find more."""
         scale = max(abs(outside - inside), np.finfo(float).tiny)
         for self.thorough in (False, True):
-            end = float(brentq(self, inside, outside, xtol=RTOL * scale, rtol=4 * np.finfo(float).eps))
+            self.last = self.fit.g
+            ends = {inside: self(inside), outside: self(outside)}
+            if ends[inside] > 0.0 or ends[outside] <= 0.0:
+                continue
+            end = brentq(
+                lambda value, known=ends: known[value] if value in known else self(value),
+                *(inside, outside),
+                xtol=RTOL * scale,
+                rtol=4 * np.finfo(float).eps,
+            )
             self.thorough = True
             if abs(self(end)) < MISSED:
-                break
-        return end
+                return float(end)
+        self.converged = False
+        return float("nan")
 
 
 def restrict(piece, component, value):

@@ -120,7 +120,10 @@ class Factored:
         G = square(g, self.pairs)
         order = list(self.order)
         s = np.sqrt(np.maximum(np.diag(G)[order], OFF_EDGE * max(G.max(), np.finfo(float).tiny)))
-        values, vectors = np.linalg.eigh(G[np.ix_(order, order)] / np.outer(s, s))
+        R = G[np.ix_(order, order)] / np.outer(s, s)
+        if "rho" in self.held:  # another correlation's factor has no part along the one that is held
+            R[0, 1] = R[1, 0] = self.held["rho"]
+        values, vectors = np.linalg.eigh(R)
         root = s[:, None] * vectors * np.sqrt(np.maximum(values, OFF_EDGE))
         L = np.linalg.qr(root.T, mode="r").T
         L = L * np.where(np.diag(L) < 0.0, -1.0, 1.0)
