@@ -246,6 +246,23 @@ def test_a_negative_variance_is_reported_not_hidden():
     assert any("is negative" in text for fit in fits for text in fit.problems)
 
 
+def test_occasions_nobody_came_to_are_left_out_at_the_ends_and_named_between():
+    Y = simulated(6, 100, T=6)
+    Y[:, [0, 5]] = np.nan
+    fit, inner = fit_dpm(Y), fit_dpm(Y[:, 1:5])
+    assert fit.occasions == (2, 5) and inner.occasions == (1, 4)
+    np.testing.assert_array_equal(fit.phi, inner.phi)
+    whole, gap, flat = simulated(6, 100, T=6), simulated(6, 100, T=6), simulated(6, 100, T=6)
+    gap[:, 3, 1] = np.nan
+    flat[:, 2, 0] = 1.0
+    batch = fit_dpm_many([Y, gap, whole, flat])
+    np.testing.assert_allclose(batch.phi[0], inner.phi, rtol=SAME, atol=SAME)
+    np.testing.assert_allclose(batch.phi[2], fit_dpm(whole).phi, rtol=SAME, atol=SAME)
+    assert batch.messages[1] == "nobody has y at occasion 4"
+    assert batch.messages[3] == "x does not vary at occasion 3"
+    assert "nobody has a score" in fit_dpm_many([Y, whole], residuals="free").messages[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -273,6 +290,12 @@ def test_what_cannot_be_estimated_says_why():
         NotEstimable, match="30 persons with an observation for 30 parameters besides the means"
     ):
         fit_dpm(Y[:30])
+    twice = Y.copy()
+    twice[:, 2:] = np.nan
+    with pytest.raises(NotEstimable, match="scores at 2 occasions only"):
+        fit_dpm(twice)
+    with pytest.raises(NotEstimable, match="no persons"):
+        fit_dpm(Y[:0])
     with pytest.raises(NotEstimable, match="covariate z1 never varies"):
         fit_dpm(Y, covariates=np.ones(50))
     with pytest.raises(ValueError, match="same number of occasions"):

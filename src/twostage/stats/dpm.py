@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from twostage.stats.dpm_input import check_covariates, check_dpm
+from twostage.stats.dpm_input import check_covariates, check_dpm, with_scores
 from twostage.stats.dpm_model import DpmStructure
 from twostage.stats.dpm_result import DpmBatch, DpmFit
 from twostage.stats.dpm_solve import faults, solve
+from twostage.stats.errors import NotEstimable
 from twostage.stats.pool_fit import check_level
 from twostage.stats.riclpm_input import FEWEST_OCCASIONS
 
@@ -37,7 +38,8 @@ def fit_dpm(
     Parameters
     ----------
     Y : (n, T, 2) array
-        Persons, occasions (3 or more, equally spaced), the two variables; NaN where missing (at random).
+        Persons, occasions (3 or more, equally spaced), the two variables; NaN where missing (at random). Occasions
+        before the first and after the last score of anybody are left out.
     covariates : (n, k) array, optional
         Time-invariant predictors z, uncorrelated with alpha; NaN where missing. Persons without any score are left
         out whatever their covariates.
@@ -65,7 +67,8 @@ def fit_dpm(
         Wrong shapes, fewer than three occasions, infinite values (named), an unknown option.
     NotEstimable
         No more persons than parameters besides the means (54 with seven occasions), a variable that never varies,
-        two variables that are one, nobody with a variable at an occasion and a variable at the next.
+        two variables that are one, nobody with a variable at an occasion and a variable at the next, an occasion
+        between others at which nobody has one of the variables or it does not vary.
 
     Notes
     -----
@@ -73,10 +76,12 @@ def fit_dpm(
     (Arbuckle 1996). Means are free and profiled: occasion effects cost nothing. The unit effect enters as the
     common part of the errors alpha + e_t, so no variance is constrained: one that comes out negative is reported
     and the fit is not `admissible`. The last x of a direction has no role in it. The random-intercept
-    cross-lagged panel model is a special case. Checked against lavaan on complete and incomplete panels.
+    cross-lagged panel model is a special case. Three occasions barely identify the model: look at `converged` and
+    the errors. Checked against lavaan on complete and incomplete panels.
     """
     rules = _rules(residuals, simultaneous, se, level, variables)
     z, named = check_covariates(covariates, covariate_names, len(Y))
+    Y, occasions = with_scores(Y)
     structure = _structure([Y], z.shape[1], rules)
     panel = check_dpm(Y, z, rules["variables"], named, structure.n_parameters)
     pair = [solve(structure, [panel], k, se) for k in (0, 1)]
@@ -90,6 +95,7 @@ def fit_dpm(
         names=names,
         admissible=np.array([not texts for texts in found]),
         problems=tuple(text for texts in found for text in texts),
+        occasions=occasions,
         n_dropped=panel.dropped,
         messages=tuple(one.messages[0] for one in pair),
         **both,
@@ -121,29 +127,44 @@ def fit_dpm_many(
         No data set, an unknown option, or data sets that differ in the number of occasions.
     """
     rules = _rules(residuals, simultaneous, se, level, variables)
-    structure = _structure(sets, 0, rules)
-    panels, messages = {}, {}
-    for b, Y in enumerate(sets):
-        try:
-            panels[b] = check_dpm(Y, np.empty((len(Y), 0)), rules["variables"], (), structure.n_parameters)
-        except ValueError as error:
-            messages[b] = str(error)
-    names = _names(structure, rules, ())
+    full = _structure(sets, 0, rules)
+    names = _names(full, rules, ())
     whole = _empty(len(sets), len(names[0]))
-    kept = list(panels)
-    for part in (kept[start : start + _AT_ONCE] for start in range(0, len(kept), _AT_ONCE)):
-        pair = [solve(structure, [panels[b] for b in part], k, se) for k in (0, 1)]
-        for k, one in enumerate(pair):
-            for name in ("estimate", "std_error", "loglik", "converged", "n_obs", "iterations"):
-                whole[name][part, k] = getattr(one, name)
-            fine = [
-                not faults(structure, *row, names[k]) for row in zip(one.estimate, one.least, strict=True)
-            ]
-            whole["admissible"][part, k] = fine
-        messages |= {b: _message([one.messages[at] for one in pair], names) for at, b in enumerate(part)}
+    by_span, messages = _checked(sets, full, rules)
+    for structure, panels in by_span.items():
+        kept = list(panels)
+        for part in (kept[start : start + _AT_ONCE] for start in range(0, len(kept), _AT_ONCE)):
+            pair = [solve(structure, [panels[b] for b in part], k, se) for k in (0, 1)]
+            _write(whole, part, pair, structure, names)
+            messages |= {b: _message([one.messages[at] for one in pair], names) for at, b in enumerate(part)}
     phi, phi_se = _phi(whole["estimate"]), _phi(whole["std_error"])
     messages = tuple(messages[b] for b in range(len(sets)))
     return DpmBatch(phi=phi, phi_se=phi_se, names=names, messages=messages, **whole, **rules)
+
+
+def _checked(sets, full: DpmStructure, rules):
+    """Panels that can be fitted, by the structure for their occasions with scores; and why others cannot."""
+    by_span, messages = {}, {}
+    for b, Y in enumerate(sets):
+        try:
+            one, (first, last) = with_scores(Y)
+            if last - first + 1 < full.occasions and rules["residuals"] == "free":
+                raise NotEstimable("residual variances are free, and at some occasion nobody has a score")
+            structure = _structure([one], 0, rules)
+            panel = check_dpm(one, np.empty((len(one), 0)), rules["variables"], (), structure.n_parameters)
+            by_span.setdefault(structure, {})[b] = panel
+        except ValueError as error:
+            messages[b] = str(error)
+    return by_span, messages
+
+
+def _write(whole: dict, part, pair, structure, names) -> None:
+    """Both directions of some data sets into their places."""
+    for k, one in enumerate(pair):
+        for name in ("estimate", "std_error", "loglik", "converged", "n_obs", "iterations"):
+            whole[name][part, k] = getattr(one, name)
+        rows = zip(one.estimate, one.least, strict=True)
+        whole["admissible"][part, k] = [not faults(structure, *row, names[k]) for row in rows]
 
 
 def _rules(residuals, simultaneous, se, level, variables):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twostage.stats.errors import NotEstimable
-from twostage.stats.riclpm_input import check_panels
+from twostage.stats.riclpm_input import FEWEST_OCCASIONS, SAME, check_panels
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,50 @@ def check_dpm(Y, covariates, variables, names, n_parameters: int) -> DpmPanel:
     ValueError
         Wrong shapes, fewer than three occasions, infinite values (their places are named).
     NotEstimable
-        As :func:`twostage.stats.riclpm_input.check_panels`; a covariate that never varies.
+        As :func:`twostage.stats.riclpm_input.check_panels`; an occasion at which nobody has one of the variables or
+        it does not vary (its covariances are all free); a covariate that never varies.
     """
+    if not len(Y):
+        raise NotEstimable("there are no persons")
     panel = check_panels([Y], variables, n_parameters)
     if panel.refused:
         raise panel.refused[0]
+    _columns_vary(panel.rows, variables)
     z = covariates[~np.isnan(np.asarray(Y, dtype=float)).all(axis=(1, 2))]
     spread = _covariate_spread(z, names)
     rows = np.hstack([z / spread, panel.rows])
     return DpmPanel(rows, np.concatenate([spread, panel.spread[0]]), z.shape[1], int(panel.dropped[0]))
+
+
+def with_scores(Y):
+    """Y from the first occasion with a score to the last, and these two, counted from 1.
+
+    Raises
+    ------
+    NotEstimable
+        If occasions were left out and fewer than three remain.
+    """
+    Y = np.asarray(Y, dtype=float)
+    at = np.flatnonzero((~np.isnan(Y)).any(axis=(0, 2))) if Y.ndim == 3 else []
+    if not len(at):
+        return Y, (1, Y.shape[1] if Y.ndim > 1 else 0)
+    first, last = int(at[0]), int(at[-1]) + 1
+    if last - first < min(FEWEST_OCCASIONS, Y.shape[1]):
+        raise NotEstimable(
+            f"there are scores at {last - first} occasions only: {FEWEST_OCCASIONS} are needed"
+        )
+    return Y[:, first:last], (first + 1, last)
+
+
+def _columns_vary(rows, variables) -> None:
+    seen = ~np.isnan(rows)
+    for column, present in enumerate(seen.T):
+        name, occasion = variables[column % 2], column // 2 + 1
+        if not present.any():
+            raise NotEstimable(f"nobody has {name} at occasion {occasion}")
+        values = rows[present, column]
+        if np.ptp(values) <= SAME * np.abs(values).max():
+            raise NotEstimable(f"{name} does not vary at occasion {occasion}")
 
 
 def check_covariates(covariates, names, n: int):
@@ -88,6 +123,6 @@ def _covariate_spread(z, names) -> np.ndarray:
     for j, name in enumerate(names):
         seen = z[~np.isnan(z[:, j]), j]
         spread[j] = seen.std() if len(seen) else 0.0
-        if not spread[j] > 1e-10 * np.abs(seen).max(initial=0.0):
+        if not spread[j] > SAME * np.abs(seen).max(initial=0.0):
             raise NotEstimable(f"covariate {name} never varies")
     return spread

@@ -36,6 +36,8 @@ class DpmFit:
         What is not admissible, with numbers.
     n_obs : (2,) int array
         Persons used.
+    occasions : (int, int)
+        First and last occasion with a score, counted from 1.
     n_dropped : int
         Persons without any score.
     iterations : (2,) int array
@@ -57,6 +59,7 @@ class DpmFit:
     admissible: np.ndarray
     problems: tuple[str, ...]
     n_obs: np.ndarray
+    occasions: tuple[int, int]
     n_dropped: int
     iterations: np.ndarray
     messages: tuple[str, str]
