@@ -114,5 +114,6 @@ def shown_moderators(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text, columns in words."""
     numbers = {"log_n": 1, "severity": 1, "severity_within": 1, "missing": 3}
     cells = {c: [number(x, d) for x in table[c]] for c, d in numbers.items()}
-    shown = table.assign(year=[number(x, 0) for x in table["year"]], **cells).drop(columns="study")
-    return shown.fillna("–").rename(columns={"label": "study", "log_n": "log₂ patients"})
+    shown = table.assign(year=[number(x, 0) for x in table["year"]], **cells)
+    texts = ["label", "setting", "design", "country", "x_instrument", "y_instrument", "year"]
+    return shown[[*texts, *numbers]].fillna("–").rename(columns={"label": "study", "log_n": "log₂ patients"})

@@ -34,8 +34,8 @@ def moderation_table(moderation: Moderation, level: float) -> pd.DataFrame:
         )
         rows.append(
             {
-                "moderator": row.label,
                 "k": str(row.k),
+                "moderator": row.label,
                 f"change per unit [{ci}]": slope,
                 "test": omnibus_text(row.statistic, row.df, row.df2),
                 "p": p_value(row.p_value),
@@ -45,7 +45,7 @@ def moderation_table(moderation: Moderation, level: float) -> pd.DataFrame:
                 f"residual τ [{ci}]": f"{number(row.tau, 3)} {interval(row.tau_low, row.tau_high, 3)}",
             }
         )
-    columns = ["moderator", "k", f"change per unit [{ci}]", "test", "p", "permutation p", "p (Holm)"]
+    columns = ["k", "moderator", f"change per unit [{ci}]", "test", "p", "permutation p", "p (Holm)"]
     return pd.DataFrame(rows, columns=[*columns, "R² (%)", f"residual τ [{ci}]"])
 
 
@@ -53,16 +53,16 @@ def predictions_table(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
     """Effects expected at some settings of the moderators; all text."""
     rows = [
         {
+            "k": "" if pd.isna(row.k) else str(row.k),
             "moderator": row.label,
             "at": row.at if isinstance(row.at, str) else number(row.at, _DIGITS[row.moderator]),
-            "k": "" if pd.isna(row.k) else str(row.k),
             "expected effect": number(row.estimate, 3),
             f"{100 * level:g} % CI": interval(row.ci_low, row.ci_high, 3),
             "prediction interval": interval(row.pi_low, row.pi_high, 3),
         }
         for row in predictions.itertuples()
     ]
-    columns = ["moderator", "at", "k", "expected effect", f"{100 * level:g} % CI", "prediction interval"]
+    columns = ["k", "moderator", "at", "expected effect", f"{100 * level:g} % CI", "prediction interval"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -71,8 +71,8 @@ def scale_table(found: Mapping[str, LocationScale | str], wanted: tuple[StudyMod
     labels = {m.name: m.label for m in wanted}
     rows = [
         {
-            "moderator": labels[name],
             "k": str(fit.k),
+            "moderator": labels[name],
             "change of log τ² per unit": number(fit.alpha[1], 2),
             "interval": interval(fit.alpha_ci_low[1], fit.alpha_ci_high[1], 2),
             "p": p_value(fit.alpha_p_value[1]),
@@ -81,7 +81,7 @@ def scale_table(found: Mapping[str, LocationScale | str], wanted: tuple[StudyMod
         for name, fit in found.items()
         if not isinstance(fit, str)
     ]
-    columns = ["moderator", "k", "change of log τ² per unit", "interval", "p", "likelihood ratio p"]
+    columns = ["k", "moderator", "change of log τ² per unit", "interval", "p", "likelihood ratio p"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -102,7 +102,8 @@ def caution_words(moderation: Moderation, level: float) -> str:
     m = len(moderation.table)
     if m == 0:
         return "No moderator could be tested."
-    alpha, k = 1 - level, f"{moderation.table['k'].min()} to {moderation.table['k'].max()}"
+    alpha, fewest, most = 1 - level, moderation.table["k"].min(), moderation.table["k"].max()
+    k = f"{most}" if fewest == most else f"{fewest} to {most}"
     below = int((moderation.table["permutation_p_value"] <= alpha).sum())
     kept = int((moderation.table["holm_p_value"] <= alpha).sum())
     return (
