@@ -76,6 +76,7 @@ LAYERS = {
     "addition": 9,
     "addition_page": 11,
     "plots_addition": 11,
+    "windows": 13,
     "printing": 0,
     "sharing": 11,
     "pipeline": 12,
@@ -86,6 +87,7 @@ LAYERS = {
     "cli_addition": 13,
     "cli_recovery": 13,
     "cli": 13,
+    "tutorial": 14,
     "__main__": 14,
     "__init__": 0,
 }

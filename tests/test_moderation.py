@@ -131,15 +131,6 @@ def test_a_record_of_something_else_is_refused(collection, described, panels):
         moderator_table(collection, [changed(described[0], study="S99")])
 
 
-def test_what_a_site_withheld_is_not_known(collection, described):
-    """Shared records may hold null; a collection without intake scores has no such entry."""
-    bare = changed(described[0], summary={"n_patients": None, "missing_share": None, "pre_mean": 3.0})
-    table = moderator_table(collection, [bare, changed(described[1], summary={"n_patients": 8.0})])
-    assert table[["log_n", "missing"]].iloc[0].isna().all() and not np.isnan(table["severity"].iloc[0])
-    assert table["log_n"].iloc[1] == 3.0 and table[["severity", "missing"]].iloc[1].isna().all()
-    assert shown_moderators(table).loc[0, "log₂ patients"] == "–"
-
-
 def test_each_test_is_the_meta_regression_of_that_moderator(forward, twelve, table, wanted):
     studies = twelve.studies("x_to_y", "x_within")
     y, v = studies["estimate"].to_numpy(), studies["std_error"].to_numpy() ** 2

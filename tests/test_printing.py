@@ -9,7 +9,7 @@ def test_columns_are_aligned_and_long_cells_wrapped():
     long = " ".join(["word"] * 20)
     text = as_text(pd.DataFrame({"a_b": ["x", "yy"], "c": [long, 1]}))
     head, rule, first, second, third, last = text.splitlines()
-    assert head == "a b  c"
+    assert head == "a_b  c"
     assert rule == "---  " + "-" * max(len(line) - 5 for line in (first, second, third))
     assert max(len(line) for line in text.splitlines()) <= 5 + WIDEST
     assert " ".join(line[5:] for line in (first, second, third)) == long

@@ -9,7 +9,7 @@ from twostage.describe import Description, describe
 from twostage.estimates import StudyEstimates
 from twostage.estimators import estimators
 from twostage.panel import Panel, make_panel
-from twostage.params import Parameters
+from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
 from twostage.records import Record, make_record
 from twostage.sensitivity import sensitivity
 from twostage.stage1 import crosslevel, lagged, outcome, transition
@@ -74,13 +74,25 @@ def analyse(
     has_outcome = bool(collection.pre and collection.post)
     wanted = [name for name in analyses if has_outcome or name != "outcome"]
     records: dict[str, list[Record]] = {name: [] for name in wanted}
+    taken = {name: notebook_parameters(_maker(name), parameters) for name in wanted}
     for id in collection.studies["study"]:
         if id in shared:
             for name in wanted:
                 records[name].append(shared[id][name])
             continue
         study = collection.study(id)
-        panel = make_panel(study, parameters)
-        for name in wanted:
-            records[name].append(make_record(panel, FUNCTIONS[name](study, panel)))
+        panels = {values: make_panel(study, values) for values in dict.fromkeys(taken.values())}
+        for name, values in taken.items():
+            records[name].append(make_record(panels[values], FUNCTIONS[name](study, panels[values])))
     return Analysed(parameters, records)
+
+
+def notebook_parameters(notebook: str, parameters: Parameters) -> Parameters:
+    """The parameters that a notebook takes; the others at their defaults, as its records have them."""
+    names = [name for name in NOTEBOOKS[notebook] if name in Parameters.model_fields]
+    return make_parameters({name: getattr(parameters, name) for name in names})
+
+
+def _maker(analysis: str) -> str:
+    """The notebook that leaves an analysis's records."""
+    return next(notebook for notebook, analyses in RECORDS.items() if analysis in analyses)

@@ -1,7 +1,7 @@
 """``twostage run``: notebooks and book, or only the tables; and what came of it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,12 +9,16 @@ from twostage.params import Parameters
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
+if TYPE_CHECKING:
+    from twostage.pipeline.run import Run
+
 RUN_EXAMPLES = examples(
     "twostage run",
     "twostage run -p last_session=3 -p standardize=within",
     "twostage run path/to/collection --params short.yml --run short",
     "twostage run --study S01 --study S03 --jobs 2",
     "twostage run --out ../somewhere/else",
+    "twostage run -p last_session=3 --no-book",
 )
 
 
@@ -53,6 +57,9 @@ def run(
     dask: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
     ] = None,
+    no_book: Annotated[
+        bool, typer.Option("--no-book", help="only the main results as tables, in seconds: no notebooks")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")] = False,
 ) -> None:
     """Run every notebook whose inputs changed and build the book.
@@ -71,6 +78,9 @@ def run(
     except (ProblemError, PipelineError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    if no_book:
+        _tables_only(planned)
+        return
     try:
         if dry_run:
             typer.echo("\n".join(steps_to_do(planned)) or "nothing is due")
@@ -83,6 +93,19 @@ def run(
         raise typer.Exit(status)
     _report(planned.folder)
     typer.echo(f"book: {planned.html / 'index.html'}")
+
+
+def _tables_only(planned: "Run") -> None:
+    from twostage.pipeline.errors import PipelineError
+    from twostage.pipeline.tables_only import write_tables
+
+    try:
+        write_tables(planned)
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    _report(planned.folder)
+    typer.echo(f"tables: {planned.folder / 'output'}")
 
 
 def _report(folder: Path) -> None:

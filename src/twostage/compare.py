@@ -83,7 +83,9 @@ class Comparison:
         return self.table.iloc[rows].reset_index(drop=True)
 
     def _repr_html_(self) -> str:
-        return html_table(side_by_side(self)) + "".join(f"<p>{note}</p>" for note in notes(self))
+        return html_table(side_by_side(self), spaced=False) + "".join(
+            f"<p>{note}</p>" for note in notes(self)
+        )
 
 
 def compare(a: Results, b: Results) -> Comparison:
@@ -194,7 +196,7 @@ def notes(comparison: Comparison) -> list[str]:
     c, said = comparison, []
     if c.shared:
         said.append(
-            f"Both pools rest on the same data ({len(c.shared)} {'study' if len(c.shared) == 1 else 'studies'}). "
+            f"Both pools contain the same data of {len(c.shared)} {'study' if len(c.shared) == 1 else 'studies'}. "
             "The two estimates are therefore dependent, and the difference has no simple standard error: none is "
             "given, and whether the intervals overlap is no test of it."
         )

@@ -44,15 +44,15 @@ def comparison_page(comparison: Comparison, figure: str) -> str:
     title = html.escape(f"{c.a} and {c.b}, pooled results side by side")
     said = "".join(f"<p>{html.escape(line)}</p>" for line in verdict(c).split("\n\n") if line)
     remarks = "".join(f"<p>{html.escape(line)}</p>" for line in notes(c))
-    differing = html_table(c.parameters.rename(columns={"a": c.a, "b": c.b}).astype(str))
+    differing = html_table(c.parameters.rename(columns={"a": c.a, "b": c.b}).astype(str), spaced=False)
     chosen = differing if len(c.parameters) else "<p>All parameters are equal.</p>"
     parts = [
         f"<h1>{title}</h1>{said}",
         f'<div class="note">{remarks}</div>',
         f"<h2>Parameters that differ</h2>{chosen}",
         f'<h2>Results</h2><figure role="img" aria-label="{html.escape(alt(c))}">{figure}</figure>',
-        f'<div class="wide">{html_table(side_by_side(c))}</div>',
-        f'<h2>Every coefficient</h2><div class="wide">{html_table(side_by_side(c, everything=True))}</div>',
+        f'<div class="wide">{html_table(side_by_side(c), spaced=False)}</div>',
+        f'<h2>Every coefficient</h2><div class="wide">{html_table(side_by_side(c, everything=True), spaced=False)}</div>',
     ]
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     head += '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -73,9 +73,12 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({c: [_cell(c, v) for v in table[c].tolist()] for c in table.columns})
 
 
-def html_table(table: pd.DataFrame) -> str:
-    """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`."""
-    titles = {c: str(c).replace("_", " ") for c in table.columns}
+def html_table(table: pd.DataFrame, spaced: bool = True) -> str:
+    """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`.
+
+    Titles of columns are shown with blanks instead of underscores, unless `spaced` is false.
+    """
+    titles = {c: str(c).replace("_", " ") if spaced else str(c) for c in table.columns}
     return (
         readable(table)
         .rename(columns=titles)

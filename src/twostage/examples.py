@@ -3,6 +3,7 @@
 The data are synthetic. One study, in the layouts and formats that an import reads.
 """
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.simulate import simulate_collection
+from twostage.simulate import simulate_collection, write_collection
 
 #: Codes of gender in files of statistics programs.
 GENDER = {"woman": 1, "man": 2, "other": 3}
@@ -159,3 +160,23 @@ def _yaml(value: Any) -> str:
     return (
         f"'{value}'" if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
     )
+
+
+def write_clinic(folder: Path, study: str, seed: int = 3, n_patients: int = 80) -> Path:
+    """Write a collection that holds one synthetic study, as a clinic has its own.
+
+    Parameters
+    ----------
+    folder : Path
+        New.
+    study : str
+        The study's id.
+    seed, n_patients : int
+        As of :func:`twostage.simulate.simulate_collection`.
+    """
+    drawn = simulate_collection(seed, n_studies=1, n_patients=n_patients)
+    ((old, content),) = drawn.studies.items()
+    registry = drawn.registry.assign(study=study, label="Example clinic")
+    truth = drawn.truth.replace({"study": {old: study}})
+    renamed = dataclasses.replace(drawn, registry=registry, studies={study: content}, truth=truth)
+    return write_collection(renamed, folder)

@@ -28,6 +28,7 @@ HOME = {
     "influence": "stage2_influence",
     "small_study": "stage2_small_study",
     "moderators": "stage2_moderators",
+    "window": "stage2_window",
 } | ESTIMATOR_HOME
 
 #: What a registry may say where a study has no one known country.

@@ -88,6 +88,7 @@ PLACES = {
     "record_folder": ("", "folder in which to leave this study's results; empty: leave none", "path"),
     "records": ("runs/default/records", "folder with the studies' results from stage 1", "path"),
     "output_folder": ("", "folder in which to leave pooled tables and figures; empty: leave none", "path"),
+    "example_folder": ("", "new folder for a tutorial's example files; empty: a temporary one", "path"),
 }
 
 _WINDOW = ("first_session", "last_session")
@@ -112,6 +113,10 @@ NOTEBOOKS = {
     "stage2_moderators": _STAGE2,
     "stage2_estimators": _STAGE2,
     "stage2_recovery": ("collection", "output_folder"),
+    "stage2_window": _STAGE2,
+    "tutorial_methodologist": ("example_folder",),
+    "tutorial_researcher": ("example_folder",),
+    "tutorial_clinic": ("example_folder",),
 }
 
 #: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
@@ -135,7 +140,11 @@ POOLED = {
     "stage2_moderators": ("data", "lagged"),
     "stage2_estimators": ("estimators",),
     "stage2_recovery": (),
+    "stage2_window": ("lagged", "crosslevel"),
 }
+
+#: Notebooks that show how to do something, on example files of their own; they read no record.
+TUTORIALS = tuple(name for name in NOTEBOOKS if name.startswith("tutorial_"))
 
 
 def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Parameters:

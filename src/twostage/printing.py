@@ -11,7 +11,7 @@ WIDEST = 44
 def as_text(table: pd.DataFrame) -> str:
     """Columns of aligned text under a heading; long cells go over several lines."""
     cells = [[_lines(value) for value in row] for row in table.itertuples(index=False, name=None)]
-    heads = [str(column).replace("_", " ") for column in table.columns]
+    heads = [str(column) for column in table.columns]
     widths = [
         max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(heads)
     ]
@@ -32,7 +32,7 @@ def _row(cells: list[str], widths: list[int]) -> str:
 
 def as_markdown(table: pd.DataFrame) -> str:
     """A pipe table."""
-    heads = [str(column).replace("_", " ") for column in table.columns]
+    heads = [str(column) for column in table.columns]
     rows = [[_escaped(value) for value in row] for row in table.itertuples(index=False, name=None)]
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,5 +1,6 @@
 """What a run found, read back from the tables its pooled notebooks left: the input of summaries and comparisons."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def read_results(folder: str | Path) -> Results:
         expected = "tables of pooled coefficients; finish the run first"
         raise RecordError([Problem(str(folder / "output"), None, None, "none", expected)])
     of_studies = folder / "inputs" / "studies"
-    checksums = {s: _json(of_studies / f"{s}.json", "a study")["checksum"] for s in about["studies"]}
+    checksums = {s: _checksum(of_studies / f"{s}.json") for s in about["studies"]}
     return Results(
         name=folder.resolve().name,
         parameters=make_parameters(about["parameters"], str(folder / "run.json")),
@@ -132,6 +133,12 @@ def find_results(run: str) -> tuple[Path, Results]:
 
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def _checksum(path: Path) -> str:
+    """Of a study's data; of what it shared where it shared no data."""
+    about = _json(path, "what the run knows of a study")
+    return about.get("checksum") or hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _json(path: Path, expected: str) -> dict:

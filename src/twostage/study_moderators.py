@@ -95,18 +95,17 @@ def moderator_table(collection: Collection, records: Sequence[Record]) -> pd.Dat
 
 
 def _row(about: pd.Series, record: Record) -> dict:
-    # What a site withheld, or a collection without intake scores never had, is not known.
     summary = {name: np.nan if value is None else value for name, value in record.summary.items()}
-    pre, n, missing = (summary.get(c, np.nan) for c in ("pre_mean", "n_patients", "missing_share"))
     span = about["y_max"] - about["y_min"]
+    n = summary["n_patients"]
     texts = {c: about[c] for c in ("design", "setting", "country", "x_instrument", "y_instrument")}
     return {
         "study": record.study,
         "label": record.label,
         "year": float(about["year"]),
         "log_n": float(np.log2(n)) if n else np.nan,
-        "severity": 100.0 * (pre - about["y_min"]) / span,
-        "missing": missing,
+        "severity": 100.0 * (summary.get("pre_mean", np.nan) - about["y_min"]) / span,
+        "missing": summary["missing_share"],
     } | {c: None if str(text).strip() in UNKNOWN else str(text) for c, text in texts.items()}
 
 

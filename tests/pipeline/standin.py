@@ -10,7 +10,7 @@ import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, parameter_cell
+from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS, parameter_cell
 from twostage.pipeline.run import RECOVERY_NOTEBOOK
 from twostage.simulate import simulate_collection, write_collection
 
@@ -57,6 +57,7 @@ CONTENTS = {
         {"caption": "Results", "pages": [{"file": "results_outcome", "needs": "outcome"}]},
         {"caption": "Computation", "pages": "pooled"},
         {"caption": "Study by study", "pages": "studies"},
+        {"caption": "Tutorials", "pages": "tutorials"},
         {"caption": "Literature", "pages": [{"file": "references"}]},
     ],
 }
@@ -67,7 +68,7 @@ BIBLIOGRAPHY = "@book{hand1921, author = {Hand, Ada}, title = {Sums}, year = {19
 def write_notebook(folder: Path, name: str, pause: float = 0.0, code: str | None = None) -> Path:
     """Write a stand-in for one notebook, with the real one's parameters."""
     if code is None:
-        code = STAGE1 if name in RECORDS else STAGE2
+        code = STAGE1 if name in RECORDS else "print('shown')" if name in TUTORIALS else STAGE2
         code = code.replace("PAUSE", str(pause)).replace("ANALYSES", repr(RECORDS.get(name)))
         code = code.replace("ANALYSIS", (POOLED.get(name) or ("",))[0])
     cells = [
@@ -116,8 +117,13 @@ def takers(parameter: str) -> set[str]:
 
 
 def all_steps(*studies: str) -> set[str]:
-    """Every step of a run."""
+    """Every step of a run that is not the default run."""
     return stage1_steps(*studies) | set(WITHOUT_RECOVERY) | {"book"}
+
+
+def default_steps(*studies: str) -> set[str]:
+    """Every step of the default run."""
+    return all_steps(*studies) | set(TUTORIALS)
 
 
 def command(*arguments: str) -> list[str]:

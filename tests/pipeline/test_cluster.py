@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from standin import all_steps, command, sizes, steps, write_project
+from standin import command, default_steps, sizes, steps, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def test_run_is_complete_although_a_worker_is_killed(tmp_path, processes):
     first.kill()
     rest, errors = run.communicate(timeout=RUN_PATIENCE)
     assert run.returncode == 0, errors
-    assert len(steps("".join(seen) + rest)) == len(all_steps("S01", "S02"))
+    assert len(steps("".join(seen) + rest)) == len(default_steps("S01", "S02"))
     assert list(sizes(project)) == ["S01", "S02"]
     records = sorted((project / "runs" / "default" / "records").glob("*/*.json"))
     assert len(records) == 2 * 6

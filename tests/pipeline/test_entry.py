@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
     [
         ("data", Request(), "default"),
         ("other", Request(), "other"),
+        ("my other é", Request(params=Path(".p q.yml")), "my_other_-p_q"),
         ("data", Request(params=Path("short.yml")), "short"),
         ("other", Request(params=Path("short.yml")), "other-short"),
         ("data", Request(assignments=("level=0.9", "lag=2")), "lag-2-level-0.9"),

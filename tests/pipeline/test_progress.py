@@ -1,6 +1,6 @@
 """The time left, and that what is not a terminal gets lines and nothing else."""
 
-from standin import all_steps, due, run_twostage, steps, write_notebook
+from standin import default_steps, due, run_twostage, steps, write_notebook
 
 from twostage.pipeline.progress import TimeLeft, clock
 
@@ -32,5 +32,5 @@ def test_output_that_is_no_terminal_has_one_line_per_step(project):
     assert steps(first) == {"stage2_crosslevel"}
     assert " left)" in first
     assert steps(second) == {"book"}
-    total = len(all_steps("S01", "S02"))
+    total = len(default_steps("S01", "S02"))
     assert rest[0] == f"{total} steps: 2 done, {total - 2} unchanged"

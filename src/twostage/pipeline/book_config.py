@@ -9,14 +9,15 @@ from typing import Any
 import yaml
 
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.launch import Launch, take_launch
 
 #: The package that carries MathJax, and the file of it that needs no other.
 MATHJAX_PACKAGE = "sphinx-mathjax-offline"
 MATHJAX_FILE = "static/mathjax/tex-svg-full.js"
 
 
-def write_config(template: Path, target: Path, *, title: str, note: str, assets: Path) -> None:
-    """Write a run's ``_config.yml``.
+def write_config(template: Path, target: Path, *, title: str, note: str, assets: Path) -> Launch:
+    """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def write_config(template: Path, target: Path, *, title: str, note: str, assets:
         If the template is not what Jupyter Book expects.
     """
     config = read_yaml(template)
+    launch = take_launch(config)
     config["title"] = title
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
@@ -43,6 +45,7 @@ def write_config(template: Path, target: Path, *, title: str, note: str, assets:
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]
     target.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return launch
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

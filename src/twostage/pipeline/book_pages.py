@@ -49,7 +49,7 @@ def notebook_title(notebook: nbformat.NotebookNode) -> str:
     return first.removeprefix("# ").strip() if first.startswith("# ") else ""
 
 
-def copy_notebook(source: Path, target: Path, of: str = "") -> str:
+def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> str:
     """Copy an executed notebook into the book and return its title.
 
     Parameters
@@ -58,6 +58,8 @@ def copy_notebook(source: Path, target: Path, of: str = "") -> str:
     of : str
         The study; added to the notebook's heading, so that equal notebooks of different studies can be told
         apart in searches and browser tabs.
+    end : str
+        Text in MyST to put at the end.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def copy_notebook(source: Path, target: Path, of: str = "") -> str:
     if of:
         lines = notebook.cells[0].source.splitlines()
         notebook.cells[0].source = "\n".join([f"# {title}: {of}", *lines[1:]])
+    if end:
+        notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="again"))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return title

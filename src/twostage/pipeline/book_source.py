@@ -12,13 +12,15 @@ from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
 from twostage.manuscript import book_context
 from twostage.params import make_parameters
+from twostage.pipeline.again import again_section
 from twostage.pipeline.book_addition import study_section
 from twostage.pipeline.book_api import write_api_pages
 from twostage.pipeline.book_config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book_pages import Pages, copy_notebook
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import emptied
-from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.pipeline.launch import Launch
+from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 
 #: The template of the first page of a study's chapter.
@@ -59,12 +61,12 @@ def assemble(run: Run, target: Path) -> None:
     emptied(target)
     copy_assets(run.project / "book" / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "assets": target / "assets"}
-    write_config(run.project / "_config.yml", target / "_config.yml", **config)
+    launch = write_config(run.project / "_config.yml", target / "_config.yml", **config)
     shutil.copy(run.project / "book" / "references.bib", target)
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
     contents = read_yaml(run.project / "book" / "_contents.yml")
-    toc = Contents(run, collection, pages, target).table(contents)
+    toc = Contents(run, collection, pages, target, launch).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
 
@@ -79,11 +81,14 @@ class Contents:
     pages : Pages
     target : Path
         Folder of the book's source.
+    launch : Launch
+        Where templates can be opened.
     """
 
-    def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path):
+    def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path, launch: Launch):
         self._run, self._collection, self._pages, self._target = run, collection, pages, target
         self._estimates = read_estimates(run.folder / "output")
+        self._launch = launch
 
     def table(self, contents: dict[str, Any]) -> dict[str, Any]:
         """The table of contents as Jupyter Book wants it (``_toc.yml``)."""
@@ -98,7 +103,12 @@ class Contents:
         if isinstance(pages, list):
             there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
             return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
-        generated = {"pooled": self._pooled, "studies": self._studies, "api": self._api}
+        generated = {
+            "pooled": self._pooled,
+            "tutorials": self._tutorials,
+            "studies": self._studies,
+            "api": self._api,
+        }
         if pages not in generated:
             raise PipelineError(f"book/_contents.yml: no pages {pages!r}; one of {', '.join(generated)}")
         return generated[pages]()
@@ -110,6 +120,9 @@ class Contents:
 
     def _pooled(self) -> list[dict[str, Any]]:
         return [self._notebook(notebook) for notebook in self._run.stage2]
+
+    def _tutorials(self) -> list[dict[str, Any]]:
+        return [self._notebook(notebook) for notebook in self._run.tutorials]
 
     def _studies(self) -> list[dict[str, Any]]:
         return [self._study(row) for row in self._collection.studies.to_dict("records")]
@@ -130,8 +143,10 @@ class Contents:
         return {"file": file} | ({"sections": sections} if sections else {})
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
-        file = f"notebooks/{study or POOLED_FOLDER}/{name}"
-        title = copy_notebook(self._run.executed(name, study), self._target / f"{file}.ipynb", label)
+        file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
+        again = again_section(self._run, self._target, self._launch, name, study)
+        executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
+        title = copy_notebook(executed, page, label, again)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:

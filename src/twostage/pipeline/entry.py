@@ -12,10 +12,10 @@ import yaml
 from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import prepare
-from twostage.pipeline.run import Run
+from twostage.pipeline.run import DEFAULT_RUN, Run
 
-#: The run that is made when nothing is asked for, and the collection it is made from.
-DEFAULT_RUN, DEFAULT_COLLECTION = "default", "data"
+#: The collection that the default run is made from.
+DEFAULT_COLLECTION = "data"
 
 RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -174,13 +174,18 @@ def run_name(project: Path, collection: Path, request: Request) -> str:
     PipelineError
         If it would be the default run's although something else was asked for.
     """
-    parts = [] if collection == project / DEFAULT_COLLECTION else [collection.name]
-    parts += [request.params.stem] if request.params else []
+    parts = [] if collection == project / DEFAULT_COLLECTION else [_name(collection.name)]
+    parts += [_name(request.params.stem)] if request.params else []
     parts += [_short(sorted(request.assignments), "parameters")] if request.assignments else []
     parts += ["only-" + _short(sorted(set(request.studies)), "studies")] if request.studies else []
     if parts == [DEFAULT_RUN]:
         raise PipelineError(f"name this run (RUN=name or --run): {DEFAULT_RUN!r} is the default run's name")
     return "-".join(parts) or DEFAULT_RUN
+
+
+def _name(text: str) -> str:
+    """A folder's or file's name with ``_`` for what a run's name may not have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".-")
 
 
 def _short(texts: list[str], kind: str) -> str:

@@ -17,7 +17,7 @@ from twostage.collection_part import Part, part_text
 from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import keep_only, write_if_changed, write_json
-from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, Run
+from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
 from twostage.recovery.store import recovery_files
@@ -28,8 +28,8 @@ ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_additio
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (
     *("cli.py", "cli_compare.py", "cli_import.py", "cli_recovery.py", "cli_run.py", "cli_share.py"),
-    *("examples.py", "importing", "pipeline", "sharing", "skeleton.py"),
     *ADDITION,
+    *("examples.py", "importing", "pipeline", "sharing", "skeleton.py", "tutorial.py"),
 )
 
 
@@ -93,11 +93,13 @@ def prepare(
 
 
 def _check_notebooks(run: Run) -> None:
-    missing = [name for name in (*run.stage1, *run.stage2) if not run.template(name).is_file()]
+    wanted = (*run.stage1, *run.stage2, *run.tutorials)
+    missing = [name for name in wanted if not run.template(name).is_file()]
     if missing:
         raise PipelineError(f"{run.project / 'notebooks'}: no notebook {', '.join(missing)}")
-    if POOLED_FOLDER in run.studies:
-        raise PipelineError(f"{run.collection}: a study may not be called {POOLED_FOLDER!r}")
+    for name in (POOLED_FOLDER, TUTORIAL_FOLDER):
+        if name in run.studies:
+            raise PipelineError(f"{run.collection}: a study may not be called {name!r}")
 
 
 def _read_studies(collection: Collection) -> dict[str, Study]:
@@ -124,7 +126,7 @@ def _write_inputs(run: Run, collection: Collection, studies: Mapping[str, Study]
     write_json(run.input_file("collection"), {"studies": registry, "title": collection.title, **about})
     write_json(run.input_file("package"), package_checksum(NOT_RESULTS))
     write_json(run.input_file("source"), package_checksum(()))
-    for notebook in (*run.stage1, *run.stage2):
+    for notebook in (*run.stage1, *run.stage2, *run.tutorials):
         values = {name: run.parameters[name] for name in NOTEBOOKS[notebook] if name in run.parameters}
         write_json(run.parameter_file(notebook), values)
 
@@ -155,10 +157,11 @@ def forget_removed(run: Run) -> None:
     keep_only(run.folder / "records", run.studies)
     keep_only(run.folder / "inputs" / "studies", [f"{study}.json" for study in run.studies])
     executed = run.folder / "notebooks"
-    keep_only(executed, [*run.analysed, POOLED_FOLDER])
+    keep_only(executed, [*run.analysed, POOLED_FOLDER, TUTORIAL_FOLDER])
     for study in run.analysed:
         keep_only(executed / study, [f"{name}.ipynb" for name in run.stage1])
     keep_only(executed / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
+    keep_only(executed / TUTORIAL_FOLDER, [f"{name}.ipynb" for name in run.tutorials])
     keep_only(run.folder / "output", [f"{name}{end}" for name in run.stage2 for end in ("", ".json")])
     keep_only(run.unfinished, [])
     keep_only(run.failed, [])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS
+from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS
 from twostage.pipeline.files import read_json, write_json
 from twostage.recovery.store import recovery_files
 
@@ -14,6 +14,12 @@ RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
 
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
+
+#: Folder of executed tutorials; no study may have this name either.
+TUTORIAL_FOLDER = "tutorials"
+
+#: The run that shows the project itself: the one with the tutorials.
+DEFAULT_RUN = "default"
 
 #: Folder that names the run's studies where they are not all of a collection.
 PART_FOLDER = "part"
@@ -72,6 +78,11 @@ class Run:
         names = [name for name in POOLED if self._applies(POOLED[name])]
         return tuple(name for name in names if self.has_recovery or name != RECOVERY_NOTEBOOK)
 
+    @property
+    def tutorials(self) -> tuple[str, ...]:
+        """Tutorials to execute: those of the project in its default run, none in others."""
+        return TUTORIALS if self.folder == self.project / "runs" / DEFAULT_RUN else ()
+
     def _applies(self, analyses: tuple[str, ...]) -> bool:
         return self.has_outcome or "outcome" not in analyses
 
@@ -81,7 +92,12 @@ class Run:
 
     def executed(self, notebook: str, study: str | None = None) -> Path:
         """The notebook as it was executed, on one study or on all."""
-        return self.folder / "notebooks" / (study or POOLED_FOLDER) / f"{notebook}.ipynb"
+        return self.folder / "notebooks" / self.place(notebook, study)
+
+    def place(self, notebook: str, study: str | None = None) -> str:
+        """Where an executed notebook lies, in the run's folder of notebooks and in the book."""
+        folder = study or (TUTORIAL_FOLDER if notebook in TUTORIALS else POOLED_FOLDER)
+        return f"{folder}/{notebook}.ipynb"
 
     def records(self, notebook: str, study: str) -> list[Path]:
         """The records that a stage-1 notebook leaves."""
@@ -152,7 +168,7 @@ class Run:
         else:
             places |= {"study": study, "record_folder": self.shown(self.record_folder(study))}
         values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook]}
-        return {name: values[name] for name in NOTEBOOKS[notebook]}
+        return {name: values[name] for name in NOTEBOOKS[notebook] if name in values}
 
     def save(self) -> None:
         """Write ``run.json``; paths are relative where the run lies in the project, so both may move."""

@@ -47,7 +47,7 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
         There is no such scheduler, pytask cannot order the steps, or another process is carrying out this run.
     """
     jobs = jobs or os.cpu_count() or 1
-    with _alone(run):
+    with alone(run):
         forget_removed(run)
         due = steps_to_do(run)
         workers = cluster_workers(dask) if dask else local_workers(jobs)
@@ -66,7 +66,7 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
 
 
 @contextmanager
-def _alone(run: Run):
+def alone(run: Run):
     """Hold the run's folder; the system lets go of it with the process, however that ends."""
     lock = FileLock(run.folder / ".lock")
     try:

@@ -31,6 +31,13 @@ def run_on_all(folder: str, notebook: str, needs: list[Path], produces: list[Pat
     write_json(run.output_list(notebook), checksums(output, (p for p in output.rglob("*") if p.is_file())))
 
 
+def run_tutorial(folder: str, notebook: str, needs: list[Path], produces: list[Path]) -> None:
+    """Execute a tutorial."""
+    from twostage.pipeline.runner import run_notebook
+
+    run_notebook(load_run(Path(folder)), notebook)
+
+
 def declare(run: Run) -> None:
     """Declare a task per notebook and study, and one per notebook of all studies."""
     package = run.input_file("package")
@@ -46,6 +53,11 @@ def declare(run: Run) -> None:
         needs = [*common, run.input_file("collection"), *run.pooled_records(notebook), *run.stored(notebook)]
         makes = [run.executed(notebook), run.output_list(notebook)]
         _declare(notebook, run_on_all, folder=str(run.folder), notebook=notebook, needs=needs, produces=makes)
+    for notebook in run.tutorials:
+        # A tutorial shows commands: it depends on all of the package.
+        needs = [run.template(notebook), run.parameter_file(notebook), run.input_file("source")]
+        values = {"folder": str(run.folder), "notebook": notebook}
+        _declare(notebook, run_tutorial, **values, needs=needs, produces=[run.executed(notebook)])
 
 
 def _declare(name: str, function, **values) -> None:

@@ -1,16 +1,10 @@
 """Every record of one study without notebooks: with the parameters that its notebooks would take."""
 
-from twostage.analysis import FUNCTIONS
+from twostage.analysis import FUNCTIONS, notebook_parameters
 from twostage.collection import Study
 from twostage.panel import make_panel
-from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
+from twostage.params import RECORDS, Parameters
 from twostage.records import Record, make_record
-
-
-def notebook_parameters(notebook: str, parameters: Parameters) -> Parameters:
-    """The parameters that a notebook takes; the others at their defaults, as its records have them."""
-    taken = [name for name in NOTEBOOKS[notebook] if name in Parameters.model_fields]
-    return make_parameters({name: getattr(parameters, name) for name in taken})
 
 
 def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:

@@ -1,0 +1,40 @@
+"""The main results of a run without notebooks and book: in seconds, with the same numbers."""
+
+from twostage.analysis import analyse
+from twostage.collection import read_collection
+from twostage.manuscript import HOME
+from twostage.params import make_parameters
+from twostage.pipeline.files import emptied, keep_only
+from twostage.pipeline.run import Run
+from twostage.pipeline.session import alone
+from twostage.records import write_record
+from twostage.stage2 import pool_records, read_records
+from twostage.tables import write_pooled
+
+
+def write_tables(run: Run) -> None:
+    """Run stage 1 on every study and pool it; leave records and pooled tables where notebooks leave them.
+
+    Only the analyses that answer the question (:data:`twostage.analysis.MAIN`). Other results that the run's
+    folder holds are removed: they may be of other parameters, and a later complete run makes them again.
+
+    Parameters
+    ----------
+    run : Run
+        A prepared run.
+    """
+    with alone(run):
+        collection = read_collection(run.collection)
+        parameters = make_parameters(run.parameters)
+        keep_only(run.folder / "records", run.studies)
+        emptied(run.folder / "output")
+        there = list(run.analysed)
+        done = analyse(collection.only(there), parameters)
+        for study in there:
+            emptied(run.record_folder(study))
+        how = {"method": parameters.tau2_method, "ci": parameters.ci_method, "level": parameters.level}
+        for analysis, records in done.records.items():
+            for record in records:
+                write_record(record, run.record_folder(record.study))
+            pooled = pool_records(read_records(run.folder / "records", run.studies, analysis), **how)
+            write_pooled(pooled, str(run.output_folder(HOME[analysis])))
