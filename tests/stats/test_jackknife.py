@@ -139,6 +139,14 @@ def test_tables_and_intervals():
             fit.conf_int(**wrong)
 
 
+def test_sessions_nobody_came_to_are_no_part_of_the_panel():
+    Y = simulated(7, 60, T=7)
+    Y[:, [0, 6]] = np.nan
+    fit, inner = fit_jackknife(Y, replicates=5), fit_jackknife(Y[:, 1:6], replicates=5)
+    assert fit.parts == ((2, 6), (2, 4), (4, 6)) and inner.parts == ((1, 5), (1, 3), (3, 5))
+    np.testing.assert_array_equal(fit.replicates, inner.replicates)
+
+
 def test_the_seed_decides():
     Y = simulated(5, 50)
     same = fit_jackknife(Y, replicates=5, seed=1), fit_jackknife(Y, replicates=5, seed=1)
@@ -158,6 +166,7 @@ def test_what_cannot_be_halved_says_why():
         fit_jackknife(np.full((3, 7, 2), np.nan))
     once = Y.copy()
     once[:, 5:] = np.nan
+    once[0, 6] = 0.0
     with pytest.raises(
         NotEstimable, match="sessions 4 to 7, x_to_y: 50 transitions of 50 patients|y_to_x: 50"
     ):

@@ -110,6 +110,12 @@ def check_panel(Y) -> np.ndarray:
     return Y
 
 
+def observed_span(Y) -> tuple[int, int]:
+    """First session with a score of anybody and the one after the last, from 0; all sessions where there is none."""
+    at = np.flatnonzero((~np.isnan(Y)).any(axis=(0, 2)))
+    return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, Y.shape[1])
+
+
 def enough_sessions(Y, min_sessions: int) -> np.ndarray:
     """Patients with at least `min_sessions` sessions on which both variables were observed, (n,) bool."""
     return (~np.isnan(check_panel(Y)).any(axis=2)).sum(axis=1) >= min_sessions

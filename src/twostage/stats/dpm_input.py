@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.centring import observed_span
 from twostage.stats.errors import NotEstimable
 from twostage.stats.riclpm_input import FEWEST_OCCASIONS, SAME, check_panels
 
@@ -81,10 +82,9 @@ def with_scores(Y):
         If occasions were left out and fewer than three remain.
     """
     Y = np.asarray(Y, dtype=float)
-    at = np.flatnonzero((~np.isnan(Y)).any(axis=(0, 2))) if Y.ndim == 3 else []
-    if not len(at):
-        return Y, (1, Y.shape[1] if Y.ndim > 1 else 0)
-    first, last = int(at[0]), int(at[-1]) + 1
+    if Y.ndim != 3:
+        return Y, (1, 0)
+    first, last = observed_span(Y)
     if last - first < min(FEWEST_OCCASIONS, Y.shape[1]):
         raise NotEstimable(
             f"there are scores at {last - first} occasions only: {FEWEST_OCCASIONS} are needed"

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.centring import DIRECTIONS, VARIABLES, centred_transitions, check_panel
+from twostage.stats.centring import DIRECTIONS, VARIABLES, centred_transitions, check_panel, observed_span
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_weighted import fit_mixed_weighted_many
 
@@ -138,17 +138,19 @@ def fit_jackknife(Y, *, lag: int = 1, replicates: int = 1000, seed=0) -> Jackkni
     Dhaene & Jochmans (2015), doi:10.1093/restud/rdv007. Their periods are the transitions, each panel taken
     conditional on its first session: sessions 1-7 have six transitions, so the halves are sessions 1-4 and
     4-7. With an odd number of transitions the panel is split both ways, after the smaller and after the
-    larger half, and the two are averaged. Halves go by session number, the same for every patient; a patient
-    who misses sessions or leaves early is in each part that has a transition of theirs, with the mean of their
-    sessions there. The jackknife removes the part of the bias that falls with 1/T in panels that are
-    stationary; dropout and trends leave some of it. Checked by hand algebra, against lme4 fits of the parts
-    and by simulation.
+    larger half, and the two are averaged. Halves go by session number, from the first session anybody came to
+    to the last, the same for every patient; a patient who misses sessions or leaves early is in each part that
+    has a transition of theirs, with the mean of their sessions there. The jackknife removes the part of the
+    bias that falls with 1/T in panels that are stationary; dropout and trends leave some of it. Checked by
+    hand algebra, against lme4 fits of the parts and by simulation.
     """
     Y = check_panel(Y)
     if replicates < 2:
         raise ValueError(f"replicates must be at least 2, got {replicates}")
-    parts, shares = split_panel(Y.shape[1], lag)
-    rows = [centred_transitions(Y[:, first:last], lag) for first, last in parts]
+    first, last = observed_span(Y)
+    parts, shares = split_panel(last - first, lag)
+    parts = [(first + start, first + stop) for start, stop in parts]
+    rows = [centred_transitions(Y[:, start:stop], lag) for start, stop in parts]
     patients = np.unique(rows[0].patient)
     if not len(patients):
         raise NotEstimable(f"no session with both variables is followed by a score at lag {lag}")
@@ -159,7 +161,7 @@ def fit_jackknife(Y, *, lag: int = 1, replicates: int = 1000, seed=0) -> Jackkni
     weights[1:, patients] = draws.multinomial(
         len(patients), np.full(len(patients), 1 / len(patients)), size=replicates
     )
-    fits = _fit_parts(rows, weights, [f"sessions {first + 1} to {last}" for first, last in parts])
+    fits = _fit_parts(rows, weights, [f"sessions {start + 1} to {stop}" for start, stop in parts])
     coef = np.array([[fit.coef[:, _ORDER[k]] for k, fit in enumerate(pair)] for pair in fits])
     estimates, repeated = coef[:, :, 0], coef[:, :, 1:]
     drawn = np.einsum("k,kirj->rij", shares, repeated)
@@ -167,7 +169,7 @@ def fit_jackknife(Y, *, lag: int = 1, replicates: int = 1000, seed=0) -> Jackkni
         phi=np.tensordot(shares, estimates, 1),
         phi_se=_spread(drawn),
         centred=estimates[0],
-        parts=tuple((first + 1, last) for first, last in parts),
+        parts=tuple((start + 1, stop) for start, stop in parts),
         estimates=estimates,
         shares=shares,
         replicates=drawn,
