@@ -99,6 +99,13 @@ def test_the_bundle_and_its_page_are_written_beside_each_other(packed, members, 
     assert entries(tmp_path) == {"new/S02.zip": packed, "new/S02.html": members[PAGE]}
 
 
+@pytest.mark.parametrize("name", ["S02.html", "S02", "thesis.docx"])
+def test_a_bundle_is_a_zip_file(packed, tmp_path, name):
+    with pytest.raises(DisclosureError, match="a file that ends in .zip"):
+        write_bundle(packed, tmp_path / name)
+    assert entries(tmp_path) == {}
+
+
 @pytest.mark.parametrize("name", ["S02.zip", "S02.html"])
 def test_files_of_that_name_are_kept_unless_told_otherwise(packed, tmp_path, name):
     (tmp_path / name).write_text("mine")

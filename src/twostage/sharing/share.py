@@ -118,7 +118,11 @@ def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bund
     ------
     FileExistsError
         If one of the files is there and `replace` is not set.
+    DisclosureError
+        If the file's name does not end in ``.zip``.
     """
+    if target.suffix.lower() != ".zip":
+        raise DisclosureError([Problem(str(target), None, None, target.suffix, "a file that ends in .zip")])
     members = unpack(content, target.name)
     files = {target: content, target.with_suffix(".html"): members[PAGE]}
     for path in files:
