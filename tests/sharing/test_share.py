@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
-from bundles import entries
+from bundles import entries, signed
 
 from twostage.params import make_parameters
 from twostage.records import ANALYSES
@@ -18,7 +18,7 @@ from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import DisclosureError
-from twostage.sharing.layout import MEMBERS, PAGE, Filters, content_checksum
+from twostage.sharing.layout import MEMBERS, PAGE, RECORD_MEMBERS, Filters, content_checksum
 from twostage.sharing.share import make_bundle, write_bundle
 from twostage.stage2 import pool_records
 
@@ -90,8 +90,21 @@ def test_the_page_loads_nothing_and_runs_nothing(members):
 
 
 def test_checksums_are_of_the_content(members):
-    records = check_bundle(members).records
-    assert {record.data_checksum for record in records.values()} == {content_checksum(records)}
+    values = {a: json.loads(members[name]) for a, name in RECORD_MEMBERS.items()}
+    assert {value["data_checksum"] for value in values.values()} == {content_checksum(values)}
+
+
+def test_fields_that_a_later_version_adds_leave_a_bundle_valid(members):
+    earlier = dict(members)
+    for name in RECORD_MEMBERS.values():
+        value = json.loads(members[name])
+        empty = [k for k, v in value.items() if v in ([], {}) and k != "exclusions"]
+        assert empty
+        earlier[name] = json.dumps({k: v for k, v in value.items() if k not in empty}).encode()
+    assert (
+        check_bundle(signed(earlier)).records["lagged"].estimates
+        == check_bundle(members).records["lagged"].estimates
+    )
 
 
 def test_the_bundle_and_its_page_are_written_beside_each_other(packed, members, tmp_path):

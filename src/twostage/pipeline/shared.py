@@ -14,7 +14,7 @@ from twostage.records import record_text
 from twostage.shared_studies import MARK_NOTE
 from twostage.sharing.accept import misfits
 from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import Bundle, content_checksum
+from twostage.sharing.layout import Bundle
 from twostage.sharing.stored import stored_bundle, stored_bundles
 from twostage.terms import term_label
 
@@ -55,7 +55,7 @@ def write_shared(run: Run, collection: Collection, bundles: Mapping[str, Bundle]
             write_if_changed(run.record_folder(study) / f"{analysis}.json", record_text(marked))
         # The manifest has the checksums of everything that its page shows.
         manifest = bundle.manifest.model_dump(mode="json", by_alias=True)
-        checksum = content_checksum(bundle.records)
+        checksum = bundle.records["data"].data_checksum
         write_json(
             run.study_file(study), {"checksum": checksum, "manifest": manifest, "note": collection.note}
         )

@@ -23,6 +23,7 @@ from twostage.sharing.layout import (
     Bundle,
     Manifest,
     Report,
+    content_checksum,
     digest,
     seal,
 )
@@ -56,7 +57,8 @@ def check_bundle(members: Mapping[str, bytes]) -> Bundle:
     manifest = _manifest(values[MANIFEST], members[MANIFEST])
     _stop(_checksums(manifest, members))
     report, info, records = _models(values, members)
-    _stop(inconsistencies(records, info, manifest.parameters))
+    checksum = content_checksum({analysis: values[name] for analysis, name in RECORD_MEMBERS.items()})
+    _stop(inconsistencies(records, info, manifest.parameters, checksum))
     if info["study"] != manifest.study:
         _stop([Problem(STUDY, None, "study", info["study"], f"{manifest.study!r}, as the manifest says")])
     return Bundle(

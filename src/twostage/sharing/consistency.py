@@ -7,14 +7,14 @@ from twostage.params import RECORDS, Parameters
 from twostage.problems import Problem
 from twostage.records import Record
 from twostage.sharing.analyse import notebook_parameters
-from twostage.sharing.layout import RECORD_MEMBERS, content_checksum
+from twostage.sharing.layout import RECORD_MEMBERS
 
 #: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.
 SAME = 1e-9
 
 
 def inconsistencies(
-    records: dict[str, Record], info: dict[str, str], parameters: Parameters
+    records: dict[str, Record], info: dict[str, str], parameters: Parameters, checksum: str
 ) -> list[Problem]:
     """What does not fit within a bundle.
 
@@ -26,8 +26,10 @@ def inconsistencies(
         The study's row of the registry, as text.
     parameters : Parameters
         Of the manifest.
+    checksum : str
+        Of the records' content, as of :func:`twostage.sharing.layout.content_checksum`.
     """
-    problems, checksum = [], content_checksum(records)
+    problems = []
     own = {a: notebook_parameters(notebook, parameters) for notebook, names in RECORDS.items() for a in names}
     for analysis, record in records.items():
         member = RECORD_MEMBERS[analysis]

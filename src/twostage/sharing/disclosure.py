@@ -70,7 +70,7 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
         }
         notes["nfilter.tab"] += [f"{member}: {where}" for where in _withheld(record, change)]
         shown[name] = _finished(record.model_copy(update=change), filters)
-    checksum = {"data_checksum": content_checksum(shown)}
+    checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
     return {name: r.model_copy(update=checksum) for name, r in shown.items()}, _report(notes, filters)
 
 

@@ -144,11 +144,17 @@ def seal(manifest: Mapping[str, Any]) -> str:
     return digest(to_json({name: value for name, value in manifest.items() if name != "seal"}))
 
 
-def content_checksum(records: Mapping[str, Record]) -> str:
+def content_checksum(records: Mapping[str, Mapping[str, Any]]) -> str:
     """What stands in shared records for the checksum of the data: one of all the records' own content.
 
     Who can guess a small study's data could confirm the guess by their checksum. This one changes when a shared
     number changes and says nothing that the records do not say.
+
+    Parameters
+    ----------
+    records : mapping
+        analysis -> content of the record as plain values; a later version's new fields are not in an earlier
+        version's bundle and do not count.
     """
-    contents = {a: r.model_dump(mode="json", exclude={"data_checksum"}) for a, r in records.items()}
+    contents = {a: {k: v for k, v in r.items() if k != "data_checksum"} for a, r in records.items()}
     return digest(to_json(contents))
