@@ -12,6 +12,9 @@ from twostage.sharing.layout import RECORD_MEMBERS
 #: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.
 SAME = 1e-9
 
+#: Analyses whose records have standard errors only: each of their coefficients is pooled by itself.
+WITHOUT_MATRICES = {"estimators"}
+
 
 def inconsistencies(
     records: dict[str, Record], info: dict[str, str], parameters: Parameters, checksum: str
@@ -84,6 +87,8 @@ def _equations(record: Record) -> Iterator[Finding]:
 
 def _covariances(record: Record) -> Iterator[Finding]:
     keys = [(c.variant, c.direction) for c in record.covariances]
+    if not keys and record.analysis in WITHOUT_MATRICES:
+        return
     equations = {(e.variant, e.direction) for e in record.estimates}
     if len(set(keys)) < len(keys) or set(keys) != equations:
         yield "covariances", sorted(keys), "one matrix for each equation that has estimates"

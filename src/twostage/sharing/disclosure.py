@@ -20,6 +20,7 @@ REMAINS = (
     "The numbers of patients and transitions of a model are shared with the model (as by DataSHIELD's ds.glm), "
     "because its degrees of freedom and standard errors tell them anyhow; those of two models may differ by fewer "
     "than nfilter.tab.",
+    "nfilter.glm counts the coefficients that are shared; some models have parameters of which nothing is shared.",
     "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
     "A second bundle of the same study under other parameters or after a change of the data may tell, by comparison, "
     "what one bundle does not.",
