@@ -72,6 +72,52 @@ def with_dates(long: pd.DataFrame) -> pd.DataFrame:
     return long.drop(columns="session").assign(date=days)
 
 
+@dataclass(frozen=True)
+class ItemKey:
+    """How the alliance score is made of items.
+
+    Attributes
+    ----------
+    items : int
+        How many.
+    item_min, item_max : int
+        Lowest and highest answer.
+    reversed : tuple of int
+        Those that count as item_min + item_max - answer, from 1.
+    """
+
+    items: int
+    item_min: int
+    item_max: int
+    reversed: tuple[int, ...] = ()
+
+
+def with_items(table: pd.DataFrame, key: ItemKey) -> pd.DataFrame:
+    """The same with the items' answers in the place of each alliance score, which is their sum by the key.
+
+    A score is spread as evenly as whole answers allow: the answers are made up to add up, not drawn from a model of
+    items. Columns are ``wai_i1 ...``, in a wide table ``wai_i1_1 ...`` with the session last.
+
+    Raises
+    ------
+    ValueError
+        If a score is no sum that such items can have.
+    """
+    scores = [c for c in table if re.fullmatch(r"wai(_\d+)?", c)]
+    parts = []
+    for column in scores:
+        share, rest = divmod(table[column], key.items)
+        if ((table[column] % 1 > 0) | (share < key.item_min) | (share + (rest > 0) > key.item_max)).any():
+            raise ValueError(f"{column}: found scores that no {key.items} items of this key add up to")
+        for item in range(1, key.items + 1):
+            answers = share + (item <= rest)
+            answers = answers.where(table[column].notna())
+            turned = key.item_min + key.item_max - answers
+            name = re.sub("wai", f"wai_i{item}", column)
+            parts.append((turned if item in key.reversed else answers).rename(name))
+    return pd.concat([table.drop(columns=scores), *parts], axis=1)
+
+
 def write_example(table: pd.DataFrame, path: Path) -> Path:
     """Write a table in the format of its ending: .csv, .xlsx, .sav, .dta or .rds.
 

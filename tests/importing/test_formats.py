@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ import pandas as pd
 import pyreadr
 import pyreadstat
 import pytest
+import yaml
 from import_support import LONG, bring, empty, refused, written
 
 from twostage.collection import read_collection
-from twostage.examples import WRITERS, Example, example_study, fill_in, with_dates, write_example
+from twostage.examples import (
+    WRITERS,
+    Example,
+    ItemKey,
+    example_study,
+    fill_in,
+    with_dates,
+    with_items,
+    write_example,
+)
 from twostage.importing.job import import_file
 from twostage.importing.preview import suggest
 from twostage.importing.read_file import read_source
@@ -62,6 +73,23 @@ def test_what_was_imported_is_what_was_drawn(imported, example):
     pd.testing.assert_frame_equal(
         study.patients, people.sort_values("patient").reset_index(drop=True), check_dtype=False
     )
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_items_with_their_key_give_the_same_bytes_as_their_scores(imported, example, tmp_path, layout):
+    low, high = (int(example.facts[f"x_{end}"]) for end in ("min", "max"))
+    key = ItemKey(items=low, item_min=1, item_max=high // low, reversed=(2, 5))
+    file = write_example(with_items(TABLES[layout](example), key), tmp_path / "clinic.csv")
+    source = imported[layout, ".csv"]
+    content = yaml.safe_load((source / "m.yml").read_text(encoding="utf-8"))
+    ending = "_{session}" if layout == "wide" else ""
+    content["x"] = {"items": [f"wai_i{i}{ending}" for i in range(1, low + 1)], "score": "sum"}
+    content["x"] |= {"item_min": 1, "item_max": high // low}
+    content["x"]["reversed"] = [f"wai_i{i}{ending}" for i in key.reversed]
+    (tmp_path / "m.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    shutil.copytree(source / "c", tmp_path / "c")
+    import_file(file, tmp_path / "c", tmp_path / "m.yml", "S2")
+    assert written(tmp_path, "S2") == written(source)
 
 
 def test_dates_number_the_sessions_in_their_order(imported, example):
@@ -134,6 +162,13 @@ def test_an_excel_formula_without_its_value_is_not_taken_for_missing(tmp_path):
     file = workbook(tmp_path / "a.xlsx", data=[["id", "session", "wai", "oq"], ["a", 1, "=1+1", 3]])
     (problem,) = refused(tmp_path, file, LONG)
     assert problem.startswith("a.xlsx, row 2, column 'wai': found '=1+1'; expected its value")
+
+
+def test_numbers_typed_as_texts_with_commas(tmp_path):
+    file = workbook(tmp_path / "a.xlsx", data=[["id", "session", "wai", "oq"], ["a", 1, "1,5", 3]])
+    assert "file: decimal: ','" in refused(tmp_path, file, LONG)[0]
+    bring(tmp_path, file, LONG | {"file": {"decimal": ","}})
+    assert written(tmp_path)[0].splitlines()[1] == "a,1,1.5,3"
 
 
 @pytest.mark.parametrize("ending", [".sav", ".dta", ".rds", ".xlsx", ".RData", ".zsav"])

@@ -89,6 +89,11 @@ REFUSED = {
     "no text codec": (b"id,x\na,1\n", {"encoding": "hex"}, "data.csv, column 'encoding': found 'hex'"),
     "neither": (b"id,x\n\x81,1\n", {}, "data.csv, row 2: found 'byte 0x81'; expected text in UTF-8 or"),
     "two separators": (b"a;b,c;d,e\n1;2,3;4,5\n", {}, "data.csv, row 1: found 'commas or semicolons'"),
+    "UTF-16 without a mark": (
+        "id,x\na,1\n".encode("utf-16-le"),
+        {},
+        "data.csv, row 1: found 'a byte 0x00'; expected characters; if the file is UTF-16",
+    ),
     "half a character": (b"\xff\xfei\x00d", {}, "data.csv, row 1: found"),
 }
 

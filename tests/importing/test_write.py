@@ -1,12 +1,14 @@
 """A collection takes a study whole or stays as it was."""
 
 import os
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from import_support import FACTS, LONG, bring, empty, refused, snapshot
 
 from twostage.collection import read_collection, validate_collection
-from twostage.importing import write
+from twostage.importing import job, write
 
 DATA = "id,session,wai,oq\na,1,1,2\nb,1,3,4\n"
 
@@ -38,6 +40,14 @@ def test_a_study_that_is_there_is_not_replaced(tmp_path, id):
     bring(tmp_path, DATA, LONG)
     (problem,) = refused(tmp_path, DATA, LONG, study=id)
     assert problem == f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet"
+
+
+def test_a_study_that_shared_its_results_keeps_its_id(tmp_path, monkeypatch):
+    shared = pd.DataFrame({"study": ["S1"]})
+    read = job.read_registry
+    monkeypatch.setattr(job, "read_registry", lambda folder: (replace(read(folder)[0], shared=shared), []))
+    (problem,) = refused(tmp_path, DATA, LONG, study="s1")
+    assert problem == "studies.csv, column 'study': found 's1'; expected a study that is not there yet"
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

@@ -48,7 +48,7 @@ class FileBlock(_Model):
     """How to read the file; what is absent is detected."""
 
     encoding: Text | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    separator: Annotated[str, Field(pattern=r"^[^\w\r\n\x00\"'.+-]$")] | None = None
     decimal: Literal[".", ","] | None = None
     sheet: Text | None = None
 
@@ -192,6 +192,12 @@ class ImportMapping(_Model):
             raise ValueError("neither session nor date in the layout wide: columns' names have the number")
         if (self.study_column is None) is not (self.studies is None):
             raise ValueError("studies: an entry for each value of study_column, and only with it")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_something(self):
+        if self.keep_sessions and self.keep_sessions[0] > self.keep_sessions[1]:
+            raise ValueError("keep_sessions: the first and the last session, in this order")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.importing.read_text import read_text
+from twostage.importing.read_text import read_text, with_points
 from twostage.importing.source import (
     FileOptions,
     ImportProblems,
@@ -44,6 +44,9 @@ def read_source(path: Path, options: FileOptions) -> Source:
     problems = checked(source.name, source.cells)
     if problems:
         raise ImportProblems(problems)
+    if reader is not read_text and options.decimal == ",":
+        # Numbers that were typed as texts.
+        source = replace(source, cells=with_points(source.cells))
     return source
 
 

@@ -61,10 +61,14 @@ def read_text(path: Path, options: FileOptions) -> Source:
     if options.decimal is None:
         words = {",": "decimal commas (detected)", ".": "decimal points", None: MIXED}[decimal]
         found.append(words)
-    if decimal == ",":
-        cells = cells.apply(lambda c: c.where(~c.str.fullmatch(COMMA.pattern), c.str.replace(",", ".")))
+    cells = with_points(cells) if decimal == "," else cells
     used = FileOptions(encoding, separator, decimal, options.sheet)
     return Source(name, cells, used, tuple(found))
+
+
+def with_points(cells: pd.DataFrame) -> pd.DataFrame:
+    """Numbers with decimal points where they had commas."""
+    return cells.apply(lambda c: c.where(~c.str.fullmatch(COMMA.pattern), c.str.replace(",", ".")))
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -92,6 +96,12 @@ def _decode(content: bytes, encoding: str | None, name: str) -> tuple[str, str, 
         text = _fallback(content, name)
     except LookupError:
         raise ImportProblems([Problem(name, None, "encoding", encoding, "an encoding's name")]) from None
+    if "\0" in text:
+        row = text[: text.index("\0")].count("\n") + 1
+        expected = (
+            "characters; if the file is UTF-16 without a mark, say file: encoding: utf-16-le in the mapping"
+        )
+        raise ImportProblems([Problem(name, row, None, "a byte 0x00", expected)])
     return text.removeprefix("\ufeff"), encoding, [] if given else [f"text in {encoding} (detected)"]
 
 
