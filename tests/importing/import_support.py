@@ -5,12 +5,12 @@ from pathlib import Path
 import yaml
 
 from twostage.collection_file import Layout, Settings, Variable, VariableSettings
-from twostage.importing.columns import check_columns
+from twostage.importing.columns import check_columns, score_columns
 from twostage.importing.job import ImportReport, import_file
 from twostage.importing.mapping import check_mapping
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems
+from twostage.importing.source import FileOptions, ImportProblems, with_points
 from twostage.importing.write import NewStudy, study_files
 from twostage.skeleton import Pair, new_collection
 
@@ -122,6 +122,7 @@ def contents(file: Path, content: dict) -> dict[str, str]:
     source = read_source(file, FileOptions(**mapping.file.model_dump()))
     problems = check_columns(source, mapping, "m.yml")
     assert not problems, problems
+    source = with_points(source, score_columns(source, mapping))
     tables, problems = reshape(source, mapping, Limits((0.0, 100.0), (0.0, 180.0)))
     assert not problems, problems
     return study_files(NewStudy("S1", {}, tables), SETTINGS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from import_support import LONG, WIDE, bring, contents, refused, written
 
 from twostage.importing.read_text import SEPARATORS, read_text
-from twostage.importing.source import FileOptions, cell_text, number_text
+from twostage.importing.source import FileOptions, cell_text, number_text, with_points
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
 
@@ -42,11 +42,13 @@ def test_separator_encoding_and_line_ends_are_found_and_told(tmp_path, separator
     )
 
 
-def test_decimal_commas(tmp_path):
+def test_decimal_commas_become_points_in_scores_only(tmp_path):
     source = read(tmp_path, "id;x\na;1,5\nb;-2\n")
-    assert source.cells["x"].tolist() == ["1.5", "-2"]
-    assert source.options.decimal == ","
-    assert read(tmp_path, 'id,x\na,"1,5"\n').cells["x"].tolist() == ["1.5"]
+    assert (source.options.decimal, source.found[-1]) == (",", "decimal commas (detected)")
+    assert with_points(source, ["x"]).cells["x"].tolist() == ["1.5", "-2"]
+    assert with_points(read(tmp_path, 'id,x\na,"1,5"\n'), ["x"]).cells["x"].tolist() == ["1.5"]
+    bring(tmp_path, "id;session;wai;oq\n1,5;1;1,5;-0,0\n2.50;1;2;3\n", LONG | {"file": {"decimal": ","}})
+    assert written(tmp_path)[0].splitlines()[1:] == ["1,5,1,1.5,0".replace("1,5", '"1,5"', 1), "2.50,1,2,3"]
 
 
 def test_both_decimal_marks_are_left_to_the_mapping(tmp_path):
@@ -137,7 +139,9 @@ def test_a_number_survives_as_text(value):
 
 
 #: Ids as clinics have them: any printable text that no rule of the format takes for something else.
-IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+IDS = st.sampled_from(["1,5", "1.50", "007", "1e3", "NA", "-"]) | st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12
+)
 SCORES = st.none() | st.integers(0, 100) | st.integers(0, 10_000).map(lambda n: n / 100)
 
 

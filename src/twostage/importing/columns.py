@@ -46,6 +46,17 @@ def _plain(mapping: ImportMapping) -> Iterator[tuple[str, str]]:
                 yield where, column
 
 
+def score_columns(source: Source, mapping: ImportMapping) -> list[str]:
+    """The file's columns with scores or items; the mapping's columns exist."""
+    found = []
+    for name, block in mapping.scores():
+        if mapping.layout == "wide" and name in ("x", "y"):
+            found += [c for columns in wide_columns(source, block, name)[0].values() for c in columns]
+        else:
+            found += block.names()
+    return list(dict.fromkeys(found))
+
+
 def wide_columns(
     source: Source, block: ScoreBlock, name: str
 ) -> tuple[dict[int, tuple[str, ...]], list[Problem]]:

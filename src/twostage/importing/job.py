@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from twostage import schema
-from twostage.importing.columns import check_columns
+from twostage.importing.columns import check_columns, score_columns
 from twostage.importing.facts import ends, study_facts
 from twostage.importing.mapping import ImportMapping, read_mapping
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems, Source
+from twostage.importing.source import FileOptions, ImportProblems, Source, with_points
 from twostage.importing.write import NewStudy, add_studies, layout_problems
 from twostage.problems import Problem
 from twostage.registry import Registry, read_registry
@@ -112,6 +112,7 @@ def import_file(
         problems.append(Problem("command line", None, "--study-column", study_column, expected))
     if problems:
         raise ImportProblems(problems)
+    source = with_points(source, score_columns(source, asked))
     samples = split(source, asked, str(mapping), study)
     studies = _studies(samples, asked, str(mapping), registry)
     files = add_studies(folder, registry, studies, dry_run=dry_run)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 
-from twostage.importing.columns import check_columns
+from twostage.importing.columns import check_columns, score_columns
 from twostage.importing.job import open_collection
 from twostage.importing.mapping import FILL_IN, ImportMapping, unfilled
 from twostage.importing.propose import Proposal, propose
 from twostage.importing.propose_text import mapping_text
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
+from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, with_points
 from twostage.problems import Problem
 
 #: Rows that a preview shows, and problems it names.
@@ -93,7 +93,7 @@ def _preview(source: Source, proposal: Proposal, names: dict[str, str]) -> str:
         return f"no preview: {error.errors()[0]['msg']}"
     problems = check_columns(source, mapping, "the proposal")
     if not problems:
-        part, which = _one_sample(source, mapping)
+        part, which = _one_sample(with_points(source, score_columns(source, mapping)), mapping)
         tables, problems = reshape(part, mapping, Limits(None, None))
     if problems:
         more = [f"  and {len(problems) - NAMED} more"] if len(problems) > NAMED else []

@@ -10,7 +10,7 @@ import pandas as pd
 from twostage.collection_file import Settings, Variable
 from twostage.importing.facts import WANTED
 from twostage.importing.mapping import FILL_IN, SESSION
-from twostage.importing.source import Source, number_text
+from twostage.importing.source import Source, number_text, with_points
 from twostage.schema import NUMBER, STUDY_ID, matches
 
 #: What columns are usually called, in English and German; the first that fits wins.
@@ -194,7 +194,7 @@ def _pair(
 
 
 def _numeric(source: Source) -> list[str]:
-    cells = source.cells
+    cells = with_points(source, source.cells).cells
     return [c for c in cells if (cells[c] == "").sum() < len(cells) and _is_numeric(cells[c])]
 
 
@@ -267,7 +267,8 @@ def _seen(source: Source, column: str) -> str:
     if column == FILL_IN:
         return ""
     pattern = r"[0-9]{1,4}".join(re.escape(part) for part in column.split(SESSION, 1))
-    chosen = [source.cells[c] for c in source.cells if re.fullmatch(pattern, c)]
+    columns = [c for c in source.cells if re.fullmatch(pattern, c)]
+    chosen = [with_points(source, columns).cells[c] for c in columns]
     cells = pd.concat(chosen) if chosen else pd.Series([], dtype=str)
     numbers = pd.to_numeric(cells[cells.str.fullmatch(NUMBER)])
     if numbers.empty:

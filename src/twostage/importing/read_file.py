@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.importing.read_text import read_text, with_points
+from twostage.importing.read_text import read_text
 from twostage.importing.source import (
     FileOptions,
     ImportProblems,
@@ -44,10 +44,12 @@ def read_source(path: Path, options: FileOptions) -> Source:
     problems = checked(source.name, source.cells)
     if problems:
         raise ImportProblems(problems)
-    if reader is not read_text and options.decimal == ",":
-        # Numbers that were typed as texts.
-        source = replace(source, cells=with_points(source.cells))
-    return source
+    # Numbers may be typed as texts in any format.
+    return source if source.options.decimal else replace(source, options=_with_decimal(source, options))
+
+
+def _with_decimal(source: Source, options: FileOptions) -> FileOptions:
+    return replace(source.options, decimal=options.decimal)
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> ImportProblems:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from twostage.importing.source import FileOptions, ImportProblems, Source, checked, one_line
+from twostage.importing.source import COMMA, FileOptions, ImportProblems, Source, checked, one_line
 from twostage.problems import Problem
 
 #: Candidates, in words.
@@ -27,7 +27,7 @@ MARKS = (
 #: What a text is taken for that is neither marked nor UTF-8: what Windows programs of western Europe write.
 FALLBACK = "cp1252"
 
-COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
+POINT = re.compile(r"[+-]?\d+\.\d+")
 MIXED = "numbers with decimal points and others with commas"
 
 
@@ -61,14 +61,8 @@ def read_text(path: Path, options: FileOptions) -> Source:
     if options.decimal is None:
         words = {",": "decimal commas (detected)", ".": "decimal points", None: MIXED}[decimal]
         found.append(words)
-    cells = with_points(cells) if decimal == "," else cells
     used = FileOptions(encoding, separator, decimal, options.sheet)
     return Source(name, cells, used, tuple(found))
-
-
-def with_points(cells: pd.DataFrame) -> pd.DataFrame:
-    """Numbers with decimal points where they had commas."""
-    return cells.apply(lambda c: c.where(~c.str.fullmatch(COMMA.pattern), c.str.replace(",", ".")))
 
 
 def _bytes(path: Path, name: str) -> bytes:

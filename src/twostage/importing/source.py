@@ -4,7 +4,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,9 @@ from twostage.problems import Problem, ProblemError
 
 #: Digits that a number of single precision (Stata's float) holds.
 SINGLE = 7
+
+#: A number with a decimal comma.
+COMMA = re.compile(r"[+-]?\d+,\d+")
 
 #: Whole numbers below this are written out, ids of many digits among them.
 WHOLE = 1e17
@@ -69,6 +72,17 @@ class Source:
     found: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def with_points(source: Source, columns: Iterable[str]) -> Source:
+    """Numbers of some columns with decimal points, where the file has commas; other columns stay as they are."""
+    if source.options.decimal != ",":
+        return source
+    cells = source.cells.copy()
+    for column in columns:
+        text = cells[column]
+        cells[column] = text.where(~text.str.fullmatch(COMMA.pattern), text.str.replace(",", "."))
+    return replace(source, cells=cells)
 
 
 def number_text(value: float, digits: int = 15) -> str:
