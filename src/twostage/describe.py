@@ -61,8 +61,8 @@ def describe(panel: Panel) -> Description:
     Notes
     -----
     ICC is the one-way analysis-of-variance estimator for unequal group sizes (Donner 1986,
-    doi:10.2307/1403259), which may be negative; r_between is the correlation of the person means, r_within
-    of the deviations from them (both variables observed).
+    International Statistical Review 54, 67-82), which may be negative; r_between is the correlation of the person
+    means, r_within of the deviations from them (both variables observed).
     """
     return Description(
         study=panel.study,

@@ -97,8 +97,8 @@ def exceedance(fit: PooledFit, threshold=0.0, *, above=True, level=None, nodes=N
         tau2^2))`` are those of Mathur & VanderWeele 2019 (doi:10.1002/sim.8057).
 
         The interval does not use that standard error, which does not exist at tau2 = 0. Two exact pivots are turned
-        into a distribution of zeta (a generalized confidence interval, Weerahandi 1993,
-        doi:10.1080/01621459.1993.10476355): ``Q(tau2) ~ chi2(k-1)``, as in the Q-profile interval (Viechtbauer 2007,
+        into a distribution of zeta (a generalized confidence interval, Weerahandi 1993, Journal of the American
+        Statistical Association 88, 899-905): ``Q(tau2) ~ chi2(k-1)``, as in the Q-profile interval (Viechtbauer 2007,
         doi:10.1002/sim.2514), and, independent of it, ``(theta - mean(tau2)) sqrt(sum w) ~ N(0, 1)``. Values of Q
         above Q(0) belong to no positive tau2. They are counted as tau2 = 0, where the share is 0 or 1; and they are
         excluded; each end is the wider one of the two answers, so that an interval may end at 0 or 1 but agreement
