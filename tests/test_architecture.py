@@ -55,6 +55,8 @@ LAYERS = {
     "recovery": 10,
     "plots_estimators": 11,
     "tables_estimators": 11,
+    "countries": 9,
+    "country_tables": 10,
     "joint": 9,
     "joint_tables": 10,
     "plots": 10,

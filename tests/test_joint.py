@@ -114,7 +114,7 @@ def test_other_pairs(panels):
 def test_truth_is_recovered(records):
     """Effects, coverage of the difference and of the region; half the studies with one direction only."""
     rng = np.random.default_rng(8)
-    G, theta, replicates = np.array([[0.05, 0.02], [0.02, 0.04]]), np.array([-0.1, -0.2]), 50
+    G, theta, replicates = np.array([[0.05, 0.02], [0.02, 0.04]]), np.array([-0.1, -0.2]), 20
     inside, found = np.zeros(2), []
     for _ in range(replicates):
         V = [V2 * rng.uniform(0.2, 1.0) for _ in range(14)]

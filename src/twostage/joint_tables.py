@@ -50,8 +50,10 @@ def heterogeneity(result: JointPool, collection: Collection) -> pd.DataFrame:
     for name, component in zip(_arrows(result, collection), result.fit.fit.components, strict=False):
         ends = result.fit.fit.profile(component.term)
         sd = [float(np.sqrt(v)) for v in (component.estimate, ends.low, ends.high)]
-        rows.append({"": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(*sd[1:], 3)})
-    rho = {"": "correlation between studies", "estimate": number(result.fit.rho)}
+        rows.append(
+            {"between studies": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(*sd[1:], 3)}
+        )
+    rho = {"between studies": "correlation", "estimate": number(result.fit.rho)}
     rows.append(rho | {level: interval(result.rho.low, result.rho.high) if result.rho else "–"})
     return pd.DataFrame(rows)
 

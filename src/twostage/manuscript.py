@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.collection import Collection
+from twostage.countries import NO_COUNTRY
 from twostage.display import count, html_table, number, percent
 from twostage.manuscript_estimators import HOME as ESTIMATOR_HOME
 from twostage.manuscript_estimators import estimator_context
@@ -30,9 +31,6 @@ HOME = {
     "moderators": "stage2_moderators",
     "window": "stage2_window",
 } | ESTIMATOR_HOME
-
-#: What a registry may say where a study has no one known country.
-NO_COUNTRY = {"not stated", "several"}
 
 _REGISTRY = {
     "label": "study",
