@@ -11,7 +11,7 @@ from standin import due, run_twostage, sizes, steps
 from twostage.collection import read_collection
 from twostage.params import make_parameters
 from twostage.pipeline.inputs import prepare
-from twostage.records import find_record
+from twostage.records import ANALYSES, find_record
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import Filters
@@ -52,7 +52,7 @@ def test_its_records_are_the_runs_and_are_written_only_once(with_bundle):
     run = prepared(with_bundle)
     assert (run.studies, run.shared, run.analysed) == (("S01", "S02", STUDY), (STUDY,), ("S01", "S02"))
     files = sorted(run.record_folder(STUDY).iterdir())
-    assert {f.stem for f in files} == {"data", "outcome", "lagged", "transition", "sensitivity", "crosslevel"}
+    assert {f.stem for f in files} == set(ANALYSES)
     assert find_record(run.folder / "records", STUDY, "lagged").label == "Synthetic study 03 †"
     before = {f: f.stat().st_mtime_ns for f in [*files, run.study_file(STUDY)]}
     prepared(with_bundle)

@@ -51,7 +51,7 @@ def test_no_count_is_small_and_none_can_be_had_by_subtraction(true_records, stud
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_estimates_and_covariances_are_shared_as_they_are(true_records, study, analysis):
-    true, record = true_records[study][analysis], shared(true_records[study], glm=1.0)[analysis]
+    true, record = true_records[study][analysis], shared(true_records[study], glm=1.0, tab=1)[analysis]
     assert record.estimates == true.estimates
     assert record.covariances == true.covariances
     assert record.fits == true.fits
@@ -106,6 +106,20 @@ def test_an_equation_with_too_many_coefficients_is_withheld_and_named(true_recor
     assert (record.estimates, record.covariances, record.fits) == ((), (), ())
     reason = "withheld by the site: too few patients (nfilter.glm)"
     assert {(f.direction, f.reason) for f in record.failures} == {("x_to_y", reason), ("y_to_x", reason)}
+
+
+def test_a_model_that_tells_a_small_exclusion_is_withheld(true_records):
+    records = true_records["S02"]
+    n = int(records["data"].summary["n_patients"])
+    larger = tuple(
+        e.model_copy(update={"n_patients": n + 3 * (e.variant == "riclpm")})
+        for e in records["estimators"].estimates
+    )
+    record = records["estimators"].model_copy(update={"estimates": larger, "fits": ()})
+    kept = protect(records | {"estimators": record}, Filters())[0]["estimators"]
+    assert {e.variant for e in larger} - {e.variant for e in kept.estimates} == {"riclpm"}
+    assert "withheld by the site: too few patients (nfilter.tab)" in {f.reason for f in kept.failures}
+    assert protect(records | {"estimators": record}, Filters(tab=3))[0]["estimators"].estimates == larger
 
 
 def test_the_report_names_what_was_withheld(true_records):

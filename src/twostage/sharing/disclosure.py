@@ -50,9 +50,9 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
     DisclosureError
         If the study has fewer patients than nfilter.subset.
     """
-    _refuse_small(records, filters)
+    panel = _panel_size(records, filters)
     notes: dict[str, list[str]] = {"nfilter.glm": [], "nfilter.subset": [], "nfilter.tab": []}
-    kept = {name: _without_small_models(record, filters, notes) for name, record in records.items()}
+    kept = {name: _without_small_models(record, panel, filters, notes) for name, record in records.items()}
     sizes = [size for record in kept.values() for size in _model_sizes(record)]
     patients = Counts((n for name, n in sizes if name != "n_transitions"), filters.tab)
     observations = Counts((n for name, n in sizes if name == "n_transitions"), filters.tab)
@@ -75,20 +75,23 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
     return {name: r.model_copy(update=checksum) for name, r in shown.items()}, _report(notes, filters)
 
 
-def _refuse_small(records: Mapping[str, Record], filters: Filters) -> None:
+def _panel_size(records: Mapping[str, Record], filters: Filters) -> int:
     sizes = [r.summary["n_patients"] for r in records.values() if r.summary.get("n_patients") is not None]
     n = int(min(sizes, default=0))
     if n < filters.subset:
         expected = f"at least nfilter.subset = {filters.subset} patients in the panel, or nothing is shared"
         study = next(iter(records.values())).study
         raise DisclosureError([Problem(study, None, "n_patients", n, expected)])
+    return n
 
 
-def _without_small_models(record: Record, filters: Filters, notes: dict[str, list[str]]) -> Record:
+def _without_small_models(
+    record: Record, panel: int, filters: Filters, notes: dict[str, list[str]]
+) -> Record:
     reasons = {}
     for key in dict.fromkeys((e.variant, e.direction) for e in record.estimates):
         rows = [e for e in record.estimates if (e.variant, e.direction) == key]
-        rule = _too_small(rows, record, filters)
+        rule = _too_small(rows, record, panel, filters)
         if rule:
             reasons[key] = f"withheld by the site: too few patients ({rule})"
             notes[rule].append(f"{RECORD_MEMBERS[record.analysis]}: {', '.join(key)}")
@@ -122,11 +125,14 @@ _DESCRIPTIVE = {
 }
 
 
-def _too_small(rows: list[Estimate], record: Record, filters: Filters) -> str | None:
+def _too_small(rows: list[Estimate], record: Record, panel: int, filters: Filters) -> str | None:
     key, n = (rows[0].variant, rows[0].direction), min(row.n_patients for row in rows)
     sizes = [len(c.terms) for c in record.covariances if (c.variant, c.direction) == key]
     if n < filters.subset:
         return "nfilter.subset"
+    # A model that takes a few patients more than the panel tells how few the panel excludes.
+    if 0 < n - panel < filters.tab:
+        return "nfilter.tab"
     return "nfilter.glm" if max([len(rows), *sizes]) > filters.glm * n else None
 
 
