@@ -66,17 +66,22 @@ def estimators(
         ax.axvline(truth, color=INK, lw=1, ls=":", zorder=0, label="generating value (synthetic data)")
         ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
     colour, marker, _ = LOOK[direction]
-    ax.hlines(at, rows["pi_low"], rows["pi_high"], color=GREY, lw=1, zorder=1)
-    ax.hlines(at, rows["ci_low"], rows["ci_high"], color=colour, lw=3, zorder=2)
-    ax.plot(rows["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
+    ends = rows[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]].astype(float)
+    ax.hlines(at, ends["pi_low"], ends["pi_high"], color=GREY, lw=1, zorder=1)
+    ax.hlines(at, ends["ci_low"], ends["ci_high"], color=colour, lw=3, zorder=2)
+    ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
     ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(f"pooled {term_label(direction, term, collection.x.label, collection.y.label)}")
     return ax
 
 
+def _wrapped(text: str) -> str:
+    return fill(text, LABEL_WIDTH, break_on_hyphens=False)
+
+
 def _name(estimator: str, k: int) -> str:
-    return fill(f"{ESTIMATORS[estimator]} (k = {k})", LABEL_WIDTH)
+    return _wrapped(f"{ESTIMATORS[estimator]} (k = {k})")
 
 
 def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
@@ -94,7 +99,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         label = arrow(d.name, panel.x.label, panel.y.label)
         look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
-    ax.set_yticks(heights, [fill(ESTIMATORS[name], LABEL_WIDTH) for name in names], fontsize=10)
+    ax.set_yticks(heights, [_wrapped(ESTIMATORS[name]) for name in names], fontsize=10)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("cross-lagged effect")
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
@@ -144,7 +149,7 @@ def recovery(
         ax.errorbar(value, heights + shift, xerr=error, label=ESTIMATORS[name], **look)
     for height in heights[:-1]:
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
-    ax.set_yticks(heights, [fill(c.words, LABEL_WIDTH) for c in conditions], fontsize=10)
+    ax.set_yticks(heights, [_wrapped(c.words) for c in conditions], fontsize=10)
     ax.tick_params(axis="y", length=0)
     effect = arrow(direction, collection.x.label, collection.y.label)
     ax.set_xlabel(f"{label}\n{effect}", fontsize=10)

@@ -1,0 +1,97 @@
+"""Pictures of estimators show the numbers, each in its place."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from twostage import plots_estimators
+from twostage.estimators import estimators
+from twostage.records import make_record
+from twostage.recovery.conditions import CONDITIONS
+from twostage.recovery.store import Recovery
+from twostage.recovery.verdict import kinds
+from twostage.stage2_estimators import compare_estimators
+from twostage.terms import DIRECTIONS, ESTIMATORS
+
+
+@pytest.fixture(scope="module")
+def results(panels):
+    return {study: estimators(p, bootstraps=20) for study, p in panels.items()}
+
+
+@pytest.fixture(scope="module")
+def comparison(panels, results):
+    return compare_estimators([make_record(panels[s], r) for s, r in results.items()])
+
+
+@pytest.fixture(scope="module")
+def study():
+    rng = np.random.default_rng(1)
+    rows = []
+    for c, e, d in itertools.product(CONDITIONS, ESTIMATORS, DIRECTIONS.values()):
+        row = {"condition": c, "estimator": e, "direction": d.name, "term": d.cross}
+        measures = {m: rng.uniform() for m in plots_estimators.MEASURES}
+        rows.append(row | measures | {f"{m}_mcse": 0.01 for m in measures})
+    return Recovery(pd.DataFrame(rows), {}, older_code=False, other_design=False)
+
+
+def test_pooled_estimates_stand_in_the_order_of_the_table(comparison, three):
+    ax = plots_estimators.estimators(comparison, "x_to_y", "x_within", three, truth=-0.13)
+    rows = comparison.pooled.table.query("direction == 'x_to_y' and term == 'x_within'")
+    points = ax.lines[2]
+    np.testing.assert_allclose(points.get_xdata(), rows["estimate"].to_numpy(float))
+    assert list(points.get_ydata()) == sorted(points.get_ydata(), reverse=True)
+    assert list(ax.lines[1].get_xdata()) == [-0.13, -0.13]
+    intervals = ax.collections[1].get_segments()
+    np.testing.assert_allclose([s[:, 0] for s in intervals], rows[["ci_low", "ci_high"]].to_numpy(float))
+    labels = [t.get_text().replace("\n", " ") for t in ax.get_yticklabels()]
+    assert labels == [f"{ESTIMATORS[r.estimator]} (k = {r.k})" for r in rows.itertuples()]
+
+
+def test_without_a_truth_there_is_no_line_for_it(comparison, three):
+    ax = plots_estimators.estimators(comparison, "x_to_y", "x_within", three)
+    assert len(ax.lines) == 2
+    assert ax.get_legend() is None
+
+
+def test_a_study_s_picture_has_both_directions(panels, results):
+    for name, result in results.items():
+        ax = plots_estimators.study_estimators(result, panels[name])
+        for container, d in zip(ax.containers, DIRECTIONS.values(), strict=True):
+            table = result.table.set_index(["direction", "term"]).loc[(d.name, d.cross)]
+            np.testing.assert_allclose(
+                container.lines[0].get_xdata().astype(float), table["estimate"].to_numpy(float)
+            )
+
+
+@pytest.mark.parametrize(("measure", "null"), [("bias", False), ("coverage", False), ("rejection", True)])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_performance_by_condition_and_estimator(study, three, measure, null, direction):
+    ax = plots_estimators.recovery(study, measure, direction, three, null=null)
+    assert len(ax.containers) == len(ESTIMATORS)
+    for container, name in zip(ax.containers, ESTIMATORS, strict=True):
+        expected = [
+            study.row(pair[null].name, name, direction, DIRECTIONS[direction].cross) for pair in kinds()
+        ]
+        np.testing.assert_allclose(container.lines[0].get_xdata(), [r[measure] for r in expected])
+    target = {"bias": 0.0, "coverage": 0.95, "rejection": 0.05}[measure]
+    assert ax.lines[0].get_xdata()[0] == target
+
+
+def test_power_has_no_target(study, three):
+    ax = plots_estimators.recovery(study, "rejection", "x_to_y", three)
+    assert not any(list(line.get_xdata()) == [0.05, 0.05] for line in ax.lines)
+
+
+def test_every_estimator_has_a_look():
+    assert list(plots_estimators.MARKS) == list(ESTIMATORS)
+    assert len(set(plots_estimators.MARKS.values())) == len({m for _, m in plots_estimators.MARKS.values()})
+
+
+def test_axes_can_be_given(study, three):
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots()
+    assert plots_estimators.recovery(study, "bias", "x_to_y", three, ax=ax) is ax
