@@ -109,6 +109,13 @@ def test_without_a_recovery_study_there_are_none_and_it_is_said(comparison):
     assert bias_aware_sentence(rows, None) == NOT_RUN
 
 
+def test_a_recovery_study_of_other_studies_is_not_used(comparison):
+    other = Recovery(stored(0.05).summary, {}, older_code=False, other_design=True)
+    rows = bias_aware_of(comparison, other)
+    assert rows.empty
+    assert "other studies" in bias_aware_sentence(rows, other)
+
+
 def test_old_results_are_called_old(comparison):
     recovery = stored(0.05)
     assert "out of date" in bias_aware_sentence(bias_aware_of(comparison, recovery), recovery)

@@ -111,8 +111,13 @@ NOT_RUN = (
 )
 
 
+OTHER_STUDIES = "The recovery study stored with the collection is of other studies or sessions than these."
+
+
 def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition: str = CONDITION) -> str:
     """What the table of bias-aware intervals rests on, with a caution where that is out of date; or that there is none."""
+    if recovery is not None and recovery.other_design:
+        return OTHER_STUDIES
     if recovery is None or rows.empty:
         return NOT_RUN
     text = f"Bias found under the condition: {CONDITIONS[condition].words}."

@@ -8,7 +8,8 @@ import pytest
 from twostage.collection import read_collection
 from twostage.params import make_parameters
 from twostage.recovery.code import code_checksum
-from twostage.recovery.design import design_checksum, study_designs
+from twostage.recovery.collection_designs import study_designs
+from twostage.recovery.design import design_checksum
 from twostage.recovery.store import MAKER, RecoveryError, read_recovery, write_recovery
 
 SUMMARY = pd.DataFrame(
@@ -116,4 +117,5 @@ def test_the_maker_uses_drawing_and_estimating():
         "stats.riclpm",
     ):
         assert f"twostage.{name}" in found, name
-    assert "twostage.plots" not in found
+    for name in ("plots", "params", "collection", "stats.metareg"):
+        assert f"twostage.{name}" not in found, name

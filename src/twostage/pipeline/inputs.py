@@ -80,7 +80,8 @@ def prepare(
         studies=tuple(content.studies["study"]),
         has_outcome=bool(content.pre and content.post),
         shared=content.shared,
-        has_recovery=all(path.is_file() for path in recovery_files(content.path)),
+        # It is of all studies; a run of some has none.
+        has_recovery=not only and all(path.is_file() for path in recovery_files(content.path)),
     )
     _check_notebooks(run)
     if only:

@@ -11,6 +11,8 @@ PACKAGE = "twostage"
 def code_checksum(module: str) -> str:
     """SHA-256 over a module and the modules of this package that it imports, directly or through others.
 
+    Only imports at the top of a module count: those inside functions are for display, not for numbers.
+
     Parameters
     ----------
     module : str
@@ -33,7 +35,7 @@ def _collect(module: str, found: dict[str, bytes]) -> None:
     if module in found or spec is None or spec.origin is None:
         return
     found[module] = source = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.parse(source).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
             _collect(node.module, found)
             for alias in node.names:

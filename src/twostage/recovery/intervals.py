@@ -29,8 +29,8 @@ COLUMNS = [
 def bias_aware_of(
     comparison: EstimatorComparison, recovery: Recovery | None, condition: str = CONDITION
 ) -> pd.DataFrame:
-    """:func:`bias_aware_rows`, without a row where there is no recovery study."""
-    if recovery is None:
+    """:func:`bias_aware_rows`, without a row where there is no recovery study, or one of other studies."""
+    if recovery is None or recovery.other_design:
         return pd.DataFrame(columns=COLUMNS)
     return bias_aware_rows(comparison, recovery, condition)
 

@@ -13,7 +13,8 @@ from twostage.collection import Collection
 from twostage.params import make_parameters
 from twostage.problems import Problem, ProblemError
 from twostage.recovery.code import code_checksum
-from twostage.recovery.design import design_checksum, study_designs
+from twostage.recovery.collection_designs import study_designs
+from twostage.recovery.design import design_checksum
 
 FOLDER, TABLE, ABOUT = "recovery", "summary.csv", "about.json"
 

@@ -101,7 +101,7 @@ def estimate_tau2(y, v, U, method, y0=None):
     Notes
     -----
     Sources as in :func:`twostage.stats.tau2.estimate_tau2`, in matrix form Viechtbauer et al. 2015,
-    doi:10.1037/met0000011. Checked against metafor 3.8-1.
+    doi:10.1037/met0000023. Checked against metafor 3.8-1.
     """
     k, p = U.shape
     shape = y.shape[:-1]
