@@ -344,6 +344,14 @@ def test_a_standard_error_that_is_not_the_root_of_its_variance(refused, members)
     assert "std_error squared" in refused(zipped(changed(members, LAGGED, edit)))
 
 
+def test_a_standard_error_whose_square_is_out_of_range(refused, members):
+    def edit(record):
+        e = record["estimates"][1]
+        e.update(std_error=1e308, statistic=e["estimate"] / 1e308)
+
+    assert "std_error squared = inf" in refused(zipped(changed(members, LAGGED, edit)))
+
+
 def first(**values):
     """Change the first estimate of the lagged record."""
 

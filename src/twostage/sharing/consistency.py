@@ -102,8 +102,8 @@ def _covariances(record: Record) -> Iterator[Finding]:
             continue
         for i, term in enumerate(c.terms):
             variance, se = c.matrix[i][i], errors[c.variant, c.direction, term]
-            if variance is not None and not math.isclose(variance, se**2, rel_tol=SAME):
-                yield f"{where}, {term}", variance, f"std_error squared = {se**2!r}"
+            if variance is not None and not math.isclose(variance, se * se, rel_tol=SAME):
+                yield f"{where}, {term}", variance, f"std_error squared = {se * se!r}"
 
 
 def _counts(record: Record) -> Iterator[Finding]:
