@@ -191,9 +191,11 @@ def _with_error(value: float, error: float, digits: int = 4) -> str:
 def how_made(recovery: Recovery) -> str:
     """Where the stored numbers come from, in sentences, with a caution where they are out of date."""
     a = recovery.about
+    fewest, most = a["fewest_replicates"], a["replicates"]
+    how_many = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
     minutes = number(a["seconds"] / a["processes"] / 60, 0)
     text = (
-        f"{count(a['replicates'])} replicates of the whole collection per condition, seed {a['seed']}, made on "
+        f"{how_many} replicates of the whole collection per condition, seed {a['seed']}, made on "
         f"{a['date']} by version {a['package_version']} of the package (commit `{a['commit'][:12]}`) in {minutes} minutes "
         f"on {a['processes']} {'process' if a['processes'] == 1 else 'processes'}."
     )

@@ -7,7 +7,7 @@ import pytest
 
 from twostage.collection import read_collection
 from twostage.pipeline.inputs import prepare
-from twostage.pipeline.recovery import CHUNK, carry_out_recovery, make_chunk, plan_recovery
+from twostage.pipeline.recovery import CHUNK, carry_out_recovery, gather, make_chunk, plan_recovery
 from twostage.pipeline.run import RECOVERY_NOTEBOOK, load_run
 from twostage.recovery.store import read_recovery, write_recovery
 from twostage.terms import ESTIMATORS
@@ -36,7 +36,7 @@ def test_finished_chunks_are_kept_and_the_result_is_stored(plan, small):
     stored = read_recovery(read_collection(small))
     assert folder == small / "recovery"
     assert stored.caution() == ""
-    assert stored.about["replicates"] == REPLICATES
+    assert stored.about["replicates"] == stored.about["fewest_replicates"] == REPLICATES
     assert set(stored.summary["estimator"]) == set(ESTIMATORS)
     assert (stored.summary["n_replicates"] + stored.summary["n_failed"] == REPLICATES).all()
 
@@ -56,6 +56,27 @@ def test_more_replicates_keep_what_is_there(plan, small, tmp_path):
     more = plan_recovery(tmp_path, small, replicates=2 * REPLICATES, bootstraps=5, conditions=["plain"])
     assert more.folder == plan.folder
     assert more.chunks()[: len(plan.chunks())] == plan.chunks()
+
+
+def test_what_other_plans_made_is_summarised_too(plan):
+    plan.folder.mkdir(parents=True)
+    row = {
+        "replicate": 0,
+        "k": 3,
+        "estimate": 0.1,
+        "std_error": 0.1,
+        "ci_low": -0.1,
+        "ci_high": 0.3,
+        "tau2": 0.0,
+    }
+    row |= {"estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
+    for condition, chunk in (("everything", 0), ("plain", 0), ("plain", 1)):
+        rows = [row | {"condition": condition, "replicate": r} for r in range(CHUNK)]
+        pd.DataFrame(rows).to_csv(plan.file(condition, chunk), index=False)
+    summary, about = gather(plan, 2)
+    assert list(summary["condition"]) == ["plain", "everything"]
+    assert list(summary["n_replicates"]) == [2 * CHUNK, CHUNK]
+    assert (about["replicates"], about["fewest_replicates"], about["seconds"]) == (2 * CHUNK, CHUNK, 6.0)
 
 
 def test_another_seed_or_other_studies_have_a_place_of_their_own(plan, small, tmp_path):

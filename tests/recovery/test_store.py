@@ -27,7 +27,14 @@ SUMMARY = pd.DataFrame(
 def about(small):
     collection = read_collection(small)
     designs = study_designs(collection, make_parameters(collection.defaults))
-    numbers = {"replicates": 20, "seed": 1, "bootstraps": 10, "seconds": 1.5, "processes": 2}
+    numbers = {
+        "replicates": 20,
+        "fewest_replicates": 20,
+        "seed": 1,
+        "bootstraps": 10,
+        "seconds": 1.5,
+        "processes": 2,
+    }
     texts = {"commit": "abc", "package_version": "0", "date": "2026-11-25"}
     return numbers | texts | {"code": code_checksum(MAKER), "design": design_checksum(designs)}
 

@@ -178,10 +178,14 @@ def make_chunk(plan: Plan, condition: str, chunk: int) -> None:
 
 
 def gather(plan: Plan, jobs: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """All chunks of a plan, summarised, and what is to be known about them."""
-    tables = [pd.read_csv(plan.file(*key)) for key in plan.chunks()]
+    """All chunks that are there, those of earlier and other plans with the same code, designs and seed too, summarised."""
+    tables = [pd.read_csv(path) for path in sorted(plan.folder.glob("*.csv"))]
     seconds = sum(float(table["seconds"].iloc[0]) for table in tables)
     summary = summarise(pd.concat(tables), lambda c, d, t: CONDITIONS[c].truth(d, t))
-    about = {name: getattr(plan, name) for name in ("replicates", "seed", "bootstraps", "code", "design")}
+    order = {name: position for position, name in enumerate(CONDITIONS)}
+    summary = summary.sort_values("condition", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+    made = summary["n_replicates"] + summary["n_failed"]
+    about = {"replicates": int(made.max()), "fewest_replicates": int(made.min())}
+    about |= {name: getattr(plan, name) for name in ("seed", "bootstraps", "code", "design")}
     about |= {"seconds": round(seconds, 1), "processes": jobs, "date": date.today().isoformat()}
     return summary, about | {"commit": source_commit(), "package_version": version("twostage")}

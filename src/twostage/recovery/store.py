@@ -22,7 +22,18 @@ FOLDER, TABLE, ABOUT = "recovery", "summary.csv", "about.json"
 MAKER = "twostage.recovery.replicate"
 
 #: What `about.json` must say.
-FIELDS = ("replicates", "seed", "commit", "code", "design", "seconds", "processes", "package_version", "date")
+FIELDS = (
+    "replicates",
+    "fewest_replicates",
+    "seed",
+    "commit",
+    "code",
+    "design",
+    "seconds",
+    "processes",
+    "package_version",
+    "date",
+)
 
 
 class RecoveryError(ProblemError):
@@ -40,7 +51,8 @@ class Recovery:
     summary : DataFrame
         As :func:`twostage.recovery.measures.summarise` makes it.
     about : dict
-        replicates, seed, commit, code and design (checksums), seconds, processes, package_version, date.
+        replicates, fewest_replicates (of the condition with most, and with fewest), seed, commit, code and design
+        (checksums), seconds, processes, package_version, date.
     older_code, other_design : bool
         Whether the code has changed since, or the collection's studies have.
     """
