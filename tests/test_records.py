@@ -14,6 +14,7 @@ import pytest
 
 from twostage import records
 from twostage.describe import describe
+from twostage.estimators import estimators
 from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import RecordError
@@ -30,7 +31,7 @@ def all_records(panels, three) -> dict[str, records.Record]:
     """One record of each analysis of one study."""
     study = "S02"
     panel = panels[study]
-    results = [fit(panel) for fit in (describe, lagged, crosslevel, transition, outcome)]
+    results = [fit(panel) for fit in (describe, lagged, crosslevel, transition, outcome, estimators)]
     results.append(sensitivity(three.study(study), panel.parameters))
     made = [make_record(panel, result) for result in results]
     return {record.analysis: record for record in made}
