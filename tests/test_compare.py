@@ -18,6 +18,7 @@ from twostage.params import RECORDS, make_parameters
 from twostage.pipeline.run import Run
 from twostage.plots_compare import alt
 from twostage.plots_compare import side_by_side as draw
+from twostage.problems import ProblemError
 from twostage.records import make_record
 from twostage.results import Results, pool_results
 from twostage.stage1 import lagged
@@ -109,6 +110,14 @@ def test_notes_say_whose_data_they_are_and_give_no_standard_error():
     said = " ".join(notes(other))
     assert "dependent" not in said and "without a standard error" in said
     assert "only in a: S01" in said and "only in b: S03" in said and "with other data: S02" in said
+
+
+def test_other_variables_are_no_comparison():
+    other = replace(results("b"), x="positive affect")
+    with pytest.raises(
+        ProblemError, match="positive affect and symptoms.*alliance and symptoms, the pair of a"
+    ):
+        compare(results("a"), other)
 
 
 def test_runs_of_one_name_stay_apart():

@@ -45,10 +45,10 @@ def compare(
     mpl.use("agg")
     try:
         (folder_a, a), (folder_b, b) = find_results(run_a), find_results(run_b)
+        found = compare(a, b)
     except ProblemError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    found = compare(a, b)
     typer.echo(as_text(side_by_side(found, everything)))
     chosen = [
         f"{row.parameter}: {row.a} in {found.a}, {row.b} in {found.b}"

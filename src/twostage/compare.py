@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.display import html_table, interval, number
+from twostage.problems import Problem, ProblemError
 from twostage.results import Results, headline_terms
 from twostage.stage2 import KEY
 from twostage.tables import Effect, effect
@@ -99,7 +100,15 @@ def compare(a: Results, b: Results) -> Comparison:
     Returns
     -------
     Comparison
+
+    Raises
+    ------
+    ProblemError
+        The runs are about different pairs of variables.
     """
+    if (a.x, a.y) != (b.x, b.y):
+        found, expected = f"{b.x} and {b.y}", f"{a.x} and {a.y}, the pair of {a.name}"
+        raise ProblemError([Problem(b.name, None, "pair", found, expected)])
     if a.name == b.name:
         a, b = replace(a, name=f"{a.name} (first)"), replace(b, name=f"{b.name} (second)")
     left, right = (_ready(results.table) for results in (a, b))

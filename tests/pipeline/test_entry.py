@@ -1,5 +1,6 @@
 """What a user asks for becomes a run, or an error that says what was expected."""
 
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from twostage.pipeline.entry import (
     parse_assignments,
     plan_run,
     read_parameters,
+    run_folder,
     run_name,
 )
 from twostage.pipeline.errors import PipelineError
@@ -53,6 +55,17 @@ def test_default_run_is_never_meant_by_accident(tmp_path):
     for collection, request in meant:
         with pytest.raises(PipelineError, match="name this run"):
             run_name(tmp_path, collection, request)
+
+
+def test_another_collection_of_the_same_name_takes_no_run_s_place(tmp_path):
+    collections = [tmp_path / parent / "games" for parent in ("one", "two")]
+    folder = tmp_path / "runs" / "games"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"collection": str(collections[0])}))
+    assert run_folder(tmp_path, collections[0], Request()) == folder
+    with pytest.raises(PipelineError, match="name this one"):
+        run_folder(tmp_path, collections[1], Request())
+    assert run_folder(tmp_path, collections[1], Request(name="games")) == folder
 
 
 def test_project_is_found_from_below(tmp_path):

@@ -11,6 +11,7 @@ import yaml
 
 from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.files import read_json
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.run import DEFAULT_RUN, Run
 
@@ -93,7 +94,20 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
     name = request.name or run_name(project, collection, request)
     if not RUN_NAME.fullmatch(name):
         raise PipelineError(f"run {name!r}: expected letters, digits, and . _ - after the first")
-    return project / "runs" / name
+    folder = project / "runs" / name
+    if request.name is None and not request.studies:
+        _same_collection(folder, project, collection)
+    return folder
+
+
+def _same_collection(folder: Path, project: Path, collection: Path) -> None:
+    """Refuse to replace the run of another collection whose folder happens to have the same name."""
+    file = folder / "run.json"
+    if not file.is_file():
+        return
+    earlier = (project / read_json(file)["collection"]).resolve()
+    if earlier != collection and earlier.parent != folder.resolve():
+        raise PipelineError(f"{folder}: the run of {earlier}; name this one (RUN=name or --run)")
 
 
 def _free(folder: Path, collection: Path) -> Path:
