@@ -164,7 +164,10 @@ scale_sets <- function(sets) {
        of("landenberger", x("landenberger", c("age", "male"))),
        # Years from 1990 on: with those of the calendar, rounding in metafor's restricted likelihood moves alpha by 1e-6.
        of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year") - 1990),
-       of("linde", x("linde", "year") - 1990, cbind(year = x("linde", "year") - 1990, x("linde", "major"))))
+       of("linde", x("linde", "year") - 1990, cbind(year = x("linde", "year") - 1990, x("linde", "major"))),
+       of("viechtbauer", x("viechtbauer", "dose"), matrix(0, length(sets$viechtbauer$y), 0)),
+       of("bcg_year", matrix(0, 13, 0), x("bcg_year", "year") - 1966),
+       of("bcg_ablat", x("bcg_ablat", "ablat"), matrix(0, 13, 0)))
 }
 
 # Newton steps on metafor's own log-likelihood, halved until it rises; scale moderators centred and in units of their

@@ -25,7 +25,7 @@ LIKELIHOOD = 1e-9  # flat at the maximum
 CASES = read("metareg_locationscale.json.gz")
 NAMES = {
     *("bcg_all", "bangertdrowns", "raudenbush", "curtis", "mcdaniel", "konstantopoulos", "landenberger"),
-    *("hackshaw", "linde"),
+    *("hackshaw", "linde", "viechtbauer", "bcg_year", "bcg_ablat"),
 }
 
 
