@@ -152,6 +152,8 @@ permutation_fit <- function(d, method, ci) {
        p_value = p$pval, qm_p_value = p$QMp, qm = sort(p$QM.perm), statistic = lapply(p$zval.perm, sort))
 }
 
+# Tried and not in the grid, because numbers disagreed or there was no finite maximum, and why is not yet known: molloy
+# (scale: quality), li (year in the location), equal_variances (x in the location, or in the scale).
 scale_sets <- function(sets) {
   of <- function(name, Z, X = sets[[name]]$X) c(sets[[name]][c("name", "y", "v")], list(X = X, Z = Z))
   x <- function(name, columns) sets[[name]]$X[, columns, drop = FALSE]
