@@ -257,6 +257,8 @@ def test_what_is_refused(panel):
 def test_what_cannot_be_estimated(panel):
     with pytest.raises(NotEstimable, match="13 persons with an observation for 13 parameters"):
         fit_riclpm(panel[~np.isnan(panel).all(axis=(1, 2))][:13])
+    with pytest.raises(NotEstimable, match="0 persons with an observation"):
+        fit_riclpm(panel[:0])
     constant = panel.copy()
     constant[..., 1] = 4.0
     with pytest.raises(NotEstimable, match="y never varies between persons"):

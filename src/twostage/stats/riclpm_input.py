@@ -83,7 +83,7 @@ def _array(Y, variables):
 def _stacked(arrays, variables, n_parameters, refused):
     """The panels in which the data can tell the parameters, persons without observation left out."""
     given = np.array(list(arrays))
-    rows = np.concatenate([Y.reshape(len(Y), -1) for Y in arrays.values()])
+    rows = np.concatenate([Y.reshape(len(Y), 2 * Y.shape[1]) for Y in arrays.values()])
     place = np.repeat(np.arange(len(given)), [len(Y) for Y in arrays.values()])
     seen = ~np.isnan(rows)
     someone = seen.any(axis=1)
