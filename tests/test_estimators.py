@@ -117,6 +117,18 @@ def test_normal_inference_where_there_are_no_degrees_of_freedom(results):
         assert set(result.table.loc[~infinite, "estimator"]) == {"centred", "centred_occasions", "detrended"}
 
 
+def test_three_scores_without_their_line_are_refused_in_any_company(panels):
+    wide = [panel.wide()[0] for panel in panels.values()]
+    batch = estimate_batch("detrended", [wide[0][:, :3], wide[0][:, 2:5]])
+    assert not batch.usable.any() and np.isnan(batch.estimate).all()
+    assert {reason.split(":")[0] for reason in batch.reasons.ravel()} == {"nobody has 4 scores"}
+    short = np.full_like(wide[0], np.nan)
+    short[:, :3] = wide[0][:, :3]
+    both = estimate_batch("detrended", [short, wide[0]])
+    assert not both.usable[0].any() and both.usable[1].all()
+    assert estimate_batch("centred", [short]).usable.all()
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_many_panels_are_estimated_as_one_by_one(panels, estimator):
     wide = [panel.wide()[0] for panel in panels.values()]

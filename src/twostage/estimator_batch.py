@@ -22,6 +22,9 @@ PLACES = ((1, 0), (1, 1), (0, 1), (0, 0))
 #: Fewest sessions of the covariance-structure models.
 FEWEST_SESSIONS = 3
 
+#: Scores of a patient from which on a lag is more than what their own line leaves of any scores.
+FEWEST_ON_A_LINE = 4
+
 _FLOATS = ("estimate", "std_error", "df", "loglik")
 
 
@@ -125,7 +128,25 @@ def _centred(estimator: str, panels: Sequence[np.ndarray], lag: int) -> EffectBa
                 y[inside], design, patient[inside], index, n_data_sets=len(numbers), names=labels
             )
             _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
+        if estimator == "detrended":
+            _deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
     return EffectBatch(**columns)
+
+
+def _spent(scores: np.ndarray, panel_of: np.ndarray, B: int) -> np.ndarray:
+    """Panels in which nobody has enough scores: three about their line are always 1, -2, 1 times a number."""
+    most = np.zeros(B, int)
+    np.maximum.at(most, panel_of, np.isfinite(scores).sum(axis=1))
+    return most < FEWEST_ON_A_LINE
+
+
+def _deny(columns: dict, panels: np.ndarray, where: slice) -> None:
+    """Take the estimates of the equation in `where` from the panels marked, with the reason."""
+    for name in _FLOATS:
+        columns[name][panels, where] = np.nan
+    columns["converged"][panels, where] = False
+    text = f"nobody has {FEWEST_ON_A_LINE} scores: fewer say nothing about a lag once their line is taken out"
+    columns["reasons"][panels, where] = text
 
 
 def _alike(which: np.ndarray, session: np.ndarray, B: int) -> list[np.ndarray]:
