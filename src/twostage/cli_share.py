@@ -50,7 +50,7 @@ def share(
         typer.Option("--round", help="significant digits; default: numbers are not rounded", min=3, max=15),
     ] = None,
     tab: Annotated[
-        int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=1, max=1000)
+        int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=3, max=1000)
     ] = 5,
     glm: Annotated[
         float,

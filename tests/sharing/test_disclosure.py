@@ -5,19 +5,27 @@ import json
 import numpy as np
 import pytest
 
+from twostage.panel import make_panel
+from twostage.params import make_parameters
 from twostage.problems import Problem
 from twostage.records import ANALYSES, Exclusion, Failure, Record
+from twostage.sharing.analyse import one_sided
 from twostage.sharing.counts import Counts
 from twostage.sharing.disclosure import protect
 from twostage.sharing.errors import DisclosureError
 from twostage.sharing.layout import Filters
+from twostage.sharing.matrices import WHOLE
 from twostage.sharing.summaries import protect_summary
 
 STUDIES = ["S01", "S02", "S03"]
 
 
-def shared(records: dict[str, Record], **filters) -> dict[str, Record]:
-    return protect(records, Filters(**filters))[0]
+#: Many patients with rows in one direction only: no matrix is withheld for it.
+MANY = 1000
+
+
+def shared(records: dict[str, Record], apart: int = MANY, **filters) -> dict[str, Record]:
+    return protect(records, Filters(**filters), apart)[0]
 
 
 def patient_counts(record: Record) -> list[int]:
@@ -35,7 +43,7 @@ def patient_counts(record: Record) -> list[int]:
 OBSERVED = {"n_sessions", "n_transitions"}
 
 
-@pytest.mark.parametrize("least", [2, 5, 12])
+@pytest.mark.parametrize("least", [3, 5, 12])
 @pytest.mark.parametrize("study", STUDIES)
 def test_no_count_is_small_and_none_can_be_had_by_subtraction(true_records, study, least):
     records = shared(true_records[study], tab=least)
@@ -51,10 +59,100 @@ def test_no_count_is_small_and_none_can_be_had_by_subtraction(true_records, stud
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_estimates_and_covariances_are_shared_as_they_are(true_records, study, analysis):
-    true, record = true_records[study][analysis], shared(true_records[study], glm=1.0, tab=1)[analysis]
+    true, record = true_records[study][analysis], shared(true_records[study], glm=1.0, tab=3)[analysis]
     assert record.estimates == true.estimates
-    assert record.covariances == true.covariances
+    assert record.joint_covariances == true.joint_covariances
     assert record.fits == true.fits
+    for ours, theirs in zip(record.covariances, true.covariances, strict=True):
+        assert (ours == theirs) == (analysis in {*WHOLE, "outcome"})
+        assert np.diag(ours.matrix).tolist() == np.diag(theirs.matrix).tolist()
+
+
+ORDER = ["intercept", "x_within", "y_within", "x_mean", "y_mean"]
+
+
+def subtracted(record: Record, variant: str) -> np.ndarray:
+    """X'X of y -> x less that of x -> y, as whoever has both covariance matrices can compute."""
+    sigma2 = {(f.variant, f.direction): f.sigma2 for f in record.fits}
+    x, y = (
+        sigma2[variant, d] * np.linalg.inv(record.covariance(d, variant).loc[ORDER, ORDER].to_numpy())
+        for d in ("x_to_y", "y_to_x")
+    )
+    return y - x
+
+
+#: Digits that two inversions of a 5 x 5 matrix leave of a score.
+SCORE_DIGITS = 1e-6
+
+
+def test_two_matrices_would_give_a_patients_scores_and_are_not_shared(three, true_records):
+    rows = make_panel(three.study("S02"), make_parameters({})).transitions()
+    few = rows[rows[["x_next", "y_next"]].isna().any(axis=1)].groupby("session").filter(lambda g: len(g) == 1)
+    assert len(few), "a transition at which one patient lacks one outcome"
+    record, row = true_records["S02"]["transition"], few.iloc[0]
+    variant = f"{row['session']:.0f} to {row['session'] + 1:.0f}"
+    difference = subtracted(record, variant)[0] * (-1 if np.isnan(row["x_next"]) else 1)
+    assert difference == pytest.approx([1.0, *row[ORDER[1:]]], abs=SCORE_DIGITS)
+    for analysis in set(ANALYSES) - {*WHOLE, "outcome"}:
+        for c in shared(true_records["S02"])[analysis].covariances:
+            assert {v for i, r in enumerate(c.matrix) for j, v in enumerate(r) if i != j} == {None}
+
+
+@pytest.mark.parametrize(("apart", "whole"), [(0, True), (1, False), (4, False), (5, True)])
+def test_matrices_of_both_directions_are_shared_only_if_many_patients_tell_them_apart(
+    true_records, apart, whole
+):
+    records, report = protect(true_records["S02"], Filters(), apart)
+    for analysis in WHOLE:
+        assert (records[analysis].covariances == true_records["S02"][analysis].covariances) == whole
+        assert [e.std_error for e in records[analysis].estimates] == [
+            e.std_error for e in true_records["S02"][analysis].estimates
+        ]
+        note = f"records/{analysis}.json: covariances between coefficients"
+        withheld = next(check.withheld for check in report.checks if check.name == "covariances")
+        assert (note in withheld) != whole
+
+
+def test_patients_with_one_direction_only_are_counted(three):
+    study, parameters = three.study("S02"), make_parameters({})
+    rows = make_panel(study, parameters).transitions()
+    lacking = rows[rows["x_next"].isna() | rows["y_next"].isna()]
+    assert one_sided(study, parameters) == len(set(lacking["patient"])) > 0
+
+
+def test_a_session_count_that_equals_a_models_size_is_not_shown_beside_another_near_it(true_records):
+    data = true_records["S02"]["data"]
+    row = {**data.sessions[0], "n_x": 53.0, "n_y": 40.0}
+    record = data.model_copy(update={"sessions": (row,)})
+    _, (near,) = protect_summary(record, Counts((53, 51), 5), Counts((), 5), 5)
+    _, (far,) = protect_summary(record, Counts((53, 60), 5), Counts((), 5), 5)
+    assert [(r["n_x"], r["n_y"]) for r in (near, far)] == [(None, 40), (53, 40)]
+
+
+def test_a_mean_of_equal_scores_is_each_ones_score_and_withheld(true_records):
+    data = true_records["S02"]["data"]
+    row = {**data.sessions[0], "x_mean": 6.0, "x_sd": 0.0}
+    record = data.model_copy(
+        update={
+            "sessions": (row,),
+            "summary": data.summary | {"n_pre": 50.0, "pre_mean": 9.0, "pre_sd": 0.0},
+        }
+    )
+    summary, (shown,) = protect_summary(record, Counts((), 5), Counts((), 5), 5)
+    assert (shown["x_mean"], shown["x_sd"]) == (None, None)
+    assert (summary["pre_mean"], summary["pre_sd"]) == (None, None)
+    assert shown["y_mean"] is not None
+
+
+def test_models_that_few_patients_are_missing_from_are_named_in_the_report(true_records):
+    records = true_records["S02"]
+    n = int(records["data"].summary["n_patients"])
+    fits = tuple(f.model_copy(update={"n_patients": n - 2}) for f in records["outcome"].fits)
+    rows = tuple(e.model_copy(update={"n_patients": n - 2}) for e in records["outcome"].estimates)
+    outcome = records["outcome"].model_copy(update={"fits": fits, "estimates": rows})
+    remains = protect(records | {"outcome": outcome}, Filters(), MANY)[1].remains[0]
+    assert "fewer than nfilter.tab patients of the panel are missing" in remains
+    assert "outcome (1)" in remains
 
 
 def with_flow(records, enrolled: int, excluded: dict[str, int]):
@@ -116,14 +214,14 @@ def test_a_model_that_tells_a_small_exclusion_is_withheld(true_records):
         for e in records["estimators"].estimates
     )
     record = records["estimators"].model_copy(update={"estimates": larger, "fits": ()})
-    kept = protect(records | {"estimators": record}, Filters())[0]["estimators"]
+    kept = protect(records | {"estimators": record}, Filters(), MANY)[0]["estimators"]
     assert {e.variant for e in larger} - {e.variant for e in kept.estimates} == {"riclpm"}
     assert "withheld by the site: too few patients (nfilter.tab)" in {f.reason for f in kept.failures}
-    assert protect(records | {"estimators": record}, Filters(tab=3))[0]["estimators"].estimates == larger
+    assert shared(records | {"estimators": record}, tab=3)["estimators"].estimates == larger
 
 
 def test_the_report_names_what_was_withheld(true_records):
-    records, report = protect(true_records["S02"], Filters(glm=0.01))
+    records, report = protect(true_records["S02"], Filters(glm=0.01), MANY)
     notes = {check.name: check.withheld for check in report.checks}
     assert "records/lagged.json: main, x_to_y" in notes["nfilter.glm"]
     data = records["data"]
@@ -149,6 +247,7 @@ def test_a_summary_that_no_rule_knows_is_withheld(true_records):
         "age_median": 33.0,
         "n_old": 2.0,
         "age_mean": 40.123,
+        "age_sd": 9.876,
         "n_age": 30.0,
         "female_share": 0.05,
     }

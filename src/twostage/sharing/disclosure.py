@@ -12,25 +12,34 @@ from twostage.records import Estimate, Exclusion, Failure, Record
 from twostage.sharing.counts import Counts
 from twostage.sharing.errors import DisclosureError
 from twostage.sharing.layout import RECORD_MEMBERS, Check, Filters, Report, content_checksum
+from twostage.sharing.matrices import RULE as MATRIX_RULE
+from twostage.sharing.matrices import protect_matrices
 from twostage.sharing.rounding import rounded
-from twostage.sharing.summaries import protect_summary
+from twostage.sharing.summaries import NEVER, protect_summary
 
 #: What the rules do not prevent, said in every bundle.
 REMAINS = (
     "The numbers of patients and transitions of a model are shared with the model (as by DataSHIELD's ds.glm), "
     "because its degrees of freedom and standard errors tell them anyhow; those of two models may differ by fewer "
-    "than nfilter.tab.",
+    "than nfilter.tab, and the difference is then a small count that can be concluded.",
     "nfilter.glm counts the coefficients that are shared; some models have parameters of which nothing is shared.",
+    "That a number is withheld says that it is small, or near another that is shown.",
     "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
-    "A second bundle of the same study under other parameters or after a change of the data may tell, by comparison, "
-    "what one bundle does not.",
+    "Coefficients and variances have all their digits unless they are rounded. Many equations and the knowledge that "
+    "scores are whole numbers narrow down what the scores can be; no way to a single one is known to us.",
+    "A second bundle of the same study, under other parameters or after a change of the data, can be subtracted from "
+    "the first: if their data differ by one patient, covariance matrices with all digits give this patient's scores. "
+    "Share a study once, or again when many patients have joined, or round (digits).",
+    "Who knows all patients but one, and all their scores, can conclude the last one's from any exact result.",
 )
 
 _EXCLUSION_RULE = "a number of excluded patients is shown only if the totals before and after it are"
 _TOTAL_RULE = "counts are 0 or at least this, and so is the difference of any two that can be subtracted"
 
 
-def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, Record], Report]:
+def protect(
+    records: Mapping[str, Record], filters: Filters, one_sided: int
+) -> tuple[dict[str, Record], Report]:
     """Withhold what the filters do not let pass.
 
     Parameters
@@ -38,6 +47,8 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
     records : mapping
         analysis -> record, as of :func:`twostage.sharing.analyse.stage1_records`.
     filters : Filters
+    one_sided : int
+        Patients with rows in one direction only, as of :func:`twostage.sharing.analyse.one_sided`.
 
     Returns
     -------
@@ -53,12 +64,13 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
     panel = _panel_size(records, filters)
     notes: dict[str, list[str]] = {"nfilter.glm": [], "nfilter.subset": [], "nfilter.tab": []}
     kept = {name: _without_small_models(record, panel, filters, notes) for name, record in records.items()}
+    kept, notes["covariances"] = protect_matrices(kept, one_sided, filters.tab)
     sizes = [size for record in kept.values() for size in _model_sizes(record)]
     patients = Counts((n for name, n in sizes if name != "n_transitions"), filters.tab)
     observations = Counts((n for name, n in sizes if name == "n_transitions"), filters.tab)
-    enrolled = {name: patients.show(record.n_enrolled) for name, record in kept.items()}
+    enrolled = {name: patients.show(record.n_enrolled, total=True) for name, record in kept.items()}
     # All totals first: which of them are shown decides on the exclusions between them.
-    totals = {name: [patients.show(n) for n in _flow(record)] for name, record in kept.items()}
+    totals = {name: [patients.show(n, total=True) for n in _flow(record)] for name, record in kept.items()}
     shown = {}
     for name, record in kept.items():
         member = RECORD_MEMBERS[name]
@@ -72,7 +84,22 @@ def protect(records: Mapping[str, Record], filters: Filters) -> tuple[dict[str, 
         notes["nfilter.tab"] += [f"{member}: {where}" for where in _withheld(record, change)]
         shown[name] = _finished(record.model_copy(update=change), filters)
     checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
-    return {name: r.model_copy(update=checksum) for name, r in shown.items()}, _report(notes, filters)
+    report = _report(notes, filters, _nearly_all(kept, panel, filters.tab))
+    return {name: r.model_copy(update=checksum) for name, r in shown.items()}, report
+
+
+def _nearly_all(records: Mapping[str, Record], panel: int, least: int) -> tuple[str, ...]:
+    """Says of which models a few patients of the panel are not; nothing if there are none."""
+    found = {
+        name: len({f.variant for f in record.fits if 0 < panel - f.n_patients < least})
+        for name, record in records.items()
+    }
+    named = ", ".join(f"{name} ({n})" for name, n in found.items() if n)
+    text = (
+        "In this study fewer than nfilter.tab patients of the panel are missing from some models, as "
+        f"the models' sizes tell (analysis and number of such models): {named}."
+    )
+    return (text,) if named else ()
 
 
 def _panel_size(records: Mapping[str, Record], filters: Filters) -> int:
@@ -170,7 +197,7 @@ def _withheld(record: Record, change: dict) -> list[str]:
     names += [f"excluded, {e.reason}" for e in change["exclusions"] if e.n_patients is None]
     names += [name for name, v in change["summary"].items() if v is None and record.summary[name] is not None]
     for before, after in zip(record.sessions, change["sessions"], strict=True):
-        lost = [name for name, v in after.items() if v is None and before[name] is not None]
+        lost = [n for n, v in after.items() if v is None and before[n] is not None and n not in NEVER]
         names += [f"session {before['session']:g}, {', '.join(lost)}"] if lost else []
     return names
 
@@ -180,7 +207,7 @@ def _finished(record: Record, filters: Filters) -> Record:
     return Record.model_validate(record.model_dump())
 
 
-def _report(notes: dict[str, list[str]], filters: Filters) -> Report:
+def _report(notes: dict[str, list[str]], filters: Filters, remains: tuple[str, ...]) -> Report:
     rules = {
         "nfilter.subset": (
             "fewest patients of a study (else nothing is shared) and of a model",
@@ -188,6 +215,7 @@ def _report(notes: dict[str, list[str]], filters: Filters) -> Report:
         ),
         "nfilter.glm": ("most coefficients of a model per patient", filters.glm),
         "nfilter.tab": (f"{_TOTAL_RULE}; {_EXCLUSION_RULE}", filters.tab),
+        "covariances": (MATRIX_RULE, filters.tab),
     }
     checks = [
         Check(name=name, rule=rule, threshold=float(threshold), withheld=tuple(notes[name]))
@@ -199,7 +227,7 @@ def _report(notes: dict[str, list[str]], filters: Filters) -> Report:
     )
     never = (
         "scores, smallest and largest values, quantiles, trajectories of patients, checksums of the data, "
-        "and summaries that no rule knows"
+        "means of equal scores, numbers of patients with both variables at a session, and summaries that no rule knows"
     )
     checks.append(Check(name="never shared", rule=never, threshold=None, withheld=()))
-    return Report(checks=tuple(checks), remains=REMAINS)
+    return Report(checks=tuple(checks), remains=(*remains, *REMAINS))

@@ -46,7 +46,7 @@ class Filters(_Model):
     ----------
     tab : int
         Fewest patients in a cell, other than none; also the least difference of two counts that could be
-        subtracted. DataSHIELD's default is 3; 5 is the commoner rule.
+        subtracted. DataSHIELD's default is 3; 5 is the commoner rule. Below 3 what is withheld could only be 1.
     glm : float
         Most coefficients of a model per patient.
     subset : int
@@ -55,7 +55,7 @@ class Filters(_Model):
         Significant digits to which numbers are rounded; None: not rounded.
     """
 
-    tab: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(5, alias="nfilter.tab")
+    tab: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(5, alias="nfilter.tab")
     glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
     subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
     digits: Annotated[int, Field(strict=True, ge=3, le=15)] | None = None

@@ -7,6 +7,12 @@ from twostage.sharing.rounding import to_digits
 #: Counts of observations, not of patients.
 OBSERVATIONS = {"n_sessions", "n_transitions"}
 
+#: Totals of patients, which contain the patients of every model.
+TOTALS = {"n_enrolled", "n_patients"}
+
+#: Never shared: they add up to the sessions of all, so that those of one session could be had from the others.
+NEVER = {"n_both", "share_both"}
+
 #: Statistics of all patients and sessions of the panel.
 OF_ALL = {"icc_x", "icc_y", "r_between", "r_within", "scale_x", "scale_y"}
 
@@ -47,7 +53,8 @@ def protect_summary(
 def _count(name: str, value: float | None, patients: Counts, observations: Counts) -> float | None:
     if not name.startswith("n_") or value is None or value != int(value):
         return None
-    return (observations if name in OBSERVATIONS else patients).show(int(value))
+    counts = observations if name in OBSERVATIONS else patients
+    return counts.show(int(value), total=name in TOTALS)
 
 
 def _may_show(name: str, true: Numbers, shown: Numbers, patients: Counts, least: int) -> bool:
@@ -63,19 +70,26 @@ def _may_show(name: str, true: Numbers, shown: Numbers, patients: Counts, least:
         )
     for end in OF_SOME:
         if name.endswith(end):
-            return (true.get(f"n_{name.removesuffix(end)}") or 0) >= least
+            return _spread(true, name.removesuffix(end), least)
     return False
+
+
+def _spread(numbers: Numbers, variable: str, least: int) -> bool:
+    """Whether enough patients have the variable and differ in it: of equal scores the mean is each one."""
+    return (numbers.get(f"n_{variable}") or 0) >= least and bool(
+        to_digits(numbers.get(f"{variable}_sd") or 0.0, DESCRIPTIVE_DIGITS)
+    )
 
 
 def _session(row: Numbers, patients: Counts, least: int) -> Numbers:
     """One session: counts by the rule for counts, statistics of x and y where enough patients have them."""
     shown: Numbers = dict.fromkeys(row)
     shown["session"] = row["session"]
-    for name in (name for name in row if name.startswith("n_")):
+    for name in (name for name in row if name.startswith("n_") and name not in NEVER):
         value = row[name]
         shown[name] = None if value is None else patients.show(int(value))
     for variable in ("x", "y"):
-        if (row.get(f"n_{variable}") or 0) >= least:
+        if _spread(row, variable, least):
             names = [f"{variable}{end}" for end in OF_SOME]
             shown |= {name: to_digits(row.get(name), DESCRIPTIVE_DIGITS) for name in names}
     return {name: shown[name] for name in row}
