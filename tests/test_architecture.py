@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "twostage"
 LAYERS = {
     "stats": 0,
     "problems": 0,
+    "project": 0,
     "display": 0,
     "terms": 0,
     "attempt": 1,
@@ -82,6 +83,7 @@ LAYERS = {
     "printing": 0,
     "sharing": 11,
     "pipeline": 12,
+    "cli_options": 12,
     "cli_run": 13,
     "cli_import": 13,
     "cli_compare": 13,

@@ -17,6 +17,8 @@ from twostage import cli
 from twostage.cli import app
 from twostage.params import parameter_table
 
+PROJECT = Path(__file__).resolve().parents[1]
+
 
 def invoke(*arguments: str):
     return CliRunner().invoke(app, [str(a) for a in arguments])
@@ -68,8 +70,49 @@ def test_bad_input_ends_with_status_2_without_a_traceback_or_a_file(small, comma
     )
     assert done.returncode == 2, done.stderr
     assert "studies.csv, row 3, column 'country': found ''; expected a country" in done.stderr
+    assert (done.stderr.splitlines()[-1] == "nothing was written") is (command == "run")
     assert "Traceback" not in done.stderr
     assert entries(project) == before
+
+
+def test_many_problems_of_a_kind_are_one_line_unless_asked_for(small):
+    text = (small / "studies.csv").read_text()
+    (small / "studies.csv").write_text(text.replace("HSCL-11,1,4,1", "HSCL-11,1,2,1"))
+    short, whole = invoke("validate", small), invoke("validate", small, "--all-problems")
+    assert (short.exit_code, whole.exit_code) == (2, 2)
+    lines = whole.stderr.splitlines()
+    assert len(lines) > 40
+    assert len(short.stderr.splitlines()) < 6
+    assert short.stderr.splitlines()[0].startswith(lines[0] + "; and ")
+    assert short.stderr.splitlines()[-1] == f"{lines[-1]} (each of them: --all-problems)"
+
+
+def test_wrong_parameters_are_called_parameters_and_nothing_is_written(small):
+    before = entries(small)
+    result = invoke("run", small, "-p", "lagg=2", "--out", small / "run")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1].startswith(
+        "  - -p, parameter 'lagg': found 2; expected a known parameter"
+    )
+    assert result.stderr.endswith("\nnothing was written\n")
+    result = invoke("run", small, "--params", "none.yml", "--out", small / "run")
+    assert result.exit_code == 2
+    assert "  - none.yml: found 'No such file or directory'; expected a file with lines like" in result.stderr
+    assert entries(small) == before
+
+
+def test_a_run_from_elsewhere_finds_the_project_and_says_so(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "small", "--no-book", "-p", "last_session=3", "--out", tmp_path / "run")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"project: {PROJECT}\n")
+    monkeypatch.setattr("twostage.project.package_project", lambda: None)
+    result = invoke("run", "small", "--no-book")
+    assert result.exit_code == 2
+    assert "go to that folder and give the command again" in result.stderr
+    result = invoke("run", "small", "--project", PROJECT, "--no-book", "--out", tmp_path / "other")
+    assert result.exit_code == 0
+    assert (tmp_path / "other" / "output").is_dir()
 
 
 def test_a_folder_that_is_not_there_is_bad_input(tmp_path):

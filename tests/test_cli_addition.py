@@ -58,7 +58,8 @@ def test_another_study_or_run_is_bad_input(project):
     assert "expected the folder of a run, as 'twostage run' leaves it" in result.stderr
 
 
-def test_outside_of_a_project_it_is_bad_input(tmp_path, monkeypatch):
+def test_without_a_project_it_is_bad_input(tmp_path, monkeypatch):
+    monkeypatch.setattr("twostage.project.package_project", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert invoke("S02").exit_code == 2
 

@@ -20,7 +20,7 @@ from twostage.plots_compare import alt
 from twostage.plots_compare import side_by_side as draw
 from twostage.problems import ProblemError
 from twostage.records import make_record
-from twostage.results import Results, pool_results
+from twostage.results import Results, find_results, pool_results
 from twostage.stage1 import lagged
 from twostage.stage2 import pool_records
 from twostage.tables import write_pooled
@@ -224,9 +224,19 @@ def test_command_prints_and_writes_the_comparison(three, tmp_path, monkeypatch):
     assert (tmp_path / "here" / "comparison.svg").is_file()
 
 
+def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path, monkeypatch):
+    write_run(tmp_path / "project" / "runs" / "long", three, {})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr("twostage.results.package_project", lambda: tmp_path / "project")
+    folder, found = find_results("long")
+    assert (folder, found.name) == (tmp_path / "project" / "runs" / "long", "long")
+
+
 def test_command_names_the_runs_there_are(three, tmp_path, monkeypatch):
     write_run(tmp_path / "runs" / "long", three, {})
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("twostage.results.package_project", lambda: None)
     done = CliRunner().invoke(app, ["compare", "long", "lang"])
     assert done.exit_code == 2
     assert "found 'no such run'; expected a run's folder or one of long" in done.stderr

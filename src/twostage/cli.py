@@ -11,6 +11,7 @@ import typer
 
 from twostage import cli_addition, cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
+from twostage.cli_options import AllProblems
 from twostage.cli_recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.cli_share import bundle_problems
@@ -18,6 +19,7 @@ from twostage.cli_share import register as register_sharing
 from twostage.collection import read_collection, validate_collection
 from twostage.params import parameter_table
 from twostage.printing import PRINT, examples
+from twostage.problems import summarised
 from twostage.simulate import SEED, simulate_collection, write_collection
 
 app = typer.Typer(
@@ -36,13 +38,17 @@ register_sharing(app)
         "twostage validate data", "twostage validate path/to/collection && twostage run path/to/collection"
     )
 )
-def validate(collection: Annotated[Path, typer.Argument(help="folder of the collection")]) -> None:
+def validate(
+    collection: Annotated[Path, typer.Argument(help="folder of the collection")],
+    all_problems: AllProblems = False,
+) -> None:
     """Check every file of a collection and report all problems at once."""
     problems = (*validate_collection(collection), *bundle_problems(collection))
-    for problem in problems:
-        typer.echo(str(problem), err=True)
     if problems:
-        typer.echo(f"{collection}: {len(problems)} problem{'s' * (len(problems) > 1)}", err=True)
+        lines = [str(problem) for problem in problems] if all_problems else summarised(problems)
+        how = "" if len(lines) == len(problems) else " (each of them: --all-problems)"
+        typer.echo("\n".join(lines), err=True)
+        typer.echo(f"{collection}: {len(problems):,} problem{'s' * (len(problems) > 1)}{how}", err=True)
         raise typer.Exit(2)
     empty = read_collection(collection).studies.empty
     typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)

@@ -1,12 +1,14 @@
 """Commands for a collection of one's own: an empty one, and a study put into it."""
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from twostage.cli_options import AllProblems, next_run, refuse
 from twostage.collection import locate_collection
 from twostage.printing import examples
 from twostage.problems import ProblemError
@@ -53,6 +55,7 @@ def import_study(
         typer.Option(help="column that says which sample a row belongs to", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
+    all_problems: AllProblems = False,
 ) -> None:
     """See IMPORT_HELP."""
     folder = locate_collection(to)
@@ -62,9 +65,7 @@ def import_study(
         else:
             _import(file, folder, map, study, study_column, dry_run)
     except ProblemError as error:
-        typer.echo(str(error), err=True)
-        typer.echo("nothing was written", err=True)
-        raise typer.Exit(2) from None
+        refuse(error, "--all-problems", all_problems)
     except OSError as error:
         typer.echo(f"{error.filename or folder}: {error.strerror or error}; nothing was written", err=True)
         raise typer.Exit(1) from None
@@ -94,7 +95,7 @@ def _import(
     typer.echo(
         f"{folder}: {len(report.studies)} stud{'y' if len(report.studies) == 1 else 'ies'} added, no problem"
     )
-    typer.echo(f"next: twostage run {folder}")
+    typer.echo(next_run(folder))
 
 
 def _propose(file: Path, folder: Path, study: str | None, study_column: str | None, dry_run: bool) -> None:
@@ -158,12 +159,11 @@ def new_collection(
         )
         written = new_collection(folder, pair, title)
     except ProblemError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+        refuse(error, "")
     except OSError as error:
         typer.echo(f"{folder}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     typer.echo(
         f"{folder}: an empty collection ({x}, {y}); edit title and note in {written.name}/collection.yml"
     )
-    typer.echo(f"next: twostage import FILE --to {folder} --study ID")
+    typer.echo(f"next: twostage import FILE --to {shlex.quote(str(folder))} --study ID")

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twostage.cli_options import refuse
 from twostage.params import Parameters
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
 if TYPE_CHECKING:
+    from twostage.pipeline.entry import Request
     from twostage.pipeline.run import Run
 
 RUN_EXAMPLES = examples(
@@ -19,6 +21,7 @@ RUN_EXAMPLES = examples(
     "twostage run --study S01 --study S03 --jobs 2",
     "twostage run --out ../somewhere/else",
     "twostage run -p last_session=3 --no-book",
+    "twostage run my-collection --project path/to/project",
 )
 
 
@@ -27,40 +30,51 @@ def _names(incomplete: str) -> list[str]:
     return [f"{name}=" for name in Parameters.model_fields if name.startswith(incomplete)]
 
 
+Collection = Annotated[
+    Path | None,
+    typer.Argument(help="folder of the collection; default: the project's data", show_default=False),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
+        autocompletion=_names,
+    ),
+]
+Params = Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")]
+Studies = Annotated[list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")]
+Out = Annotated[Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="name of the run, a folder in runs/")]
+Jobs = Annotated[int | None, typer.Option(help="processes on this machine; default: one per core", min=1)]
+Dask = Annotated[str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")]
+NoBook = Annotated[
+    bool, typer.Option("--no-book", help="only the main results as tables, in seconds: no notebooks")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")]
+Project = Annotated[
+    Path | None,
+    typer.Option(
+        help="the project's folder; default: the one upwards from here, else the installed package's",
+        show_default=False,
+    ),
+]
+
+
 def run(
-    collection: Annotated[
-        Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-p",
-            "--parameter",
-            metavar="NAME=VALUE",
-            help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
-            autocompletion=_names,
-        ),
-    ] = None,
-    params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
-    study: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")
-    ] = None,
-    run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name of the run, a folder in runs/")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
-    ] = None,
-    dask: Annotated[
-        str | None, typer.Option(help="address of a Dask scheduler to use instead, tcp://...")
-    ] = None,
-    no_book: Annotated[
-        bool, typer.Option("--no-book", help="only the main results as tables, in seconds: no notebooks")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")] = False,
+    collection: Collection = None,
+    assignments: Assignments = None,
+    params: Params = None,
+    study: Studies = None,
+    out: Out = None,
+    run: Name = None,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    no_book: NoBook = False,
+    dry_run: DryRun = False,
+    project: Project = None,
 ) -> None:
     """Run every notebook whose inputs changed and build the book.
 
@@ -68,19 +82,34 @@ def run(
     from the default one in anything goes into a folder of its own, named after what differs.
     """
     # The other commands need not wait for what only this one imports.
-    from twostage.pipeline.entry import Request, plan_run
-    from twostage.pipeline.errors import PipelineError
-    from twostage.pipeline.session import carry_out, steps_to_do
+    from twostage.pipeline.entry import Request
 
-    request = Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out)
+    planned = _planned(
+        Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out, project)
+    )
+    if no_book:
+        _tables_only(planned)
+    else:
+        _notebooks(planned, jobs, dask, dry_run)
+
+
+def _planned(request: "Request") -> "Run":
+    from twostage.pipeline.entry import plan_run
+    from twostage.pipeline.errors import PipelineError
+
     try:
         planned = plan_run(Path.cwd(), request)
     except (ProblemError, PipelineError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    if no_book:
-        _tables_only(planned)
-        return
+        refuse(error, f"twostage validate {request.collection or 'data'} --all-problems")
+    if planned.project not in (Path.cwd().resolve(), *Path.cwd().resolve().parents):
+        typer.echo(f"project: {planned.project}")
+    return planned
+
+
+def _notebooks(planned: "Run", jobs: int | None, dask: str | None, dry_run: bool) -> None:
+    from twostage.pipeline.errors import PipelineError
+    from twostage.pipeline.session import carry_out, steps_to_do
+
     try:
         if dry_run:
             typer.echo("\n".join(steps_to_do(planned)) or "nothing is due")

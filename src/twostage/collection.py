@@ -142,9 +142,8 @@ class Collection:
     def _unknown(self, id: str) -> Problem:
         ids = list(self.studies["study"])
         near = difflib.get_close_matches(id, ids, n=1)
-        expected = (
-            f"a study of the collection (did you mean {near[0]!r}?)" if near else f"one of {', '.join(ids)}"
-        )
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        expected = f"one of {', '.join(ids) or 'no study: the collection is empty'}{hint}"
         return Problem(str(self.path / "studies.csv"), None, "study", id, expected)
 
     def _read(self, id: str) -> tuple[Study | None, list[Problem]]:

@@ -4,8 +4,15 @@ Every reader collects all problems of its input before it raises, so that a
 researcher repairs a file in one go instead of one error at a time.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+#: Complaints of one kind about one column that a summary shows one by one; more are counted.
+FEW = 3
+
+#: Lines of a summary.
+LINES = 20
 
 
 @dataclass(frozen=True)
@@ -33,27 +40,92 @@ class Problem:
     expected: str
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, word: str = "") -> str:
+        """In one line; `word` says what `column` is where it is neither a column, a key nor an option."""
         place = [self.file]
         if self.row is not None:
             place.append(f"row {self.row}")
         if self.column is not None:
-            place.append(f"column {self.column!r}")
+            place.append(f"{word or self._word()} {self.column!r}")
         return f"{', '.join(place)}: found {self.value!r}; expected {self.expected}"
+
+    def _word(self) -> str:
+        if self.column.startswith("--"):
+            return "option"
+        return "key" if self.file.endswith((".yml", ".yaml")) else "column"
+
+    def kind(self) -> tuple:
+        """What it shares with others of its kind: file, column, and what was expected but for the values in it."""
+        alike = re.sub(r"'[^']*'|\"[^\"]*\"|[-+.\d]+", "#", self.expected)
+        return self.file, self.column, alike, self.row is None and (repr(self.value), self.expected)
+
+
+def summarised(problems: Sequence[Problem], word: str = "", lines: int = LINES) -> list[str]:
+    """A line for each complaint, or for all of one kind about a column where they are many.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    word : str
+        As of :meth:`Problem.text`.
+    lines : int
+        The most; one more says how much is left out.
+
+    Returns
+    -------
+    list of str
+        Of a kind with more than :data:`FEW`: the first, how many more, up to which row, and their smallest and
+        largest value or some of them.
+    """
+    kinds: dict[tuple, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.kind(), []).append(problem)
+    found: list[tuple[str, int]] = []
+    for alike in kinds.values():
+        if len(alike) > FEW:
+            found.append((alike[0].text(word) + _more(alike), len(alike)))
+        else:
+            found += [(problem.text(word), 1) for problem in alike]
+    left = sum(n for _, n in found[lines:])
+    return [text for text, _ in found[:lines]] + ([f"and {left:,} more problems"] if left else [])
+
+
+def _more(alike: Sequence[Problem]) -> str:
+    rows = max(problem.row for problem in alike if problem.row is not None)
+    values = list({repr(problem.value): problem.value for problem in alike}.values())
+    try:
+        numbers = sorted(map(float, values))
+        words = f"values from {numbers[0]:.10g} to {numbers[-1]:.10g}"
+    except (TypeError, ValueError):
+        words = f"values {', '.join(map(repr, values[:FEW]))}{', ...' * (len(values) > FEW)}"
+    return f"; and {len(alike) - 1:,} more like it up to row {rows}, {words}"
 
 
 class ProblemError(ValueError):
     """An input that cannot be used; carries every :class:`Problem` found in it."""
 
-    subject = "input"
+    subject, word = "input", ""
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = tuple(problems)
-        super().__init__(self._message())
+        super().__init__(self._message([problem.text(self.word) for problem in self.problems]))
 
-    def _message(self) -> str:
+    def _message(self, lines: list[str]) -> str:
         n = len(self.problems)
-        lines = [f"{n} problem{'' if n == 1 else 's'} in the {self.subject}:"]
-        return "\n".join(lines + [f"  - {problem}" for problem in self.problems])
+        heading = f"{n:,} problem{'' if n == 1 else 's'} in the {self.subject}:"
+        return "\n".join([heading, *(f"  - {line}" for line in lines)])
+
+    def summary(self, how: str) -> str:
+        """The message with one line for many problems of a kind; `how` says how to see each."""
+        lines = summarised(self.problems, self.word)
+        text = self._message(lines)
+        return text if len(lines) == len(self.problems) else f"{text}\n(each of them: {how})"
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows: where in our code an input was refused helps nobody to repair it.
+        return [f"{type(self).__name__}: {self}"]
 
     def __reduce__(self):
         # Workers send errors between processes; the default would rebuild one from its message.
@@ -75,4 +147,4 @@ class RecordError(ProblemError):
 class ParameterError(ProblemError):
     """An analysis parameter is unknown, of the wrong type or impossible."""
 
-    subject = "parameters"
+    subject, word = "parameters", "parameter"

@@ -11,6 +11,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.params import Parameters, make_parameters
 from twostage.problems import Problem, RecordError
+from twostage.project import package_project, project_above
 from twostage.records import Record
 from twostage.stage2 import KEY, pool_records
 from twostage.tables import effect
@@ -109,7 +110,7 @@ def find_results(run: str) -> tuple[Path, Results]:
     Parameters
     ----------
     run : str
-        A folder with ``run.json``, or the name of one in ``runs/`` here or in a folder above.
+        A folder with ``run.json``, or the name of one in ``runs/`` here, in a folder above or in the project.
 
     Returns
     -------
@@ -122,7 +123,8 @@ def find_results(run: str) -> tuple[Path, Results]:
         If there is no such run, with the names of those there are; or as :func:`read_results`.
     """
     here = Path.cwd().resolve()
-    homes = [folder / "runs" for folder in (here, *here.parents)]
+    own = None if project_above(here) else package_project()
+    homes = [folder / "runs" for folder in (here, *here.parents, *([own] if own else []))]
     for folder in (Path(run).expanduser(), *(home / run for home in homes)):
         if (folder / "run.json").is_file():
             return folder, read_results(folder)

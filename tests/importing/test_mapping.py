@@ -24,13 +24,13 @@ def without(content: dict, key: str) -> dict:
 
 
 BAD = {
-    "unknown key": (LONG | {"pateint": "id"}, "m.yml, column 'pateint': found 'id'; expected only keys"),
-    "no patient": (without(LONG, "patient"), "m.yml, column 'patient': found 'nothing'; expected this key"),
+    "unknown key": (LONG | {"pateint": "id"}, "m.yml, key 'pateint': found 'id'; expected only keys"),
+    "no patient": (without(LONG, "patient"), "m.yml, key 'patient': found 'nothing'; expected this key"),
     "layout": (
         LONG | {"layout": "broad"},
-        "m.yml, column 'layout': found 'broad'; expected Input should be 'wide'",
+        "m.yml, key 'layout': found 'broad'; expected Input should be 'wide'",
     ),
-    "a list": (LONG | {"x": ["wai"]}, "m.yml, column 'x': found ['wai']; expected keys and their values"),
+    "a list": (LONG | {"x": ["wai"]}, "m.yml, key 'x': found ['wai']; expected keys and their values"),
     "two ways": (LONG | {"x": {"column": "wai", "items": ["oq"]}}, "one of column, columns or items"),
     "no way": (LONG | {"x": {"missing": [9]}}, "found none"),
     "no key": (LONG | {"x": {"items": ["wai", "oq"]}}, "score, item_min and item_max beside items"),
@@ -41,7 +41,7 @@ BAD = {
         LONG | {"x": ITEMS | {"reversed": ["q"]}},
         "reversed items among the items; q is not",
     ),
-    "proportion": (LONG | {"x": ITEMS | {"min_answered": 80}}, "column 'x.min_answered': found 80"),
+    "proportion": (LONG | {"x": ITEMS | {"min_answered": 80}}, "key 'x.min_answered': found 80"),
     "no session": (without(LONG, "session"), "session or date (one of them) in the layout long"),
     "date too": (LONG | {"date": "d", "date_format": "ISO"}, "session or date (one of them)"),
     "format": (without(LONG, "session") | {"date": "arm"}, "date_format beside date"),
@@ -50,20 +50,20 @@ BAD = {
     "no pattern": (WIDE | {"x": "wai"}, "x: {session} in the name of each column, in the layout wide"),
     "pattern in long": (LONG | {"x": "wai_{session}"}, "only for x and y in the layout wide"),
     "studies only": (LONG | {"studies": {"u": {"study": "A"}}}, "an entry for each value of study_column"),
-    "bad id": (ARMS | {"studies": {"u": {"study": "A B"}}}, "column 'studies.u.study': found 'A B'"),
+    "bad id": (ARMS | {"studies": {"u": {"study": "A B"}}}, "key 'studies.u.study': found 'A B'"),
     "no id": (ARMS | {"studies": {"u": {"label": "A"}}}, "a study id, or skip: true"),
-    "separator": (LONG | {"file": {"separator": "::"}}, "column 'file.separator': found '::'"),
+    "separator": (LONG | {"file": {"separator": "::"}}, "key 'file.separator': found '::'"),
     "year": (
         LONG | {"study": FACTS | {"year": 20}},
-        "m.yml, column 'study.year': found 20; expected a year of four",
+        "m.yml, key 'study.year': found 20; expected a year of four",
     ),
     "no label": (
         LONG | {"study": without(FACTS, "label")},
-        "column 'study.label': found 'nothing'; expected the study",
+        "key 'study.label': found 'nothing'; expected the study",
     ),
     "empty label": (
         LONG | {"study": FACTS | {"label": " "}},
-        "column 'study.label': found ' '; expected the study",
+        "key 'study.label': found ' '; expected the study",
     ),
     "Norway": (
         LONG | {"study": FACTS | {"country": False}},
@@ -75,19 +75,19 @@ BAD = {
     ),
     "strange list": (
         LONG | {"study": FACTS | {"n": [1]}},
-        "column 'study.n': found '[1]'; expected a column of",
+        "key 'study.n': found '[1]'; expected a column of",
     ),
     "strange fact": (
         LONG | {"study": FACTS | {"colour": 1}},
-        "column 'study.colour': found 1; expected a column of",
+        "key 'study.colour': found 1; expected a column of",
     ),
     "scale": (
         LONG | {"study": FACTS | {"x_min": 100}},
-        "column 'study.x_max': found '100'; expected more than x_min",
+        "key 'study.x_max': found '100'; expected more than x_min",
     ),
     "its own n": (
         LONG | {"study": FACTS | {"n": 2}},
-        "column 'study.n': found 2; expected a column of studies.csv",
+        "key 'study.n': found 2; expected a column of studies.csv",
     ),
     "a surrogate": (
         LONG | {"study": FACTS | {"label": "\ud800"}},
@@ -99,7 +99,7 @@ BAD = {
     ),
     "absent sample": (
         ARMS | {"studies": ARMS["studies"] | {"w": {"study": "C"}}},
-        "m.yml, column 'studies.w': found 'w'; expected a value of the column 'arm'",
+        "m.yml, key 'studies.w': found 'w'; expected a value of the column 'arm'",
     ),
 }
 
@@ -115,9 +115,9 @@ def test_what_is_wrong_is_named_by_its_key(tmp_path, name):
 def test_what_is_left_to_fill_in_is_named_and_nothing_else(tmp_path):
     facts = FACTS | {"year": FILL_IN, "label": f" {FILL_IN} "}
     assert refused(tmp_path, DATA, WIDE | {"x": {"column": FILL_IN}, "study": facts}) == [
-        f"{tmp_path}/m.yml, column 'study.label': found 'FILL IN'; expected the study's name; only you can know it",
-        f"{tmp_path}/m.yml, column 'study.year': found 'FILL IN'; expected a year of four digits; only you can know it",
-        f"{tmp_path}/m.yml, column 'x.column': found 'FILL IN'; expected a column of the file; only you can know it",
+        f"{tmp_path}/m.yml, key 'study.label': found 'FILL IN'; expected the study's name; only you can know it",
+        f"{tmp_path}/m.yml, key 'study.year': found 'FILL IN'; expected a year of four digits; only you can know it",
+        f"{tmp_path}/m.yml, key 'x.column': found 'FILL IN'; expected a column of the file; only you can know it",
     ]
 
 
@@ -163,7 +163,7 @@ def test_one_sample_of_several_and_one_skipped(tmp_path):
     bring(tmp_path, DATA, ARMS, study="B")
     assert [f.name for f in (tmp_path / "c" / "sessions").iterdir()] == ["B.csv"]
     (problem,) = refused(tmp_path, DATA, ARMS, study="C")
-    assert problem == "command line, column '--study': found 'C'; expected one of A, B"
+    assert problem == "command line, option '--study': found 'C'; expected one of A, B"
     bring(tmp_path, DATA, ARMS | {"studies": ARMS["studies"] | {"v": {"skip": True}}}, study=None)
     assert sorted(f.name for f in (tmp_path / "c" / "sessions").iterdir()) == ["A.csv", "B.csv"]
 
@@ -171,12 +171,12 @@ def test_one_sample_of_several_and_one_skipped(tmp_path):
 @pytest.mark.parametrize("study", [None, "A B", "", "../x", "ä"])
 def test_a_study_has_an_id(tmp_path, study):
     (problem,) = refused(tmp_path, DATA, LONG, study=study)
-    assert problem.startswith(f"command line, column '--study': found {study!r}; expected letters, digits")
+    assert problem.startswith(f"command line, option '--study': found {study!r}; expected letters, digits")
 
 
 def test_a_study_column_must_be_the_mappings(tmp_path):
     (problem,) = refused(tmp_path, DATA, LONG, study_column="arm")
-    assert problem.startswith("command line, column '--study-column': found 'arm'; expected none, as in ")
+    assert problem.startswith("command line, option '--study-column': found 'arm'; expected none, as in ")
 
 
 #: Malformed mappings that the unit test tries; benchmarks/import_fuzz.py tries as many as it is told.

@@ -164,9 +164,7 @@ def test_completed_it_imports(place):
     mapping = folder / "clinic.mapping.yml"
     result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
     assert result.exit_code == 2
-    assert (
-        "column 'study.licence': found 'FILL IN'; expected the licence; only you can know it" in result.stderr
-    )
+    assert "key 'study.licence': found 'FILL IN'; expected the licence; only you can know it" in result.stderr
     assert result.stderr.endswith("nothing was written\n")
     mapping.write_text(fill_in(mapping.read_text(), FACTS | example.facts))
     result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)

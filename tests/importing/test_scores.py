@@ -184,7 +184,7 @@ BAD = {
     "no column": (
         "id,session,WAI,oq\na,1,1,2\n",
         LONG,
-        "m.yml, column 'x': found 'wai'; expected a column of data.csv",
+        "m.yml, key 'x': found 'wai'; expected a column of data.csv",
     ),
     "no wide column": (
         "id,wai1,oq_1\na,1,1\n",

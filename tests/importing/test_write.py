@@ -117,7 +117,7 @@ def test_a_collection_without_a_place_for_a_studys_files_takes_none(tmp_path, fi
         yml.write(f"sessions:\n  file: '{file}'\n")
     (problem,) = refused(tmp_path, DATA, LONG)
     assert problem.startswith(
-        f"collection.yml, column 'sessions.file': found '{file}'; expected a .csv file of its own"
+        f"collection.yml, key 'sessions.file': found '{file}'; expected a .csv file of its own"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from twostage import project
 from twostage.collection import read_collection
 from twostage.params import ParameterError
 from twostage.pipeline.entry import (
@@ -68,13 +69,25 @@ def test_another_collection_of_the_same_name_takes_no_run_s_place(tmp_path):
     assert run_folder(tmp_path, collections[1], Request(name="games")) == folder
 
 
-def test_project_is_found_from_below(tmp_path):
+def test_project_is_found_from_below_then_by_the_package(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "deep").mkdir(parents=True)
     (tmp_path / "_config.yml").touch()
     assert find_project(tmp_path / "notebooks" / "deep") == tmp_path
     (tmp_path / "_config.yml").unlink()
-    with pytest.raises(PipelineError, match=r"_config\.yml"):
+    assert find_project(tmp_path / "notebooks" / "deep") == REPOSITORY
+    monkeypatch.setattr(project, "package_project", lambda: None)
+    with pytest.raises(PipelineError, match=r"_config\.yml and notebooks; go to that folder"):
         find_project(tmp_path / "notebooks" / "deep")
+
+
+def test_a_project_can_be_named_and_must_be_one(finished_project, tmp_path):
+    assert find_project(tmp_path, finished_project) == finished_project
+    request = Request(Path("data"), project=tmp_path)
+    with pytest.raises(PipelineError, match=r"--project .*: expected the project's folder"):
+        plan_run(tmp_path, request)
+    (tmp_path / "here").mkdir()
+    run = plan_run(tmp_path / "here", Request(name="named", project=finished_project))
+    assert (run.project, run.folder) == (finished_project, finished_project / "runs" / "named")
 
 
 @pytest.mark.parametrize("text", ["- a\n", "a: [\n", "7", "1: 2\n"])
@@ -85,7 +98,9 @@ def test_parameter_file_must_be_a_mapping(tmp_path, text):
 
 
 def test_missing_parameter_file_is_named(tmp_path):
-    with pytest.raises(ParameterError, match=r"none\.yml"):
+    with pytest.raises(
+        ParameterError, match=r"none\.yml: found 'No such file or directory'; expected a file"
+    ):
         read_parameters(tmp_path / "none.yml")
 
 

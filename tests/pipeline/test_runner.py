@@ -3,9 +3,12 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
+from papermill import execute_notebook
+from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
 from twostage.params import NOTEBOOKS, ParameterError, make_parameters
@@ -95,3 +98,21 @@ def test_errors_survive_the_way_from_a_worker():
 
     error = NotebookError("stage1_data", "S01", 4, "failed/x.ipynb", "line 1\nline 2")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_papermill_itself_ends_with_the_known_studies(tmp_path):
+    repository = Path(__file__).parents[2]
+    with pytest.raises(PapermillExecutionError) as caught:
+        execute_notebook(
+            str(repository / "notebooks" / "stage1_data.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            {"study": "S99"},
+            cwd=str(repository),
+            progress_bar=False,
+        )
+    said = str(caught.value).strip().splitlines()
+    assert said[2] == "CollectionError: 1 problem in the collection:"
+    assert said[-1].startswith(
+        "  - data/studies.csv, column 'study': found 'S99'; expected one of S01, S02, "
+    )
+    assert len(said) == 4

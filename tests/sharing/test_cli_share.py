@@ -30,7 +30,7 @@ def test_share_and_accept(written, centre, tmp_path):
     ("arguments", "said"),
     [
         (("S02", "--nfilter-subset", 500), "at least nfilter.subset = 500 patients"),
-        (("S09",), "found 'S09'; expected a study of the collection"),
+        (("S09",), "found 'S09'; expected one of"),
         (("S02", "--params", "nowhere.yml"), "nowhere.yml"),
         (("S02", "--nfilter-tab", 0), "nfilter-tab"),
         (("S02", "--round", 1), "round"),

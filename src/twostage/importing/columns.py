@@ -47,8 +47,8 @@ def _plain(mapping: ImportMapping) -> Iterator[tuple[str, str]]:
 
 
 def score_columns(source: Source, mapping: ImportMapping) -> list[str]:
-    """The file's columns with scores or items; the mapping's columns exist."""
-    found = []
+    """The file's columns with scores, items or the session's number; the mapping's columns exist."""
+    found = [mapping.session] if mapping.session else []
     for name, block in mapping.scores():
         if mapping.layout == "wide" and name in ("x", "y"):
             found += [c for columns in wide_columns(source, block, name)[0].values() for c in columns]

@@ -15,7 +15,7 @@ from twostage.importing.propose_text import mapping_text
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, with_points
-from twostage.problems import Problem
+from twostage.problems import Problem, summarised
 
 #: Rows that a preview shows, and problems it names.
 ROWS, NAMED = 8, 5
@@ -96,17 +96,11 @@ def _preview(source: Source, proposal: Proposal, names: dict[str, str]) -> str:
         part, which = _one_sample(with_points(source, score_columns(source, mapping)), mapping)
         tables, problems = reshape(part, mapping, Limits(None, None))
     if problems:
-        more = [f"  and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
-        return "\n".join(
-            ["no preview, with this mapping there would be:", *map(_item, problems[:NAMED]), *more]
-        )
+        lines = [f"  - {line}" for line in summarised(problems, lines=NAMED)]
+        return "\n".join(["no preview, with this mapping there would be:", *lines])
     shown = tables.sessions.rename(columns=names).head(ROWS)
     counts = f"{len(tables.sessions)} rows of {len(tables.patients)} patients{which}, the first {len(shown)}:"
     return "\n".join([counts, _plain(shown), *(f"  ({note})" for note in tables.notes)])
-
-
-def _item(problem: Problem) -> str:
-    return f"  - {problem}"
 
 
 def _plain(table: pd.DataFrame) -> str:

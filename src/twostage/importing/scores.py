@@ -7,9 +7,15 @@ import numpy as np
 import pandas as pd
 
 from twostage.importing.mapping import ScoreBlock, TextBlock
-from twostage.importing.source import number_text
+from twostage.importing.source import COMMA, number_text
 from twostage.problems import Problem
 from twostage.schema import NUMBER
+
+#: How cells look that nearly are numbers, and what helps. Where a file has decimal commas they are points by now.
+HINTS = {
+    COMMA.pattern: "; decimal commas: say file: decimal: ',' in the mapping",
+    r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?": "; without marks between thousands",
+}
 
 
 def to_number(
@@ -39,7 +45,7 @@ def to_number(
     wrong = ~absent & ~(numeric & np.isfinite(numbers))
     problems = []
     for row, value in cells[wrong].items():
-        hint = "; decimal commas: say file: decimal: ',' in the mapping" * ("," in value)
+        hint = next((words for look, words in HINTS.items() if re.fullmatch(look, value)), "")
         expected = f"a number, or an empty cell or one of the mapping's missing codes{hint}"
         problems.append(Problem(name, row, column, value, expected))
     return numbers.where(~absent & ~wrong), problems

@@ -14,6 +14,7 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import read_json
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.run import DEFAULT_RUN, Run
+from twostage.project import MARKS, is_project, project_folder
 
 #: The collection that the default run is made from.
 DEFAULT_COLLECTION = "data"
@@ -43,6 +44,8 @@ class Request:
         collection, its parameters and all its studies.
     out : Path or None
         The run's folder; ``runs/<name>`` of the project.
+    project : Path or None
+        The project's folder; found by :func:`find_project`.
     """
 
     collection: Path | None = None
@@ -51,6 +54,7 @@ class Request:
     studies: tuple[str, ...] = ()
     name: str | None = None
     out: Path | None = None
+    project: Path | None = None
 
 
 def plan_run(start: Path, request: Request) -> Run:
@@ -59,7 +63,7 @@ def plan_run(start: Path, request: Request) -> Run:
     Parameters
     ----------
     start : Path
-        The project or a folder below it.
+        Where the command was given: the project or a folder below it, or anywhere.
     request : Request
 
     Raises
@@ -69,7 +73,7 @@ def plan_run(start: Path, request: Request) -> Run:
     PipelineError
         There is no project, or the run cannot have that name or folder.
     """
-    project = find_project(start)
+    project = find_project(start, request.project)
     collection = (request.collection or project / DEFAULT_COLLECTION).resolve()
     values = read_parameters(request.params) if request.params else {}
     given = parse_assignments(request.assignments)
@@ -145,19 +149,33 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def find_project(start: Path) -> Path:
-    """The nearest folder upwards that has a ``_config.yml`` and ``notebooks/``.
+def find_project(start: Path, given: Path | None = None) -> Path:
+    """The project's folder.
+
+    Parameters
+    ----------
+    start : Path
+        Where the command was given; see :func:`twostage.project.project_folder`.
+    given : Path, optional
+        The folder that must be it instead.
 
     Raises
     ------
     PipelineError
         If there is none.
     """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / "_config.yml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    raise PipelineError(f"{start}: neither this folder nor one above it has _config.yml and notebooks/")
+    marks = " and ".join(MARKS)
+    if given is not None:
+        if not is_project(given):
+            raise PipelineError(f"--project {given}: expected the project's folder, which has {marks}")
+        return given.resolve()
+    found = project_folder(start)
+    if found is None:
+        raise PipelineError(
+            f"{start}: neither this folder nor one above it is the project's, which has {marks}; "
+            "go to that folder and give the command again, or 'twostage run --project FOLDER'"
+        )
+    return found
 
 
 def read_parameters(path: Path) -> Mapping[str, Any]:
@@ -172,7 +190,7 @@ def read_parameters(path: Path) -> Mapping[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = " ".join(str(error).split())
+        found = " ".join((getattr(error, "strerror", None) or str(error)).split())
         raise ParameterError([Problem(str(path), None, None, found, expected)]) from None
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

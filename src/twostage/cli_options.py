@@ -1,0 +1,40 @@
+"""Options that several commands have, and how they refuse an input."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from twostage.problems import ProblemError
+from twostage.project import project_folder
+
+AllProblems = Annotated[
+    bool, typer.Option("--all-problems", help="a line for each problem, not for each kind of problem")
+]
+
+
+def refuse(error: Exception, how: str, everything: bool = False) -> NoReturn:
+    """Say what is wrong with an input and end with status 2.
+
+    Parameters
+    ----------
+    error : Exception
+        Raised before anything was written.
+    how : str
+        How to see each problem, where only kinds are shown.
+    everything : bool
+        Whether to show each.
+    """
+    short = isinstance(error, ProblemError) and not everything
+    typer.echo(error.summary(how) if short else str(error), err=True)
+    typer.echo("nothing was written", err=True)
+    raise typer.Exit(2) from None
+
+
+def next_run(collection: Path) -> str:
+    """What to type next for a run of a collection, from where the user stands."""
+    if project_folder(Path.cwd()) is None:
+        words = shlex.join(["twostage", "run", str(collection.resolve())])
+        return f"next, in the project's folder (it has _config.yml and notebooks): {words}"
+    return f"next: {shlex.join(['twostage', 'run', str(collection)])}"
