@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from twostage.collection import locate_collection, read_collection
-from twostage.params import make_parameters
+from twostage.collection import Collection, locate_collection, read_collection
+from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
 from twostage.problems import Problem, ProblemError
 from twostage.shared_studies import FOLDER
 
 SHARE_EXAMPLES = examples(
     "twostage share S03",
-    "twostage share S03 --collection clinic --params short.yml --out S03-short.zip",
+    "twostage share S03 --collection clinic -p last_session=5 --out S03-short.zip",
+    "twostage share S03 --collection clinic --params agreed.yml",
     "twostage share S03 --collection clinic --round 6 --nfilter-tab 10",
 )
 ACCEPT_EXAMPLES = examples("twostage accept S03.zip --to data", "twostage accept S03.zip --to data --replace")
@@ -44,6 +45,15 @@ def share(
     out: Annotated[
         Path | None, typer.Option(help="file to write; default: STUDY.zip", show_default=False)
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
+        ),
+    ] = None,
     params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
     digits: Annotated[
         int | None,
@@ -71,26 +81,42 @@ def share(
     Beside STUDY.zip a page STUDY.html shows everything that is in it: read it before you send the bundle.
     """
     # The other commands need not wait for what only this one imports.
-    from twostage.pipeline.entry import read_parameters
     from twostage.sharing.layout import Filters
-    from twostage.sharing.share import make_bundle, write_bundle
+    from twostage.sharing.share import free, make_bundle, replaced_differs, write_bundle
 
     target = out or Path(f"{study}.zip")
     try:
         filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
+        free(target, replace=force)
         source = read_collection(collection)
-        changed = read_parameters(params) if params else {}
-        parameters = make_parameters(source.defaults | dict(changed), str(params or "collection.yml"))
+        parameters = _parameters(source, params, assignments or [])
         content = make_bundle(source, study, parameters, filters, date.today())
+        earlier = replaced_differs(target, content)
         bundle = write_bundle(content, target, replace=force)
     except (ProblemError, FileExistsError) as error:
         _refuse(error)
     except OSError as error:
-        typer.echo(f"{target}: {error.strerror}", err=True)
+        typer.echo(f"{error.filename or target}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     withheld = sum(len(check.withheld) for check in bundle.report.checks)
     typer.echo(f"{target}: results of {study}, {withheld} entries withheld")
-    typer.echo(f"read {target.with_suffix('.html')} before you send it: it shows every number of the bundle")
+    page = target.with_suffix(".html")
+    typer.echo(f"read {page} before you send it: it shows all that is in the bundle, and what was withheld")
+    if earlier:
+        typer.echo(
+            "note: the replaced bundle had other numbers. If it was sent, who has both can subtract one from the other: "
+            f"see 'What the rules do not prevent' in {page}"
+        )
+
+
+def _parameters(collection: Collection, file: Path | None, assignments: list[str]) -> Parameters:
+    """The collection's parameters, those of a file over them, and those given by name over both."""
+    from twostage.pipeline.entry import parse_assignments, read_parameters
+
+    given = parse_assignments(assignments)
+    changed = dict(read_parameters(file)) if file else {}
+    source = " and ".join([str(file or "collection.yml"), *(["-p"] if given else [])])
+    return make_parameters(collection.defaults | changed | given, source)
 
 
 def accept(
@@ -113,10 +139,14 @@ def accept(
     except OSError as error:
         typer.echo(f"{to}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+    typer.echo(
+        f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only; 'twostage run {to}' pools it"
+    )
 
 
 def _refuse(error: Exception):
     lines = str(error).splitlines()
-    typer.echo("\n".join(lines[: SHOWN + 1]), err=True)
+    more = len(lines) - SHOWN - 1
+    said = [*lines[: SHOWN + 1], *([f"  ... and {more} more"] if more > 0 else []), "nothing was written"]
+    typer.echo("\n".join(said), err=True)
     raise typer.Exit(2) from None

@@ -68,7 +68,7 @@ def test_a_bundle_becomes_a_study_of_the_collection(centre, packed, members, tmp
 def test_a_second_bundle_of_a_study_must_be_asked_for(accepted):
     centre, path = accepted
     before = entries(centre)
-    with pytest.raises(BundleError, match="the option to replace"):
+    with pytest.raises(BundleError, match="use --replace"):
         accept_bundle(path, centre)
     assert entries(centre) == before
     accept_bundle(path, centre, replace=True)

@@ -5,6 +5,7 @@ from bundles import entries, zipped
 from typer.testing import CliRunner
 
 from twostage.cli import app
+from twostage.sharing.accept import read_bundle
 
 
 def invoke(*arguments):
@@ -19,10 +20,16 @@ def test_share_and_accept(written, centre, tmp_path):
     assert f"read {out.with_suffix('.html')} before you send it" in result.stdout
     result = invoke("accept", out, "--to", centre)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{centre}: S02 (Synthetic study 02) is in, results only\n"
+    assert result.stdout == (
+        f"{centre}: S02 (Synthetic study 02) is in, results only; 'twostage run {centre}' pools it\n"
+    )
     assert invoke("validate", centre).exit_code == 0
     again = invoke("accept", out, "--to", centre)
-    assert (again.exit_code, "the option to replace" in again.stderr) == (2, True)
+    assert again.exit_code == 2
+    assert again.stderr == (
+        "1 problem in the bundle:\n  - S02.zip, manifest.json, column 'study': found 'S02'; expected a study that the "
+        "collection does not have; to replace its earlier bundle use --replace\nnothing was written\n"
+    )
     assert invoke("accept", out, "--to", centre, "--replace").exit_code == 0
 
 
@@ -41,6 +48,8 @@ def test_what_is_not_shared_ends_with_status_2_and_leaves_nothing(small, tmp_pat
     result = invoke("share", *arguments, "--collection", small, "--out", tmp_path / "S02.zip")
     assert result.exit_code == 2
     assert said in result.stderr
+    # What the command line itself refuses is refused before anything begins.
+    assert ("nothing was written\n" in result.stderr) == ("Usage" not in result.stderr)
     assert entries(tmp_path) == before
 
 
@@ -48,9 +57,33 @@ def test_a_file_that_is_there_is_kept(small, tmp_path):
     (tmp_path / "S01.zip").write_text("mine")
     arguments = ("share", "S01", "--collection", small, "--out", tmp_path / "S01.zip")
     result = invoke(*arguments)
-    assert (result.exit_code, "found a file of this name" in result.stderr) == (2, True)
+    assert result.exit_code == 2
+    for said in ("S01.zip: found a file of this name", "(--out)", "(--force)", "nothing was written"):
+        assert said in result.stderr
     assert (tmp_path / "S01.zip").read_text() == "mine"
     assert invoke(*arguments, "--force").exit_code == 0
+
+
+def test_a_bundle_in_the_place_of_another_with_other_numbers_is_told_apart(small, tmp_path):
+    arguments = ("share", "S01", "--collection", small, "--out", tmp_path / "S01.zip", "--force")
+    note = "note: the replaced bundle had other numbers"
+    assert note not in invoke(*arguments).stdout
+    assert note not in invoke(*arguments).stdout
+    other = invoke(*arguments, "-p", "last_session=5")
+    assert (other.exit_code, note in other.stdout) == (0, True)
+
+
+def test_parameters_by_name_go_over_those_of_the_file(small, tmp_path):
+    file = tmp_path / "short.yml"
+    file.write_text("last_session: 5\nlag: 2\n")
+    arguments = ("share", "S01", "--collection", small, "--params", file, "--out", tmp_path / "S01.zip")
+    assert invoke(*arguments, "-p", "last_session=4").exit_code == 0
+    parameters = read_bundle(tmp_path / "S01.zip").manifest.parameters
+    assert (parameters.last_session, parameters.lag) == (4, 2)
+    wrong = invoke(*arguments, "-p", "last_sesion=4", "--force")
+    assert wrong.exit_code == 2
+    for said in ("short.yml and -p", "did you mean 'last_session'", "nothing was written"):
+        assert said in wrong.stderr
 
 
 def test_a_hostile_bundle_ends_with_status_2_and_nothing_is_written(centre, members, tmp_path):
@@ -59,6 +92,7 @@ def test_a_hostile_bundle_ends_with_status_2_and_nothing_is_written(centre, memb
     result = invoke("accept", tmp_path / "evil.zip", "--to", centre)
     assert result.exit_code == 2
     assert "problem in the bundle" in result.stderr
+    assert result.stderr.endswith("nothing was written\n")
     assert "Traceback" not in result.output
     assert entries(tmp_path) == before
 

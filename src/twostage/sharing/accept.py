@@ -34,9 +34,13 @@ def read_bundle(path: str | Path) -> Bundle:
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(
-            [Problem(str(path), None, None, error.strerror, "a bundle, as shared by a site")]
+            [Problem(str(path), None, None, error.strerror, "a bundle, the zip file that a site shared")]
         ) from None
-    return check_bundle(unpack(content, path.name))
+    members = unpack(content, path.name)
+    try:
+        return check_bundle(members)
+    except BundleError as error:
+        raise error.within(path.name) from None
 
 
 def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = False) -> Bundle:
@@ -66,7 +70,7 @@ def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = F
     target = read_collection(collection)
     problems = [*misfits(bundle, target, make_parameters(target.defaults)), *_taken(bundle, target, replace)]
     if problems:
-        raise BundleError(problems)
+        raise BundleError(problems).within(Path(path).name)
     _put(bundle, target.path / FOLDER)
     return bundle
 
@@ -81,16 +85,16 @@ def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> l
     parameters : Parameters
         Of the analysis that the bundle is to take part in.
     """
-    where = f"{bundle.study}, {MANIFEST}"
-    problems = []
+    where, problems = f"{bundle.study}, {MANIFEST}", []
     for v in ("x", "y"):
         theirs, ours = getattr(bundle.manifest, v), getattr(collection, v)
         for name in ("name", "better"):
             found, expected = getattr(theirs, name), getattr(ours, name)
             if found != expected:
-                problems.append(
-                    Problem(where, None, f"{v}.{name}", found, f"{expected!r}, as in the collection")
+                what = (
+                    f"{expected!r}, as in the collection: both sides' collection.yml must name the pair alike"
                 )
+                problems.append(Problem(where, None, f"{v}.{name}", found, what))
     for name in STAGE1:
         found, expected = getattr(bundle.manifest.parameters, name), getattr(parameters, name)
         if found != expected:
@@ -101,10 +105,10 @@ def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> l
 
 def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Problem]:
     if bundle.study in collection.shared:
-        expected = "a study that the collection does not have, or the option to replace its earlier bundle"
+        expected = "a study that the collection does not have; to replace its earlier bundle use --replace"
         return [] if replace else [Problem(MANIFEST, None, "study", bundle.study, expected)]
     if bundle.study in set(collection.studies["study"]):
-        expected = "a study whose data the collection does not have"
+        expected = "a study whose data the collection does not have: if it is another study, the site needs another id"
         return [Problem(MANIFEST, None, "study", bundle.study, expected)]
     return []
 

@@ -74,7 +74,9 @@ def unpack(content: bytes, source: str) -> dict[str, bytes]:
         if isinstance(error, BundleError):
             raise
         found = f"{type(error).__name__}: {str(error)[:200]}"
-        raise BundleError([Problem(source, None, None, found, "a zip file that can be read")]) from None
+        raise BundleError(
+            [Problem(source, None, None, found, "a bundle, the whole zip file that a site shared")]
+        ) from None
 
 
 def _wrong_names(entries: list[zipfile.ZipInfo], source: str) -> list[Problem]:

@@ -32,6 +32,8 @@ from twostage.sharing.strict_json import read_json
 #: More problems than that help nobody.
 SHOWN = 20
 
+CHANGED = "the bundle was changed after it was shared; ask the site to send it again"
+
 
 def check_bundle(members: Mapping[str, bytes]) -> Bundle:
     """Validate everything a bundle says.
@@ -100,13 +102,15 @@ def _texts(value: Any):
 def _manifest(value: Any, content: bytes) -> Manifest:
     found = value.get("schema_version") if isinstance(value, dict) else None
     if found != BUNDLE_VERSION or isinstance(found, bool):
-        expected = f"{BUNDLE_VERSION}; this version of twostage reads no other"
+        expected = (
+            f"{BUNDLE_VERSION}; this version of twostage reads no other: both sides need the same version"
+        )
         _stop([Problem(MANIFEST, None, "schema_version", found, expected)])
     manifest, problems = _model(Manifest, content, MANIFEST)
     _stop(problems)
     if manifest.seal != seal(value):
         _stop(
-            [Problem(MANIFEST, None, "seal", manifest.seal, f"{seal(value)}, the checksum of the manifest")]
+            [Problem(MANIFEST, None, "seal", manifest.seal, f"{seal(value)}, the manifest's own: {CHANGED}")]
         )
     return manifest
 
@@ -127,7 +131,7 @@ def _checksums(manifest: Manifest, members: Mapping[str, bytes]) -> list[Problem
     if set(manifest.members) != listed:
         return [Problem(MANIFEST, None, "members", sorted(manifest.members), f"{sorted(listed)}")]
     return [
-        Problem(name, None, "sha256", found, f"{manifest.members[name]}, as the manifest says")
+        Problem(name, None, "sha256", found, f"{manifest.members[name]}, as the manifest says: {CHANGED}")
         for name in sorted(listed & set(members))
         if (found := digest(members[name])) != manifest.members[name]
     ]

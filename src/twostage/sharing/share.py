@@ -102,13 +102,11 @@ def _rest(problem: Problem) -> tuple:
     return problem.row, problem.column, problem.value, problem.expected
 
 
-def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bundle:
-    """Write a bundle, and beside it the page with all that is in it; each whole or not at all.
+def free(target: Path, *, replace: bool = False) -> tuple[Path, Path]:
+    """The places of a bundle and of its page, if they can be written.
 
     Parameters
     ----------
-    content : bytes
-        As of :func:`make_bundle`.
     target : Path
         The zip file; the page has the same name and ends in ``.html``.
     replace : bool
@@ -123,18 +121,51 @@ def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bund
     """
     if target.suffix.lower() != ".zip":
         raise DisclosureError([Problem(str(target), None, None, target.suffix, "a file that ends in .zip")])
-    members = unpack(content, target.name)
-    files = {target: content, target.with_suffix(".html"): members[PAGE]}
-    for path in files:
+    places = target, target.with_suffix(".html")
+    for path in places:
         if path.exists() and not replace:
-            raise FileExistsError(f"{path}: found a file of this name; expected none")
+            raise FileExistsError(
+                f"{path}: found a file of this name, perhaps of a bundle that was sent; expected none: "
+                "give another name (--out), or replace it (--force)"
+            )
+    return places
+
+
+def replaced_differs(target: Path, content: bytes) -> bool:
+    """Whether a bundle that is about to be replaced has other records than the new one."""
+    try:
+        old = check_bundle(unpack(target.read_bytes(), target.name))
+    except (OSError, BundleError):
+        return False
+    return old.records != check_bundle(unpack(content, target.name)).records
+
+
+def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bundle:
+    """Write a bundle, and beside it the page with all that is in it; each whole or not at all.
+
+    Parameters
+    ----------
+    content : bytes
+        As of :func:`make_bundle`.
+    target : Path
+    replace : bool
+        As of :func:`free`.
+
+    Raises
+    ------
+    FileExistsError, DisclosureError
+        As :func:`free`.
+    """
+    places = free(target, replace=replace)
+    members = unpack(content, target.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for path, bytes_ in files.items():
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.write_bytes(bytes_)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in places]
+    try:
+        for path, bytes_ in zip(temporary, (content, members[PAGE]), strict=True):
+            path.write_bytes(bytes_)
+        for new, path in zip(temporary, places, strict=True):
+            os.replace(new, path)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
     return check_bundle(members)
