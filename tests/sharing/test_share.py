@@ -19,6 +19,7 @@ from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import DisclosureError
 from twostage.sharing.layout import MEMBERS, PAGE, RECORD_MEMBERS, Filters, content_checksum
+from twostage.sharing.page import disclosure_page
 from twostage.sharing.share import make_bundle, write_bundle
 from twostage.stage2 import pool_records
 
@@ -67,21 +68,70 @@ def test_a_bundle_has_its_members_and_no_other(packed):
         assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
 
 
-def numbers(value) -> set[str]:
+def numbers(value, name: str = "") -> list[tuple[str, int | float]]:
+    """Every number of nested lists and mappings with its name."""
     if isinstance(value, dict):
-        return set().union(*map(numbers, value.values()), set())
+        return [pair for k, v in value.items() for pair in numbers(v, k)]
     if isinstance(value, list):
-        return set().union(*map(numbers, value), set())
-    return set() if isinstance(value, str | bool) or value is None else {json.dumps(value)}
+        return [pair for v in value for pair in numbers(v, name)]
+    return [] if isinstance(value, str | bool) or value is None else [(name, value)]
 
 
-def test_the_page_shows_every_number(members):
-    page = html.unescape(re.sub(r"<[^>]*>", " ", members[PAGE].decode()))
-    shown = set(page.split()) | set(page.replace(",", " ").split())
+def words_of(members) -> str:
+    """The page without its markup."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", members[PAGE].decode()))
+
+
+def test_the_page_shows_every_number_to_four_digits(members):
+    shown = set(re.split(r"[\s,;]+", words_of(members)))
+    seen = 0
     for name, content in members.items():
         if name.endswith(".json"):
-            missing = numbers(json.loads(content)) - shown
-            assert not missing, f"{name}: {sorted(missing)[:5]}"
+            for of, number in numbers(json.loads(content)):
+                if of == "p_value":
+                    written = "<" if number < 0.0005 else f"{number:.3f}"[1:]
+                else:
+                    written = f"{number:.0f}" if number == int(number) else f"{number:.4g}"
+                assert written in shown or (of == "p_value" and number > 0.9995), f"{name}: {of} = {number}"
+                seen += 1
+    assert seen > 1000
+
+
+def test_the_page_shows_no_more_digits_and_says_where_they_are(members):
+    found = re.findall(r"(?<![\w.])\d*\.\d+(?:e[+-]\d+)?", words_of(members).replace("0.1.0", ""))
+    assert len(found) > 300
+    assert max(len(n.partition("e")[0].replace(".", "").lstrip("0")) for n in found) == 4
+    assert "the files have all of them" in words_of(members)
+
+
+def test_the_page_speaks_in_words_and_has_the_names_beside_them(members):
+    page = members[PAGE].decode()
+    for words, name in (
+        ("patients in the study&#x27;s files", "n"),
+        ("patients in the analysis", "n_patients"),
+        ("alliance → symptom severity (within, cross-lagged)", "x_within"),
+        ("standard error", "std_error"),
+        ("fewest sessions with both variables for a patient to be included", "min_sessions"),
+    ):
+        assert f"{words} <small>{name}</small>" in page
+    assert "n_enrolled" not in page, "it is said once, with the study"
+    assert page.count("divide x and y by") == 1, "parameters are said once"
+
+
+def test_the_page_explains_the_checksum(members):
+    page = members[PAGE].decode()
+    (checksum,) = {json.loads(members[name])["data_checksum"] for name in RECORD_MEMBERS.values()}
+    assert page.count(checksum) == 1
+    assert "The checksum of your data files is not in the bundle" in page
+
+
+def test_a_field_without_words_is_shown_as_it_is(members):
+    contents = {name: json.loads(content) for name, content in members.items() if name.endswith(".json")}
+    contents["records/data.json"] |= {"new_field": "<b>new</b>"}
+    contents["records/data.json"]["summary"]["n_new"] = 1234567
+    page = disclosure_page("S02", contents).decode()
+    assert "new_field: &lt;b&gt;new&lt;/b&gt;" in page
+    assert "1234567" in page
 
 
 def test_the_page_loads_nothing_and_runs_nothing(members):

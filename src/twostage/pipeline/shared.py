@@ -16,6 +16,7 @@ from twostage.sharing.accept import misfits
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import Bundle
 from twostage.sharing.stored import stored_bundle, stored_bundles
+from twostage.sharing.words import quantity
 from twostage.terms import term_label
 
 #: The template of the page of a study without data.
@@ -83,6 +84,7 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
         for a, record in bundle.records.items()
         for f in record.failures
     ]
+    names = (collection.x.label, collection.y.label)
     return {
         "mark_note": MARK_NOTE,
         "created": bundle.manifest.created,
@@ -93,9 +95,15 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
         "remains": bundle.report.remains,
         "estimates": html_table(_estimates(bundle, collection)),
         "summary": _table(
-            [{"quantity": n, "value": v} for r in records for n, v in _whole(r.summary).items()]
+            [
+                {"quantity": quantity(n, *names), "value": v}
+                for r in records
+                for n, v in _whole(r.summary).items()
+            ]
         ),
-        "sessions": _table([_whole(row) for r in records for row in r.sessions]),
+        "sessions": _table(
+            [{quantity(n, *names): v for n, v in _whole(row).items()} for r in records for row in r.sessions]
+        ),
     }
 
 

@@ -223,7 +223,12 @@ def _report(notes: dict[str, list[str]], filters: Filters, remains: tuple[str, .
     ]
     digits = None if filters.digits is None else float(filters.digits)
     checks.append(
-        Check(name="digits", rule="significant digits; null: not rounded", threshold=digits, withheld=())
+        Check(
+            name="digits",
+            rule="significant digits of what is shared; without a threshold it is not rounded",
+            threshold=digits,
+            withheld=(),
+        )
     )
     never = (
         "scores, smallest and largest values, quantiles, trajectories of patients, checksums of the data, "
