@@ -4,7 +4,7 @@ import os
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,12 +13,20 @@ from twostage.collection import locate_collection
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
-IMPORT_HELP = """Put a study's file into a collection.
+if TYPE_CHECKING:
+    from twostage.importing.preview import Asked
+
+IMPORT_HELP = """Put a study's file into a collection, in two steps.
 
 Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
-wai_7) or one row per session. Without --map it proposes a mapping from the names of the columns, shows what would
-come of it, writes it as a YAML file for you to correct, and stops. With --map it imports: everything, or nothing if
-anything is wrong. Exit status: 0 done, 1 a step failed, 2 bad input.
+wai_7) or one row per session.
+
+First, without --map: proposes a mapping from the names of the columns, says why, shows what would come of it, writes it
+as a YAML file for you to correct, and imports nothing. Then, with --map: imports everything, or nothing if anything
+is wrong.
+
+Exit status: 0 done (imported, or a mapping proposed and written); 1 a step failed; 2 bad input, or this file's
+mapping is there already: nothing was written.
 """
 
 IMPORT_EXAMPLES = examples(
@@ -58,12 +66,16 @@ def import_study(
     all_problems: AllProblems = False,
 ) -> None:
     """See IMPORT_HELP."""
+    # The other commands need not wait for what only this one imports.
+    from twostage.importing.preview import Asked
+
     folder = locate_collection(to)
+    asked = Asked(file, folder, study, study_column)
     try:
         if map is None:
-            _propose(file, folder, study, study_column, dry_run)
+            _propose(asked, dry_run)
         else:
-            _import(file, folder, map, study, study_column, dry_run)
+            _import(asked, map, dry_run)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
     except OSError as error:
@@ -71,15 +83,13 @@ def import_study(
         raise typer.Exit(1) from None
 
 
-def _import(
-    file: Path, folder: Path, map: Path, study: str | None, study_column: str | None, dry_run: bool
-) -> None:
-    # The other commands need not wait for what only this one imports.
+def _import(asked: "Asked", map: Path, dry_run: bool) -> None:
     from twostage.importing.job import import_file
 
-    report = import_file(file, folder, map, study, study_column, dry_run=dry_run)
+    report = import_file(asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run)
     for line in report.found:
-        typer.echo(f"{file.name}: {line}")
+        typer.echo(f"{asked.file.name}: {line}")
+    _say_unused(asked.file, report.unused)
     for row in report.tidy().to_dict("records"):
         typer.echo(
             f"{row['study']}: {row['patients']} patients, {row['rows']} rows of sessions, "
@@ -92,33 +102,45 @@ def _import(
             + (", ..." if len(report.files) > 6 else "")
         )
         return
-    typer.echo(
-        f"{folder}: {len(report.studies)} stud{'y' if len(report.studies) == 1 else 'ies'} added, no problem"
-    )
-    typer.echo(next_run(folder))
+    n = len(report.studies)
+    typer.echo(f"{asked.folder}: {n} stud{'y' if n == 1 else 'ies'} added, no problem")
+    typer.echo(next_run(asked.folder))
 
 
-def _propose(file: Path, folder: Path, study: str | None, study_column: str | None, dry_run: bool) -> None:
-    from twostage.importing.preview import FILL_IN, suggest
+def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
+    from twostage.importing.names import listed
 
-    target = Path(f"{file.name.split('.')[0] or 'study'}.mapping.yml")
-    suggestion = suggest(file, folder, target, study, study_column)
+    if columns:
+        typer.echo(f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}")
+
+
+def _propose(asked: "Asked", dry_run: bool) -> None:
+    from twostage.importing.preview import FILL_IN, mapping_place, suggest
+
+    target, there = mapping_place(asked.file)
+    if there and not dry_run:
+        typer.echo(
+            f"{target}: a mapping of this name is there already; it was left as it is, and nothing was imported.\n"
+            f"Import with it:\n  {asked.command(target)}\n"
+            "Or rename it for a new proposal, or see one with --dry-run.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    suggestion = suggest(asked, target)
     for line in suggestion.source.found:
-        typer.echo(f"{file.name}: {line}")
+        typer.echo(f"{asked.file.name}: {line}")
     typer.echo(f"\n{suggestion.text}\n{suggestion.preview}\n")
+    _say_unused(asked.file, suggestion.unused)
     if suggestion.unfilled:
         typer.echo(f"{FILL_IN} stands for what only you can know: {', '.join(suggestion.unfilled)}")
     if dry_run:
+        typer.echo("dry run; nothing was written or imported")
         return
-    if target.exists():
-        typer.echo(
-            f"{target}: found a file of this name; it was left as it is. Rename it, or import with it:",
-            err=True,
-        )
-        typer.echo(f"  {suggestion.command}", err=True)
-        raise typer.Exit(2)
     _write_new(target, suggestion.text)
-    typer.echo(f"{target} written. Check and complete it, then run\n  {suggestion.command}")
+    typer.echo(
+        f"{target} written; nothing is imported yet. Check and complete the mapping, then import with it:\n"
+        f"  {suggestion.command}"
+    )
 
 
 def _write_new(target: Path, text: str) -> None:

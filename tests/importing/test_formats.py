@@ -26,7 +26,7 @@ from twostage.examples import (
     write_example,
 )
 from twostage.importing.job import import_file
-from twostage.importing.preview import suggest
+from twostage.importing.preview import Asked, suggest
 from twostage.importing.read_file import read_source
 from twostage.importing.source import FileOptions, ImportProblems
 
@@ -46,11 +46,7 @@ def imported(example, tmp_path_factory) -> dict[tuple[str, str], Path]:
         folder = tmp_path_factory.mktemp(f"{layout}{ending[1:]}")
         file = write_example(TABLES[layout](example), folder / f"clinic{ending}")
         collection = empty(folder / "c")
-        yml = (collection / "collection.yml").read_text().replace("name: alliance", "name: wai")
-        (collection / "collection.yml").write_text(yml.replace("name: symptoms", "name: oq"))
-        names = (collection / "dictionary.csv").read_text().replace("\nalliance,", "\nwai,")
-        (collection / "dictionary.csv").write_text(names.replace("\nsymptoms,", "\noq,"))
-        suggestion = suggest(file, collection, folder / "m.yml", "S1", None)
+        suggestion = suggest(Asked(file, collection, "S1"), folder / "m.yml")
         (folder / "m.yml").write_text(fill_in(suggestion.text, example.facts), encoding="utf-8")
         import_file(file, collection, folder / "m.yml", "S1")
         found[layout, ending] = folder

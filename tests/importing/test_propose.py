@@ -12,8 +12,9 @@ from twostage.cli import app
 from twostage.examples import example_study, fill_in, write_example
 from twostage.importing.facts import WANTED
 from twostage.importing.mapping import FILL_IN
-from twostage.importing.propose import propose, wide_groups
-from twostage.importing.propose_text import mapping_text
+from twostage.importing.names import wide_groups
+from twostage.importing.propose import propose
+from twostage.importing.propose_text import first_line, mapping_text
 from twostage.importing.source import FileOptions, Source
 
 
@@ -93,8 +94,12 @@ def test_samples_get_ids_of_their_own():
 
 def test_stems():
     assert wide_groups(["wai_1", "wai_02", "wai_x", "oq1", "7", "a1b2", "a1b3"]) == {
-        "wai_": [1, 2],
-        "a1b": [2, 3],
+        "wai_{session}": [1, 2],
+        "a1b{session}": [2, 3],
+    }
+    assert wide_groups(["T1_wai", "T2_wai", "s_1.oq", "s_2.oq", "x1_y", "x2_y"]) == {
+        "T{session}_wai": [1, 2],
+        "s_{session}.oq": [1, 2],
     }
 
 
@@ -143,18 +148,40 @@ def test_without_a_mapping_one_is_shown_and_written_and_nothing_imported(place):
     assert (folder / "clinic.mapping.yml").read_text() in result.stdout
 
 
-def test_a_mapping_that_is_there_is_not_overwritten(place):
+def test_a_mapping_that_is_there_is_not_overwritten_and_no_proposal_buries_the_reason(place):
     folder, _ = place
-    (folder / "clinic.mapping.yml").write_text("mine")
+    mine = f"{first_line('clinic.csv')}, mine"
+    (folder / "clinic.mapping.yml").write_text(mine)
     result = invoke("clinic.csv", "--to", "c", "--study", "S1")
-    assert result.exit_code == 2
-    assert "clinic.mapping.yml: found a file of this name; it was left as it is" in result.stderr
-    assert (folder / "clinic.mapping.yml").read_text() == "mine"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (
+        "clinic.mapping.yml: a mapping of this name is there already; it was left as it is" in result.stderr
+    )
+    assert "nothing was imported" in result.stderr
+    assert "\n  twostage import clinic.csv --to c --study S1 --map clinic.mapping.yml\n" in result.stderr
+    assert (folder / "clinic.mapping.yml").read_text() == mine
+    assert "patient: patient" in invoke("clinic.csv", "--to", "c", "--dry-run").stdout
+
+
+def test_files_of_one_name_have_mappings_of_their_own(place):
+    folder, example = place
+    write_example(example.wide, folder / "clinic.sav")
+    for file, mapping in (("clinic.csv", "clinic.mapping.yml"), ("clinic.sav", "clinic.sav.mapping.yml")):
+        result = invoke(file, "--to", "c", "--study", "S1")
+        assert result.exit_code == 0
+        assert f"{mapping} written; nothing is imported yet" in result.stdout
+        assert result.stdout.endswith(f"--study S1 --map {mapping}\n")
+        assert (folder / mapping).read_text().startswith(first_line(file))
+        assert mapping in invoke(file, "--to", "c", "--study", "S1").stderr
 
 
 def test_a_dry_run_writes_no_mapping(place):
     folder, _ = place
-    assert invoke("clinic.csv", "--to", "c", "--study", "S1", "--dry-run").exit_code == 0
+    result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--dry-run")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (
+        0,
+        "dry run; nothing was written or imported",
+    )
     assert not (folder / "clinic.mapping.yml").exists()
 
 

@@ -57,6 +57,12 @@ def score_columns(source: Source, mapping: ImportMapping) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def unused_columns(source: Source, mapping: ImportMapping) -> list[str]:
+    """The file's columns that the mapping does not name; its own exist."""
+    used = {column for _, column in _plain(mapping)}.union(score_columns(source, mapping))
+    return [column for column in source.cells if column not in used]
+
+
 def wide_columns(
     source: Source, block: ScoreBlock, name: str
 ) -> tuple[dict[int, tuple[str, ...]], list[Problem]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from twostage import schema
-from twostage.importing.columns import check_columns, score_columns
+from twostage.importing.columns import check_columns, score_columns, unused_columns
 from twostage.importing.facts import ends, study_facts
 from twostage.importing.mapping import ImportMapping, read_mapping
 from twostage.importing.read_file import read_source
@@ -32,12 +32,15 @@ class ImportReport:
         Written, relative to the collection.
     found : tuple of str
         What was detected in the file.
+    unused : tuple of str
+        Columns of the file that the mapping does not name.
     """
 
     collection: Path
     studies: tuple[NewStudy, ...]
     files: tuple[str, ...]
     found: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
     def tidy(self) -> pd.DataFrame:
         """One row per study: study, patients, rows of sessions, with both scores, notes."""
@@ -116,7 +119,8 @@ def import_file(
     samples = split(source, asked, str(mapping), study)
     studies = _studies(samples, asked, str(mapping), registry)
     files = add_studies(folder, registry, studies, dry_run=dry_run)
-    return ImportReport(folder, tuple(studies), files, source.found)
+    unused = tuple(unused_columns(source, asked))
+    return ImportReport(folder, tuple(studies), files, source.found, unused)
 
 
 def _check_decimal(source: Source) -> list[Problem]:

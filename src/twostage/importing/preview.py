@@ -11,7 +11,7 @@ from twostage.importing.columns import check_columns, score_columns
 from twostage.importing.job import open_collection
 from twostage.importing.mapping import FILL_IN, ImportMapping, unfilled
 from twostage.importing.propose import Proposal, propose
-from twostage.importing.propose_text import mapping_text
+from twostage.importing.propose_text import first_line, mapping_text
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, with_points
@@ -34,6 +34,8 @@ class Suggestion:
         The first rows of the sessions that it would give, or why there are none.
     unfilled : tuple of str
         Keys that a person must fill in.
+    unused : tuple of str
+        Columns that the mapping does not name.
     command : str
         That imports with it.
     """
@@ -42,44 +44,95 @@ class Suggestion:
     text: str
     preview: str
     unfilled: tuple[str, ...]
+    unused: tuple[str, ...]
     command: str
 
 
-def suggest(
-    file: Path, folder: Path, target: Path, study: str | None, study_column: str | None
-) -> Suggestion:
+@dataclass(frozen=True)
+class Asked:
+    """What a command asks for.
+
+    Attributes
+    ----------
+    file, folder : Path
+        The data and the collection.
+    study, study_column : str or None
+    """
+
+    file: Path
+    folder: Path
+    study: str | None = None
+    study_column: str | None = None
+
+    def command(self, mapping: Path) -> str:
+        """The command that imports with a mapping."""
+        words = ["twostage", "import", str(self.file), "--to", str(self.folder)]
+        words += ["--study", self.study or "ID"] if self.study or not self.study_column else []
+        return shlex.join([*words, "--map", str(mapping)])
+
+
+def mapping_place(file: Path, folder: Path = Path()) -> tuple[Path, bool]:
+    """Where the mapping of a data file belongs, and whether it is there already.
+
+    Parameters
+    ----------
+    file : Path
+        The data.
+    folder : Path
+        In which mappings are written.
+
+    Returns
+    -------
+    place : Path
+        ``clinic.mapping.yml`` for ``clinic.sav``; ``clinic.sav.mapping.yml`` where another file's has this name.
+    there : bool
+    """
+    names = (f"{file.name.split('.')[0] or 'study'}.mapping.yml", f"{file.name}.mapping.yml")
+    for place in (folder / name for name in names):
+        if not place.exists():
+            return place, False
+        if _begins(place, first_line(file.name)):
+            return place, True
+    return place, True
+
+
+def _begins(path: Path, line: str) -> bool:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as text:
+            return text.readline().startswith(line)
+    except OSError:
+        return False
+
+
+def suggest(asked: Asked, target: Path) -> Suggestion:
     """Propose a mapping for a file.
 
     Parameters
     ----------
-    file, folder : Path
-        The data and the collection.
+    asked : Asked
     target : Path
         Where the mapping will be, for the command.
-    study, study_column : str, optional
 
     Raises
     ------
     ImportProblems
         If the file or the collection cannot be read, or there is no such study column.
     """
-    registry = open_collection(folder)
-    source = read_source(file, FileOptions())
-    if study_column is not None and study_column not in source.cells:
+    registry = open_collection(asked.folder)
+    source = read_source(asked.file, FileOptions())
+    if asked.study_column is not None and asked.study_column not in source.cells:
         expected = f"a column of {source.name}"
-        raise ImportProblems([Problem("command line", None, "--study-column", study_column, expected)])
+        raise ImportProblems([Problem("command line", None, "--study-column", asked.study_column, expected)])
     settings = registry.settings
     instruments = {v: list(registry.studies[f"{v}_instrument"]) for v in ("x", "y")}
-    proposal = propose(source, settings, instruments, study_column)
-    words = ["twostage", "import", str(file), "--to", str(folder)]
-    words += ["--study", study or "ID"] if study or not study_column else []
-    command = shlex.join([*words, "--map", str(target)])
-    columns = list(source.cells)
-    text = mapping_text(proposal, source.name, columns, command, settings.x.label, settings.y.label)
-    names = {v: getattr(settings, v).name for v in ("x", "y")}
-    return Suggestion(
-        source, text, _preview(source, proposal, names), tuple(unfilled(proposal.content)), command
+    proposal = propose(source, settings, instruments, asked.study_column)
+    command = asked.command(target)
+    text = mapping_text(
+        proposal, source.name, list(source.cells), command, settings.x.label, settings.y.label
     )
+    names = {v: getattr(settings, v).name for v in ("x", "y")}
+    shown = _preview(source, proposal, names)
+    return Suggestion(source, text, shown, tuple(unfilled(proposal.content)), proposal.unused, command)
 
 
 def _preview(source: Source, proposal: Proposal, names: dict[str, str]) -> str:
@@ -116,4 +169,4 @@ def _one_sample(source: Source, mapping: ImportMapping) -> tuple[Source, str]:
     return replace(source, cells=rows), f" in the sample {first!r}"
 
 
-__all__ = ["FILL_IN", "Suggestion", "suggest"]
+__all__ = ["FILL_IN", "Asked", "Suggestion", "mapping_place", "suggest"]

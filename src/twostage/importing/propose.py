@@ -1,52 +1,27 @@
 """A first mapping from the names of a file's columns; what names do not tell is left to fill in."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from twostage.collection_file import Settings, Variable
+from twostage.collection_file import Settings
 from twostage.importing.facts import WANTED
+from twostage.importing.find_score import Finding, find_score
 from twostage.importing.mapping import FILL_IN, SESSION
+from twostage.importing.names import at_moment, listed, named, wide_groups
 from twostage.importing.source import Source, number_text, with_points
 from twostage.schema import NUMBER, STUDY_ID, matches
 
-#: What columns are usually called, in English and German; the first that fits wins.
-NAMES = {
-    "patient": ("patient", "patientid", "pid", "clientid", "client", "subject", "subjectid", "participant"),
-    "session": (
-        "session",
-        "sessionnr",
-        "sessionno",
-        "sitzung",
-        "sitzungsnr",
-        "wave",
-        "visit",
-        "occasion",
-        "day",
-    ),
-    "date": ("date", "datum", "sessiondate", "sitzungsdatum", "visitdate"),
-    "therapist": ("therapist", "therapistid", "therapeut", "tid"),
-    "age": ("age", "alter"),
-    "gender": ("gender", "sex", "geschlecht"),
-}
-NAMES["patient"] += ("participantid", "code", "vpn", "vp", "case", "caseid", "id")
-
-#: What may stand between a score's name and its session's number.
-SESSION_MARKS = ("s", "t", "w", "session", "sitzung", "wave", "time")
-
-#: What a score before and after treatment has in its name.
-MOMENTS = {"pre": ("pre", "intake", "baseline", "t0"), "post": ("post", "end", "termination")}
+BY_NAME = "by its name"
 
 #: Date formats that a proposal tells apart.
 FORMATS = {
     "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?",
     "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
 }
-
-_NUMBERED = re.compile(r"(?P<stem>.*?[^0-9])(?P<number>[0-9]{1,3})")
 
 
 @dataclass(frozen=True)
@@ -59,10 +34,13 @@ class Proposal:
         As in the mapping's file.
     remarks : dict
         key (``x``, ``study.year``) -> why, or what to do.
+    unused : tuple of str
+        Columns of the file that the content does not name.
     """
 
     content: dict[str, Any]
     remarks: dict[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
 
 def propose(
@@ -82,28 +60,50 @@ def propose(
     """
     columns, remarks = list(source.cells), {}
     wide = wide_groups(columns)
-    words = {v: _words(getattr(settings, v), instruments.get(v, ())) for v in ("x", "y")}
-    stems = {v: _like(words[v], list(wide)) for v in ("x", "y")}
-    layout = (
-        "wide" if any(stems.values()) or not _named("session", columns) + _named("date", columns) else "long"
-    )
-    taken = _first(_named("patient", columns))
+    patient = _first(named("patient", columns))
+    looked = {v: (getattr(settings, v), instruments.get(v, ())) for v in ("x", "y")}
+    likely = any(find_score(*for_what, list(wide)).name for for_what in looked.values())
+    layout, remarks["layout"] = _layout(source, patient, likely, study_column)
     file = _file(source)
     content: dict[str, Any] = {"file": file} if file else {}
-    content |= {"layout": layout, "patient": taken or FILL_IN}
-    remarks["patient"] = "" if taken else _choices(columns)
+    content |= {"layout": layout, "patient": patient or FILL_IN}
+    remarks["patient"] = BY_NAME if patient else _choices(listed(columns))
     if layout == "long":
         content |= _when(source, columns, remarks)
+    names = list(wide) if layout == "wide" else [c for c in columns if c not in content.values()]
+    found = {v: find_score(*for_what, names) for v, for_what in looked.items()}
+    if found["x"].name is not None and found["x"].name == found["y"].name:
+        both = f"{found['x'].name} could be x as well as y"
+        found = {v: replace(f, name=None, why=both) for v, f in found.items()}
     for v in ("x", "y"):
-        content[v], remarks[v] = _pair(source, layout, wide, stems[v], words[v])
+        content[v] = {"column": found[v].name or FILL_IN}
+        remarks[v] = _remark(source, layout, wide, found[v])
     content["missing"] = []
-    patients, why = _patients(source, words["y"], [s for s in stems.values() if s])
+    patients, why = _patients(source, found["y"])
     if patients and settings.patients:
         content["patients"] = patients
         remarks |= why
     content |= _samples(source, study_column)
-    content["study"], facts = _facts(source, settings, content)
-    return Proposal(content, {k: r for k, r in (remarks | facts).items() if r})
+    content["study"], facts = _facts(source, settings, content, found)
+    remarks = {k: r for k, r in (remarks | facts).items() if r}
+    return Proposal(content, remarks, tuple(_unused(columns, content)))
+
+
+def _layout(source: Source, patient: str | None, likely: bool, study_column: str | None) -> tuple[str, str]:
+    """wide or long and why; `likely`: whether names that differ in a number look like x or y."""
+    timed = _timed(source)
+    if patient is not None:
+        keys = source.cells[list(dict.fromkeys([study_column or patient, patient]))]
+        if keys[keys[patient] != ""].duplicated().any():
+            return "long", f"values of {patient} come in several rows"
+    if not likely and timed:
+        return "long", f"there is a column {timed[0]}"
+    return "wide", f"each row has another {patient}" if patient else ""
+
+
+def _timed(source: Source) -> list[str]:
+    columns = list(source.cells)
+    return named("session", columns) + named("date", columns)
 
 
 def _file(source: Source) -> dict[str, Any]:
@@ -113,52 +113,8 @@ def _file(source: Source) -> dict[str, Any]:
     return {key: value for key, value in used.items() if value is not None}
 
 
-def wide_groups(columns: Sequence[str]) -> dict[str, list[int]]:
-    """Stems of columns that differ in a last number only -> these numbers; at least two each."""
-    found: dict[str, list[int]] = {}
-    for column in columns:
-        match = _NUMBERED.fullmatch(column)
-        if match:
-            found.setdefault(match["stem"], []).append(int(match["number"]))
-    return {stem: sorted(numbers) for stem, numbers in found.items() if len(set(numbers)) > 1}
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text).casefold()
-
-
-def _named(role: str, columns: Sequence[str]) -> list[str]:
-    plain = {column: _plain(column) for column in columns}
-    return [c for name in NAMES[role] for c in columns if plain[c] == name]
-
-
 def _first(found: Sequence[str]) -> str | None:
     return found[0] if found else None
-
-
-def _words(variable: Variable, instruments: Iterable[str]) -> list[str]:
-    """What x or y may be called: its name and label, and its instruments' names, whole and before a hyphen."""
-    texts = [variable.name, variable.label]
-    texts += [text for i in instruments for text in (i, re.split(r"[-\s,:]", i)[0])]
-    return list(dict.fromkeys(w for w in map(_plain, texts) if len(w) > 1))
-
-
-def _like(words: Sequence[str], names: Sequence[str]) -> str | None:
-    """The one name that is a word or begins with it; None where there is none or there are several."""
-    for fits in (lambda name, word: name == word, lambda name, word: len(word) > 2 and name.startswith(word)):
-        for word in words:
-            found = [name for name in names if fits(_bare(name), word)]
-            if len(found) == 1:
-                return found[0]
-    return None
-
-
-def _bare(stem: str) -> str:
-    """A stem without what only announces the session's number: ``wai_s`` and ``wai_`` are ``wai``."""
-    parts = [part for part in re.split(r"[\W_]+", stem.casefold()) if part]
-    if len(parts) > 1 and parts[-1] in SESSION_MARKS and stem[-1].isalnum():
-        parts.pop()
-    return "".join(parts)
 
 
 def _choices(columns: Sequence[str], n: int = 12) -> str:
@@ -166,31 +122,41 @@ def _choices(columns: Sequence[str], n: int = 12) -> str:
 
 
 def _when(source: Source, columns: Sequence[str], remarks: dict[str, str]) -> dict[str, Any]:
-    session = _first(_named("session", columns))
-    if session:
-        return {"session": session}
-    date = _named("date", columns)[0]
+    session, date = (_first(named(role, columns)) for role in ("session", "date"))
+    if session or not date:
+        remarks["session"] = BY_NAME if session else _choices(listed(columns))
+        return {"session": session or FILL_IN}
     cells = source.cells[date][source.cells[date] != ""]
     fitting = [f for f, pattern in FORMATS.items() if len(cells) and cells.str.fullmatch(pattern).all()]
     example = cells.iloc[0] if len(cells) else ""
-    remarks["date"] = "sessions are numbered by the order of their dates within the patient"
+    remarks["date"] = f"{BY_NAME}; sessions are numbered by the order of their dates within the patient"
     remarks["date_format"] = f"ISO, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
     return {"date": date, "date_format": fitting[0] if fitting else FILL_IN}
 
 
-def _pair(
-    source: Source, layout: str, wide: dict[str, list[int]], stem: str | None, words: Sequence[str]
-) -> tuple[dict[str, Any], str]:
+def _remark(source: Source, layout: str, wide: dict[str, list[int]], found: Finding) -> str:
+    """Which columns a score is proposed to be and why, or which to choose from."""
+    if found.name is None:
+        if found.why:
+            return found.why
+        names = [_spelt(s, n) for s, n in wide.items()] if layout == "wide" else listed(_numeric(source))
+        return _choices(names) if names else "no columns end in a session's number"
     if layout == "wide":
-        if stem is None:
-            names = [f"{s}{SESSION} ({n[0]} to {n[-1]})" for s, n in wide.items()]
-            return {"column": FILL_IN}, _choices(names) if names else "no columns end in a session's number"
-        sessions = wide[stem]
-        return {"column": f"{stem}{SESSION}"}, f"sessions {sessions[0]} to {sessions[-1]}"
-    column = _like(words, list(source.cells))
-    if column is None:
-        return {"column": FILL_IN}, _choices(_numeric(source))
-    return {"column": column}, source.labels.get(column, "")
+        sessions = wide[found.name]
+        items = len(sessions) in found.items
+        doubt = f"; NOT if these are its {len(sessions)} items: see the key above" * items
+        first = found.name.replace(SESSION, str(sessions[0]), 1)
+        return f"{_spelt(found.name, sessions)}: {found.why}{_label(source, first)}{doubt}"
+    return found.why + _label(source, found.name)
+
+
+def _label(source: Source, column: str) -> str:
+    label = source.labels.get(column)
+    return f"; the file's label of {column}: {label}" if label else ""
+
+
+def _spelt(pattern: str, sessions: Sequence[int]) -> str:
+    return f"{pattern} for sessions {sessions[0]} to {sessions[-1]}"
 
 
 def _numeric(source: Source) -> list[str]:
@@ -202,34 +168,26 @@ def _is_numeric(cells: pd.Series) -> bool:
     return bool(cells[cells != ""].str.fullmatch(NUMBER).all())
 
 
-def _patients(
-    source: Source, words: Sequence[str], stems: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _patients(source: Source, y: Finding) -> tuple[dict[str, Any], dict[str, str]]:
     columns, patients, remarks = list(source.cells), {}, {}
     for role in ("therapist", "age", "gender"):
-        column = _first(_named(role, columns))
+        column = _first(named(role, columns))
         if column is None:
             continue
-        patients[role] = {"column": column}
+        patients[role], remarks[f"patients.{role}"] = {"column": column}, BY_NAME
         values = source.values.get(column, {})
         if values and role != "age":
             patients[role]["values"] = dict(values)
-            remarks[f"patients.{role}"] = "the file's own value labels"
-    for moment, marks in MOMENTS.items():
-        column = _moment(columns, marks, [*words, *(_bare(s) for s in stems)])
-        if column is not None:
-            patients[moment] = {"column": column}
-            remarks[f"patients.{moment}"] = (
-                f"the score of y {'before' if moment == 'pre' else 'after'} treatment"
-            )
+            remarks[f"patients.{role}"] = f"{BY_NAME}; the file's own value labels"
+    for moment, words in (("pre", "before"), ("post", "after")):
+        found = at_moment(moment, columns, y.words)
+        if not found:
+            continue
+        patients[moment] = {"column": found[0] if len(found) == 1 else FILL_IN}
+        why = f"the score of y {words} treatment, "
+        why += BY_NAME if len(found) == 1 else f"{_choices(found)}; or delete this entry"
+        remarks[f"patients.{moment}"] = why
     return patients, remarks
-
-
-def _moment(columns: Sequence[str], marks: Sequence[str], words: Sequence[str]) -> str | None:
-    plain = {c: _plain(c) for c in columns}
-    alone = [c for c in columns if plain[c] in marks]
-    both = [c for c in columns for m in marks for w in words if plain[c] in (f"{w}{m}", f"{m}{w}")]
-    return _first([*dict.fromkeys(both), *alone])
 
 
 def _samples(source: Source, study_column: str | None) -> dict[str, Any]:
@@ -249,13 +207,17 @@ def _samples(source: Source, study_column: str | None) -> dict[str, Any]:
 
 
 def _facts(
-    source: Source, settings: Settings, content: dict[str, Any]
+    source: Source, settings: Settings, content: dict[str, Any], found: dict[str, Finding]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     several = "studies" in content
     facts = {c: FILL_IN for c in WANTED if not (several and c == "label")}
     remarks = {}
     for v in ("x", "y"):
         label = getattr(settings, v).label
+        if found[v].title:
+            remarks[f"study.{v}_instrument"] = (
+                f"which version? the names of the columns suggest: {found[v].title}"
+            )
         remarks[f"study.{v}_direction"] = f"1: a higher score means more {label}; -1: scored the other way"
         seen = _seen(source, content[v]["column"])
         remarks[f"study.{v}_min"] = f"lowest possible score{seen}"
@@ -276,3 +238,15 @@ def _seen(source: Source, column: str) -> str:
     return (
         f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())} (missing codes included)"
     )
+
+
+def _unused(columns: Sequence[str], content: dict[str, Any]) -> Iterator[str]:
+    """Columns that no part of the content names."""
+    parts = [content.get(key) for key in ("patient", "session", "date", "study_column")]
+    parts += [
+        block["column"] for block in (content["x"], content["y"], *content.get("patients", {}).values())
+    ]
+    expressions = [
+        "[0-9]{1,4}".join(re.escape(part) for part in text.split(SESSION, 1)) for text in parts if text
+    ]
+    return (c for c in columns if not any(re.fullmatch(e, c) for e in expressions))

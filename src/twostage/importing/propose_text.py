@@ -1,20 +1,29 @@
 """A proposed mapping as YAML that explains itself."""
 
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from twostage import schema
 from twostage.importing.mapping import FILL_IN
+from twostage.importing.names import listed
 from twostage.importing.propose import Proposal
 
-HEAD = """\
-# Mapping of {file} for `twostage import`, proposed from the
-# names of its columns. Check every line, replace each {fill_in}, then run
+#: The first line, by which a mapping is known to be a file's.
+FIRST = "# Mapping of {file} for `twostage import`"
+
+HEAD = """
+# Proposed from the names of the columns; each line says why. Nothing is imported yet.
+# Check every line, replace each {fill_in}, then run
 #
 #   {command}
 #
-# Columns of the file: {columns}
+# Columns of the file ({n}):
+{columns}
+# Not used by this mapping ({n_unused}):
+{unused}
 """
 
 #: What a person may have to know of a part of the mapping.
@@ -50,6 +59,18 @@ EXTRA = """\
 """
 
 
+def first_line(file: str) -> str:
+    """How the mapping of a data file begins."""
+    return FIRST.format(file=_line(file))
+
+
+def _wrapped(columns: Sequence[str]) -> str:
+    """Names of columns in comments of several lines."""
+    indent = "#   "
+    text = ", ".join(map(_line, listed(columns))) or "none"
+    return textwrap.fill(text, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
 def mapping_text(proposal: Proposal, file: str, columns: list[str], command: str, x: str, y: str) -> str:
     """The file of a proposal.
 
@@ -65,8 +86,10 @@ def mapping_text(proposal: Proposal, file: str, columns: list[str], command: str
     x, y : str
         Labels of the pair.
     """
-    shown = ", ".join(columns[:60]) + (", ..." if len(columns) > 60 else "")
-    parts = [HEAD.format(file=_line(file), fill_in=FILL_IN, command=_line(command), columns=_line(shown))]
+    counts = {"n": len(columns), "n_unused": len(proposal.unused)}
+    lists = {"columns": _wrapped(columns), "unused": _wrapped(proposal.unused)}
+    head = HEAD.format(fill_in=FILL_IN, command=_line(command), **counts, **lists)
+    parts = [first_line(file), head]
     ending = "_{session}" if proposal.content["layout"] == "wide" else ""
     example = {"first": f"'item1{ending}'", "example": f"'item1{ending}', 'item2{ending}'"}
     for key, value in proposal.content.items():
