@@ -390,6 +390,29 @@ def test_numbers_that_do_not_fit_each_other(refused, members, change, said):
     assert said in refused(zipped(changed(members, LAGGED, change)))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda r: r["summary"].pop("n_patients"),
+            "column 'summary.n_patients': found None; expected a number",
+        ),
+        (lambda r: r["summary"].update(missing_share=1.5), "a number from 0 to 1"),
+        (lambda r: r["summary"].update(r_within=-2.0), "a number from -1 to 1"),
+        (lambda r: r["sessions"].append({}), "column 'sessions.7': found []"),
+        (lambda r: r["sessions"][0].update(session=9.0), "a session from 1 to 7"),
+        (lambda r: r["sessions"][0].update(session=None), "a session from 1 to 7"),
+    ],
+)
+def test_a_description_that_later_pages_could_not_show(refused, members, change, said):
+    assert said in refused(zipped(changed(members, "records/data.json", change)))
+
+
+def test_a_description_in_another_record(refused, members):
+    record = changed(members, LAGGED, lambda r: r.update(sessions=[{}]))
+    assert "nothing in this record" in refused(zipped(record))
+
+
 def test_counts_of_the_description_must_agree(refused, members):
     def edit(record):
         record.update(n_enrolled=90, exclusions=[{"reason": "a", "n_patients": 5}])

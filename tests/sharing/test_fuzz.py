@@ -4,9 +4,10 @@ import json
 
 import pytest
 from bundles import entries, signed, zipped
-from fuzz_bundles import fuzz, places
+from fuzz_bundles import fuzz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from malformed import places
 
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.archive import unpack

@@ -42,6 +42,7 @@ def inconsistencies(
             *_equations(record),
             *_covariances(record),
             *_counts(record),
+            *_description(record),
         ]
         problems += [Problem(member, None, column, value, expected) for column, value, expected in found]
     return problems + _enrolled(records, info)
@@ -126,6 +127,43 @@ def _counts(record: Record) -> Iterator[Finding]:
     mains = [f.n_patients for f in record.fits if f.variant == "main"]
     if max(mains, default=0) > left:
         yield "fits, n_patients", max(mains), f"at most {left}, the enrolled less the excluded"
+
+
+#: What a description has at least, and within which limits.
+DESCRIBED = {
+    "n_enrolled": (0, math.inf),
+    "n_patients": (0, math.inf),
+    "n_sessions": (0, math.inf),
+    "n_transitions": (0, math.inf),
+    "sessions_per_patient": (0, math.inf),
+    "missing_share": (0, 1),
+    "icc_x": (-math.inf, 1),
+    "icc_y": (-math.inf, 1),
+    "r_between": (-1, 1),
+    "r_within": (-1, 1),
+    "scale_x": (0, math.inf),
+    "scale_y": (0, math.inf),
+}
+OF_SESSION = {"session", *(f"{v}_{of}" for v in ("x", "y") for of in ("mean", "sd")), "n_x", "n_y"}
+
+
+def _description(record: Record) -> Iterator[Finding]:
+    if record.analysis != "data":
+        if record.summary or record.sessions:
+            yield "summary, sessions", len(record.summary) + len(record.sessions), "nothing in this record"
+        return
+    for name, (low, high) in DESCRIBED.items():
+        value = record.summary.get(name)
+        if name not in record.summary:
+            yield f"summary.{name}", None, "a number, or null if it is withheld"
+        elif value is not None and not low <= value <= high:
+            yield f"summary.{name}", value, f"a number from {low} to {high}"
+    first, last = record.parameters.first_session, record.parameters.last_session
+    for i, row in enumerate(record.sessions):
+        if not set(row) >= OF_SESSION:
+            yield f"sessions.{i}", sorted(row), f"{', '.join(sorted(OF_SESSION))}"
+        elif row["session"] is None or not first <= row["session"] <= last:
+            yield f"sessions.{i}.session", row["session"], f"a session from {first} to {last}"
 
 
 def _enrolled(records: dict[str, Record], info: dict[str, str]) -> list[Problem]:
