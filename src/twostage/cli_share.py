@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from twostage.cli_options import AllProblems, next_run, refuse
 from twostage.collection import Collection, locate_collection, read_collection
 from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
@@ -19,9 +20,6 @@ SHARE_EXAMPLES = examples(
     "twostage share S03 --collection clinic --round 6 --nfilter-tab 10",
 )
 ACCEPT_EXAMPLES = examples("twostage accept S03.zip --to data", "twostage accept S03.zip --to data --replace")
-
-#: What is shown of a bundle's problems; the first say enough.
-SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -75,6 +73,7 @@ def share(
         ),
     ] = 10,
     force: Annotated[bool, typer.Option("--force", help="replace files of these names")] = False,
+    all_problems: AllProblems = False,
 ) -> None:
     """Analyse a study here and write a bundle of results that holds no participant's data.
 
@@ -94,7 +93,7 @@ def share(
         earlier = replaced_differs(target, content)
         bundle = write_bundle(content, target, replace=force)
     except (ProblemError, FileExistsError) as error:
-        _refuse(error)
+        refuse(error, "--all-problems", all_problems)
     except OSError as error:
         typer.echo(f"{error.filename or target}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
@@ -125,6 +124,7 @@ def accept(
     replace: Annotated[
         bool, typer.Option("--replace", help="replace an earlier bundle of the study")
     ] = False,
+    all_problems: AllProblems = False,
 ) -> None:
     """Check a bundle and add it to a collection as a study without participants' data.
 
@@ -135,18 +135,9 @@ def accept(
     try:
         accepted = accept_bundle(bundle, to, replace=replace)
     except ProblemError as error:
-        _refuse(error)
+        refuse(error, "--all-problems", all_problems)
     except OSError as error:
         typer.echo(f"{to}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(
-        f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only; 'twostage run {to}' pools it"
-    )
-
-
-def _refuse(error: Exception):
-    lines = str(error).splitlines()
-    more = len(lines) - SHOWN - 1
-    said = [*lines[: SHOWN + 1], *([f"  ... and {more} more"] if more > 0 else []), "nothing was written"]
-    typer.echo("\n".join(said), err=True)
-    raise typer.Exit(2) from None
+    typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+    typer.echo(next_run(to))

@@ -21,7 +21,7 @@ def test_share_and_accept(written, centre, tmp_path):
     result = invoke("accept", out, "--to", centre)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
-        f"{centre}: S02 (Synthetic study 02) is in, results only; 'twostage run {centre}' pools it\n"
+        f"{centre}: S02 (Synthetic study 02) is in, results only\nnext: twostage run {centre}\n"
     )
     assert invoke("validate", centre).exit_code == 0
     again = invoke("accept", out, "--to", centre)
