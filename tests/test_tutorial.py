@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from twostage.examples import ItemKey, fill_in_items
 from twostage.params import TUTORIALS
 from twostage.tutorial import PROJECT, TutorialError, Workshop
 
@@ -44,6 +46,46 @@ def test_files_are_shown_from_a_line_on(workshop, capsys):
     assert capsys.readouterr().out == "... (1 lines before)\n2\n3\n"
     workshop.show("a.yml")
     assert capsys.readouterr().out == "1\n2\n3\n"
+
+
+def test_a_part_of_a_file_and_the_first_lines_of_an_answer(workshop, capsys):
+    (workshop.folder / "a.yml").write_text("a:\n  1\n\nb:\n  2\n  3\n\nc:\n")
+    workshop.show("a.yml", part="b:")
+    assert capsys.readouterr().out == "b:\n  2\n  3\n"
+    workshop.run("twostage params", first=1)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "$ twostage params"
+    assert (len(shown), shown[-1].endswith("lines more)")) == (3, True)
+
+
+def test_collections_that_hold_the_same_study_and_some_that_do_not(workshop, capsys):
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        workshop.run(f"twostage simulate --out {name} --studies 1 --patients 20 --seed {seed}")
+    capsys.readouterr()
+    workshop.same("S01", "a", "b")
+    assert capsys.readouterr().out.count("the same, byte by byte, in a, b") == 3
+    with pytest.raises(TutorialError, match=r"sessions/S01\.csv: expected the same in a, b, c"):
+        workshop.same("S01", "a", "b", "c")
+    registry = workshop.folder / "b" / "studies.csv"
+    registry.write_text(registry.read_text().replace("S01,Synthetic", "S01,Other"))
+    with pytest.raises(TutorialError, match="the row S01 of studies"):
+        workshop.same("S01", "a", "b")
+
+
+def test_the_key_of_items_takes_the_place_of_the_column():
+    key = ItemKey(items=2, item_min=1, item_max=5, reversed=(2,))
+    text = fill_in_items("x:  # look like items\n  column: FILL IN\n\ny:\n  column: FILL IN\n", key)
+    items = ["wai_i1_{session}", "wai_i2_{session}"]
+    assert yaml.safe_load(text) == {
+        "x": {"items": items, "score": "sum", "reversed": items[1:], "item_min": 1, "item_max": 5},
+        "y": {"column": "FILL IN"},
+    }
+
+
+def test_a_file_of_each_kind_is_imported_in_the_tutorial():
+    text = (REPOSITORY / "notebooks" / "tutorial_researcher.ipynb").read_text(encoding="utf-8")
+    for file in ("clinic.sav", "clinic.xlsx", "items.csv"):
+        assert f"twostage import {file} --to" in text
 
 
 def test_workshop_is_a_project_of_its_own_and_takes_no_used_folder(workshop):

@@ -202,6 +202,27 @@ def fill_in(text: str, facts: Mapping[str, Any]) -> str:
     return text
 
 
+def fill_in_items(text: str, key: ItemKey) -> str:
+    """Complete the alliance of a proposed mapping of a wide file as of :func:`with_items`.
+
+    Parameters
+    ----------
+    text : str
+        Of the mapping's file.
+    key : ItemKey
+    """
+    names = [f"'wai_i{item}_{{session}}'" for item in range(1, key.items + 1)]
+    block = {
+        "items": f"[{', '.join(names)}]",
+        "score": "sum",
+        "reversed": f"[{', '.join(names[item - 1] for item in key.reversed)}]",
+        "item_min": key.item_min,
+        "item_max": key.item_max,
+    }
+    lines = "".join(f"  {name}: {value}\n" for name, value in block.items())
+    return re.sub(r"(?m)^x:.*\n  column: FILL IN\n", lambda m: f"x:\n{lines}", text)
+
+
 def _yaml(value: Any) -> str:
     return (
         f"'{value}'" if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import weakref
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from IPython.display import SVG
@@ -49,7 +50,7 @@ class Workshop:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, self.folder / name)
 
-    def run(self, command: str, status: int = 0) -> None:
+    def run(self, command: str, status: int = 0, first: int | None = None) -> None:
         """Run a ``twostage`` command in the folder and print it with its output.
 
         Parameters
@@ -58,6 +59,8 @@ class Workshop:
             As typed in a shell.
         status : int
             The exit status that the tutorial means to show.
+        first : int, optional
+            How many lines of the output are printed.
 
         Raises
         ------
@@ -69,26 +72,63 @@ class Workshop:
             raise TutorialError(f"{command}: expected a command of twostage")
         with self._inside():
             result = CliRunner().invoke(app, words[1:], prog_name="twostage", terminal_width=100)
-        print(f"$ {command}\n{self._shown(result.output)}", end="")
+        lines = self._shown(result.output).splitlines()
+        more = [] if first is None or len(lines) <= first else [f"... ({len(lines) - first} lines more)"]
+        print("\n".join([f"$ {command}", *lines[:first], *more]))
         if result.exit_code != status:
             raise TutorialError(
                 f"{command}: exit status {result.exit_code}, not {status}"
             ) from result.exception
 
-    def show(self, file: str, last: int | None = None) -> None:
-        """Print a text file of the folder, or its last lines.
+    def show(self, file: str, last: int | None = None, part: str = "") -> None:
+        """Print a text file of the folder, its last lines, or a part of it.
 
         Parameters
         ----------
         file : str
             Relative to the folder.
         last : int, optional
+        part : str
+            How the first line of the part begins; it ends before an empty line.
         """
         text = (self.folder / file).read_text(encoding="utf-8").splitlines()
+        if part:
+            start = next(i for i, line in enumerate(text) if line.startswith(part))
+            print("\n".join(takewhile(str.strip, text[start:])))
+            return
         shown = text if last is None else text[-last:]
         if len(shown) < len(text):
             print(f"... ({len(text) - len(shown)} lines before)")
         print("\n".join(shown))
+
+    def same(self, study: str, *collections: str) -> None:
+        """Say that collections have equal files and rows of a study.
+
+        Parameters
+        ----------
+        study : str
+        collections : str
+            Folders of collections, relative to the folder.
+
+        Raises
+        ------
+        TutorialError
+            If they have not.
+        """
+        first, *others = (self._files(study, name) for name in collections)
+        for what, content in first.items():
+            if any(other[what] != content for other in others):
+                raise TutorialError(f"{what}: expected the same in {', '.join(collections)}")
+            print(f"{what}: the same, byte by byte, in {', '.join(collections)}")
+
+    def _files(self, study: str, collection: str) -> dict[str, bytes]:
+        folder = self.folder / collection
+        rows = (folder / "studies.csv").read_bytes().splitlines(keepends=True)
+        files = [f"sessions/{study}.csv", f"patients/{study}.csv"]
+        row = b"".join(row for row in rows if row.startswith(f"{study},".encode()))
+        return {file: (folder / file).read_bytes() for file in files} | {
+            f"the row {study} of studies.csv": row
+        }
 
     def picture(self, file: str) -> SVG:
         """A picture of the folder (SVG), for the last line of a notebook cell."""
