@@ -19,6 +19,7 @@ LAYERS = {
     "moderators": 1,
     "simulations": 1,
     "tabular": 1,
+    "same_data": 1,
     "params": 1,
     "schema": 2,
     "collection_file": 2,

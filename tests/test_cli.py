@@ -101,6 +101,21 @@ def test_wrong_parameters_are_called_parameters_and_nothing_is_written(small):
     assert entries(small) == before
 
 
+def test_the_same_data_twice_are_reported_and_a_run_warns(small, tmp_path):
+    rows = (small / "studies.csv").read_text()
+    (row,) = re.findall(r"(?m)^S02,.*\n", rows)
+    (small / "studies.csv").write_text(rows + row.replace("S02,Synthetic study 02", "S04,Another name"))
+    for kind in ("sessions", "patients"):
+        (small / kind / "S04.csv").write_bytes((small / kind / "S02.csv").read_bytes())
+    result = invoke("validate", small)
+    assert result.exit_code == 2
+    assert "studies.csv, row 5, column 'study': found 'S04, with the same scores as S02'" in result.stderr
+    assert invoke("validate", small, "--same-data").exit_code == 0
+    result = invoke("run", small, "--no-book", "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    assert result.stderr == "warning: S02 and S04 have the same data: pools count these patients twice\n"
+
+
 def test_a_run_from_elsewhere_finds_the_project_and_says_so(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = invoke("run", "small", "--no-book", "-p", "last_session=3", "--out", tmp_path / "run")

@@ -11,7 +11,7 @@ import typer
 
 from twostage import cli_addition, cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
-from twostage.cli_options import AllProblems
+from twostage.cli_options import AllProblems, SameData
 from twostage.cli_recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli_run import RUN_EXAMPLES, run
 from twostage.cli_share import bundle_problems
@@ -40,10 +40,14 @@ register_sharing(app)
 )
 def validate(
     collection: Annotated[Path, typer.Argument(help="folder of the collection")],
+    same_data: SameData = False,
     all_problems: AllProblems = False,
 ) -> None:
-    """Check every file of a collection and report all problems at once."""
-    problems = (*validate_collection(collection), *bundle_problems(collection))
+    """Check every file of a collection and report all problems at once.
+
+    Studies with the same scores are a problem too, whatever their patients are called.
+    """
+    problems = (*validate_collection(collection, same_data=same_data), *bundle_problems(collection))
     if problems:
         lines = [str(problem) for problem in problems] if all_problems else summarised(problems)
         how = "" if len(lines) == len(problems) else " (each of them: --all-problems)"

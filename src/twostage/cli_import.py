@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from twostage.cli_options import AllProblems, next_run, refuse
+from twostage.cli_options import AllProblems, SameData, next_run, refuse
 from twostage.collection import locate_collection
 from twostage.printing import examples
 from twostage.problems import ProblemError
@@ -63,6 +63,7 @@ def import_study(
         typer.Option(help="column that says which sample a row belongs to", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
+    same_data: SameData = False,
     all_problems: AllProblems = False,
 ) -> None:
     """See IMPORT_HELP."""
@@ -75,7 +76,7 @@ def import_study(
         if map is None:
             _propose(asked, dry_run)
         else:
-            _import(asked, map, dry_run)
+            _import(asked, map, dry_run=dry_run, same_data=same_data)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
     except OSError as error:
@@ -83,10 +84,12 @@ def import_study(
         raise typer.Exit(1) from None
 
 
-def _import(asked: "Asked", map: Path, dry_run: bool) -> None:
+def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
     from twostage.importing.job import import_file
 
-    report = import_file(asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run)
+    report = import_file(
+        asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run, same_data=same_data
+    )
     for line in report.found:
         typer.echo(f"{asked.file.name}: {line}")
     _say_unused(asked.file, report.unused)

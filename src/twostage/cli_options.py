@@ -13,6 +13,11 @@ AllProblems = Annotated[
     bool, typer.Option("--all-problems", help="a line for each problem, not for each kind of problem")
 ]
 
+SameData = Annotated[
+    bool,
+    typer.Option("--same-data", help="it is meant that a study has the same scores as another"),
+]
+
 
 def refuse(error: Exception, how: str, everything: bool = False) -> NoReturn:
     """Say what is wrong with an input and end with status 2.

@@ -103,7 +103,19 @@ def _planned(request: "Request") -> "Run":
         refuse(error, f"twostage validate {request.collection or 'data'} --all-problems")
     if planned.project not in (Path.cwd().resolve(), *Path.cwd().resolve().parents):
         typer.echo(f"project: {planned.project}")
+    _warn_of_twins(planned)
     return planned
+
+
+def _warn_of_twins(planned: "Run") -> None:
+    from twostage.pipeline.files import read_json
+    from twostage.same_data import twins
+
+    checksums = {study: read_json(planned.study_file(study))["checksum"] for study in planned.analysed}
+    for pair in twins(checksums):
+        typer.echo(
+            f"warning: {' and '.join(pair)} have the same data: pools count these patients twice", err=True
+        )
 
 
 def _notebooks(planned: "Run", jobs: int | None, dask: str | None, dry_run: bool) -> None:

@@ -18,10 +18,20 @@ from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem
 from twostage.registry import Registry, read_registry
+from twostage.same_data import Examined, scores_digest, twins
 from twostage.shared_studies import FOLDER, with_shared
 from twostage.study_files import StudyFiles
 
-__all__ = ["Collection", "Study", "Variable", "locate_collection", "read_collection", "validate_collection"]
+__all__ = [
+    "Collection",
+    "Examined",
+    "Study",
+    "Variable",
+    "examine_collection",
+    "locate_collection",
+    "read_collection",
+    "validate_collection",
+]
 
 
 @dataclass(frozen=True)
@@ -231,23 +241,40 @@ def _collection(path: Path, registry: Registry) -> Collection:
     )
 
 
-def validate_collection(path: str | Path) -> tuple[Problem, ...]:
-    """Every problem of a collection: its registry and all its studies' files.
+def examine_collection(path: str | Path) -> Examined:
+    """Read all of a collection: its registry and all its studies' files.
 
     What hides something is no reason to stop: the other studies are read where one study's row or file
     is beyond use, and the rest of a file where one row is. Only where `collection.yml` or a table of the
     registry is itself unusable are studies' files not opened.
+    """
+    path = locate_collection(path)
+    registry, problems = read_registry(path)
+    digests, lines = {}, {}
+    if registry is not None:
+        collection = _collection(path, registry)
+        lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
+        for id in (id for id in collection.studies["study"] if id not in collection.shared):
+            study, more = collection._read(id)
+            problems += more
+            digests |= {id: scores_digest(study.sessions)} if study is not None else {}
+    # A file that studies share has the same problems for each of them.
+    return Examined(tuple(dict.fromkeys(problems)), tuple(twins(digests)), lines)
+
+
+def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:
+    """Every problem of a collection, as :func:`examine_collection` finds them.
+
+    Parameters
+    ----------
+    path : path
+    same_data : bool
+        Whether studies may have the same scores.
 
     Returns
     -------
     tuple of Problem
         Empty if the collection can be used.
     """
-    path = locate_collection(path)
-    registry, problems = read_registry(path)
-    if registry is not None:
-        collection = _collection(path, registry)
-        for id in collection.studies["study"]:
-            problems += [] if id in collection.shared else collection._read(id)[1]
-    # A file that studies share has the same problems for each of them.
-    return tuple(dict.fromkeys(problems))
+    found = examine_collection(path)
+    return found.problems if same_data else (*found.problems, *found.same_data())

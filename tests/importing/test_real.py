@@ -53,39 +53,55 @@ def scored(sessions: pd.DataFrame) -> pd.DataFrame:
     return sessions.dropna(subset=["x", "y"], how="all").reset_index(drop=True)
 
 
+def of_gametime(collection: Collection) -> dict:
+    """A mapping of the file with all samples."""
+    rows = collection.studies.to_dict("records")
+    return {
+        "layout": "long",
+        "patient": "pid",
+        "session": "wave",
+        "x": "Hours_per_day",
+        "y": "Affect",
+        "patients": {"age": "Age", "gender": "Gender"},
+        "study_column": "Game",
+        "studies": {row["sample"]: {name: row[name] for name in ("label", "study")} for row in rows},
+        "study": {k: v for k, v in facts(rows[0]).items() if k != "label"},
+    }
+
+
 def test_seven_samples_of_one_file_by_one_command(tmp_path):
     file = real("gametime") / "gametime_long.csv.gz"
     expected = reading("gametime")
     into(tmp_path, expected)
-    rows = expected.studies.to_dict("records")
-    names = ("label", "study")
-    output = imports(
-        tmp_path,
-        file,
-        "--study-column",
-        "Game",
-        layout="long",
-        patient="pid",
-        session="wave",
-        x="Hours_per_day",
-        y="Affect",
-        patients={"age": "Age", "gender": "Gender"},
-        study_column="Game",
-        studies={row["sample"]: {name: row[name] for name in names} for row in rows},
-        study={k: v for k, v in facts(rows[0]).items() if k != "label"},
-    )
+    output = imports(tmp_path, file, "--study-column", "Game", **of_gametime(expected))
     assert "7 studies added, no problem" in output
+    assert "columns that the mapping does not use: LifeSat, AN, AP, Intrinsic, Extrinsic, hours_est" in output
+    assert CliRunner().invoke(app, ["validate", str(tmp_path / "c")]).exit_code == 0
     found = read_collection(tmp_path / "c")
     assert list(found.studies["study"]) == list(expected.studies["study"])
     assert list(found.studies["n"]) == list(expected.studies["n"])
     raw = pd.read_csv(file, usecols=["Game", "pid", "Age", "Gender"], dtype={"pid": str})
-    for row in rows:
+    for row in expected.studies.to_dict("records"):
         study = found.study(row["study"])
         pd.testing.assert_frame_equal(scored(study.sessions), scored(expected.study(row["study"]).sessions))
         people = raw[raw["Game"] == row["sample"]].groupby("pid")[["Age", "Gender"]].first()
         assert list(study.patients["patient"]) == list(people.index)
         np.testing.assert_array_equal(study.patients["age"], people["Age"])
         assert study.patients["gender"].fillna("").tolist() == people["Gender"].fillna("").tolist()
+
+
+def test_one_of_the_seven_samples_by_one_command(tmp_path):
+    expected = reading("gametime")
+    into(tmp_path, expected)
+    row = expected.studies.iloc[0]
+    file = real("gametime") / "gametime_long.csv.gz"
+    output = imports(tmp_path, file, "--study", row["study"], **of_gametime(expected))
+    assert "1 study added, no problem" in output
+    found = read_collection(tmp_path / "c")
+    assert list(found.studies["study"]) == [row["study"]]
+    assert list(found.studies["n"]) == [row["n"]]
+    theirs = scored(expected.study(row["study"]).sessions)
+    pd.testing.assert_frame_equal(scored(found.study(row["study"]).sessions), theirs)
 
 
 def test_an_openesm_study(tmp_path):

@@ -50,6 +50,33 @@ def test_a_study_that_shared_its_results_keeps_its_id(tmp_path, monkeypatch):
     assert problem == "studies.csv, column 'study': found 's1'; expected a study that is not there yet"
 
 
+#: The same study with its patients renamed and in another order.
+RENAMED = "id,session,wai,oq\nsecond,1,3,4\nfirst,1,1,2\n"
+
+
+@pytest.mark.parametrize("data", [DATA, RENAMED])
+def test_the_same_scores_under_another_id_are_refused_unless_meant(tmp_path, data):
+    bring(tmp_path, DATA, LONG, study="S1")
+    (problem,) = refused(tmp_path, data, LONG, study="S2")
+    assert problem == (
+        "studies.csv, row 3, column 'study': found 'S2, with the same scores as S1'; expected scores of its own: a pool "
+        "would count the same patients twice (--same-data if it is meant)"
+    )
+    bring(tmp_path, data, LONG, study="S2", same_data=True)
+    assert [str(p) for p in validate_collection(tmp_path / "c")] == [problem]
+    assert validate_collection(tmp_path / "c", same_data=True) == ()
+    # What was meant once is not held against the next study.
+    bring(tmp_path, DATA.replace("a,1,1,2", "a,1,1,3"), LONG, study="S3")
+    assert len(validate_collection(tmp_path / "c")) == 1
+
+
+def test_samples_of_one_file_with_the_same_scores_are_refused(tmp_path):
+    data = "arm,id,session,wai,oq\nu,a,1,1,2\nv,b,1,1,2\n"
+    arms = LONG | {"study_column": "arm", "studies": {"u": {"study": "U"}, "v": {"study": "V"}}}
+    (problem,) = refused(tmp_path, data, arms, study=None)
+    assert "found 'V, with the same scores as U'" in problem
+
+
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_disk_that_fails_at_any_step_leaves_the_collection_as_it_was(tmp_path, monkeypatch, step):
     collection = empty(tmp_path / "c")
@@ -70,15 +97,15 @@ def test_a_disk_that_fails_at_any_step_leaves_the_collection_as_it_was(tmp_path,
 
 def test_a_registry_that_changes_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
     collection = empty(tmp_path / "c")
-    validate = write.validate_collection
+    examine = write.examine_collection
 
     def slow(folder):
-        found = validate(folder)
+        found = examine(folder)
         with (collection / "studies.csv").open("a") as file:
             file.write("someone else's line\n")
         return found
 
-    monkeypatch.setattr(write, "validate_collection", slow)
+    monkeypatch.setattr(write, "examine_collection", slow)
     with pytest.raises(write.ImportProblems, match="found 'a change during the import'"):
         bring(tmp_path, DATA, LONG)
     assert not (collection / "sessions").exists()

@@ -81,6 +81,7 @@ def import_file(
     study_column: str | None = None,
     *,
     dry_run: bool = False,
+    same_data: bool = False,
 ) -> ImportReport:
     """Import the study, or the studies, of a file into a collection.
 
@@ -98,6 +99,8 @@ def import_file(
         Must be the mapping's, if both say one.
     dry_run : bool
         Whether to do everything but write.
+    same_data : bool
+        Whether a study may have the same scores as another of the collection.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def import_file(
     source = with_points(source, score_columns(source, asked))
     samples = split(source, asked, str(mapping), study)
     studies = _studies(samples, asked, str(mapping), registry)
-    files = add_studies(folder, registry, studies, dry_run=dry_run)
+    files = add_studies(folder, registry, studies, dry_run=dry_run, same_data=same_data)
     unused = tuple(unused_columns(source, asked))
     return ImportReport(folder, tuple(studies), files, source.found, unused)
 

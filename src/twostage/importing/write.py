@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twostage.collection import validate_collection
+from twostage.collection import examine_collection
 from twostage.collection_file import Layout, Settings
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
@@ -87,7 +87,12 @@ def registry_text(before: str, header: Sequence[str], studies: Sequence[NewStudy
 
 
 def add_studies(
-    folder: Path, registry: Registry, studies: Sequence[NewStudy], *, dry_run: bool = False
+    folder: Path,
+    registry: Registry,
+    studies: Sequence[NewStudy],
+    *,
+    dry_run: bool = False,
+    same_data: bool = False,
 ) -> tuple[str, ...]:
     """Write studies into a collection, whole or not at all.
 
@@ -103,6 +108,8 @@ def add_studies(
     studies : sequence of NewStudy
     dry_run : bool
         Whether to stop before anything is put in place.
+    same_data : bool
+        Whether a study may have the same scores as another.
 
     Returns
     -------
@@ -125,9 +132,7 @@ def add_studies(
         _stage(folder, staged, registry)
         for file, text in contents.items():
             _write(staged / file, text)
-        problems = validate_collection(staged)
-        if problems:
-            raise ImportProblems(problems)
+        _examine(staged, [study.id for study in studies], same_data)
         if (folder / STUDIES).read_bytes() != before:
             raise ImportProblems(
                 [Problem(STUDIES, None, None, "a change during the import", "to be left alone")]
@@ -137,6 +142,15 @@ def add_studies(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return tuple(contents)
+
+
+def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
+    found = examine_collection(staged)
+    # Twins that were there before were meant then.
+    pairs = () if same_data else tuple(pair for pair in found.twins if pair[1] in new)
+    problems = [*found.problems, *replace(found, twins=pairs).same_data()]
+    if problems:
+        raise ImportProblems(problems)
 
 
 def _nothing_there(folder: Path, files: Sequence[str]) -> None:
