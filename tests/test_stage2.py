@@ -268,6 +268,16 @@ def test_records_are_read_in_the_order_asked_for(folder, lagged_records):
     assert [r.study for r in read_records(folder, ["S03", "S01"], "lagged")] == ["S03", "S01"]
 
 
+def test_records_are_found_upwards_from_where_a_notebook_is_opened(lagged_records, tmp_path, monkeypatch):
+    for record in lagged_records:
+        write_record(record, tmp_path / "runs" / "a" / record.study)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert read_records("runs/a", STUDIES, "lagged") == lagged_records
+    with pytest.raises(RecordError, match="runs/b"):
+        read_records("runs/b", STUDIES, "lagged")
+
+
 def test_a_study_that_is_not_asked_for_is_not_read(folder):
     (folder / "S99").mkdir()
     (folder / "S99" / "lagged.json").write_text("nonsense")

@@ -88,15 +88,23 @@ def test_a_file_of_each_kind_is_imported_in_the_tutorial():
         assert f"twostage import {file} --to" in text
 
 
-def test_workshop_is_a_project_of_its_own_and_takes_no_used_folder(workshop):
+def test_workshop_is_a_project_of_its_own_and_takes_no_used_folder(workshop, monkeypatch):
     assert sorted(p.name for p in workshop.folder.iterdir()) == sorted(PROJECT)
     with pytest.raises(TutorialError, match="new or empty"):
         Workshop(str(workshop.folder), workshop.folder)
-    temporary = Workshop(project=workshop.folder)
+    # A notebook that is opened where it lies finds the project upwards; without one it says so.
+    monkeypatch.chdir(workshop.folder / "notebooks")
+    temporary = Workshop()
     place = temporary.folder
     assert (place / "_config.yml").is_file()
     del temporary
     assert not place.exists()
+
+
+def test_without_a_project_a_tutorial_says_so(monkeypatch):
+    monkeypatch.setattr("twostage.tutorial.project_folder", lambda start: None)
+    with pytest.raises(TutorialError, match="expected the project's folder or one in it"):
+        Workshop()
 
 
 def test_there_is_a_tutorial():

@@ -25,3 +25,11 @@ def package_project() -> Path | None:
 def project_folder(start: Path) -> Path | None:
     """The project that a command belongs to: upwards from where it is given, else the package's own."""
     return project_above(start) or package_project()
+
+
+def found_upwards(folder: str | Path) -> Path:
+    """A folder as given, or below the nearest parent of the current one that has it: where notebooks are opened."""
+    folder = Path(folder)
+    if folder.is_absolute() or folder.is_dir():
+        return folder
+    return next((p / folder for p in Path.cwd().resolve().parents if (p / folder).is_dir()), folder)

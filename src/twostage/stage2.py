@@ -15,6 +15,7 @@ from scipy.stats import t
 from twostage.display import html_table
 from twostage.params import Parameters
 from twostage.problems import Problem, RecordError
+from twostage.project import found_upwards
 from twostage.records import Record, find_record
 from twostage.stats.pool import PooledFit, pool
 
@@ -126,7 +127,7 @@ def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> l
     Parameters
     ----------
     folder : path
-        Of a run's records: ``folder/<study>/<analysis>.json``.
+        Of a run's records: ``folder/<study>/<analysis>.json``; looked for upwards from where a notebook is opened.
     studies : iterable of str
         Study ids; a folder of another study is not read.
     analysis : str
@@ -140,7 +141,7 @@ def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> l
     RecordError
         With every missing or malformed record, and every parameter that differs between studies.
     """
-    records, problems = [], []
+    folder, records, problems = found_upwards(folder), [], []
     for study in studies:
         try:
             records.append(find_record(folder, study, analysis))
@@ -148,7 +149,7 @@ def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> l
             problems += error.problems
     if problems:
         raise RecordError(problems)
-    return _same_parameters(records, Path(folder))
+    return _same_parameters(records, folder)
 
 
 def _same_parameters(records: list[Record], folder: Path) -> list[Record]:

@@ -13,6 +13,7 @@ from IPython.display import SVG
 from typer.testing import CliRunner
 
 from twostage.cli import app
+from twostage.project import project_folder
 
 #: What makes a folder a project, for a run in it.
 PROJECT = ("_config.yml", "notebooks", "book")
@@ -29,16 +30,19 @@ class Workshop:
     ----------
     folder : str
         The folder, new or empty; an empty text means: a temporary one, gone with the notebook.
-    project : path
-        The project whose notebooks and book are copied.
+    project : path, optional
+        The project whose notebooks and book are copied; the one that the current folder is in.
 
     Raises
     ------
     TutorialError
-        If the folder holds something.
+        If the folder holds something, or there is no project.
     """
 
-    def __init__(self, folder: str = "", project: str | Path = "."):
+    def __init__(self, folder: str = "", project: str | Path | None = None):
+        project = project_folder(Path.cwd()) if project is None else Path(project)
+        if project is None:
+            raise TutorialError(f"{Path.cwd()}: expected the project's folder or one in it")
         self.folder = Path(folder or tempfile.mkdtemp(prefix="tutorial-")).resolve()
         if not folder:
             weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
@@ -46,7 +50,7 @@ class Workshop:
             raise TutorialError(f"{self.folder}: expected a new or empty folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in PROJECT:
-            source = Path(project) / name
+            source = project / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, self.folder / name)
 

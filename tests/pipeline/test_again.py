@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import papermill
 import pytest
@@ -151,6 +152,12 @@ def test_buttons_open_the_template_of_the_page(project):
         "https://colab.research.google.com/github/someone/some.thing/blob/main/notebooks/stage1_lagged.ipynb"
     )
     assert colab in page
+    assert "!git clone --quiet --branch main https://github.com/someone/some.thing some.thing" in page
+    assert "it first, in a terminal" not in page
+    pooled = (run.folder / "book" / "notebooks" / "pooled" / "stage2_lagged.ipynb").read_text()
+    assert "notebooks%2Fstage2_lagged.ipynb" in pooled
+    assert "it first, in a terminal there (on Colab in a cell, with `!` before it), by" in pooled
+    assert f"`{run_command(run)}`." in pooled
     config = read_yaml(run.folder / "book" / "_config.yml")
     assert not {"repository", "launch_buttons"} & set(config)
 
@@ -168,6 +175,30 @@ def test_addresses_of_other_hosts_and_branches():
         replace(launch, url="https://github.com/a/b.git/", binder="").links("n")["Colab"].count("/a/b/blob/")
         == 1
     )
+
+
+def test_buttons_point_to_templates_that_are_in_the_repository():
+    launch = Launch("https://github.com/a/b.git", "v1/x", *SERVICES)
+    for notebook in NOTEBOOKS:
+        links = launch.links(notebook)
+        assert list(links) == ["Binder", "Colab"]
+        binder = urlsplit(links["Binder"])
+        assert unquote(binder.path) == "/v2/gh/a/b/v1/x"
+        (opened,) = parse_qs(binder.query)["urlpath"]
+        start = "/github/a/b/blob/v1/x/"
+        assert urlsplit(links["Colab"]).path.startswith(start)
+        for path in (opened.removeprefix("lab/tree/"), urlsplit(links["Colab"]).path.removeprefix(start)):
+            assert (REPOSITORY / path).is_file(), path
+            assert (REPOSITORY / path).parent.name == "notebooks"
+
+
+def test_first_cell_on_colab_fetches_the_branch():
+    launch = Launch("https://github.com/a/b.git", "v1/x", *SERVICES)
+    assert launch.colab_setup().splitlines() == [
+        "!git clone --quiet --branch v1/x https://github.com/a/b.git b",
+        "%pip install --quiet ./b",
+        "%cd b",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from twostage.collection import read_collection
 from twostage.collection_part import read_part
-from twostage.params import PLACES, RECORDS, make_parameters
+from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.entry import DEFAULT_COLLECTION
 from twostage.pipeline.launch import Launch
 from twostage.pipeline.run import DEFAULT_RUN, Run
@@ -90,17 +90,31 @@ def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
         f"```bash\n{notebook_command(run, notebook, study)}\n```",
         "To take away: " + ", ".join(offered) + ".",
     ]
+    return "\n\n".join([*lines, *_launch(run, launch, notebook)]) + "\n"
+
+
+def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
+    """Buttons that open the notebook's template, and what has to be done there; nothing without a repository."""
     links = launch.links(notebook)
-    if links:
-        buttons = [
-            f"```{{button-link}} {url}\n:color: primary\n:outline:\n{name}\n```"
-            for name, url in links.items()
-        ]
-        lines += [
-            "To open the template elsewhere (set the parameters of the command in its parameter cell):",
-            *buttons,
-        ]
-    return "\n\n".join(lines) + "\n"
+    if not links:
+        return []
+    lines = ["To open the template elsewhere (set the parameters of the command in its parameter cell):"]
+    lines += [
+        f"```{{button-link}} {url}\n:color: primary\n:outline:\n{name}\n```" for name, url in links.items()
+    ]
+    if notebook in POOLED:
+        lines.append(
+            "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
+            "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
+            f"`{run_command(run)}`."
+        )
+    if "Colab" in links:
+        lines.append(
+            "Colab opens the template only. Begin there with a cell that fetches the project; if Colab then asks to "
+            "restart the session, do so and repeat its last line:"
+        )
+        lines.append(f"```\n{launch.colab_setup()}\n```")
+    return lines
 
 
 def _files(run: Run, target: Path, notebook: str, study: str | None) -> list[Path]:

@@ -1,6 +1,7 @@
 """Addresses at which a notebook's template opens on Binder and Colab; links only, nothing is fetched."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,12 @@ class Launch:
     branch: str
     binder: str
     colab: str
+
+    def colab_setup(self) -> str:
+        """The first cell of a notebook on Colab, which has neither the package nor the collection."""
+        folder = self.url.removesuffix(".git").rsplit("/", 1)[-1]
+        clone = shlex.join(["git", "clone", "--quiet", "--branch", self.branch, self.url, folder])
+        return f"!{clone}\n%pip install --quiet ./{folder}\n%cd {folder}"
 
     def links(self, notebook: str) -> dict[str, str]:
         """Name of a service -> address that opens a notebook's template there."""
