@@ -110,6 +110,19 @@ def test_a_new_study_lies_inside_as_often_as_the_interval_says():
     assert inside.mean() == pytest.approx(expected, abs=COVERAGE)
 
 
+def test_the_only_study_of_a_run_has_nothing_to_be_set_against():
+    alone = addition(estimates([1.0], [1.0]), "S0")
+    assert (alone.n_others, len(alone.table)) == (0, 0)
+    (said,) = sentences(alone, "x", "y")
+    assert said.startswith(
+        "Study S0 is the only study of this run, so there is nothing to set it against: add another"
+    )
+    other = estimates([1.0], [1.0], term="y_within").assign(study="S1")
+    apart = addition(pd.concat([estimates([1.0], [1.0]), other]), "S0")
+    assert (apart.n_others, len(apart.table)) == (1, 0)
+    assert sentences(apart, "x", "y") == ["Study S0 shares no coefficient with another study of the pool."]
+
+
 def test_coefficients_without_another_study_are_left_out():
     table = estimates([1.0, 2.0], [1.0, 1.0])
     lonely = estimates([1.0], [1.0], term="y_within")
@@ -118,7 +131,6 @@ def test_coefficients_without_another_study_are_left_out():
     empty = addition(lonely, "S0")
     assert empty.table.empty
     assert list(empty.table.columns) == COLUMNS
-    assert sentences(empty, "a", "b") == ["Study S0 shares no coefficient with another study of the pool."]
     assert addition_table(empty, "a", "b").empty
     assert empty.glance()["conclusions_changed"].tolist() == [0]
 

@@ -140,6 +140,41 @@ def test_sentence_says_what_the_intervals_say(first, second, words):
     assert words in verdict(compare(results("a", ends[0]), results("b", ends[1])))
 
 
+def test_a_change_of_sign_is_said_and_seen():
+    other = {"estimate": 0.12, "ci_low": 0.02, "ci_high": 0.22}
+    found = compare(results("a"), results("b", other))
+    assert notes(found)[0] == (
+        "The sign changes: alliance → symptoms (within, cross-lagged) is −0.100 in a and 0.120 in b; both intervals "
+        "exclude zero, on opposite sides."
+    )
+    assert side_by_side(found)["interval"].tolist() == ["below zero → above zero"]
+    assert "both intervals exclude zero, on opposite sides." in verdict(found)
+    unsure = compare(results("a"), results("b", other | {"ci_low": -0.02}))
+    assert notes(unsure)[0].endswith("; the interval includes zero in b.")
+    assert side_by_side(unsure)["interval"].tolist() == ["below zero → includes zero"]
+    for estimate in (-0.2, 0.0002):
+        assert "sign" not in notes(compare(results("a"), results("b", {"estimate": estimate})))[0]
+
+
+def test_windows_of_other_lengths_are_not_compared_without_a_word_on_bias():
+    found = compare(results("a", last_session=3), results("b"))
+    assert found.sessions == (3, 7)
+    (said,) = [note for note in notes(found) if "bias" in note]
+    assert said.startswith("The window holds 3 sessions in a and 7 in b.")
+    assert "not only one of substance" in said and "Estimators side by side" in said
+    shifted = compare(results("a", first_session=2, last_session=8), results("b"))
+    assert not [note for note in notes(shifted) if "bias" in note]
+
+
+def test_the_page_links_to_the_estimators_of_a_book_that_is_there(windows, tmp_path):
+    book = tmp_path / "run" / "html"
+    book.mkdir(parents=True)
+    (book / "results_estimators.html").write_text("")
+    page = write_comparison(windows, tmp_path / "run" / "comparisons" / "other", book)
+    (link,) = re.findall(r'href="([^#"]+)"', page.read_text(encoding="utf-8"))
+    assert (page.parent / link).resolve() == book / "results_estimators.html"
+
+
 def test_window_changes_the_pool_of_the_same_studies(windows, three):
     assert windows.shared == tuple(three.studies["study"])
     assert list(windows.parameters["parameter"]) == ["last_session"]

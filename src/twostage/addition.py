@@ -41,6 +41,8 @@ class Addition:
         How it was pooled.
     converged : bool
         Whether every pool did.
+    n_others : int
+        How many other studies have an estimate.
     """
 
     study: str
@@ -50,6 +52,7 @@ class Addition:
     ci: str
     level: float
     converged: bool
+    n_others: int
 
     def tidy(self) -> pd.DataFrame:
         """One row per coefficient."""
@@ -125,7 +128,8 @@ def addition(
             rows.append(dict(zip(KEY, key, strict=True)) | _row(group.reset_index(drop=True), study, how))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"inside": object})
     converged = bool((table["before_converged"] & table["after_converged"]).all())
-    return Addition(study, str(own["label"].iloc[0]), table, method, ci, level, converged)
+    others = estimates["study"].nunique() - 1
+    return Addition(study, str(own["label"].iloc[0]), table, method, ci, level, converged, others)
 
 
 def _row(group: pd.DataFrame, study: str, how: dict) -> dict:

@@ -158,6 +158,11 @@ def main_effects(result: Addition) -> Addition:
 def sentences(result: Addition, x: str, y: str) -> list[str]:
     """What to know first: is the study as predicted, and did it change a conclusion."""
     t = result.table
+    if not result.n_others:
+        return [
+            f"{result.label} is the only study of this run, so there is nothing to set it against: add another study "
+            "to the collection (twostage import, twostage accept), run it again, then repeat this command."
+        ]
     if t.empty:
         return [f"{result.label} shares no coefficient with another study of the pool."]
     known = [row for row in main_effects(result).table.to_dict("records") if row["inside"] is not None]

@@ -33,8 +33,8 @@ def compare(
 ) -> None:
     """Set the pooled results of two runs side by side.
 
-    Prints both runs' estimates, the differences, the parameters that differ and whether the intervals exclude
-    zero; writes the same as a page, a figure (SVG, PNG) and a table (CSV).
+    Prints both runs' estimates, the differences, the parameters that differ, on which side of zero the intervals
+    lie, which signs change and what else must be known; writes the same as a page, a figure (SVG, PNG) and a table (CSV).
     """
     import matplotlib as mpl
 
@@ -57,7 +57,7 @@ def compare(
     typer.echo("\n" + "\n".join(chosen or ["all parameters are equal"]))
     typer.echo("\n".join(notes(found)))
     try:
-        page = write_comparison(found, out or folder_b / "comparisons" / folder_a.name)
+        page = write_comparison(found, out or folder_b / "comparisons" / folder_a.name, folder_b / "html")
     except OSError as error:
         typer.echo(f"{error.filename}: {error.strerror}", err=True)
         raise typer.Exit(1) from None

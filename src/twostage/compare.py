@@ -25,6 +25,10 @@ DIFFERENCES = ["estimate", "tau2", "k", "n_patients"]
 _AS_CORRELATION = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
 
 
+#: The book's page on the centred estimator's bias, and its file.
+ESTIMATORS, ESTIMATORS_PAGE = "The page 'Estimators side by side'", "results_estimators.html"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Pooled coefficients of two runs, matched.
@@ -45,6 +49,8 @@ class Comparison:
         parameter, a, b: those that differ.
     shared, only_a, only_b, changed : tuple of str
         Studies with the same data in both runs, in one of them, and in both with other data.
+    sessions : tuple of int
+        How many the window of either run holds.
     """
 
     a: str
@@ -57,6 +63,7 @@ class Comparison:
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     changed: tuple[str, ...]
+    sessions: tuple[int, int]
 
     def tidy(self) -> pd.DataFrame:
         """One row per coefficient."""
@@ -132,6 +139,7 @@ def compare(a: Results, b: Results) -> Comparison:
         only_a=tuple(s for s in a.checksums if s not in b.checksums),
         only_b=tuple(s for s in b.checksums if s not in a.checksums),
         changed=tuple(s for s in a.checksums if s in b.checksums and s not in same),
+        sessions=tuple(r.parameters.last_session - r.parameters.first_session + 1 for r in (a, b)),
     )
 
 
@@ -174,8 +182,8 @@ def side_by_side(comparison: Comparison, everything: bool = False) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        effect; for each run estimate with interval, tau and k; the differences; whether the intervals exclude
-        zero. All text.
+        effect; for each run estimate with interval, tau and k; the differences; on which side of zero the
+        intervals lie. All text.
     """
     c = comparison
     rows = (c.table if everything else c.headline()).to_dict("records")
@@ -191,8 +199,17 @@ def _words(c: Comparison, row: dict) -> dict[str, str]:
     cells["τ"] = _both(row, "tau2", lambda v: number(float(np.sqrt(v)), 3))
     cells["k"] = _both(row, "k", lambda v: str(int(v)))
     cells["patients"] = _both(row, "n_patients", lambda v: f"{int(v):,}")
-    cells["excludes zero"] = _both(row, "excludes_zero", lambda v: "yes" if v else "no")
+    cells["interval"] = _both({f"side_{end}": _side(row, end) for end in "ab"}, "side", str)
     return cells
+
+
+def _side(row: dict, end: str) -> str | None:
+    """On which side of zero a run's interval lies; None where it has none."""
+    if pd.isna(row[f"excludes_zero_{end}"]):
+        return None
+    if not row[f"excludes_zero_{end}"]:
+        return "includes zero"
+    return "above zero" if row[f"ci_low_{end}"] > 0 else "below zero"
 
 
 def _both(row: dict, name: str, show) -> str:
@@ -201,8 +218,8 @@ def _both(row: dict, name: str, show) -> str:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader must know of a comparison: whose data, which unit, and why no standard error."""
-    c, said = comparison, []
+    """What a reader must know of a comparison: signs, windows, whose data, which unit, and why no standard error."""
+    c, said = comparison, [*sign_changes(comparison), *_windows(comparison)]
     if c.shared:
         said.append(
             f"Both pools contain the same data of {len(c.shared)} {'study' if len(c.shared) == 1 else 'studies'}. "
@@ -230,6 +247,32 @@ def notes(comparison: Comparison) -> list[str]:
     return said
 
 
+def sign_changes(comparison: Comparison) -> list[str]:
+    """A sentence for each coefficient of the headline whose estimate is on the other side of zero in the other run."""
+    c, said = comparison, []
+    for row in c.headline().dropna(subset=["estimate_diff"]).to_dict("records"):
+        values = [round(row[f"estimate_{end}"], 3) for end in "ab"]
+        if values[0] * values[1] >= 0:
+            continue
+        first, second = (f"{number(v, 3)} in {name}" for v, name in zip(values, (c.a, c.b), strict=True))
+        open_ones = [name for name, end in ((c.a, "a"), (c.b, "b")) if _side(row, end) == "includes zero"]
+        sure = "both intervals exclude zero, on opposite sides"
+        if open_ones:
+            sure = f"the interval includes zero in {' and in '.join(open_ones)}"
+        said.append(f"The sign changes: {row_label(row, c.x, c.y)} is {first} and {second}; {sure}.")
+    return said
+
+
+def _windows(c: Comparison) -> list[str]:
+    if c.sessions[0] == c.sessions[1]:
+        return []
+    return [
+        f"The window holds {c.sessions[0]} sessions in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
+        "estimator grows as sessions become fewer (autoregressions too low, cross-lagged effects too close to zero), so "
+        f"the difference is not only one of substance. {ESTIMATORS} in the book shows estimators without this bias."
+    ]
+
+
 def verdict(comparison: Comparison) -> str:
     """How far the cross-lagged effects moved, in a sentence each."""
     c = comparison
@@ -240,13 +283,13 @@ def verdict(comparison: Comparison) -> str:
 
 def _sentence(c: Comparison, row: dict) -> str:
     parts = [f"{_one(row, end).text} in {name}" for name, end in ((c.a, "a"), (c.b, "b"))]
-    excluded = [bool(row[f"excludes_zero_{end}"]) for end in "ab"]
+    opposite = {_side(row, "a"), _side(row, "b")} == {"above zero", "below zero"}
     zero = {
-        (True, True): "both intervals exclude zero",
+        (True, True): "both intervals exclude zero" + ", on opposite sides" * opposite,
         (False, False): "both intervals include zero",
         (True, False): f"the interval excludes zero in {c.a} only",
         (False, True): f"the interval excludes zero in {c.b} only",
-    }[tuple(excluded)]
+    }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
     difference = number(row["estimate_diff"], 3)
     return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; difference {difference}; {zero}."
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from twostage.compare import Comparison, notes, side_by_side, verdict
+from twostage.compare import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
 from twostage.display import html_table
 from twostage.plots import use_style
 from twostage.plots_compare import alt
@@ -26,7 +26,7 @@ svg { max-width: 100%; height: auto; }
 """
 
 
-def comparison_page(comparison: Comparison, figure: str) -> str:
+def comparison_page(comparison: Comparison, figure: str, estimators: str = "") -> str:
     """The page as HTML.
 
     Parameters
@@ -34,6 +34,8 @@ def comparison_page(comparison: Comparison, figure: str) -> str:
     comparison : Comparison
     figure : str
         SVG, put into the page as it is.
+    estimators : str
+        Where the book's page on the centred estimator's bias is; linked where the windows differ.
 
     Returns
     -------
@@ -44,6 +46,9 @@ def comparison_page(comparison: Comparison, figure: str) -> str:
     title = html.escape(f"{c.a} and {c.b}, pooled results side by side")
     said = "".join(f"<p>{html.escape(line)}</p>" for line in verdict(c).split("\n\n") if line)
     remarks = "".join(f"<p>{html.escape(line)}</p>" for line in notes(c))
+    if estimators and c.sessions[0] != c.sessions[1]:
+        where = f"Estimators side by side, in the book of {html.escape(c.b)}"
+        remarks += f'<p><a href="{html.escape(estimators)}">{where}</a></p>'
     differing = html_table(c.parameters.rename(columns={"a": c.a, "b": c.b}).astype(str), spaced=False)
     chosen = differing if len(c.parameters) else "<p>All parameters are equal.</p>"
     parts = [
@@ -74,8 +79,15 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
+def write_comparison(comparison: Comparison, folder: str | Path, book: str | Path | None = None) -> Path:
     """Write ``index.html``, ``comparison.csv``, ``comparison.svg`` and ``comparison.png``, each whole or not at all.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    folder : path
+    book : path, optional
+        Of a run, ``html/``, to link to.
 
     Returns
     -------
@@ -94,5 +106,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     _write(folder / "comparison.svg", svg.encode())
     _write(folder / "comparison.png", pixels.getvalue())
     _write(folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode())
-    page = comparison_page(comparison, svg[svg.index("<svg") :])
+    linked = Path(book or folder) / ESTIMATORS_PAGE
+    target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
+    page = comparison_page(comparison, svg[svg.index("<svg") :], target)
     return _write(folder / "index.html", page.encode())
