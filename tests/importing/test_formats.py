@@ -84,7 +84,7 @@ def test_items_with_their_key_give_the_same_bytes_as_their_scores(imported, exam
     content["x"]["reversed"] = [f"wai_i{i}{ending}" for i in key.reversed]
     (tmp_path / "m.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     shutil.copytree(source / "c", tmp_path / "c")
-    import_file(file, tmp_path / "c", tmp_path / "m.yml", "S2")
+    import_file(file, tmp_path / "c", tmp_path / "m.yml", "S2", same_data=True)
     assert written(tmp_path, "S2") == written(source)
 
 

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from import_support import LONG, WIDE, bring, refused, written
+from import_support import LONG, WIDE, bring, empty, refused, write_mapping, written
+from typer.testing import CliRunner
 
+from twostage.cli import app
 from twostage.importing.mapping import ScoreBlock
 from twostage.importing.scores import score, to_number
 
@@ -123,22 +125,22 @@ BAD = {
     "too high": (
         "id,session,wai,oq\na,1,101,2\n",
         LONG,
-        "row 2, column 'wai': found 101.0; expected 0 to 100 (x_min and x_max of the mapping's study)",
+        "row 2, column 'wai': found 101; expected 0 to 100 (x_min and x_max of the mapping's study)",
     ),
     "wide too high": (
         "id,wai_4,oq_4\na,101,2\n",
         WIDE,
-        "row 2, column 'wai_4': found 101.0; expected 0 to 100",
+        "row 2, column 'wai_4': found 101; expected 0 to 100",
     ),
     "item too high": (
         "id,session,wai,q1,q2\na,1,1,4,0\n",
         LONG_ITEMS,
-        "row 2, column 'q1': found 4.0; expected 0 to 3 (item_min and item_max of the mapping)",
+        "row 2, column 'q1': found 4; expected 0 to 3 (item_min and item_max of the mapping)",
     ),
     "pre too high": (
         "id,session,wai,oq,pre\na,1,1,1,200\n",
         LONG | {"patients": {"pre": "pre"}},
-        "row 2, column 'pre': found 200.0; expected 0 to 180",
+        "row 2, column 'pre': found 200; expected 0 to 180",
     ),
     "no patient": ("id,session,wai,oq\n,1,1,2\n", LONG, "row 2, column 'id': found ''; expected a patient"),
     "no session": (
@@ -169,7 +171,7 @@ BAD = {
     "two ages": (
         "id,session,wai,oq,age\na,1,1,2,30\na,2,1,2,31\n",
         LONG | {"patients": {"age": "age"}},
-        "row 3, column 'age': found 31.0; expected 30.0, as in the patient's other rows",
+        "row 3, column 'age': found 31; expected 30, as in the patient's other rows",
     ),
     "no date": (
         "id,when,wai,oq\na,2024-01-01,1,2\n",
@@ -215,6 +217,53 @@ def test_what_will_not_do_is_named_with_row_column_and_value(tmp_path, name):
 def test_a_comma_in_a_number_is_explained(tmp_path):
     (problem,) = refused(tmp_path, 'id,session,wai,oq\na,1,"1,5",2.5\n', LONG | {"file": {"decimal": "."}})
     assert problem.endswith("decimal commas: say file: decimal: ',' in the mapping")
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("1.234,5", "without marks between thousands"),
+        ("12 345", "without marks between thousands"),
+        ("1,5,5", "missing codes"),
+        ("x,y", "missing codes"),
+    ],
+)
+def test_no_decimal_comma_is_advised_where_the_mapping_says_it(tmp_path, cell, hint):
+    data = f"id;session;wai;oq\na;1,00;{cell};2,5\n"
+    (problem,) = refused(tmp_path, data, LONG | {"file": {"decimal": ","}})
+    assert problem.startswith(f"data.csv, row 2, column 'wai': found '{cell}'; expected a number")
+    assert problem.endswith(hint)
+    assert "decimal" not in problem
+
+
+def test_a_wrong_range_is_a_line_for_each_column(tmp_path):
+    rows = "".join(f"p{i},{i + 100},{i},{i + 200}\n" for i in range(1, 41))
+    content = WIDE | {"x": "wai_{session}", "y": "oq_{session}"}
+    (tmp_path / "f.csv").write_text(f"id,wai_1,oq_1,oq_2\n{rows}")
+    mapping = write_mapping(tmp_path / "m.yml", content)
+    empty(tmp_path / "c")
+    words = [
+        "import",
+        str(tmp_path / "f.csv"),
+        "--to",
+        str(tmp_path / "c"),
+        "--study",
+        "S1",
+        "--map",
+        str(mapping),
+    ]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        "80 problems in the import:",
+        "  - f.csv, row 2, column 'wai_1': found 101; expected 0 to 100 (x_min and x_max of the mapping's study); and 39 "
+        "more like it up to row 41, values from 101 to 140",
+        "  - f.csv, row 2, column 'oq_2': found 201; expected 0 to 180 (y_min and y_max of the mapping's study); and 39 "
+        "more like it up to row 41, values from 201 to 240",
+        "(each of them: --all-problems)",
+        "nothing was written",
+    ]
+    assert len(CliRunner().invoke(app, [*words, "--all-problems"]).stderr.splitlines()) == 82
 
 
 def test_all_problems_come_at_once(tmp_path):

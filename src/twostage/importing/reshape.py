@@ -10,7 +10,7 @@ import pandas as pd
 from twostage import schema
 from twostage.importing.columns import wide_columns
 from twostage.importing.mapping import ImportMapping
-from twostage.importing.scores import out_of_range, score, texts, to_number
+from twostage.importing.scores import as_written, out_of_range, score, texts, to_number
 from twostage.importing.source import Source
 from twostage.problems import Problem
 
@@ -237,10 +237,6 @@ def _patient_range(numbers: pd.Series, name: str, column: str, limits: Limits, k
     return _limited(numbers, name, column, limits.y, "y")
 
 
-def _plain(value: object) -> object:
-    return getattr(value, "item", lambda: value)()
-
-
 def _constant(
     table: pd.DataFrame, name: str, columns: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[Problem]]:
@@ -253,7 +249,11 @@ def _constant(
         different = filled[key].notna() & (filled[key] != expected)
         problems += [
             Problem(
-                name, int(row), column, value, f"{_plain(expected[row])!r}, as in the patient's other rows"
+                name,
+                int(row),
+                column,
+                as_written(value),
+                f"{as_written(expected[row])!r}, as in the patient's other rows",
             )
             for row, value in filled.loc[different, key].items()
         ]

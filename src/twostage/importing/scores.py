@@ -58,7 +58,13 @@ def out_of_range(
     low, high = ends
     wrong = numbers[(numbers < low) | (numbers > high)]
     expected = f"{number_text(low)} to {number_text(high)} ({where})"
-    return [Problem(name, row, column, value, expected) for row, value in wrong.items()]
+    return [Problem(name, row, column, as_written(value), expected) for row, value in wrong.items()]
+
+
+def as_written(value: object) -> object:
+    """A number as people write it, 3 rather than 3.0; anything else as it is."""
+    number = getattr(value, "item", lambda: value)()
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def score(
