@@ -85,6 +85,24 @@ def pool_mv(
 
     Checked against metafor 3.8-1 (``rma.mv``, ``predict``, ``confint``, ``logLik``), see the tests' reference.
     """
+    data = _checked(y, V, X, names, labels)
+    _check_options(method, test, dfs)
+    y, V, X = data["y"], data["V"], data["X"]
+    terms, struct = check_terms(random, struct, len(y))
+    pieces = make_pieces(terms, struct)
+    check_identified(terms, struct, pieces)
+    blocks = cut(y, V, X, terms, struct)
+    maximum = _maximise(blocks, pieces, method == "REML", float(np.diag(V).min()))
+    at = evaluate(blocks, maximum["g"], reml=method == "REML", derivatives=False)
+    df = contained_df(X, terms) if dfs == "contain" else np.full(X.shape[1], float(len(y) - X.shape[1]))
+    options = {"method": method, "test": test, "dfs": dfs, "level": check_level(level)}
+    inference = infer(blocks, at, X, data["names"], np.inf if test == "z" else df, options)
+    model = {"pieces": pieces, "terms": terms, "struct": struct, "blocks": blocks}
+    return MvFit(**inference, **options, **maximum, **model, **data)
+
+
+def _checked(y, V, X, names, labels):
+    """Estimates, their covariance matrix, the model matrix and names, as fields of the result."""
     y, X = np.array(y, dtype=float), None if X is None else np.array(X, dtype=float)
     if y.ndim != 1 or y.size == 0:
         raise ValueError(f"y must be one-dimensional and not empty, got shape {y.shape}")
@@ -95,37 +113,17 @@ def pool_mv(
         raise ValueError(f"{len(labels)} labels for {len(y)} estimates")
     check_numbers(y, V, X, labels)
     _check_columns(X, names)
-    _check_options(method, test, dfs)
-    terms, struct = check_terms(random, struct, len(y))
-    pieces = make_pieces(terms, struct)
-    check_identified(terms, struct, pieces)
-    blocks = cut(y, V, X, terms, struct)
-    starts = starting_points(blocks, pieces, reml=method == "REML")
-    found = climb(blocks, [piece.map for piece in pieces], starts, reml=method == "REML")
-    g = snapped(pieces, found.g, float(np.diag(V).min()))
-    at = evaluate(blocks, g, reml=method == "REML", derivatives=False)
-    on_edge = singular(pieces, g, float(np.diag(V).min()))
-    df = contained_df(X, terms) if dfs == "contain" else np.full(X.shape[1], float(len(y) - X.shape[1]))
-    options = {"method": method, "test": test, "dfs": dfs, "level": check_level(level)}
-    return MvFit(
-        **infer(blocks, at, X, names, np.inf if test == "z" else df, options),
-        **options,
-        names=names,
-        pieces=pieces,
-        g=g,
-        singular=any(on_edge),
-        on_edge=on_edge,
-        converged=found.optimum.converged,
-        search=found,
-        note=_note(found),
-        y=y,
-        V=V,
-        X=X,
-        terms=terms,
-        struct=struct,
-        blocks=blocks,
-        labels=labels,
-    )
+    return {"y": y, "V": V, "X": X, "names": names, "labels": labels}
+
+
+def _maximise(blocks, pieces, reml, unit):
+    """Parameters of highest likelihood, and how they were reached, as fields of the result."""
+    starts = starting_points(blocks, pieces, reml=reml)
+    found = climb(blocks, [piece.map for piece in pieces], starts, reml=reml)
+    g = snapped(pieces, found.g, unit)
+    on_edge = singular(pieces, g, unit)
+    fields = {"g": g, "on_edge": on_edge, "singular": any(on_edge), "search": found}
+    return fields | {"converged": found.optimum.converged, "note": _note(found)}
 
 
 def _model_matrix(X, n, names):
