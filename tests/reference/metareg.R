@@ -152,66 +152,144 @@ permutation_fit <- function(d, method, ci) {
        p_value = p$pval, qm_p_value = p$QMp, qm = sort(p$QM.perm), statistic = lapply(p$zval.perm, sort))
 }
 
-# Tried and not in the grid, because numbers disagreed or there was no finite maximum, and why is not yet known: molloy
-# (scale: quality), li (year in the location), equal_variances (x in the location, or in the scale).
+# Every data set with a moderator: its first one in the location, in the scale, in both. Then richer models, and models
+# without an intercept (in the location, in the scale).
 scale_sets <- function(sets) {
-  of <- function(name, Z, X = sets[[name]]$X) c(sets[[name]][c("name", "y", "v")], list(X = X, Z = Z))
+  of <- function(name, form, X, Z, intercept = TRUE, scale_intercept = TRUE)
+    c(sets[[name]][c("name", "y", "v")], list(form = form, X = X, Z = Z, intercept = intercept, scale_intercept = scale_intercept))
   x <- function(name, columns) sets[[name]]$X[, columns, drop = FALSE]
-  list(of("bcg_all", x("bcg_all", "year"), x("bcg_all", "ablat")),
-       of("bangertdrowns", x("bangertdrowns", "length")),
-       of("raudenbush", x("raudenbush", "weeks"), x("raudenbush", "weeks")),
-       of("curtis", x("curtis", c("methodGH", "methodOTC")), x("curtis", "time")),
-       of("mcdaniel", x("mcdaniel", 1:2), matrix(0, length(sets$mcdaniel$y), 0)),
-       of("konstantopoulos", x("konstantopoulos", 1)),
-       of("landenberger", x("landenberger", c("age", "male"))),
-       # Years from 1990 on: with those of the calendar, rounding in metafor's restricted likelihood moves alpha by 1e-6.
-       of("hackshaw", matrix(0, length(sets$hackshaw$y), 0), x("hackshaw", "year") - 1990),
-       of("linde", x("linde", "year") - 1990, cbind(year = x("linde", "year") - 1990, x("linde", "major"))),
-       of("viechtbauer", x("viechtbauer", "dose"), matrix(0, length(sets$viechtbauer$y), 0)),
-       of("bcg_year", matrix(0, 13, 0), x("bcg_year", "year") - 1966),
-       of("bcg_ablat", x("bcg_ablat", "ablat"), matrix(0, 13, 0)))
+  none <- function(name) matrix(0, length(sets[[name]]$y), 0)
+  by_rule <- lapply(Filter(function(d) ncol(d$X) > 0 && d$intercept && d$name != "bcg_all", sets), function(d) list(
+    of(d$name, "location", x(d$name, 1), none(d$name)), of(d$name, "scale", none(d$name), x(d$name, 1)),
+    of(d$name, "both", x(d$name, 1), x(d$name, 1))))
+  c(do.call(c, unname(by_rule)), list(
+    of("bcg_all", "two", x("bcg_all", "ablat"), x("bcg_all", "year")),
+    of("curtis", "three", x("curtis", c("methodGH", "methodOTC")), x("curtis", "time")),
+    of("mcdaniel", "two scale", none("mcdaniel"), x("mcdaniel", 1:2)),
+    of("landenberger", "two scale", none("landenberger"), x("landenberger", c("age", "male"))),
+    of("linde", "two scale", x("linde", "year"), x("linde", c("year", "major"))),
+    of("molloy", "two", x("molloy", "designprospective"), x("molloy", "quality")),
+    of("molloy", "quality", none("molloy"), x("molloy", "quality")),
+    of("cell_means", "cells", x("cell_means", 1:3), x("cell_means", 1), intercept = FALSE),
+    of("bcg_ablat", "origin", x("bcg_ablat", 1), none("bcg_ablat"), intercept = FALSE),
+    of("raudenbush", "scale cells", x("raudenbush", "weeks"), cbind(told = 1 - c(x("raudenbush", "testerblind")), blind = c(x("raudenbush", "testerblind"))),
+       scale_intercept = FALSE)))
 }
 
-# Newton steps on metafor's own log-likelihood, halved until it rises; scale moderators centred and in units of their
-# standard deviations, where numerical derivatives are at their best.
-refine <- function(f, d, method) {
-  q <- ncol(f$Z)
-  ll <- function(a) -metafor:::.ll.rma.ls(a, yi = d$y, vi = d$v, X = f$X, Z = f$Z, reml = method == "REML", k = length(d$y), pX = ncol(f$X),
-    alpha.val = rep(NA, q), beta.val = rep(NA, ncol(f$X)), verbose = FALSE, digits = f$digits, REMLf = TRUE, link = "log", mZ = NULL,
-    alpha.min = rep(-Inf, q), alpha.max = rep(Inf, q), alpha.transf = FALSE, tau2.min = 0, tau2.max = Inf, optbeta = FALSE)
-  unit <- diag(1 / c(1, apply(d$Z, 2, sd)), q)
-  unit[1, -1] <- -colMeans(d$Z) / apply(d$Z, 2, sd)
-  value <- function(u) ll(c(unit %*% u))
-  u <- c(solve(unit, f$alpha))
-  for (i in 1:8) {
-    step <- -c(solve(numDeriv::hessian(value, u), numDeriv::grad(value, u)))
-    while (value(u + step) < value(u) - 1e-12 && max(abs(step)) > 1e-9) step <- step / 2
-    u <- u + step
-    if (max(abs(step)) < 1e-9) break
+# metafor's own log-likelihood in coordinates where its rounding is smallest: y centred, the location moderators
+# orthonormal, the scale moderators centred and in standard deviations. Model and (with metafor's default, REMLf = TRUE)
+# restricted likelihood are the same; with years of the calendar as they are, rounding moves its maximum by 1e-6.
+scale_problem <- function(d, method) {
+  k <- length(d$y); r <- ncol(d$Z)
+  at <- if (d$scale_intercept) colMeans(d$Z) else rep(0, r)
+  by <- apply(d$Z, 2, sd)
+  Z <- sweep(sweep(d$Z, 2, at), 2, by, "/")
+  unit <- diag(1 / by, r)
+  if (d$scale_intercept) { Z <- cbind(1, Z); unit <- rbind(c(1, -at / by), cbind(rep(0, r), unit)) }
+  X <- qr.Q(qr(if (d$intercept) cbind(1, sweep(d$X, 2, colMeans(d$X))) else d$X))
+  y <- if (d$intercept) d$y - mean(d$y) else d$y
+  q <- ncol(Z)
+  value <- function(u) -metafor:::.ll.rma.ls(u, yi = y, vi = d$v, X = X, Z = Z, reml = method == "REML", k = k, pX = ncol(X), alpha.val = rep(NA, q),
+    beta.val = rep(NA, ncol(X)), verbose = FALSE, digits = 4, REMLf = TRUE, link = "log", mZ = NULL, alpha.min = rep(-Inf, q), alpha.max = rep(Inf, q),
+    alpha.transf = FALSE, tau2.min = 0, tau2.max = Inf, optbeta = FALSE)
+  list(value = value, Z = Z, unit = unit)
+}
+
+# Starts: levels and slopes of log tau2 around the scatter of the estimates, and heterogeneity at one end of a moderator alone.
+scale_starts <- function(d, Z) {
+  base <- log(max(var(d$y), median(d$v)))
+  columns <- if (d$scale_intercept) Z[, -1, drop = FALSE] else Z
+  tau2 <- list(rep(0, nrow(Z)))
+  for (j in seq_len(ncol(columns))) for (s in c(-6, -2, 2, 6)) {
+    rising <- s * columns[, j]
+    tau2 <- c(tau2, list(rising), list(rising - max(rising)))
   }
-  list(alpha = c(unit %*% u), va = -unit %*% solve(numDeriv::hessian(value, u)) %*% t(unit), last_step = max(abs(step)), loglik = value(u))
+  starts <- list()
+  for (shape in tau2) for (level in base + c(-4, 0)) starts <- c(starts, list(qr.solve(Z, level + shape)))
+  starts
+}
+
+# Derivatives along the columns of L. numDeriv's steps are shares of the coordinates, too small for its differences where
+# one is near 0: here they are tenths of the columns of L, which make the parameters uncorrelated, in standard errors.
+slope <- function(f, u, L) numDeriv::grad(function(w) f(u + c(L %*% (w - 1))), rep(1, length(u)))
+curvature <- function(f, u, L) numDeriv::hessian(function(w) f(u + c(L %*% (w - 1))), rep(1, length(u)), method.args = list(r = 6))
+
+# The highest point nlminb finds from all starts, then Newton steps with numerical derivatives (numDeriv). `regular`: a
+# maximum, the last step below 1e-7 standard errors and the curvature negative; otherwise the likelihood has only a supremum.
+scale_maximum <- function(d, method) {
+  problem <- scale_problem(d, method)
+  ll <- problem$value
+  best <- list(objective = Inf)
+  cost <- function(u) { x <- try(-ll(u), silent = TRUE); if (is.numeric(x) && is.finite(x)) x else 1e10 }
+  climb <- function(u) nlminb(u, cost, control = list(rel.tol = 1e-14, iter.max = 1000, eval.max = 2000))
+  for (u in scale_starts(d, problem$Z)) {
+    run <- climb(u)
+    if (run$objective < best$objective - 1e-10) best <- run
+  }
+  for (i in 1:20) { # on towards a supremum
+    run <- climb(best$par)
+    if (run$objective >= best$objective - 1e-13) break
+    best <- run
+  }
+  u <- best$par; L <- diag(length(u)); size <- Inf; regular <- FALSE
+  for (i in 1:10) {
+    H <- try(curvature(ll, u, L), silent = TRUE)
+    if (!is.numeric(H) || any(!is.finite(H)) || max(eigen(H)$values) >= -1e-7) break
+    L <- L %*% t(chol(solve(-H)))
+    step <- c(L %*% slope(ll, u, L))
+    if (max(abs(step)) > 1) break
+    u <- u + step
+    size <- max(abs(solve(L, step)))
+    regular <- size < 1e-7
+    if (size < 1e-10) break
+  }
+  va <- if (regular) problem$unit %*% L %*% solve(-curvature(ll, u, L)) %*% t(problem$unit %*% L)
+  list(regular = regular, alpha = c(problem$unit %*% u), va = va, loglik = ll(u), last_step = size)
+}
+
+scale_call <- function(d, method, ...) suppressWarnings(
+  rma(d$y, d$v, mods = if (ncol(d$X)) d$X else ~ 1, intercept = d$intercept, method = method,
+      scale = if (!ncol(d$Z)) ~ 1 else if (d$scale_intercept) ~ d$Z else ~ 0 + d$Z, ...))
+
+# What metafor does by itself: where it stops, with which standard errors (per standard deviation of a moderator).
+left_alone <- function(d, method) {
+  f <- try(scale_call(d, method, test = "z"), silent = TRUE)
+  if (inherits(f, "try-error")) return(list(error = sub("\\s+$", "", sub("^[^:]*: *", "", as.character(f)))))
+  list(loglik = c(logLik(f)), largest_std_error = max(if (ncol(d$Z)) tail(f$se.alpha, ncol(d$Z)) * apply(d$Z, 2, sd) else f$se.alpha))
+}
+
+# Wald tests of alpha by metafor's formulas, at the refined maximum.
+scale_tests <- function(best, d, df) {
+  tested <- if (d$scale_intercept && ncol(d$Z)) -1 else seq_along(best$alpha)
+  se <- sqrt(diag(best$va)); m <- length(best$alpha[tested])
+  qs <- c(best$alpha[tested] %*% solve(best$va[tested, tested], best$alpha[tested], tol = 1e-30))
+  if (is.infinite(df)) list(qs = qs, qs_p = pchisq(qs, m, lower.tail = FALSE), alpha_p = 2 * pnorm(-abs(best$alpha / se)), alpha_low = best$alpha - qnorm(0.975) * se)
+  else list(qs = qs / m, qs_p = pf(qs / m, m, df, lower.tail = FALSE), alpha_p = 2 * pt(-abs(best$alpha / se), df), alpha_low = best$alpha - qt(0.975, df) * se)
+}
+
+scale_predictions <- function(g, d) {
+  at <- list(X = rbind(colMeans(d$X), d$X[2, ]), Z = rbind(colMeans(d$Z), d$Z[1, ]))
+  p <- function(...) suppressWarnings(predict(g, newmods = at$X, newscale = at$Z, ...))
+  list(X = unname(at$X), Z = unname(at$Z), estimate = p()$pred, ci_low = p()$ci.lb, riley = p(pi.type = "riley")$pi.lb, t = p(pi.type = "t")$pi.lb, default = p()$pi.lb)
 }
 
 scale_fit <- function(d, method) {
-  mods <- if (ncol(d$X)) d$X else ~ 1
-  scale <- if (ncol(d$Z)) ~ d$Z else ~ 1
-  call <- function(...) suppressWarnings(rma(d$y, d$v, mods = mods, scale = scale, method = method, ...))
-  f <- call(test = "z")
-  best <- refine(f, d, method)
+  best <- scale_maximum(d, method)
   a <- best$alpha
-  out <- list(dataset = d$name, method = method, y = d$y, v = d$v, X = d$X, Z = d$Z, alpha = a, last_step = best$last_step, default_alpha = c(f$alpha),
-              default_loglik = c(logLik(f)), std_error = sqrt(diag(best$va)), default_std_error = f$se.alpha, default_qs = f$QS, default_qs_p = f$QSp,
-              loglik = best$loglik, loglik_without = c(logLik(fit(c(d, list(intercept = TRUE)), method, "z"))))
+  out <- list(dataset = d$name, form = d$form, method = method, y = d$y, v = d$v, X = unname(d$X), Z = unname(d$Z), intercept = d$intercept,
+              scale_intercept = d$scale_intercept, regular = best$regular, loglik = best$loglik, alone = left_alone(d, method))
+  if (best$regular) {
+    out <- c(out, list(alpha = a, last_step = best$last_step, std_error = sqrt(diag(best$va))))
+    if (ncol(d$Z) && d$scale_intercept) out$loglik_without <- c(logLik(fit(d, method, "z", best_start(d, method, intercept = d$intercept))))
+  }
   for (t in c("z", "knha")) {
-    g <- call(test = t, alpha = a, skiphes = TRUE)
-    h <- call(test = t)
-    out[[t]] <- list(coef = c(g$beta), std_error = g$se, ci_low = g$ci.lb, qm = g$QM, qm_p_value = g$QMp, tau2 = g$tau2, qe = g$QE,
-                     default_qs = h$QS, default_qs_p = h$QSp, default_alpha_p = h$pval.alpha, default_alpha_low = h$ci.lb.alpha)
-    if (ncol(d$X) && ncol(d$Z)) {
-      at <- list(X = rbind(colMeans(d$X), d$X[2, ]), Z = rbind(colMeans(d$Z), d$Z[1, ]))
-      p <- function(...) suppressWarnings(predict(g, newmods = at$X, newscale = at$Z, ...))
-      out[[t]]$predict <- list(X = unname(at$X), Z = unname(at$Z), estimate = p()$pred, ci_low = p()$ci.lb,
-                               riley = p(pi.type = "riley")$pi.lb, t = p(pi.type = "t")$pi.lb, default = p()$pi.lb)
+    # From the maximum metafor's optimiser does not move; without one, alpha is fixed where the search ended.
+    g <- if (best$regular) scale_call(d, method, test = t, control = list(alpha.init = a, rel.tol = 1e-3))
+         else scale_call(d, method, test = t, alpha = a, control = list(alpha.init = a), skiphes = TRUE)
+    out[[t]] <- list(coef = c(g$beta), std_error = g$se, ci_low = g$ci.lb, qm = g$QM, qm_p_value = g$QMp, tau2 = g$tau2, qe = g$QE)
+    if (best$regular) {
+      out[[t]] <- c(out[[t]], scale_tests(best, d, if (t == "z") Inf else length(d$y) - length(a)), list(own_qs = g$QS, own_qs_p = g$QSp))
+      if (ncol(d$X) && ncol(d$Z)) out[[t]]$predict <- scale_predictions(g, d)
     }
   }
   out

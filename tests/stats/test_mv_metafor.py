@@ -15,12 +15,12 @@ LOWER = 1e-8
 # likelihood is flat to rounding (1e-14): about 1e-7 of a variance, and half of that in a standard error.
 AGREEMENT = 1e-6
 # With estimates near 1000 metafor's likelihood, which does not centre them, is rounded to about 1e-9: its optimum is
-# known to the root of that, relative to the curvature.
+# known to the root of that, relative to the curvature. Measured: 1.4e-6 of a variance, 7e-6 in a correlation.
 UNCENTRED = 1e-5
 # A variance that is small beside the sampling variances is that precise in their units.
 COMPONENT_FLOOR = 1e-7
-# Profile likelihoods of the reference are maximised to about 1e-9 and its root is found to 1e-11.
-PROFILE = 1e-5
+# The reference's profile likelihoods are maximised to about 1e-9. Measured: ends within 4e-8 of themselves.
+PROFILE = 1e-7
 # metafor's QE, and what follows from it, is a closed form.
 CLOSED = 1e-10
 
@@ -164,7 +164,7 @@ def test_profile_intervals_agree(name):
         low, high = next(ends[component.kind])
         interval = ours.profile(component.term)
         assert interval.converged
-        assert (interval.low, interval.high) == pytest.approx((low, high), rel=PROFILE, abs=PROFILE), (
+        assert (interval.low, interval.high) == pytest.approx((low, high), rel=PROFILE, abs=1e-12), (
             component.term
         )
     assert all(next(rest, None) is None for rest in ends.values())

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from twostage.stats.errors import NotEstimable
 from twostage.stats.metareg import check_options, inference
 from twostage.stats.metareg_core import coefficients, omnibus_p
 from twostage.stats.metareg_design import check_estimates, make_design
@@ -13,7 +14,10 @@ from twostage.stats.pool_fit import check_level
 
 __all__ = ["LocationScale", "locationscale"]
 
-NO_MAXIMUM = "no finite maximum: the heterogeneity of some studies tends to 0 (or to infinity)"
+NO_MAXIMUM = (
+    "no finite maximum: the likelihood rises, or is flat, as the heterogeneity of some studies tends to 0"
+)
+LOWER = "; a finite maximum of the log-likelihood is lower by {:.3g}"
 
 
 def locationscale(
@@ -51,14 +55,19 @@ def locationscale(
     Raises
     ------
     ValueError, NotEstimable
-        As of :func:`twostage.stats.metareg.metareg`, for X and for Z.
+        As of :func:`twostage.stats.metareg.metareg`, for X and for Z. NotEstimable also for REML with k - p < q: the
+        restricted likelihood knows k - p contrasts of the estimates, which cannot determine q scale coefficients.
 
     Notes
     -----
     Viechtbauer & López-López 2022, doi:10.1002/jrsm.1562. The likelihood is maximised by a trust-region Newton method
-    with analytic derivatives from several starts; where it rises towards tau2_i = 0 there is no finite estimate and
-    `converged` is False. Checked against metafor 3.8-1, ``rma(scale =)``, whose standard errors of alpha come
-    from a numerical Hessian (about 1e-7 relative).
+    with analytic derivatives from several starts; where it is highest as some tau2_i tend to 0 there is no finite
+    estimate and `converged` is False: `coef`, `tau2` and `loglik` are then at their limits, up to rounding, `alpha`
+    is where the search ended and has no standard errors.
+
+    Checked against metafor 3.8-1, ``rma(scale =)``. Where there is no finite maximum, that stops with an error, with
+    standard errors that are NaN or above 10^3, or at a lower maximum. Its own standard errors of alpha come from a
+    numerical Hessian, 10^-2 off where years of the calendar are in the location.
     """
     y, v, shown = check_estimates(y, v, labels)
     check_options(method, ci)
@@ -68,6 +77,7 @@ def locationscale(
     k, what = len(y), "scale moderator"
     design = make_design(X, k, names=names, intercept=intercept, labels=labels)
     scale = make_design(Z, k, names=scale_names, intercept=scale_intercept, labels=labels, what=what)
+    _check_contrasts(method, design.X.shape, scale.X.shape[1])
     problem = ScaleProblem(y - design.U @ (design.U.T @ y), v, design.U, scale.U, method == "REML")
     homogeneous = maximise_likelihood(problem.y, v, design.U, reml=problem.reml)[0]
     found = maximise(problem, float(homogeneous))
@@ -82,9 +92,23 @@ def locationscale(
         k=k,
         converged=found.converged,
         search=found,
-        note="" if found.converged else NO_MAXIMUM,
+        note=_note(found),
         **{"y": y, "v": v, "design": design, "scale": scale, "labels": shown},
     )
+
+
+def _check_contrasts(method, shape, q):
+    left = shape[0] - shape[1]
+    if method == "REML" and left < q:
+        raise NotEstimable(
+            f"REML: {left} residual degrees of freedom cannot determine {q} scale coefficients"
+        )
+
+
+def _note(found):
+    if found.converged:
+        return ""
+    return NO_MAXIMUM + ("" if np.isnan(found.finite) else LOWER.format(found.loglik - found.finite))
 
 
 def _location_part(y, v, tau2, design, rules):

@@ -48,7 +48,7 @@ class LocationScale:
     loglik, variance_factor : float
     k : int
     converged : bool
-        False where no finite maximum was found.
+        False where there is no finite maximum: `coef`, `tau2` and `loglik` are at their limits, `alpha` is not.
     method, ci : str
     level : float
     search : ScaleMaximum
@@ -124,8 +124,9 @@ class LocationScale:
 
         Notes
         -----
-        As :func:`twostage.stats.metareg_predict.predict`, tau2 being that of the new scale moderators. Checked
-        against metafor 3.8-1's ``predict(newmods=, newscale=)``; k - p - q is its ``pi.type="riley"``.
+        As :func:`twostage.stats.metareg_predict.predict`, tau2 being that of the new scale moderators; without a
+        finite maximum that is not known, and there is no prediction interval. Checked against metafor 3.8-1's
+        ``predict(newmods=, newscale=)``; k - p - q is its ``pi.type="riley"``.
         """
         p, q = len(self.names), len(self.scale_names)
         rules = {"k-p-q": (self.k - p - q, "t with k - p - q degrees of freedom")}
@@ -134,6 +135,8 @@ class LocationScale:
         X, Z = new_design(self.design, Xnew), new_design(self.scale, Znew, "scale moderator")
         if len(X) != len(Z):
             raise ValueError(f"{len(X)} rows of moderators, {len(Z)} of scale moderators")
+        if not self.converged:
+            return interval_at(self, X, np.full(len(Z), np.nan), level, np.nan, text)
         return interval_at(self, X, np.exp(Z @ self.alpha), level, pi_df, text)
 
     def r_call(self, **options) -> str:

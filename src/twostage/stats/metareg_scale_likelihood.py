@@ -16,9 +16,13 @@ LARGEST_LOG = 300.0
 # Size of the last Newton step, in log tau2, below which a maximum counts as reached. Towards tau2 = 0 the
 # likelihood flattens so that steps stay near 1: such a run never passes for a maximum.
 STEP_TOLERANCE = 1e-9
+FLAT = 1e-12  # curvature at which the likelihood does not change over 10^6 in log tau2: no maximum
 POLISH = 30  # Newton steps after the trust-region search; 2 to 4 are used at a regular maximum
 STARTS = (-3.0, 0.0, 3.0)  # added to the logarithm of the homogeneous tau2
-TRUST = {"gtol": 1e-9, "max_trust_radius": 10.0, "maxiter": 500}
+# Slopes, in log tau2 per standard deviation of a moderator, of starts with heterogeneity at one end of it alone.
+STEEP = (-5.0, 5.0)
+# Where the likelihood only tends to its supremum, the gradient is about what is still missing.
+TRUST = {"gtol": 1e-11, "max_trust_radius": 10.0, "maxiter": 500}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,8 @@ class ScaleMaximum:
     iterations : int
         Of the run that won.
     n_starts : int
+    finite : float
+        Highest log-likelihood at which a run converged; NaN where none did.
     """
 
     g: np.ndarray
@@ -97,6 +103,7 @@ class ScaleMaximum:
     converged: bool
     iterations: int
     n_starts: int
+    finite: float
 
 
 def maximise(problem, homogeneous):
@@ -119,15 +126,19 @@ def maximise(problem, homogeneous):
     # Runs of equal height up to rounding: prefer one that ended at a regular maximum.
     top = max(run[1] for run in runs)
     best = max((run for run in runs if run[1] >= top - 1e-9), key=lambda run: (run[3], run[1]))
-    g, loglik, information, converged, iterations = best
-    return ScaleMaximum(g, loglik, information, converged, iterations, len(starts))
+    finite = max((run[1] for run in runs if run[3]), default=float("nan"))
+    return ScaleMaximum(*best, n_starts=len(starts), finite=finite)
 
 
 def _starts(problem, homogeneous):
     base = np.log(max(homogeneous, 0.01 * float(np.median(problem.v))))
     residual = np.log(np.maximum(problem.y**2, 1e-4 * problem.v))
     slopes = problem.S @ (problem.S.T @ (residual - residual.mean()))
-    shapes = (np.zeros_like(slopes), slopes)
+    shapes = [np.zeros_like(slopes), slopes]
+    for direction in problem.S.T[np.ptp(problem.S, axis=0) > 0.0]:
+        for slope in STEEP:
+            rising = slope * direction / direction.std()
+            shapes.append(rising - rising.max())
     return [problem.S.T @ (base + shift + shape) for shape in shapes for shift in STARTS]
 
 
@@ -144,7 +155,7 @@ def _climb(problem, g):
     g, converged = result.x, False
     for _ in range(POLISH):
         gradient, hessian = problem.derivatives(g)
-        if np.linalg.eigvalsh(-hessian)[0] <= 0.0:
+        if np.linalg.eigvalsh(-hessian)[0] <= FLAT:
             break
         step = np.linalg.solve(-hessian, gradient)
         size = np.abs(problem.S @ step).max()
