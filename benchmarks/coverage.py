@@ -23,6 +23,7 @@ from scipy.special import ndtr  # noqa: E402
 from twostage.simulations import write_simulation  # noqa: E402
 from twostage.stats.pool import pool_many  # noqa: E402
 
+LEVEL = 0.95  # of the intervals
 MEAN, SIZES = 0.05, (30.0, 1000.0)
 STUDIES = (5, 10, 17, 40)
 HETEROGENEITY = {"none": 0.0, "small": 0.002, "large": 0.03}
@@ -54,11 +55,11 @@ def cell(y, v, tau2):
     """Rows of one cell: interval, rule, coverage with its error, mean width."""
     rows = []
     for rule, ci in CONFIDENCE.items():
-        fit = pool_many(y, v, ci=ci)
+        fit = pool_many(y, v, ci=ci, level=LEVEL)
         covered = ((fit.ci_low <= MEAN) & (fit.ci_high >= MEAN)).astype(float)
         rows.append(("confidence", rule, covered, fit.ci_high - fit.ci_low, fit))
     for rule, (ci, prediction) in PREDICTION.items():
-        fit = pool_many(y, v, ci=ci, prediction=prediction)
+        fit = pool_many(y, v, ci=ci, level=LEVEL, prediction=prediction)
         rows.append(("prediction", rule, holds_new_effect(fit, tau2), fit.pi_high - fit.pi_low, fit))
     return [
         {"interval": interval, "rule": rule, "coverage": covered.mean()}
@@ -88,9 +89,8 @@ def main():
     options = parser.parse_args()
     table = simulate(options.replicates, options.seed)
     command = "python benchmarks/coverage.py"
-    write_simulation(
-        options.out, "coverage", table, seed=options.seed, command=command, replicates=options.replicates
-    )
+    facts = {"replicates": options.replicates, "level": LEVEL}
+    write_simulation(options.out, "coverage", table, seed=options.seed, command=command, **facts)
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
 
 

@@ -30,7 +30,8 @@ def test_influence_of_two_studies_by_hand():
     assert fit.hat == close([0.5, 0.5]) and fit.weight == close([50.0, 50.0])
     assert (fit.tau2_del == 0).all() and (fit.q_del == 0).all()
     assert fit.is_influential.all()
-    assert "one study is left" in fit.note
+    assert "one study is left" in fit.note and "one study is left" in leave_one_out(*TWO).note
+    assert leave_one_out(*THREE).note == influence(*THREE).note == ""
 
 
 def test_influence_of_three_studies_by_hand():

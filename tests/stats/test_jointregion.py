@@ -91,7 +91,12 @@ def test_too_few_studies_have_no_region():
 def test_tables_and_display():
     found = region(CENTRE, SHAPE, df=6, kind="prediction", n_points=13)
     assert found.tidy().shape == (13, 2) and found.glance()["kind"].tolist() == ["prediction"]
-    assert "prediction region" in found._repr_html_()
+    html = found._repr_html_()
+    assert "prediction region" in html
+    for i in range(2):
+        low, high = found.points[:, i].min(), found.points[:, i].max()
+        assert f"effect {i + 1}" in html and f"{low:.4g} to {high:.4g}" in html
+    assert region(CENTRE, SHAPE, df=6, n_points=4).points.shape == (4, 2)
 
 
 @pytest.mark.parametrize(
