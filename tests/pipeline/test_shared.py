@@ -1,6 +1,7 @@
 """A study that shared results instead of data: no notebook of its own, its records in the pool, a page for it."""
 
 import json
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -11,11 +12,13 @@ from standin import due, run_twostage, sizes, steps
 from twostage.collection import read_collection
 from twostage.params import make_parameters
 from twostage.pipeline.inputs import prepare
+from twostage.pipeline.shared import shared_page
 from twostage.records import ANALYSES, find_record
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import Filters
 from twostage.sharing.share import make_bundle, write_bundle
+from twostage.sharing.stored import stored_bundle
 from twostage.simulate import simulate_collection, write_collection
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sharing"))
@@ -77,6 +80,25 @@ def test_an_edited_bundle_is_refused(with_bundle):
     path.write_text(path.read_text().replace("0", "1", 1))
     with pytest.raises(BundleError, match="sha256"):
         prepared(with_bundle)
+
+
+def test_its_chapter_speaks_in_words_and_in_order(with_bundle):
+    collection = read_collection(with_bundle / "data")
+    page = shared_page(collection, STUDY)
+    summary = stored_bundle(collection, STUDY).records["data"].summary
+    titles = re.findall(r"<th>(.*?)</th>", page["sessions"])
+    assert titles[:2] == ["session", f"patients with {collection.x.label}"]
+    assert not any("both" in title for title in titles), "what is never shared has no column"
+    cells = re.findall(r"<td>(.*?)</td>", page["summary"])
+    assert cells[0] == "patients in the study's files"
+    assert cells[cells.index("correlation of the deviations from these means") + 1] == (
+        f"{summary['r_within']:.3g}".replace("-", "−")
+    )
+    text = "".join(str(value) for value in page.values())
+    assert "records/data.json" not in text
+    assert "missing_share" not in text
+    assert "x_to_y" not in page["estimates"]
+    assert f"{collection.x.label} → {collection.y.label}" in page["estimates"]
 
 
 @pytest.mark.slow

@@ -16,8 +16,9 @@ from twostage.sharing.accept import misfits
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import Bundle
 from twostage.sharing.stored import stored_bundle, stored_bundles
-from twostage.sharing.words import quantity
-from twostage.terms import term_label
+from twostage.sharing.summaries import NEVER
+from twostage.sharing.words import entry, ordered, quantity, shown
+from twostage.terms import arrow, term_label
 
 #: The template of the page of a study without data.
 SHARED_TEMPLATE = "study_shared.md.j2"
@@ -77,14 +78,18 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
         | {"entries withheld": len(c.withheld)}
         for c in bundle.report.checks
     ]
-    withheld = [{"rule": c.name, "withheld": what} for c in bundle.report.checks for what in c.withheld]
+    names = (collection.x.label, collection.y.label)
+    withheld = [
+        {"rule": c.name, "withheld": entry(what, *names)[0], "in the bundle": entry(what, *names)[1]}
+        for c in bundle.report.checks
+        for what in c.withheld
+    ]
     records = bundle.records.values()
     failures = [
         {"analysis": a, "variant": f.variant, "direction": f.direction, "reason": f.reason}
         for a, record in bundle.records.items()
         for f in record.failures
     ]
-    names = (collection.x.label, collection.y.label)
     return {
         "mark_note": MARK_NOTE,
         "created": bundle.manifest.created,
@@ -95,15 +100,9 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
         "remains": bundle.report.remains,
         "estimates": html_table(_estimates(bundle, collection)),
         "summary": _table(
-            [
-                {"quantity": quantity(n, *names), "value": v}
-                for r in records
-                for n, v in _whole(r.summary).items()
-            ]
+            [{"quantity": n, "value": v} for r in records for n, v in _worded(r.summary, names).items()]
         ),
-        "sessions": _table(
-            [{quantity(n, *names): v for n, v in _whole(row).items()} for r in records for row in r.sessions]
-        ),
+        "sessions": _table([_worded(row, names) for r in records for row in r.sessions]),
     }
 
 
@@ -111,10 +110,10 @@ def _table(rows: list[dict]) -> str:
     return html_table(pd.DataFrame(rows, dtype=object)) if rows else ""
 
 
-def _whole(numbers: Mapping[str, float | None]) -> dict[str, float | int | None]:
-    """Counts as whole numbers."""
-    counts = {n for n, v in numbers.items() if (n.startswith("n_") or n == "session") and v is not None}
-    return {name: int(value) if name in counts else value for name, value in numbers.items()}
+def _worded(numbers: Mapping[str, float | None], names: tuple[str, str]) -> dict[str, str]:
+    """Quantities in words, without those that are never shared, with the digits that were shared."""
+    shared = {n: v for n, v in ordered(numbers).items() if n not in NEVER}
+    return {quantity(n, *names): shown(v, n).replace("-", "−") for n, v in shared.items()}
 
 
 def _estimates(bundle: Bundle, collection: Collection) -> pd.DataFrame:
@@ -133,4 +132,5 @@ def _estimates(bundle: Bundle, collection: Collection) -> pd.DataFrame:
         "ci_low",
         "ci_high",
     ]
-    return table.assign(effect=effect)[[*columns, "n_patients", "n_transitions"]]
+    ways = [arrow(direction, *names) for direction in table["direction"]]
+    return table.assign(effect=effect, direction=ways)[[*columns, "n_patients", "n_transitions"]]

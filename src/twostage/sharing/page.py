@@ -6,7 +6,7 @@ from typing import Any
 
 from twostage.params import Parameters
 from twostage.sharing.layout import MANIFEST, RECORD_MEMBERS, REPORT, STUDY
-from twostage.sharing.words import ANALYSES, CHECKS, COLUMNS, REGISTRY, SHOWN_DIGITS, quantity, shown
+from twostage.sharing.words import ANALYSES, CHECKS, COLUMNS, REGISTRY, SHOWN_DIGITS, entry, quantity, shown
 from twostage.terms import DIRECTIONS, arrow, term_label
 
 _STYLE = (
@@ -93,13 +93,8 @@ def _withheld(report: Mapping[str, Any], names: tuple[str, str]) -> list[str]:
 
 
 def _entry(what: str, names: tuple[str, str]) -> str:
-    """``records/data.json: session 1, n_x`` in words."""
-    member, _, entry = what.partition(": ")
-    analysis = next((a for a, m in RECORD_MEMBERS.items() if m == member), None)
-    if analysis is None:
-        return _text(what)
-    words = ", ".join(quantity(part, *names) for part in entry.split(", "))
-    return f"{_text(words)} {_small(f'{analysis}: {entry}')}"
+    words, short = entry(what, *names)
+    return _both(words, short)
 
 
 def _study(info: Mapping[str, str], names: tuple[str, str]) -> list[str]:

@@ -1,9 +1,12 @@
 """What the names in a bundle mean, in plain words; and its numbers, short enough to read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from twostage import schema
 from twostage.display import MISSING, p_value
+from twostage.sharing.layout import RECORD_MEMBERS
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
 
 #: Significant digits on pages; a bundle's files have all of them.
 SHOWN_DIGITS = 4
@@ -98,8 +101,25 @@ CHECKS = {
 
 
 def quantity(name: str, x: str, y: str) -> str:
-    """A quantity of a description in words; its own name where there are none."""
-    return QUANTITIES.get(name, name).format(x=x, y=y)
+    """A quantity, direction or estimator in words; its own name where there are none."""
+    if name in DIRECTIONS:
+        return arrow(name, x, y)
+    return QUANTITIES.get(name, ESTIMATORS.get(name, name)).format(x=x, y=y)
+
+
+def ordered(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantities in the order of :data:`QUANTITIES`, others last: a bundle's files have them by the alphabet."""
+    places = {name: i for i, name in enumerate(QUANTITIES)}
+    return dict(sorted(numbers.items(), key=lambda item: (places.get(item[0], len(places)), item[0])))
+
+
+def entry(what: str, x: str, y: str) -> tuple[str, str]:
+    """A withheld entry such as ``records/data.json: session 1, n_x``: in words, and short as it is."""
+    member, _, names = what.partition(": ")
+    analysis = {m: a for a, m in RECORD_MEMBERS.items()}.get(member)
+    if analysis is None:
+        return what, what
+    return ", ".join(quantity(name, x, y) for name in names.split(", ")), f"{analysis}: {names}"
 
 
 def shown(value: Any, name: str = "") -> str:
