@@ -101,6 +101,17 @@ def test_its_chapter_speaks_in_words_and_in_order(with_bundle):
     assert f"{collection.x.label} → {collection.y.label}" in page["estimates"]
 
 
+@pytest.mark.parametrize(
+    "page", ["lagged", "outcome", "influence", "crosslevel", "sensitivity", "small_study"]
+)
+def test_pages_whose_figures_have_the_mark_explain_it_where_there_is_one(page):
+    template = Path(__file__).parents[2] / "book" / f"results_{page}.md"
+    note = re.search(
+        r"\{% if results_only %\}\n\{\{ results_only \}\}|if results_only \}\}", template.read_text()
+    )
+    assert note, "the note, and only if there are such studies"
+
+
 @pytest.mark.slow
 def test_an_accepted_study_makes_the_pool_due_and_no_notebook_of_its_own(with_bundle):
     assert all(STUDY not in step for step in due(with_bundle))
