@@ -93,6 +93,13 @@ def test_wald_is_chi_square():
     assert fit.r2 == pytest.approx(100 * (1 - (1.5 / 1) / (14 / 2)), rel=ROUNDING)  # adjusted R2
 
 
+@pytest.mark.parametrize("method", ["FE", "DL", "REML"])
+def test_nothing_to_account_for(method):
+    """Equal estimates: no heterogeneity with or without moderators, so that R2 is 0."""
+    fit = metareg([0.3] * 5, [0.01, 0.02, 0.03, 0.04, 0.05], [0, 1, 2, 3, 5], method=method, ci="wald")
+    assert fit.r2 == 0.0 and fit.tau2 == 0.0
+
+
 def test_ad_hoc_is_never_narrower_than_wald():
     y, v, x = [0.2, 0.31, 0.4, 0.5], [0.1] * 4, [0.0, 1.0, 2.0, 3.0]
     plain, adhoc, wald = (metareg(y, v, x, ci=c) for c in ("hartung-knapp", "hartung-knapp-adhoc", "wald"))

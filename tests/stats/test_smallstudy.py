@@ -261,5 +261,7 @@ def test_tables_keep_labels():
         with pytest.raises(AttributeError):
             result.labels = ()
     assert egger(fit).tidy()["term"].tolist() == ["sei", "intercept"]
-    assert trimfill(fit, side="left").studies()["study"].tolist()[:6] == list("abcdef")
+    studies = trimfill(fit, side="left").studies()
+    assert studies["study"].tolist()[:6] == list("abcdef")
+    assert studies["std_error"].to_numpy()[:6] == pytest.approx(np.sqrt(fit.v), rel=ROUNDING)
     assert funnel(fit).glance().filter(like="e").shape[0] == 1
