@@ -9,7 +9,7 @@
 #
 # rma.mv's optimisers stop at about 1e-5 of a variance. Each model is therefore fitted by several of them; the best
 # is refined by Newton steps with numDeriv's derivatives of the likelihood written out below, and rma.mv evaluated
-# there: if its likelihood is not lower, that is the reference. Its log and tanh scales never reach a variance of
+# there: if the likelihood is not lower, that is the reference. Its log and tanh scales never reach a variance of
 # 0 or a correlation of 1; where the best comes near, the parameter is held at its bound, and kept there if the
 # likelihood is not lower by more than 1e-8. UN is fitted through its Cholesky factor: without it metafor allows a
 # G that is no covariance matrix; a singular G of three or more levels is refined by pattern search (hjk).
@@ -254,6 +254,8 @@ height <- function(r) if (is.null(r)) -Inf else c(logLik(r))
 
 # The log-likelihood, dense, of the components as a vector; used for its numerical derivatives only.
 likelihood <- function(a, r) {
+  # Without what the columns explain: estimates far from 0 would be rounded to the size of their squares.
+  y <- qr.resid(qr(r$X), c(r$yi))
   same <- lapply(r$mf.s, function(g) outer(g, g, "=="))
   if (r$withG) {
     outer_same <- outer(r$mf.g$outer, r$mf.g$outer, "==")
@@ -274,7 +276,7 @@ likelihood <- function(a, r) {
     L <- try(chol(M), silent = TRUE)
     if (inherits(L, "try-error")) return(NA)
     X <- backsolve(L, r$X, transpose = TRUE)
-    e <- qr.resid(qr(X), backsolve(L, c(r$yi), transpose = TRUE))
+    e <- qr.resid(qr(X), backsolve(L, y, transpose = TRUE))
     reml <- if (a$method == "REML") sum(log(abs(diag(qr.R(qr(X)))))) else 0
     -sum(log(diag(L))) - sum(e^2) / 2 - reml
   }
@@ -323,7 +325,8 @@ fit_best <- function(a, struct, lowest) {
   }
   # What rma.mv is asked for is relative to its own components' order: sigma2, tau2, rho.
   refined <- refine(best, a, hold)
-  if (height(refined) >= height(best) - 1e-10) refined else best
+  f <- likelihood(a, best)
+  if (!is.null(refined) && f(parts(refined)) >= f(parts(best)) - 1e-10) refined else best
 }
 # NA where a component is free, its bound where it is held there.
 at_edge <- function(best, a, lowest) {
