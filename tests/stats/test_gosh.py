@@ -131,6 +131,14 @@ def test_samples_are_different_seeded_and_uniform(k, n):
     assert np.abs(halves).max() < 1.2 * BAND / np.sqrt(n)
 
 
+def test_repeated_draws_leave_every_subset_as_likely_and_the_empty_one_out():
+    """7 of the 31 subsets of five studies are few enough to be drawn one by one; 300 samples."""
+    drawn = np.concatenate([sampled_subsets(5, 7, seed=seed)[:, 0] for seed in range(300)])
+    counts = np.bincount(drawn, minlength=32)
+    assert counts[0] == 0
+    assert np.abs(counts[1:] - 2100 / 31).max() < BAND * np.sqrt(2100 / 31)
+
+
 def test_a_sample_is_taken_only_where_there_are_more_subsets():
     y, v = DATA["tau2_zero"]
     assert gosh(y, v, subsets=63).exhaustive
@@ -203,6 +211,7 @@ def test_tables():
     studies = result.by_study().set_index("study")
     assert studies.loc["S8", "i2_with"] > 90 and studies.loc["S8", "i2_without"] == 0.0
     assert studies.loc["S8", "estimate_with"] == np.median(result.estimate[result.includes("S8")])
+    assert studies.loc["S8", "estimate_without"] == np.median(result.estimate[~result.includes("S8")])
     assert "511 subsets" in result._repr_html_()
 
 

@@ -51,6 +51,7 @@ def test_sign_flips_by_hand():
     result = permutation_test(metareg([0.5, 0.7, 0.6], [0.1] * 3, ci="wald", method="FE"))
     assert (result.n, result.exact) == (8, True)
     assert result.p_value[0] == 2 / 8 and result.qm_p_value == 2 / 8
+    assert [permutation_test(result.fit, n=n).exact for n in (7, 8)] == [False, True]
 
 
 def test_row_permutations_by_hand():

@@ -1,6 +1,7 @@
 """Subgroups: by hand, against metafor, degenerate groups, errors, simulated truth."""
 
 import sys
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import DATA, read
 
+from twostage.stats import metareg_subgroups as module
 from twostage.stats.errors import NotEstimable
 from twostage.stats.metareg import metareg
 from twostage.stats.metareg_subgroups import subgroups
@@ -92,6 +94,25 @@ def test_single_studies_and_exact_agreement_are_named():
     assert "tau2 is 0 by definition: b" in fit.note and fit.std_error[1] == pytest.approx(sqrt(0.1))
     same = subgroups([0.1, 0.1, 0.2, 0.4], [0.1] * 4, ["a", "a", "b", "b"])
     assert np.isnan(same.qm) and np.isnan(same.qm_p_value) and "no test between subgroups: a" in same.note
+
+
+def test_one_search_without_an_end_is_told(monkeypatch):
+    data = [0.0, 2.0, 3.0, 5.0], [0.5] * 4, ["a", "a", "b", "b"]
+    assert subgroups(*data).converged and subgroups(*data, tau2="common").converged
+    for lost in (0.0, 3.0):
+        monkeypatch.setattr(
+            module, "pool", lambda y, v, x=lost, **o: replace(pool(y, v, **o), converged=y[0] != x)
+        )
+        assert not subgroups(*data).converged
+    for lost in (True, False):
+        monkeypatch.setattr(
+            module,
+            "metareg",
+            lambda *a, intercept=True, x=lost, **o: replace(
+                metareg(*a, intercept=intercept, **o), converged=intercept != x
+            ),
+        )
+        assert not subgroups(*data, tau2="common").converged
 
 
 def test_groups_need_not_be_text():

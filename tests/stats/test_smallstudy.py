@@ -42,6 +42,14 @@ def test_egger_by_hand():
     assert fixed.intercept_se == close(sqrt(1 / 3 + 4 / 2))
 
 
+@pytest.mark.parametrize("model, quantile", [("mixed", 1.2815515655446004), ("lm", 1.372183641110336)])
+def test_the_limit_has_the_level_asked_for(model, quantile):
+    """Normal, and t with 10 df, at 90 percent."""
+    test = egger(*asymmetric(k=12), model=model, method="FE", ci="wald", level=0.8)
+    ends = [test.limit - quantile * test.intercept_se, test.limit + quantile * test.intercept_se]
+    assert [test.limit_ci_low, test.limit_ci_high] == pytest.approx(ends, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     "predictor, x, has_limit",
     [
@@ -237,7 +245,14 @@ def test_funnel_around_the_pooled_effect_with_tau2():
     reach = 1.959963984540054 * sqrt(2.0)
     assert [data.low[0, -1], data.high[0, -1]] == close([2 - reach, 2 + reach])
     assert data.region.tolist() == [0, 0] and data.estimate == 2.0
+    assert data.p_value == pytest.approx([erfc(0.5)] * 2, rel=1e-9)  # 1 in sqrt 2, beyond 1.28 without tau2
+    assert funnel(fit, reference="pooled", levels=[0.8], add_tau2=True).region.tolist() == [0, 0]
     assert funnel(fit, reference="pooled", levels=[0.5]).region.tolist() == [1, 1]
+
+
+def test_a_study_on_a_contour_is_inside():
+    edge = funnel([0.0], [1.0], levels=[0.95]).high[0, -1]
+    assert funnel([edge, edge * (1 + ROUNDING)], [1.0, 1.0], levels=[0.95]).region.tolist() == [0, 1]
 
 
 def test_funnel_input():
