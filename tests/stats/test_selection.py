@@ -17,6 +17,7 @@ from tables import data_sets, read_rows  # noqa: E402
 from twostage.stats.errors import NotEstimable  # noqa: E402
 from twostage.stats.pool import pool  # noqa: E402
 from twostage.stats.selection import selection_model  # noqa: E402
+from twostage.stats.selection_climb import climb  # noqa: E402
 from twostage.stats.selection_likelihood import log_likelihood, prepare  # noqa: E402
 
 ROUNDING = 1e-12
@@ -242,6 +243,36 @@ def test_boundary_is_a_field():
     assert fixed.estimate == pytest.approx(fit.estimate, rel=1e-8)
     assert fixed.std_error == pytest.approx(fit.std_error, rel=1e-8)
     assert not fixed.boundary and np.isnan(fixed.tau2_lrt) and fit.tau2_lrt == pytest.approx(0.0, abs=1e-9)
+
+
+def test_intervals_have_the_level_asked_for_and_end_at_zero():
+    z = 1.2815515655446004  # 90 percent of a normal distribution are below
+    fit = selection_model(pool(*DATA["bangertdrowns"], level=0.8))
+    for found, error, low, high in (
+        (fit.estimate, fit.std_error, fit.ci_low, fit.ci_high),
+        (fit.tau2, fit.tau2_se, fit.tau2_ci_low, fit.tau2_ci_high),
+        (fit.delta[1], fit.delta_se[1], fit.delta_ci_low[1], fit.delta_ci_high[1]),
+    ):
+        assert [low, high] == pytest.approx([max(0.0, found - z * error), found + z * error], rel=ROUNDING)
+    wide = selection_model(*DATA["bangertdrowns"])
+    assert wide.tau2 < 1.9 * wide.tau2_se and wide.tau2_ci_low == 0.0
+    assert wide.tau2_lrt_p_value == pytest.approx(2 * ndtr(-np.sqrt(wide.tau2_lrt)), rel=1e-9)
+
+
+def test_lower_maxima_are_told():
+    assert (
+        "2 local maxima found; the highest is reported"
+        in selection_model(*DATA["li"], alternative="less").note
+    )
+    assert selection_model(*DATA["bangertdrowns"]).note == ""
+
+
+def test_a_climb_leaves_tau2_zero():
+    y, v = DATA["bangertdrowns"]
+    top = climb(prepare(y, v, np.array([0.025]), "greater")[0], 0.0, 0.0, np.ones(2), fixed=False)
+    fit = selection_model(y, v)
+    assert top.tau2 > 0.01 and top.converged
+    assert top.loglik == pytest.approx(fit.loglik, abs=LOGLIK)
 
 
 def test_input():
