@@ -1,7 +1,7 @@
 """Location-scale models: by hand, derivatives, no finite maximum, errors, simulated truth."""
 
 import sys
-from math import log, sqrt
+from math import exp, log, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,23 @@ def test_two_groups_by_hand():
     assert (hk.alpha_df, hk.df, hk.qs_df2) == (4.0, 4.0, 4.0)
     ml = locationscale(y, v, b, b, method="ML")
     assert ml.tau2[[0, 3]] == pytest.approx([2 / 3 - 0.5, 32 / 3 - 0.5], rel=1e-8)
+
+
+def test_omnibus_tests_of_three_groups_by_hand():
+    """Sums of squares 2, 32, 8 about three means, 2 df each: v + tau2 = 1, 16, 4, of all 7."""
+    y, v = [-1.0, 0.0, 1.0, -4.0, 0.0, 4.0, -2.0, 0.0, 2.0], [0.5] * 9
+    groups = np.eye(3)[np.repeat([0, 1, 2], 3), 1:]
+    wald, hk = (locationscale(y, v, groups, groups, ci=ci) for ci in ("wald", "hartung-knapp"))
+    tau2, total = np.array([0.5, 15.5, 3.5]), np.array([1.0, 16.0, 4.0])
+    log_tau2, weight = np.log(tau2), (tau2 / total) ** 2  # the information
+    qs = weight @ (log_tau2 - weight @ log_tau2 / weight.sum()) ** 2
+    assert (wald.qs, hk.qs) == pytest.approx((qs, qs / 2), rel=1e-9)
+    assert (wald.qs_df, hk.qs_df, hk.qs_df2, wald.qs_df2) == (2, 2, 6.0, np.inf)
+    assert (wald.qs_p_value, hk.qs_p_value) == pytest.approx((exp(-qs / 2), (1 + qs / 6) ** -3), rel=1e-9)
+    lr = 6 * log(7) - 2 * np.log(total).sum()
+    assert (wald.lr, wald.lr_df, wald.lr_p_value) == pytest.approx((lr, 2, exp(-lr / 2)), rel=1e-9)
+    assert (wald.qe, wald.qe_df) == pytest.approx((84.0, 6), rel=1e-9)
+    assert wald.qe_p_value == pytest.approx(exp(-42) * (1 + 42 + 42**2 / 2), rel=1e-9)
 
 
 def test_without_scale_moderators_it_is_metareg():
@@ -114,6 +131,11 @@ OK = {
         ({"Z": [0, 1, 0, float("nan"), 1, 0]}, ValueError, "study 3: scale moderator z1 is nan"),
         ({"Z": np.eye(6)[:, :5]}, NotEstimable, "6 studies cannot determine 6 coefficients"),
         ({"v": [0.01] * 5 + [0]}, ValueError, "study 5: variance 0.0"),
+        (
+            {"X": np.eye(6)[:, :3], "Z": np.eye(6)[:, 3:5]},
+            NotEstimable,
+            "REML: 2 residual degrees of freedom cannot determine 3 scale coefficients",
+        ),
     ],
 )
 def test_refusals(change, error, message):
@@ -135,6 +157,9 @@ def test_tables_and_predictions():
         fit.predict([[1.0], [2.0]], [[0.0]])
     with pytest.raises(ValueError, match="prediction must be one of"):
         fit.predict(prediction="k-2")
+    one = locationscale(OK["y"], OK["v"], OK["X"]).predict(prediction="k-p")
+    t = 2.7764451051977987  # 97.5 percent with 6 - 2 df
+    assert one.pi_high - one.estimate == pytest.approx(t * np.sqrt(one.tau2 + one.std_error**2), rel=1e-9)
     few = locationscale([0.1, 0.9, 0.2, 0.7], [0.001] * 4, [0, 1, 2, 4], [0, 0, 1, 1])
     assert few.predict().pi_rule == "none" and np.isnan(few.predict().pi_low).all()
 

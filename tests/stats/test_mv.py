@@ -89,6 +89,9 @@ def test_equal_sampling_covariances_by_hand():
     np.testing.assert_allclose(fit.G, S - V, rtol=CLOSED)
     np.testing.assert_allclose(fit.cov_coef, S / 9, rtol=CLOSED)
     np.testing.assert_allclose(fit.coef, Y.mean(axis=0), rtol=ROUNDING)
+    at, quartile = fit.predict(np.eye(2), inner=["0", "1"], level=0.5), 0.6744897501960817
+    np.testing.assert_allclose(at.ci_high - fit.coef, quartile * np.sqrt(np.diag(S / 9)), rtol=CLOSED)
+    np.testing.assert_allclose(at.pi_high - fit.coef, quartile * np.sqrt(np.diag(S / 9 + S - V)), rtol=CLOSED)
 
 
 def test_one_grouping_factor_is_the_univariate_model():
@@ -339,6 +342,9 @@ def test_containment_degrees_of_freedom():
         10.0,
     ]
     assert fit.qm_df2 == 10.0 and fit.predict([1.0, 1.0]).df.tolist() == [2.0]
+    X = np.c_[X, group == group[0]].astype(float)
+    both = pool_mv(y, v, X, random=nested(country=group, study=np.arange(12)), test="t", dfs="contain")
+    assert both.df.tolist() == [1.0, 9.0, 1.0] and both.qm_df2 == 1.0  # the fewest of those tested
 
 
 def test_tables_and_display():
