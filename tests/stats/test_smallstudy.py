@@ -222,6 +222,13 @@ def test_trimfill_input():
         trimfill([0.1, 0.2, 0.3], [0.1, 0.1, 0.1])
 
 
+def test_studies_are_missing_where_small_ones_tend_not_to_be():
+    """Estimates grow with their standard errors by 0.41, less than 1."""
+    y, v = asymmetric(bias=0.5)
+    assert 0.0 < egger(y, v).slope < 1.0
+    assert (trimfill(y, v).side, trimfill(-y, v).side) == ("left", "right")
+
+
 # Funnel
 
 
