@@ -81,22 +81,26 @@ def share(
     """
     # The other commands need not wait for what only this one imports.
     from twostage.sharing.layout import Filters
-    from twostage.sharing.share import free, make_bundle, replaced_differs, write_bundle
 
     target = out or Path(f"{study}.zip")
     try:
         filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
-        free(target, replace=force)
-        source = read_collection(collection)
-        parameters = _parameters(source, params, assignments or [])
-        content = make_bundle(source, study, parameters, filters, date.today())
-        earlier = replaced_differs(target, content)
-        bundle = write_bundle(content, target, replace=force)
+        _share(study, read_collection(collection), (params, assignments or []), filters, target, force)
     except (ProblemError, FileExistsError) as error:
         refuse(error, "--all-problems", all_problems)
     except OSError as error:
         typer.echo(f"{error.filename or target}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
+
+
+def _share(study: str, collection: Collection, changes: tuple, filters, target: Path, force: bool) -> None:
+    """Write the bundle and its page, and say what to read."""
+    from twostage.sharing.share import free, make_bundle, replaced_differs, write_bundle
+
+    free(target, replace=force)
+    content = make_bundle(collection, study, _parameters(collection, *changes), filters, date.today())
+    earlier = replaced_differs(target, content)
+    bundle = write_bundle(content, target, replace=force)
     withheld = sum(len(check.withheld) for check in bundle.report.checks)
     typer.echo(f"{target}: results of {study}, {withheld} entries withheld")
     page = target.with_suffix(".html")

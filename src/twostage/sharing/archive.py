@@ -22,10 +22,9 @@ _MALFORMED = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
     OSError,
     OverflowError,
-    RuntimeError,
+    RuntimeError,  # unknown compression methods too
     UnicodeError,
     ValueError,
 )

@@ -26,6 +26,7 @@ CANCELLATION = 1e-4
 
 
 def column(a):
+    """One row per entry, to combine with a matrix."""
     return a[:, None]
 
 
