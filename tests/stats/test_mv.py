@@ -1,5 +1,7 @@
 """`pool_mv` by hand algebra, at the boundary, under transformations, and what it refuses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from twostage.stats.mv_blocks import cut
 from twostage.stats.mv_likelihood import evaluate, marginal
 from twostage.stats.mv_model import make_pieces
 from twostage.stats.mv_optimiser import maximise
+from twostage.stats.mv_profile import _end
 from twostage.stats.mv_search import criterion, expand
 from twostage.stats.mv_structure import heteroscedastic, unstructured
 from twostage.stats.pool import pool
@@ -329,6 +332,38 @@ def test_profile_interval_reaches_the_bound():
     y = np.array([0.21, 0.25, 0.18, 0.30, 0.22, 0.26])
     interval = pool_mv(y, v, random=nested(study=np.arange(6))).profile("sigma2[study]")
     assert interval.low == 0.0 and interval.low_bounded and not interval.high_bounded and interval.high > 0.0
+
+
+def test_profiles_of_two_variances_are_those_without_restriction():
+    """Two levels in every group: HCS is UN in other parameters."""
+    Y = np.random.default_rng(2).multivariate_normal([0.1, -0.3], [[0.3, 0.1], [0.1, 0.2]], 9)
+    effect, study = np.tile([0, 1], 9), np.repeat(np.arange(9), 2)
+    random, X = inner_outer(effect, study), np.eye(2)[effect]
+    hcs, un = (pool_mv(Y.ravel(), np.full(18, 0.02), X, random=random, struct=s) for s in ("HCS", "UN"))
+    for term in ("tau2[0]", "tau2[1]"):
+        ours, theirs = hcs.profile(term), un.profile(term)
+        assert (ours.low, ours.high) == pytest.approx(
+            (theirs.low, theirs.high), rel=1e-6
+        )  # root and optimiser
+
+
+def test_a_likelihood_that_never_falls_has_no_upper_end():
+    class Flat:
+        fit = SimpleNamespace(V=np.eye(1))
+
+        def __call__(self, value):
+            return -1.0
+
+    assert _end(Flat(), 1.0, np.inf) == (np.inf, True)
+
+
+def test_criteria_of_few_estimates_by_hand():
+    """Three estimates, one coefficient, one variance: 2 contrasts for REML; AICc counts two more than parameters."""
+    fit = pool_mv([0.1, 0.5, 0.9], [0.01] * 3, random=nested(study=np.arange(3)))
+    criteria = 2 * 2, np.log(2) * 2, 2 * 2 * 4 / (4 - 2 - 1)
+    assert (fit.aic, fit.bic, fit.aicc) == pytest.approx(
+        [-2 * fit.loglik + c for c in criteria], rel=ROUNDING
+    )
 
 
 def test_containment_degrees_of_freedom():
