@@ -48,6 +48,16 @@ def test_files_are_shown_from_a_line_on(workshop, capsys):
     assert capsys.readouterr().out == "1\n2\n3\n"
 
 
+def test_long_lines_are_continued_and_rows_of_tables_are_not(workshop, capsys):
+    sentence, row = "  - " + "word " * 30, "effect" + " " * 60 + "0.1  " + "0.2" + " " * 30 + "0.3"
+    (workshop.folder / "long.txt").write_text(f"{sentence}\n{row}\n\nend\n", encoding="utf-8")
+    workshop.show("long.txt")
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert len(first) <= 88 and first.startswith("  - word") and second.startswith("      word")
+    assert f"{first} {second.strip()}".split() == sentence.split()
+    assert rest == [row, "", "end"]
+
+
 def test_a_part_of_a_file_and_the_first_lines_of_an_answer(workshop, capsys):
     (workshop.folder / "a.yml").write_text("a:\n  1\n\nb:\n  2\n  3\n\nc:\n")
     workshop.show("a.yml", part="b:")

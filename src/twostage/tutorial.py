@@ -1,10 +1,13 @@
 """Commands shown as a user types them, with what they answer: for the tutorials, which run them while the book is made."""
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
+import textwrap
 import weakref
+from collections.abc import Iterable
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +20,10 @@ from twostage.project import project_folder
 
 #: What makes a folder a project, for a run in it.
 PROJECT = ("_config.yml", "notebooks", "book")
+
+
+#: Characters of a line that the page shows without scrolling.
+WIDTH = 88
 
 
 class TutorialError(RuntimeError):
@@ -78,7 +85,7 @@ class Workshop:
             result = CliRunner().invoke(app, words[1:], prog_name="twostage", terminal_width=100)
         lines = self._shown(result.output).splitlines()
         more = [] if first is None or len(lines) <= first else [f"... ({len(lines) - first} lines more)"]
-        print("\n".join([f"$ {command}", *lines[:first], *more]))
+        _print([f"$ {command}", *lines[:first], *more])
         if result.exit_code != status:
             raise TutorialError(
                 f"{command}: exit status {result.exit_code}, not {status}"
@@ -98,12 +105,12 @@ class Workshop:
         text = (self.folder / file).read_text(encoding="utf-8").splitlines()
         if part:
             start = next(i for i, line in enumerate(text) if line.startswith(part))
-            print("\n".join(takewhile(str.strip, text[start:])))
+            _print(takewhile(str.strip, text[start:]))
             return
         shown = text if last is None else text[-last:]
         if len(shown) < len(text):
             print(f"... ({len(text) - len(shown)} lines before)")
-        print("\n".join(shown))
+        _print(shown)
 
     def same(self, study: str, *collections: str) -> None:
         """Say that collections have equal files and rows of a study.
@@ -150,3 +157,13 @@ class Workshop:
     def _shown(self, text: str) -> str:
         """Output without the folder's own place, which is another each time."""
         return text.replace(f"{self.folder}{os.sep}", "").replace(str(self.folder), ".")
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print lines; long ones are continued as a terminal does, but for the rows of a table."""
+    for line in lines:
+        row = len(re.findall(r"\S {2,}", line)) > 1
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        kept = {"break_long_words": False, "break_on_hyphens": False}
+        parts = [line] if row else textwrap.wrap(line, WIDTH, subsequent_indent=indent, **kept)
+        print("\n".join(parts or [""]))
