@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from twostage.cli_options import AllProblems, SameData, next_run, refuse
+from twostage.cli_options import AllProblems, SameData, next_run, refuse, synthetic_note
 from twostage.collection import locate_collection
 from twostage.printing import examples
 from twostage.problems import ProblemError
@@ -107,6 +107,8 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
         return
     n = len(report.studies)
     typer.echo(f"{asked.folder}: {n} stud{'y' if n == 1 else 'ies'} added, no problem")
+    note = synthetic_note(asked.folder, *report.tidy()["study"])
+    typer.echo(note) if note else None
     typer.echo(next_run(asked.folder))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from twostage.collection import read_collection
 from twostage.problems import ProblemError
 from twostage.project import project_folder
 
@@ -43,3 +44,19 @@ def next_run(collection: Path) -> str:
         words = shlex.join(["twostage", "run", str(collection.resolve())])
         return f"next, in the project's folder (it has _config.yml and notebooks): {words}"
     return f"next: {shlex.join(['twostage', 'run', str(collection)])}"
+
+
+def synthetic_note(collection: Path, *studies: str) -> str:
+    """What to say when studies that do not call themselves simulated join a synthetic collection; empty if nothing."""
+    content = read_collection(collection)
+    if not content.synthetic:
+        return ""
+    table = content.studies.set_index("study").loc[list(studies), "source"].astype(str)
+    real = table.index[~table.str.contains("simulat|synthetic", case=False)]
+    return (
+        f"note: {collection} says that all its data are synthetic, and its book tells so on every page; the source of "
+        f"{', '.join(real)} does not. Put real studies into a collection of their own (twostage new-collection), or "
+        f"correct 'synthetic' and 'note' in {collection / 'collection.yml'}"
+        if len(real)
+        else ""
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from twostage.cli_options import AllProblems, next_run, refuse
+from twostage.cli_options import AllProblems, next_run, refuse, synthetic_note
 from twostage.collection import Collection, locate_collection, read_collection
 from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
@@ -144,4 +144,6 @@ def accept(
         typer.echo(f"{to}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+    note = synthetic_note(to, accepted.study)
+    typer.echo(note) if note else None
     typer.echo(next_run(to))

@@ -64,9 +64,10 @@ def test_another_collection_of_the_same_name_takes_no_run_s_place(tmp_path):
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({"collection": str(collections[0])}))
     assert run_folder(tmp_path, collections[0], Request()) == folder
-    with pytest.raises(PipelineError, match="name this one"):
-        run_folder(tmp_path, collections[1], Request())
-    assert run_folder(tmp_path, collections[1], Request(name="games")) == folder
+    for request in (Request(), Request(name="games")):
+        with pytest.raises(PipelineError, match="another name"):
+            run_folder(tmp_path, collections[1], request)
+    assert run_folder(tmp_path, collections[1], Request(name="two")) == tmp_path / "runs" / "two"
 
 
 def test_project_is_found_from_below_then_by_the_package(tmp_path, monkeypatch):

@@ -99,7 +99,7 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
     if not RUN_NAME.fullmatch(name):
         raise PipelineError(f"run {name!r}: expected letters, digits, and . _ - after the first")
     folder = project / "runs" / name
-    if request.name is None and not request.studies:
+    if not request.studies:
         _same_collection(folder, project, collection)
     return folder
 
@@ -111,7 +111,9 @@ def _same_collection(folder: Path, project: Path, collection: Path) -> None:
         return
     earlier = (project / read_json(file)["collection"]).resolve()
     if earlier != collection and earlier.parent != folder.resolve():
-        raise PipelineError(f"{folder}: the run of {earlier}; name this one (RUN=name or --run)")
+        raise PipelineError(
+            f"{folder}: the run of {earlier}; give this one another name (RUN=name or --run), or remove that folder"
+        )
 
 
 def _free(folder: Path, collection: Path) -> Path:
