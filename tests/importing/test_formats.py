@@ -110,6 +110,7 @@ def test_spss_missing_values_and_labels_are_read_and_told(tmp_path):
     assert source.cells["s"].tolist() == ["u", "", "v"]
     assert source.found[1] == "user-missing cells read as empty: w 2 (98, 99), s 1 (-)"
     assert (source.labels, source.values) == ({"w": "alliance"}, {"w": {"1.5": "half"}})
+    assert source.emptied == {"w", "s"}
     assert source.cells.index.tolist() == [1, 2, 3]
 
 

@@ -1,5 +1,7 @@
 """A proposal names what names tell, leaves the rest to a person, and is YAML whatever columns are called."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import yaml
@@ -70,6 +72,16 @@ def test_what_names_do_not_tell_is_left_to_fill_in():
         {"column": FILL_IN},
     ]
     assert proposal.remarks["patient"] == "one of u, session, v, w"
+
+
+@pytest.mark.parametrize(
+    ("emptied", "codes"),
+    [((), " (missing codes included)"), (("wai_1",), " (missing codes included)"), (("wai_1", "wai_2"), "")],
+)
+def test_missing_codes_are_among_the_numbers_unless_every_column_declared_its_own(emptied, codes):
+    file = source(["id", "wai_1", "wai_2", "oq_1", "oq_2"], ["a", "1.7", "5", "9", "9"])
+    proposal = propose(replace(file, emptied=frozenset(emptied)), SETTINGS, {})
+    assert proposal.remarks["study.x_max"] == f"highest possible score; in the file 1.7 to 5{codes}"
 
 
 def test_two_columns_that_could_be_x_are_no_proposal():

@@ -235,9 +235,8 @@ def _seen(source: Source, column: str) -> str:
     numbers = pd.to_numeric(cells[cells.str.fullmatch(NUMBER)])
     if numbers.empty:
         return ""
-    return (
-        f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())} (missing codes included)"
-    )
+    codes = "" if source.emptied.issuperset(columns) else " (missing codes included)"
+    return f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())}{codes}"
 
 
 def _unused(columns: Sequence[str], content: dict[str, Any]) -> Iterator[str]:

@@ -118,7 +118,8 @@ def _labelled(path: Path, options: FileOptions, reader: Callable, kind: str, **h
     single = [c for c, t in meta.readstat_variable_types.items() if t == "float"]
     cells, found = text_frame(table, single), [f"{kind}, {len(table)} cases, {len(table.columns)} variables"]
     emptied = []
-    for column, ranges in (getattr(meta, "missing_ranges", None) or {}).items():
+    declared = getattr(meta, "missing_ranges", None) or {}
+    for column, ranges in declared.items():
         cells[column], note = _without_missing(cells[column], table[column], ranges)
         emptied += [f"{column} {note}"] if note else []
     found += [f"user-missing cells read as empty: {', '.join(emptied)}"] if emptied else []
@@ -127,7 +128,8 @@ def _labelled(path: Path, options: FileOptions, reader: Callable, kind: str, **h
         for c, labels in meta.variable_value_labels.items()
     }
     labels = {c: label for c, label in meta.column_names_to_labels.items() if label}
-    return Source(path.name, cells, replace(options, sheet=None), tuple(found), labels, values)
+    used = replace(options, sheet=None)
+    return Source(path.name, cells, used, tuple(found), labels, values, frozenset(declared))
 
 
 def _without_missing(text: pd.Series, raw: pd.Series, ranges: list[dict]) -> tuple[pd.Series, str]:

@@ -64,6 +64,8 @@ class Source:
         column -> what it is in words, where the file says so.
     values : dict
         column -> {code: its label}, where the file says so.
+    emptied : frozenset of str
+        Columns whose missing codes the file declares; they were read as empty.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Source:
     found: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    emptied: frozenset[str] = frozenset()
 
 
 def with_points(source: Source, columns: Iterable[str]) -> Source:
