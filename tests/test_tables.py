@@ -87,6 +87,16 @@ def test_study_table_and_alt_text_agree_with_the_pool(pooled, three):
 
 def test_left_out_studies_are_named(pooled):
     assert left_out_sentence(pooled["lagged"]).startswith("Every study")
+    lost = [
+        ("S01", "dpm", "x_to_y", "too few"),
+        ("S01", "dpm", "y_to_x", "too few"),
+        ("S02", "main", "y_to_x", "flat"),
+    ]
+    some = replace(
+        pooled["lagged"], left_out=pd.DataFrame(lost, columns=["study", "variant", "direction", "reason"])
+    )
+    expected = "Left out: S01 (dynamic panel model): too few; S02 (y → x): flat."
+    assert left_out_sentence(some).startswith(expected)
 
 
 def test_coefficient_tables_of_a_study(panels, three):

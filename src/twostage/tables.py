@@ -14,7 +14,7 @@ from twostage.collection import Collection
 from twostage.display import count, inference, interval, number, p_value
 from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
-from twostage.terms import arrow, term_label
+from twostage.terms import ESTIMATORS, arrow, term_label
 
 
 @dataclass(frozen=True)
@@ -196,10 +196,13 @@ def left_out_sentence(pooled: PooledTable) -> str:
 def _left_out(pooled: PooledTable) -> str:
     if pooled.left_out.empty:
         return "Every study has every coefficient of this analysis."
-    named = [
-        f"{r.study} ({r.variant + ', ' if r.variant != 'main' else ''}{r.direction}): {r.reason}"
-        for r in pooled.left_out.itertuples()
-    ]
+    named = []
+    for (study, variant, reason), rows in pooled.left_out.groupby(["study", "variant", "reason"], sort=False):
+        where = [ESTIMATORS.get(variant, variant)] if variant != "main" else []
+        directions = rows["direction"].unique()
+        where += [str(d).replace("_to_", " → ") for d in directions] if len(directions) == 1 else []
+        place = f"{study} ({', '.join(where)})" if where else study
+        named.append(f"{place}: {reason}")
     return "Left out: " + "; ".join(named) + "."
 
 
