@@ -134,6 +134,7 @@ def test_a_folder_that_is_not_there_is_bad_input(tmp_path):
     result = invoke("validate", tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "no such folder" in result.stderr
+    assert "twostage new-collection FOLDER makes one" in result.stderr
 
 
 def test_simulate_writes_a_collection_that_is_valid(tmp_path):

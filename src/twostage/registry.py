@@ -52,7 +52,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     problems : list of Problem
     """
     if not path.is_dir():
-        return None, [Problem(str(path), None, None, "no such folder", "the folder of a collection")]
+        expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
+        return None, [Problem(str(path), None, None, "no such folder", expected)]
     settings, problems = read_settings(path)
     dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
     studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"])
