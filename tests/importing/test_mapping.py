@@ -19,6 +19,16 @@ ITEMS = {"items": ["wai", "oq"], "score": "sum", "item_min": 0, "item_max": 3}
 ARMS = LONG | {"study_column": "arm", "studies": {"u": {"study": "A"}, "v": {"study": "B", "label": "Other"}}}
 
 
+@pytest.mark.parametrize(("line", "hint"), [("label: Clinic: ward 2", True), ("label: [Clinic", False)])
+def test_a_colon_in_a_text_is_told_to_need_quotes(tmp_path, line, hint):
+    (tmp_path / "m.yml").write_text(f"layout: long\nstudy:\n  {line}\n")
+    with pytest.raises(ImportProblems) as caught:
+        read_mapping(tmp_path / "m.yml")
+    (problem,) = caught.value.problems
+    assert ("a text with a colon in it needs quotes" in problem.expected) is hint
+    assert not hint or problem.row == 3
+
+
 def without(content: dict, key: str) -> dict:
     return {k: v for k, v in content.items() if k != key}
 

@@ -16,6 +16,9 @@ from twostage.problems import Problem
 #: What a proposal writes where only a person can know; an import refuses it by name.
 FILL_IN = "FILL IN"
 
+#: What PyYAML says of a colon in a text without quotes.
+COLON = "mapping values are not allowed here"
+
 #: Stands for the session's number in the names of a wide file's columns.
 SESSION = "{session}"
 
@@ -236,7 +239,8 @@ def load_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         found, row = str(error).split("\n")[0], mark.line + 1 if mark else None
-    raise ImportProblems([Problem(str(path), row, None, found, "a mapping in YAML, text in UTF-8")])
+    colon = "; a text with a colon in it needs quotes" if found == COLON else ""
+    raise ImportProblems([Problem(str(path), row, None, found, f"a mapping in YAML, text in UTF-8{colon}")])
 
 
 def read_mapping(path: Path) -> ImportMapping:
