@@ -39,7 +39,23 @@ def test_a_dry_run_writes_nothing(tmp_path):
 def test_a_study_that_is_there_is_not_replaced(tmp_path, id):
     bring(tmp_path, DATA, LONG)
     (problem,) = refused(tmp_path, DATA, LONG, study=id)
-    assert problem == f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet"
+    assert problem == (
+        f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet; to import it again, "
+        "first remove the row of S1 in studies.csv, sessions/S1.csv, patients/S1.csv"
+    )
+    studies = tmp_path / "c" / "studies.csv"
+    studies.write_text("".join(studies.read_text().splitlines(keepends=True)[:1]))
+    for kind in ("sessions", "patients"):
+        (tmp_path / "c" / kind / "S1.csv").unlink()
+    bring(tmp_path, DATA.replace("a,1,1,2", "a,1,1,3"), LONG, study=id)
+    assert "a,1,1,3" in (tmp_path / "c" / "sessions" / f"{id}.csv").read_text()
+
+
+def test_a_study_twice_in_one_mapping_is_not_said_to_be_in_the_collection(tmp_path):
+    data = "arm,id,session,wai,oq\nu,a,1,1,2\nv,b,1,3,4\n"
+    arms = LONG | {"study_column": "arm", "studies": {"u": {"study": "U"}, "v": {"study": "u"}}}
+    (problem,) = refused(tmp_path, data, arms, study=None)
+    assert problem.endswith("found 'u'; expected a study that is not there yet")
 
 
 def test_a_study_that_shared_its_results_keeps_its_id(tmp_path, monkeypatch):
@@ -47,7 +63,10 @@ def test_a_study_that_shared_its_results_keeps_its_id(tmp_path, monkeypatch):
     read = job.read_registry
     monkeypatch.setattr(job, "read_registry", lambda folder: (replace(read(folder)[0], shared=shared), []))
     (problem,) = refused(tmp_path, DATA, LONG, study="s1")
-    assert problem == "studies.csv, column 'study': found 's1'; expected a study that is not there yet"
+    assert problem == (
+        "studies.csv, column 'study': found 's1'; expected a study that is not there yet; to import it again, "
+        "first remove bundles/S1"
+    )
 
 
 #: The same study with its patients renamed and in another order.

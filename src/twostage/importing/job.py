@@ -15,9 +15,10 @@ from twostage.importing.mapping import ImportMapping, read_mapping
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, with_points
-from twostage.importing.write import NewStudy, add_studies, layout_problems
+from twostage.importing.write import STUDIES, NewStudy, add_studies, layout_problems
 from twostage.problems import Problem
 from twostage.registry import Registry, read_registry
+from twostage.shared_studies import FOLDER
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,18 @@ def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry:
 
 def _taken(ids: list[str], registry: Registry) -> list[Problem]:
     # On some file systems S01.csv and s01.csv are one file.
-    known = [*registry.studies["study"], *registry.shared["study"]]
-    there, problems = {id.casefold() for id in known}, []
+    there = {id.casefold(): f"{FOLDER}/{id}" for id in registry.shared["study"]}
+    layouts = [x for x in (registry.settings.sessions, registry.settings.patients) if x is not None]
+    for row in registry.studies.to_dict("records"):
+        parts = [f"the row of {row['study']} in {STUDIES}", *(layout.path(row) for layout in layouts)]
+        there[row["study"].casefold()] = ", ".join(parts)
+    problems = []
     for id in ids:
         if id.casefold() in there:
-            problems.append(Problem("studies.csv", None, "study", id, "a study that is not there yet"))
-        there.add(id.casefold())
+            what = there[id.casefold()]
+            how = f"; to import it again, first remove {what}" if what else ""
+            problems.append(Problem(STUDIES, None, "study", id, f"a study that is not there yet{how}"))
+        there.setdefault(id.casefold(), "")
     return problems
 
 
