@@ -85,7 +85,9 @@ def simulate(
     except OSError as error:
         typer.echo(f"{out}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{folder}: {len(drawn.registry)} synthetic studies, {drawn.registry['n'].sum()} patients")
+    typer.echo(
+        f"{folder}: {len(drawn.registry)} synthetic {'study' if len(drawn.registry) == 1 else 'studies'}, {drawn.registry['n'].sum()} patients"
+    )
 
 
 class Format(StrEnum):
