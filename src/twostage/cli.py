@@ -85,9 +85,8 @@ def simulate(
     except OSError as error:
         typer.echo(f"{out}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(
-        f"{folder}: {len(drawn.registry)} synthetic {'study' if len(drawn.registry) == 1 else 'studies'}, {drawn.registry['n'].sum()} patients"
-    )
+    n, patients = len(drawn.registry), drawn.registry["n"].sum()
+    typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
 
 
 class Format(StrEnum):
