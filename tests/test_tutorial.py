@@ -7,7 +7,7 @@ import yaml
 
 from twostage.examples import ItemKey, fill_in_items
 from twostage.params import TUTORIALS
-from twostage.tutorial import PROJECT, TutorialError, Workshop
+from twostage.tutorial import PROJECT, WIDTH, TutorialError, Workshop
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ def workshop(tmp_path):
 def test_command_is_shown_with_its_answer_and_no_place_of_this_machine(workshop, capsys):
     workshop.run("twostage simulate --out 'a b' --studies 1 --patients 20")
     assert capsys.readouterr().out == (
-        "$ twostage simulate --out 'a b' --studies 1 --patients 20\na b: 1 synthetic studies, 20 patients\n"
+        "$ twostage simulate --out 'a b' --studies 1 --patients 20\na b: 1 synthetic study, 20 patients\n"
     )
     assert (workshop.folder / "a b" / "studies.csv").is_file()
     workshop.run("twostage run 'a b' -p last_session=3 --no-book")
@@ -53,7 +53,7 @@ def test_long_lines_are_continued_and_rows_of_tables_are_not(workshop, capsys):
     (workshop.folder / "long.txt").write_text(f"{sentence}\n{row}\n\nend\n", encoding="utf-8")
     workshop.show("long.txt")
     first, second, *rest = capsys.readouterr().out.splitlines()
-    assert len(first) <= 88 and first.startswith("  - word") and second.startswith("      word")
+    assert len(first) <= WIDTH and first.startswith("  - word") and second.startswith("      word")
     assert f"{first} {second.strip()}".split() == sentence.split()
     assert rest == [row, "", "end"]
 

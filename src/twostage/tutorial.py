@@ -23,7 +23,7 @@ PROJECT = ("_config.yml", "notebooks", "book")
 
 
 #: Characters of a line that the page shows without scrolling.
-WIDTH = 88
+WIDTH = 92
 
 
 class TutorialError(RuntimeError):
