@@ -1,5 +1,7 @@
 """An empty collection is valid, says that it is empty, and is never written over something."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -8,7 +10,7 @@ from twostage.collection import read_collection, validate_collection
 from twostage.collection_file import VariableSettings
 from twostage.pipeline.entry import prepare
 from twostage.problems import CollectionError
-from twostage.skeleton import Pair, new_collection
+from twostage.skeleton import NOTE, Pair, new_collection
 
 
 def invoke(*arguments):
@@ -17,6 +19,11 @@ def invoke(*arguments):
 
 def variable(name: str, better: str = "higher") -> VariableSettings:
     return VariableSettings(name=name, label=f"{name}: a 'label' # with marks", better=better)
+
+
+def write_note(folder: Path) -> None:
+    file = folder / "collection.yml"
+    file.write_text(file.read_text().replace(NOTE, "Made for a test."))
 
 
 def test_it_is_valid_and_names_its_pair(tmp_path):
@@ -41,6 +48,12 @@ def test_the_command_and_what_validate_says_of_it(tmp_path):
     assert result.exit_code == 0, result.output
     assert "next: twostage import FILE --to" in result.stdout
     result = invoke("validate", tmp_path / "new")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"collection.yml, key 'note': found '{NOTE}'; expected a note of your own"
+    )
+    write_note(tmp_path / "new")
+    result = invoke("validate", tmp_path / "new")
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'new'}: no problem; no study yet (twostage import adds one)\n"
 
@@ -51,6 +64,12 @@ def test_an_analysis_of_no_study_is_refused(tmp_path):
         CollectionError, match=r"studies\.csv, column 'study': found 'no study yet'; expected at least"
     ):
         prepare(tmp_path, tmp_path / "run", folder, {}, "test")
+    with pytest.raises(CollectionError, match="key 'note': found 'Say here"):
+        prepare(tmp_path, tmp_path / "run", folder, {}, "test")
+    write_note(folder)
+    with pytest.raises(CollectionError) as caught:
+        prepare(tmp_path, tmp_path / "run", folder, {}, "test")
+    assert [p.column for p in caught.value.problems] == ["study"]
     assert not (tmp_path / "run").exists()
 
 

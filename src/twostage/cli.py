@@ -21,6 +21,7 @@ from twostage.params import parameter_table
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
 from twostage.simulate import SEED, simulate_collection, write_collection
+from twostage.skeleton import unedited
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +48,11 @@ def validate(
 
     Studies with the same scores are a problem too, whatever their patients are called.
     """
-    problems = (*validate_collection(collection, same_data=same_data), *bundle_problems(collection))
+    problems = (
+        *validate_collection(collection, same_data=same_data),
+        *unedited(collection),
+        *bundle_problems(collection),
+    )
     if problems:
         lines = [str(problem) for problem in problems] if all_problems else summarised(problems)
         how = "" if len(lines) == len(problems) else " (each of them: --all-problems)"

@@ -11,9 +11,12 @@ from pathlib import Path
 import yaml
 
 from twostage import schema
-from twostage.collection import validate_collection
-from twostage.collection_file import VariableSettings
+from twostage.collection import locate_collection, validate_collection
+from twostage.collection_file import FILE, VariableSettings, read_settings
 from twostage.problems import CollectionError, Problem
+
+#: The note of a new collection, to be replaced by one of its own.
+NOTE = "Say here what these data are, whose they are and under which licence they may be used."
 
 #: Columns of the patients' files, in words.
 PATIENTS = {
@@ -122,6 +125,15 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
     return folder
 
 
+def unedited(folder: Path) -> list[Problem]:
+    """Whether a collection's note, which every page shows, is still the one that it was made with."""
+    settings, _ = read_settings(locate_collection(folder))
+    if settings is None or settings.note.strip() != NOTE:
+        return []
+    expected = "a note of your own: what the data are, whose and under which licence; every page shows it"
+    return [Problem(FILE, None, "note", settings.note, expected)]
+
+
 def _check(pair: Pair) -> None:
     names = ["patient", "session", *PATIENTS]
     for v in (pair.x, pair.y):
@@ -135,7 +147,6 @@ def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
     def scalar(text: str) -> str:
         return yaml.safe_dump(text, allow_unicode=True, width=10_000).removesuffix("\n").removesuffix("\n...")
 
-    note = "Say here what these data are, whose they are and under which licence they may be used."
     quoted = {
         v: VariableSettings.model_construct(
             **{k: scalar(t) for k, t in getattr(pair, v).model_dump().items()}
@@ -151,7 +162,7 @@ def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
     ]
     rows += [(c, words.format(y=pair.y.label), unit, "", "", "") for c, (words, unit) in PATIENTS.items()]
     return {
-        "collection.yml": _YML.format(title=scalar(title), note=scalar(note), **quoted),
+        "collection.yml": _YML.format(title=scalar(title), note=scalar(NOTE), **quoted),
         "studies.csv": _csv([tuple(schema.REGISTRY)]),
         "dictionary.csv": _csv([tuple(schema.DICTIONARY), *rows]),
         "README.md": _README.format(title=title, name=name),

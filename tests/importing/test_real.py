@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from twostage.cli import app
-from twostage.collection import Collection, read_collection
+from twostage.collection import Collection, read_collection, validate_collection
 from twostage.collection_file import VariableSettings
 from twostage.importing.facts import WANTED
 from twostage.skeleton import Pair, new_collection
@@ -76,7 +76,7 @@ def test_seven_samples_of_one_file_by_one_command(tmp_path):
     output = imports(tmp_path, file, "--study-column", "Game", **of_gametime(expected))
     assert "7 studies added, no problem" in output
     assert "columns that the mapping does not use: LifeSat, AN, AP, Intrinsic, Extrinsic, hours_est" in output
-    assert CliRunner().invoke(app, ["validate", str(tmp_path / "c")]).exit_code == 0
+    assert validate_collection(tmp_path / "c") == ()
     found = read_collection(tmp_path / "c")
     assert list(found.studies["study"]) == list(expected.studies["study"])
     assert list(found.studies["n"]) == list(expected.studies["n"])

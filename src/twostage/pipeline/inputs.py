@@ -21,6 +21,7 @@ from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, R
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
 from twostage.recovery.store import recovery_files
+from twostage.skeleton import unedited
 
 #: Modules of what the book and a command say of finished results.
 ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
@@ -105,7 +106,7 @@ def _check_notebooks(run: Run) -> None:
 
 
 def _read_studies(collection: Collection) -> dict[str, Study]:
-    studies, problems = {}, []
+    studies, problems = {}, unedited(collection.path)
     for study in (id for id in collection.studies["study"] if id not in collection.shared):
         try:
             studies[study] = collection.study(study)
