@@ -15,7 +15,7 @@ from twostage.manuscript_estimators import estimator_context
 from twostage.params import Parameters, parameter_table
 from twostage.shared_studies import MARK_NOTE
 from twostage.simulations import read_simulation
-from twostage.tables import Effect, effect
+from twostage.tables import Effect, effect, left_out_lines
 from twostage.terms import DIRECTIONS, arrow, term_label
 
 #: Which pooled notebook leaves the tables of an analysis.
@@ -163,8 +163,7 @@ def _variant_names(output: Path, direction: str) -> list[str]:
 
 
 def _left_out(output: Path, analysis: str) -> list[str]:
-    table = _read(output, analysis, "left_out")
-    return [f"{r.study} ({r.variant}, {r.direction}): {r.reason}" for r in table.itertuples()]
+    return left_out_lines(_read(output, analysis, "left_out"))
 
 
 def _words(output: Path, analysis: str, direction: str, term: str) -> str:

@@ -196,14 +196,19 @@ def left_out_sentence(pooled: PooledTable) -> str:
 def _left_out(pooled: PooledTable) -> str:
     if pooled.left_out.empty:
         return "Every study has every coefficient of this analysis."
+    return "Left out: " + "; ".join(left_out_lines(pooled.left_out)) + "."
+
+
+def left_out_lines(table: pd.DataFrame) -> list[str]:
+    """Studies left out (study, variant, direction, reason), each with what of it and why, in words."""
     named = []
-    for (study, variant, reason), rows in pooled.left_out.groupby(["study", "variant", "reason"], sort=False):
+    for (study, variant, reason), rows in table.groupby(["study", "variant", "reason"], sort=False):
         where = [ESTIMATORS.get(variant, variant)] if variant != "main" else []
         directions = rows["direction"].unique()
         where += [str(d).replace("_to_", " → ") for d in directions] if len(directions) == 1 else []
         place = f"{study} ({', '.join(where)})" if where else study
         named.append(f"{place}: {reason}")
-    return "Left out: " + "; ".join(named) + "."
+    return named
 
 
 def forest_alt(pooled: PooledTable, direction: str, term: str, collection: Collection) -> str:
