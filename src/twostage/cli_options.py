@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from twostage.collection import read_collection
+from twostage.params import Parameters
 from twostage.problems import ProblemError
 from twostage.project import project_folder
 
@@ -17,6 +18,23 @@ AllProblems = Annotated[
 SameData = Annotated[
     bool,
     typer.Option("--same-data", help="it is meant that a study has the same scores as another"),
+]
+
+
+def _names(incomplete: str) -> list[str]:
+    """Parameters for the shell to complete."""
+    return [f"{name}=" for name in Parameters.model_fields if name.startswith(incomplete)]
+
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
+        autocompletion=_names,
+    ),
 ]
 
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twostage.cli_options import refuse
-from twostage.params import Parameters
+from twostage.cli_options import Assignments, refuse
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
@@ -25,24 +24,9 @@ RUN_EXAMPLES = examples(
 )
 
 
-def _names(incomplete: str) -> list[str]:
-    """Parameters for the shell to complete."""
-    return [f"{name}=" for name in Parameters.model_fields if name.startswith(incomplete)]
-
-
 Collection = Annotated[
     Path | None,
     typer.Argument(help="folder of the collection; default: the project's data", show_default=False),
-]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-p",
-        "--parameter",
-        metavar="NAME=VALUE",
-        help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
-        autocompletion=_names,
-    ),
 ]
 Params = Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")]
 Studies = Annotated[list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")]

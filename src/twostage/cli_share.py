@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from twostage.cli_options import AllProblems, next_run, refuse, synthetic_note
+from twostage.cli_options import AllProblems, Assignments, next_run, refuse, synthetic_note
 from twostage.collection import Collection, locate_collection, read_collection
 from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
@@ -43,15 +43,7 @@ def share(
     out: Annotated[
         Path | None, typer.Option(help="file to write; default: STUDY.zip", show_default=False)
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-p",
-            "--parameter",
-            metavar="NAME=VALUE",
-            help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
-        ),
-    ] = None,
+    assignments: Assignments = None,
     params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
     digits: Annotated[
         int | None,

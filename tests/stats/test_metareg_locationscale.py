@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import DATA
 
+from twostage.stats import metareg_scale_likelihood
 from twostage.stats.errors import NotEstimable
 from twostage.stats.metareg import metareg
 from twostage.stats.metareg_locationscale import locationscale
@@ -179,3 +180,22 @@ def test_truth_is_recovered():
     found = np.array(found)
     assert found.mean(axis=0) == pytest.approx([-2.0, 1.0], abs=4 * found.std(axis=0).max() / sqrt(40))
     assert covered / 40 == pytest.approx(0.95, abs=4 * sqrt(0.95 * 0.05 / 40))
+
+
+def test_of_runs_as_high_as_one_another_the_one_that_ended_at_a_maximum_is_taken(monkeypatch):
+    """Heights differ in the last digits: a run towards tau2 = 0 must not win by rounding, nor a lower maximum at all."""
+    problem = ScaleProblem(
+        np.array([0.1, -0.2, 0.3]), np.full(3, 0.1), np.ones((3, 1)), np.ones((3, 1)), False
+    )
+    lost = [(np.array([-9.0]), 1.0 + 1e-12, np.eye(1), False, 5)]
+    regular = [(np.array([-1.0]), 1.0, np.eye(1), True, 5)]
+    lower = [(np.array([2.0]), 0.5, np.eye(1), True, 5)]
+
+    def found(runs):
+        results = iter(runs * 20)
+        monkeypatch.setattr(metareg_scale_likelihood, "_climb", lambda problem, g: next(results))
+        return metareg_scale_likelihood.maximise(problem, 0.1)
+
+    assert found(lost + regular + lower).g == -1.0
+    away = found(lost + lower)
+    assert away.g == -9.0 and not away.converged and away.finite == 0.5

@@ -61,6 +61,7 @@ class _Script:
     calls: list = field(default_factory=list)
 
     def frame(self):
+        """The R code that makes the data frame `dat`."""
         inside = ",\n".join(f"  {_symbol(name)} = {value}" for name, value in self.columns.items())
         return f"dat <- data.frame(\n{inside},\n  check.names = FALSE)"
 

@@ -111,6 +111,7 @@ def heterogeneity_shares(V, X, pieces, parameters):
     P, hat = np.diag(W - W @ X @ B), np.einsum("ip,pi->i", X, B)
 
     def typical(rows):
+        """Sampling variance of a typical estimate among `rows`, as in I^2."""
         return (rows.sum() - hat[rows].sum()) / P[rows].sum()
 
     common = {

@@ -139,6 +139,7 @@ class _Curve:
             yield g
 
     def bounds(self):
+        """Least and largest value that the component can take."""
         if self.component.kind != "rho":
             return 0.0, np.inf
         piece = self.fit.pieces[self.component.piece]

@@ -58,6 +58,7 @@ def criterion(blocks, maps, reml):
     """The function of the parameters that :func:`~twostage.stats.mv_optimiser.maximise` climbs."""
 
     def at(theta):
+        """Value, gradient, Hessian and information at theta; None where there is no likelihood."""
         g, J, H = expand(maps, theta)
         e = evaluate(blocks, g, reml=reml)
         if e is None:

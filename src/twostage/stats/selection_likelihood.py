@@ -36,6 +36,7 @@ class Data:
 
     @property
     def n_intervals(self):
+        """Intervals of p values, each with its own relative weight."""
         return self.cut.shape[1] + 1
 
 
