@@ -8,7 +8,7 @@ from twostage.stats.errors import NotEstimable
 from twostage.stats.fiml_likelihood import evaluate, observed_information
 from twostage.stats.fiml_patterns import group_patterns
 from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm_model import RiclpmStructure, standardized_jacobian, starting_values
+from twostage.stats.riclpm_model import RiclpmStructure, standardized_expansion, starting_values
 
 EXACT = 1e-12  # rounding of a few sums of order one
 # Central differences with step 1e-5 (truncation and rounding near 1e-10), relative to the largest entry.
@@ -106,7 +106,10 @@ def test_derivatives_are_differences(panel, options):
         (model.standardized(theta[0] + STEP * u) - model.standardized(theta[0] - STEP * u)) / (2 * STEP)
         for u in np.eye(K)
     ]
-    np.testing.assert_allclose(standardized_jacobian(model, theta[0]), std, atol=DIFFERENCE)
+    within, value, slopes = standardized_expansion(model, theta[0])
+    np.testing.assert_allclose(slopes, std, atol=DIFFERENCE)
+    np.testing.assert_allclose(within, model.within(theta[0]), rtol=EXACT)
+    np.testing.assert_allclose(value, model.standardized(theta[0]), rtol=EXACT)
 
 
 def test_log_likelihood_is_the_sum_of_the_persons_densities(panel, fit):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twostage.stats.fiml_likelihood import Point, evaluate, expected_information, observed_information
-from twostage.stats.fiml_linalg import positive_definite, scaled, solve_positive
+from twostage.stats.fiml_linalg import positive_definite, scaled, solve_positive, well_determined
 
 # Newton's decrement g'H^-1 g is about twice what the log-likelihood can still gain; its root is the distance to the
 # maximum in standard errors. From NEAR one more step of Fisher scoring, then Newton steps below the tolerance.
@@ -18,7 +18,6 @@ _MOST_DAMPING = 1e8
 _ROUNDING = (
     64 * np.finfo(float).eps
 )  # of the log-likelihood, relative: a step that loses less than this is no loss
-_SINGULAR = 1e-9  # least eigenvalue of the information with unit diagonal: below it two parameters are one
 _QUICK = 0.05  # the decrement shrinks by this factor at least: the information need not be taken anew
 _CROWDED = (
     0.7  # data sets that are done are dropped from the arrays when fewer than this share are still busy
@@ -53,7 +52,7 @@ class Optimum:
     def message(self, b: int) -> str:
         """How data set `b` ended, in words."""
         if self.converged[b]:
-            return f"converged: at most {self.decrement[b]:.1e} of log-likelihood left to gain"
+            return reached_message(self.decrement[b])
         if not np.isfinite(self.point.value[b]):
             return "the covariance matrix is not positive definite at the starting values"
         if not np.isfinite(self.decrement[b]):
@@ -61,6 +60,11 @@ class Optimum:
                 "the observed information is not positive definite: no maximum, or parameters not identified"
             )
         return f"no maximum within {self.iterations[b]} steps: Newton's decrement is still {self.decrement[b]:.1e}"
+
+
+def reached_message(decrement) -> str:
+    """How a search ended that reached its maximum, in words."""
+    return f"converged: at most {decrement:.1e} of log-likelihood left to gain"
 
 
 def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS) -> Optimum:
@@ -88,7 +92,7 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     search = _Search(structure, patterns, np.array(start, dtype=float), max_iterations)
     search.scores()
     search.newton(tolerance)
-    decrement = np.where(_well_determined(search.information), search.decrement, np.inf)
+    decrement = np.where(well_determined(search.information), search.decrement, np.inf)
     converged = np.isfinite(search.point.value) & (decrement <= tolerance)
     # The step proposed there is taken without another likelihood: it gains half the decrement, and leaves the distance to
     # the maximum of the order of the decrement itself.
@@ -259,10 +263,3 @@ def _observed_or_expected(structure, patterns, point):
     if not good.all():
         H[~good] = expected_information(structure, patterns, point)[~good]
     return H, good
-
-
-def _well_determined(H):
-    """Whether no combination of parameters (each in units of its own standard error) is without information."""
-    finite = np.isfinite(H).all(axis=(1, 2))
-    unit = scaled(np.where(finite[:, None, None], H, 0.0))[0]
-    return finite & (np.linalg.eigvalsh(unit)[:, 0] > _SINGULAR)

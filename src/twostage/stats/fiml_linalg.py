@@ -4,6 +4,9 @@ import numpy as np
 
 # A matrix of unit diagonal whose smallest eigenvalue is below this is singular but for rounding.
 _SINGULAR = 1e-13
+_UNDETERMINED = (
+    1e-9  # least eigenvalue of an information matrix with unit diagonal: below it two parameters are one
+)
 
 
 def positive_definite(matrices):
@@ -49,3 +52,10 @@ def inverse_positive(matrices):
     inverse = np.linalg.inv(unit) / (root[:, :, None] * root[:, None, :])
     inverse[~good] = np.nan
     return inverse
+
+
+def well_determined(information):
+    """Whether no combination of parameters (each in units of its own standard error) is without information, (b,) bool."""
+    finite = np.isfinite(information).all(axis=(1, 2))
+    unit = scaled(np.where(finite[:, None, None], information, 0.0))[0]
+    return finite & positive_definite(unit - _UNDETERMINED * np.eye(unit.shape[1]))

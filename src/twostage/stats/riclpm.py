@@ -1,10 +1,12 @@
 """Random-intercept cross-lagged panel models of two variables by full-information maximum likelihood."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from twostage.stats.pool_fit import check_level
-from twostage.stats.riclpm_input import FEWEST_OCCASIONS, check_panels
-from twostage.stats.riclpm_model import riclpm_structure, standardized_jacobian
+from twostage.stats.riclpm_input import FEWEST_OCCASIONS, stack_panels
+from twostage.stats.riclpm_model import riclpm_structure, standardized_expansion
 from twostage.stats.riclpm_result import FimlRecord, RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm_solve import problems, solve
 
@@ -12,8 +14,7 @@ __all__ = ["RiclpmBatch", "RiclpmFit", "fit_riclpm", "fit_riclpm_many"]
 
 _ALLOWED = {"residuals": ("equal", "free"), "lags": ("equal", "free"), "first": ("free", "stationary")}
 _ALLOWED["se"] = ("observed", "sandwich")
-# Data sets whose arrays are held at once: enough to hide the overhead, few enough for the cache.
-_AT_ONCE = 100
+_AT_ONCE = 50  # data sets checked at once: enough to hide the overhead, few enough for the cache
 
 
 def fit_riclpm(
@@ -66,27 +67,27 @@ def fit_riclpm(
     """
     rules = _rules(residuals, lags, first, se, level, variables)
     structure = _structure([Y], rules)
-    panels = check_panels([Y], rules["variables"], structure.n_parameters)
-    if panels.refused:
-        raise panels.refused[0]
-    solved = solve(structure, panels, se)
+    stacked = stack_panels([Y], rules["variables"], structure.n_parameters)
+    solved = [one for _, one in solve(structure, [stacked], se, rules["variables"])]
+    if stacked.refused:
+        raise stacked.refused[0]
+    (solved,) = solved
     found = problems(structure, solved.theta[0], rules["variables"])
     means, loglik = solved.means[0], float(solved.loglik[0])
     n_parameters = solved.theta.shape[1] + int(np.isfinite(means).sum())
     return RiclpmFit(
         **_coefficients(structure, solved),
-        **_covariances(structure, solved.theta[0]),
         names=structure.names(rules["variables"]),
         means=means,
         loglik=loglik,
         aic=2.0 * n_parameters - 2.0 * loglik,
-        bic=float(np.log(len(panels.rows))) * n_parameters - 2.0 * loglik,
+        bic=float(np.log(solved.n_obs[0])) * n_parameters - 2.0 * loglik,
         n_parameters=n_parameters,
         converged=bool(solved.converged[0]),
         admissible=bool(solved.admissible[0]),
         problems=found,
-        n_obs=len(panels.rows),
-        n_dropped=int(panels.dropped[0]),
+        n_obs=int(solved.n_obs[0]),
+        n_dropped=len(Y) - int(solved.n_obs[0]),
         n_patterns=int(solved.n_patterns[0]),
         optimiser=_record(solved),
         **rules,
@@ -118,13 +119,18 @@ def fit_riclpm_many(
     """
     rules = _rules(residuals, lags, first, se, level, variables)
     structure = _structure(sets, rules)
-    parts, reasons = [], {}
+    stacked = _stacked(sets, rules, structure.n_parameters, refused := {})
+    solved = list(solve(structure, stacked, se, rules["variables"]))
+    reasons = {b: str(error) for b, error in refused.items()}
+    return _batch(structure, len(sets), solved, reasons, rules)
+
+
+def _stacked(sets, rules, n_parameters, refused):
+    """Some of the data sets after the others; those that cannot be fitted are, or will be, entered into `refused`."""
     for start in range(0, len(sets), _AT_ONCE):
-        panels = check_panels(sets[start : start + _AT_ONCE], rules["variables"], structure.n_parameters)
-        reasons |= {start + b: str(error) for b, error in panels.refused.items()}
-        if len(panels.kept):
-            parts.append((start + panels.kept, solve(structure, panels, se)))
-    return _batch(structure, len(sets), parts, reasons, rules)
+        some = stack_panels(sets[start : start + _AT_ONCE], rules["variables"], n_parameters)
+        refused |= {start + b: error for b, error in some.refused.items()}
+        yield replace(some, kept=start + some.kept, refused=refused)
 
 
 def _rules(residuals, lags, first, se, level, variables):
@@ -151,24 +157,20 @@ def _structure(sets, rules):
 
 def _coefficients(structure, solved):
     theta, cov = solved.theta[0], solved.cov[0]
-    own = standardized_jacobian(structure, theta).reshape(len(theta), -1)
+    within, phi_std, own = standardized_expansion(structure, theta)
+    own = own.reshape(len(theta), -1)
     return {
         "estimate": theta,
         "std_error": solved.std_error[0],
         "cov": cov,
         "phi": structure.phi(theta),
         "phi_se": structure.phi(solved.std_error[0]),
-        "phi_std": structure.standardized(theta),
+        "phi_std": phi_std,
         "phi_std_se": np.sqrt(np.einsum("kc,kl,lc->c", own, cov, own)).reshape(-1, 2, 2),
-    }
-
-
-def _covariances(structure, theta):
-    return {
+        "within_cov": within,
         "intercept_cov": structure.intercepts(theta),
         "first_cov": structure.first_within(theta),
         "residual_cov": structure.innovations(theta),
-        "within_cov": structure.within(theta),
     }
 
 

@@ -1,6 +1,6 @@
 """What a random-intercept cross-lagged panel model can be fitted to: many panels checked at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,44 @@ SAME = (
     1e-10  # relative: a variable that varies less is constant; two variables correlated closer to 1 are one
 )
 _SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Panels of the right shape and size, one under the other.
+
+    Attributes
+    ----------
+    rows : (n, 2T) array
+        Persons with an observation; columns x_1, y_1, x_2, ..., NaN where missing.
+    seen : (n, 2T) array of bool
+        Where they are not missing.
+    set_of : (n,) array of int
+        Place of the person's panel in `kept`, ascending.
+    kept : (b,) array of int
+        Places of the panels among those given.
+    dropped : (b,) array of int
+        Persons without any observation.
+    refused : dict of int to ValueError
+        Panels that cannot be fitted, and why not.
+    """
+
+    rows: np.ndarray
+    seen: np.ndarray
+    set_of: np.ndarray
+    kept: np.ndarray
+    dropped: np.ndarray
+    refused: dict
+
+    def select(self, sets):
+        """The panels marked in the boolean array `sets` (b,), renumbered."""
+        if sets.all():
+            return self
+        used = sets[self.set_of]
+        number = (np.cumsum(sets) - 1)[self.set_of[used]]
+        return Stacked(
+            self.rows[used], self.seen[used], number, self.kept[sets], self.dropped[sets], self.refused
+        )
 
 
 @dataclass(frozen=True)
@@ -55,15 +93,49 @@ def check_panels(sets, variables, n_parameters) -> Panels:
     NotEstimable: too few persons, a variable that never varies (at all, or within persons), two variables that are one,
     nobody with a variable at an occasion and a variable at the next.
     """
+    return check_stacked(stack_panels(sets, variables, n_parameters), variables)
+
+
+def stack_panels(sets, variables, n_parameters) -> Stacked:
+    """The first half of :func:`check_panels`: shapes, infinite values, numbers of persons."""
     refused, arrays = {}, {}
     for b, Y in enumerate(sets):
         try:
             arrays[b] = _array(Y, variables)
         except ValueError as error:
             refused[b] = error
+    given = np.array(list(arrays), dtype=int)
     if not arrays:
+        return Stacked(np.empty((0, 0)), np.empty((0, 0), dtype=bool), given, given, given, refused)
+    rows = np.concatenate([Y.reshape(len(Y), 2 * Y.shape[1]) for Y in arrays.values()])
+    lengths = np.array([len(Y) for Y in arrays.values()])
+    place = np.repeat(np.arange(len(given)), lengths)
+    seen = ~np.isnan(rows)
+    someone = seen[:, 0] if seen[:, 0].all() else seen.any(axis=1)
+    sizes = np.bincount(place[someone], minlength=len(given))
+    for b in np.flatnonzero(sizes <= n_parameters):
+        text = f"{sizes[b]} persons with an observation for {n_parameters} parameters besides the means"
+        refused[int(given[b])] = NotEstimable(text)
+    stacked = Stacked(rows, seen, place, given, lengths - sizes, refused)
+    if not someone.all():
+        stacked = replace(stacked, rows=rows[someone], seen=seen[someone], set_of=place[someone])
+    return stacked.select(sizes > n_parameters)
+
+
+def check_stacked(stacked, variables) -> Panels:
+    """The second half of :func:`check_panels`: what the values themselves must be like."""
+    refused = stacked.refused
+    if not len(stacked.kept):
         return Panels(*[np.empty(0)] * 6, refused)
-    return _stacked(arrays, variables, n_parameters, refused)
+    found = _Moments(stacked.rows, stacked.seen, stacked.set_of, len(stacked.kept))
+    faults = found.faults(variables)
+    refused |= {int(stacked.kept[b]): NotEstimable(fault) for b, fault in faults.items()}
+    good = np.array([b not in faults for b in range(len(stacked.kept))])
+    chosen, spread = stacked.select(good), found.spread[good]
+    rows = chosen.rows
+    if len(spread):
+        rows = rows / np.tile(spread, rows.shape[1] // 2)[chosen.set_of]
+    return Panels(rows, chosen.set_of, chosen.kept, spread, chosen.dropped, found.n_values[good], refused)
 
 
 def _array(Y, variables):
@@ -78,40 +150,6 @@ def _array(Y, variables):
         more = f"; and {len(at) - _SHOWN} more" if len(at) > _SHOWN else ""
         raise ValueError(f"values must be finite, or NaN where missing: {'; '.join(named)}{more}")
     return Y
-
-
-def _stacked(arrays, variables, n_parameters, refused):
-    """The panels in which the data can tell the parameters, persons without observation left out."""
-    given = np.array(list(arrays))
-    rows = np.concatenate([Y.reshape(len(Y), 2 * Y.shape[1]) for Y in arrays.values()])
-    place = np.repeat(np.arange(len(given)), [len(Y) for Y in arrays.values()])
-    seen = ~np.isnan(rows)
-    someone = seen.any(axis=1)
-    sizes = np.bincount(place[someone], minlength=len(given))
-    for b in np.flatnonzero(sizes <= n_parameters):
-        text = f"{sizes[b]} persons with an observation for {n_parameters} parameters besides the means"
-        refused[int(given[b])] = NotEstimable(text)
-    enough = sizes > n_parameters
-    if not enough.any():
-        return Panels(*[np.empty(0)] * 6, refused)
-    dropped = np.bincount(place, minlength=len(given)) - sizes
-    if not (enough.all() and someone.all()):
-        used = someone & enough[place]
-        rows, seen, place = rows[used], seen[used], (np.cumsum(enough) - 1)[place[used]]
-    return _varying(rows, seen, place, given[enough], dropped[enough], variables, refused)
-
-
-def _varying(rows, seen, place, given, dropped, variables, refused):
-    found = _Moments(rows, seen, place, len(given))
-    faults = found.faults(variables)
-    refused |= {int(given[b]): NotEstimable(fault) for b, fault in faults.items()}
-    good = np.array([b not in faults for b in range(len(given))])
-    spread = found.spread[good]
-    if faults:
-        rows, place = rows[good[place]], (np.cumsum(good) - 1)[place[good[place]]]
-    if len(spread):
-        rows = rows / np.tile(spread, rows.shape[1] // 2)[place]
-    return Panels(rows, place, given[good], spread, dropped[good], found.n_values[good], refused)
 
 
 class _Moments:
@@ -139,8 +177,10 @@ class _Moments:
         x, y = (deviation[:, v::2] for v in (0, 1))
         parts = (x * y, squares[:, ::2] * one[:, 1::2], squares[:, 1::2] * one[:, ::2])
         self.products = np.column_stack([total(part).sum(axis=1) for part in parts])
-        pairs = [(seen[:, 2 + i :: 2] & seen[:, j:-2:2]).any(axis=1) for i in (0, 1) for j in (0, 1)]
-        self.transitions = total(np.column_stack(pairs).astype(float)).reshape(n, 2, 2)
+        self.transitions = np.empty((n, 2, 2), dtype=bool)
+        for i, j in np.ndindex(2, 2):
+            pair = seen[:, 2 + i :: 2] & seen[:, j:-2:2]
+            self.transitions[:, i, j] = np.logical_or.reduceat(pair, firsts, axis=0).any(axis=1)
 
     def faults(self, variables):
         """Panel -> why the model cannot be fitted to it."""
@@ -150,7 +190,7 @@ class _Moments:
             found.setdefault(int(b), f"{variables[v]} never varies between persons at any occasion")
         for b, v in np.argwhere(self.inside <= SAME * np.maximum(self.spread, self.size)):
             found.setdefault(int(b), f"{variables[v]} never varies within persons: there is nothing to lag")
-        for b, i, j in np.argwhere(self.transitions == 0.0):
+        for b, i, j in np.argwhere(~self.transitions):
             found.setdefault(
                 int(b), f"nobody has {variables[j]} at an occasion and {variables[i]} at the next"
             )

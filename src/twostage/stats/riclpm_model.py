@@ -65,14 +65,14 @@ class RiclpmStructure:
         J = self.base.jacobian(self.full(theta))
         if self.first == "free":
             return J
-        return np.einsum("...kf,...fab->...kab", self._full_jacobian(theta), J)
+        return np.einsum("...kf,...fab->...kab", self.full_jacobian(theta), J)
 
     def pullback(self, theta, G):
         """Inner products of the derivatives with symmetric matrices G, (..., K)."""
         pulled = self.base.pullback(self.full(theta), G)
         if self.first == "free":
             return pulled
-        return np.einsum("...kf,...f->...k", self._full_jacobian(theta), pulled)
+        return np.einsum("...kf,...f->...k", self.full_jacobian(theta), pulled)
 
     def phi(self, theta):
         """Lag coefficients, (..., 2, 2), or (..., T - 1, 2, 2) if they are free."""
@@ -103,7 +103,11 @@ class RiclpmStructure:
 
     def standardized(self, theta):
         """Lag coefficients in within-person standard deviations, per transition: (..., T - 1, 2, 2)."""
-        spread = np.sqrt(np.diagonal(self.within(theta), axis1=-2, axis2=-1))
+        return self.standardized_by(theta, self.within(theta))
+
+    def standardized_by(self, theta, within):
+        """The same for the covariance matrices `within` (..., T, 2, 2)."""
+        spread = np.sqrt(np.diagonal(within, axis1=-2, axis2=-1))
         phi = self.phi(theta)
         phi = phi if self.lags == "free" else phi[..., None, :, :]
         return phi * spread[..., :-1, None, :] / spread[..., 1:, :, None]
@@ -120,7 +124,7 @@ class RiclpmStructure:
         phi = self.phi(theta)
         return np.eye(4) - _kron(phi, phi)
 
-    def _full_jacobian(self, theta):
+    def full_jacobian(self, theta):
         """Derivatives of `full`, (..., K, K + 3)."""
         theta = np.asarray(theta)
         W, phi = self.first_within(theta), self.phi(theta)
@@ -168,10 +172,14 @@ def riclpm_structure(occasions, residuals, lags, first) -> RiclpmStructure:
     return RiclpmStructure(occasions, residuals, lags, first)
 
 
-def standardized_jacobian(structure, theta):
-    """Derivatives of the standardized coefficients at one theta (K,): (K, T - 1, 2, 2), by complex step."""
+def standardized_expansion(structure, theta):
+    """Of one theta (K,): covariances `within` (T, 2, 2), standardized coefficients (T - 1, 2, 2), derivatives of these
+    (K, T - 1, 2, 2), by complex step.
+    """
     moved = np.asarray(theta, dtype=complex) + 1j * STEP * np.eye(len(theta))
-    return structure.standardized(moved).imag / STEP
+    within = structure.within(moved)
+    found = structure.standardized_by(moved, within)
+    return within[0].real.copy(), found[0].real.copy(), found.imag / STEP
 
 
 def starting_values(structure, patterns):
@@ -179,7 +187,14 @@ def starting_values(structure, patterns):
     T, b = structure.occasions, patterns.n_sets
     covariance, shared = (m.reshape(b, T, 2, T, 2) for m in patterns.pairwise_covariance())
     apart = np.subtract.outer(np.arange(T), np.arange(T))
-    total, near, far = (_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
+    return starts(
+        structure, *(_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
+    )
+
+
+def starts(structure, total, near, far):
+    """The same from covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
+    T, b = structure.occasions, len(total)
     between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *_BETWEEN)
     within = _within_bounds(total - between, *_WITHIN)
     phi = _shrunk((near - between) @ np.linalg.inv(within))

@@ -1,0 +1,280 @@
+"""The random-intercept cross-lagged panel model by one-step prediction, for many panels side by side.
+
+Where people only drop out, everyone who is there at an occasion has the same past, so the prediction of y_t from
+y_1 .. y_t-1 has one set of coefficients and one error covariance F_t for all; given them, a panel counts through the
+moments of y_t, y_t-1, y_1 and the sum of what lies between, whatever its number of persons.
+
+Arrays have the panels last: 2 x 2 matrices are (2, 2, occasions or 1, b). All functions take complex parameters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twostage.stats.fiml_linalg import positive_definite, scaled
+from twostage.stats.riclpm_model import RiclpmStructure
+from twostage.stats.riclpm_moments import StepMoments
+from twostage.stats.sem_linear import STEP
+
+_FEW = 16  # panels below which overhead counts most
+# Of differences, for variables of unit variance: what rounding does to the second derivatives, 1e-15 / step, and what
+# the third derivatives do, step times about one, are both below 1e-7 of them.
+_STEP = 2e-8
+_FLAT = 1e-2  # least eigenvalue of second derivatives with unit diagonal that such differences are good enough for
+
+
+@dataclass(frozen=True)
+class StepLikelihood:
+    """Minus log-likelihood of b panels in theta (K, b), profiled over the means.
+
+    Attributes
+    ----------
+    structure : RiclpmStructure
+        With equal lags and residuals.
+    moments : StepMoments
+    """
+
+    structure: RiclpmStructure
+    moments: StepMoments
+
+    def select(self, sets):
+        """The likelihood of the panels at the places, or with the marks, in `sets` (b,)."""
+        return StepLikelihood(self.structure, self.moments.select(sets))
+
+    def average(self):
+        """The likelihood of the average of the panels' moments."""
+        return StepLikelihood(self.structure, self.moments.average())
+
+    def value_and_gradient(self, theta):
+        """Value (b,), infinite where a covariance matrix is not positive definite, and gradient (K, b)."""
+        if self.structure.first == "free":
+            return value_and_gradient(theta, self.moments)
+        value, gradient = value_and_gradient(self.structure.full(theta.T).T, self.moments)
+        return value, np.einsum("bkf,fb->kb", self.structure.full_jacobian(theta.T), gradient)
+
+    def expanded(self, theta):
+        """Value (b,), gradient (K, b) and second derivatives (b, K, K).
+
+        Of few panels by complex step, all directions at once: exact to rounding. Of many by differences of the gradient,
+        which cost a quarter of that: standard errors from them are good to 1e-5 of themselves, most to 1e-7; where a
+        nearly flat direction would make them worse the complex step decides.
+        """
+        few = theta.shape[1] < _FEW
+        value, gradient, second = self._by_complex_step(theta) if few else self._by_differences(theta)
+        return value, gradient, 0.5 * (second + np.swapaxes(second, 1, 2))
+
+    def expected_information(self, theta):
+        """Expected information (b, K, K): the second derivatives for the moments that theta itself implies."""
+        moments = self.moments.expected(self.structure.sigma(theta.T))
+        second = StepLikelihood(self.structure, moments)._by_complex_step(theta)[2]
+        return 0.5 * (second + np.swapaxes(second, 1, 2))
+
+    def _by_complex_step(self, theta):
+        K, b = theta.shape
+        moved = np.empty((K, K, b), dtype=complex)
+        moved[:] = theta[:, None, :]
+        moved[np.arange(K), np.arange(K)] += 1j * STEP
+        # One panel's moments serve all directions as they are.
+        whole = self if b == 1 else self.select(np.tile(np.arange(b), K))
+        value, gradient = whole.value_and_gradient(moved.reshape(K, -1))
+        gradient = gradient.reshape(K, K, b)
+        return value[:b], gradient[:, 0].real, np.moveaxis(gradient.imag, -1, 0) / STEP
+
+    def _by_differences(self, theta):
+        value, gradient = self.value_and_gradient(theta)
+        second = np.empty((*theta.shape[::-1], len(theta)))
+        for k in range(len(theta)):
+            moved = theta.copy()
+            moved[k] += _STEP
+            second[:, k] = (self.value_and_gradient(moved)[1] - gradient).T / _STEP
+        flat = ~positive_definite(scaled(second)[0] - _FLAT * np.eye(len(theta)))
+        if flat.any():
+            second[flat] = self.select(flat)._by_complex_step(theta[:, flat])[2]
+        return value, gradient, second
+
+
+def profiled_means(theta, moments):
+    """Means (b, 2T) at theta (13, b), from the centre of the moments: every prediction error has mean zero."""
+    T = len(moments.n)
+    B = _predict(theta, T).B
+    means = np.zeros((T, 2, theta.shape[1]))
+    between = np.zeros_like(means[0])
+    for t in range(1, T):
+        off = moments.mean[2:, t - 1] - np.concatenate([means[t - 1], means[0], between])
+        means[t] = moments.mean[:2, t - 1] - np.einsum("ijb,jb->ib", B[:, :, t - 1], off)
+        between = between + means[t]
+    return means.reshape(2 * T, -1).T
+
+
+def value_and_gradient(theta, moments):
+    """Minus log-likelihood (b,), profiled over the means, and its gradient (13, b) at theta (13, b).
+
+    ``y_t | past ~ N(Phi y_t-1 + (I - Phi) E(r | past), F_t)`` in deviations from the means, ``F_t = Q + (I - Phi) V_t
+    (I - Phi)'``, ``V_t = (R^-1 + W^-1 + (t - 2) (I - Phi)' Q^-1 (I - Phi))^-1``; y_1 ~ N(0, R + W). The value is infinite
+    where one of these covariance matrices is not positive definite; of complex parameters it is without meaning.
+    """
+    # Steps too long lead to singular matrices and overflow; their value is infinite, and nobody goes there.
+    with np.errstate(all="ignore"):
+        steps = _predict(theta, len(moments.n))
+        weighted = _weighted(steps.B, moments.lagged)
+        squares = _with_first(moments.first[:, :, None], _remaining(weighted, steps.B))
+        fit = _fit(_with_first(steps.first, steps.F), moments.n, squares)
+        by_B = _mul(fit.inverse[:, :, 1:], -weighted[:, 2:])
+        return fit.value, _pulled_back(steps, fit.slope[:, :, :1], fit.slope[:, :, 1:], by_B)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Matrices of the predictions: y_t is predicted by B (y_t-1, y_1, sum between) with error covariance F.
+
+    ``B = J U + (Phi, 0, 0)``, U what the past tells about r; ``M = (I + R A)^-1``, A its precision; ``V = M R``;
+    `first` is R + W.
+    """
+
+    R: np.ndarray
+    Phi: np.ndarray
+    Wi: np.ndarray
+    Qi: np.ndarray
+    D: np.ndarray
+    L: np.ndarray
+    between: np.ndarray
+    M: np.ndarray
+    V: np.ndarray
+    J: np.ndarray
+    U: np.ndarray
+    first: np.ndarray
+    F: np.ndarray
+    B: np.ndarray
+
+
+def _predict(theta, T):
+    R, W, Q = (_symmetric(theta[at : at + 3]) for at in (0, 7, 10))
+    Phi = theta[3:7].reshape(2, 2, 1, -1)
+    Wi, Qi, D = _inverse(W), _inverse(Q), _EYE - Phi
+    L = _t_mul(D, Qi)
+    LPhi = _mul(L, Phi)
+    LD, between = L - LPhi, np.arange(T - 1.0)[:, None]
+    M = _inverse(_EYE + _mul(R, Wi + between * LD))
+    V = _mul(M, R)
+    J = _mul(D, V)
+    U = np.concatenate([LPhi, Wi - LPhi, LD], axis=1)
+    B = _mul(J, U)
+    B[:, :2] += Phi
+    return _Steps(R, Phi, Wi, Qi, D, L, between, M, V, J, U, R + W, Q + _mul_t(J, D), B)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Of the prediction errors: the value, by occasion its derivative in their covariance, the covariance's inverse."""
+
+    value: np.ndarray
+    slope: np.ndarray
+    inverse: np.ndarray
+
+
+def _fit(F, n, squares):
+    """Normal likelihood of n prediction errors with covariance F and cross-products `squares`."""
+    det = F[0, 0] * F[1, 1] - F[0, 1] * F[1, 0]
+    inverse = _adjugate(F) / det
+    spent = _mul(inverse, squares)
+    slope = 0.5 * (n * inverse - _mul(spent, inverse))
+    size = det.real  # NaN is not proper
+    proper = (size > 0.0) & (F[0, 0].real > 0.0)
+    if not proper.all():
+        proper |= n == 0.0
+        size, spent = np.where(size > 0.0, size, 1.0), np.where(proper, spent, 0.0)
+    parts = n * (np.log(size) + _NORMAL) + (spent[0, 0] + spent[1, 1]).real
+    value = np.where(proper.all(axis=0), 0.5 * np.add.reduce(parts, axis=0), np.inf)
+    return _Fit(value, slope, inverse)
+
+
+def _with_first(first, later):
+    """Matrices of occasions 1 and 2 .. T one after the other; `first` may be real, and of fewer panels."""
+    out = np.empty((2, 2, later.shape[2] + 1, later.shape[3]), dtype=later.dtype)
+    out[:, :, :1], out[:, :, 1:] = first, later
+    return out
+
+
+def _weighted(B, S):
+    """(I, -B) S, (2, 8, T - 1, b)."""
+    return S[:2] - np.einsum("ijtb,jktb->iktb", B, S[2:])
+
+
+def _remaining(weighted, B):
+    """weighted (I, -B)', (2, 2, T - 1, b)."""
+    return weighted[:, :2] - _mul_t(weighted[:, 2:], B)
+
+
+def _pulled_back(steps, first, later, by_B):
+    """The gradient in theta from the derivatives in R + W (`first`), F (`later`) and B."""
+    s = steps
+    by_F = _mul(later, s.D)
+    by_J = by_F + _mul_t(by_B, s.U)
+    by_M = _mul(_t_mul(s.M, _t_mul(s.D, by_J)), s.M)
+    by_U, by_R = _total_t_mul(s.J, by_B), _total(by_M)
+    by_LD = by_U[:, 4:] - _between(s.R, _total(s.between * by_M))
+    by_LPhi = by_U[:, :2] - by_U[:, 2:4] - by_LD  # L D is L - L Phi
+    by_L = by_LD + _mul_t(by_LPhi, s.Phi)
+    by_D = _total_mul(by_F + by_J, s.V) + _mul_t(s.Qi, by_L)
+    by_Phi = _total(by_B[:, :2]) + _t_mul(s.L, by_LPhi) - by_D
+    by_W = first - _between(s.Wi, by_U[:, 2:4] - _between(s.R, by_R))
+    by_Q = _total(later) - _between(s.Qi, _mul(s.D, by_L))
+    full = np.concatenate([by_R + first, by_W, by_Q], axis=2)
+    out = np.empty((13, full.shape[3]), dtype=full.dtype)
+    out[3:7] = by_Phi.reshape(4, -1)
+    for row, part in ((0, full[0, 0]), (1, full[0, 1] + full[1, 0]), (2, full[1, 1])):
+        out[row], out[row + 7], out[row + 10] = part
+    return out
+
+
+_NORMAL = 2.0 * np.log(2.0 * np.pi)
+_EYE = np.eye(2)[:, :, None, None]
+
+
+def _mul(a, b):
+    """Products of matrices."""
+    return np.einsum("ijtb,jktb->iktb", a, b)
+
+
+def _mul_t(a, b):
+    """Products with the second matrix transposed."""
+    return np.einsum("ijtb,kjtb->iktb", a, b)
+
+
+def _t_mul(a, b):
+    """Products with the first matrix transposed."""
+    return np.einsum("jitb,jktb->iktb", a, b)
+
+
+def _between(a, b):
+    """a b a for symmetric a."""
+    return _mul(_mul(a, b), a)
+
+
+def _adjugate(a):
+    out = np.empty_like(a)
+    out[0, 0], out[1, 1] = a[1, 1], a[0, 0]
+    np.negative(a[0, 1], out=out[0, 1])
+    np.negative(a[1, 0], out=out[1, 0])
+    return out
+
+
+def _inverse(a):
+    return _adjugate(a) / (a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0])
+
+
+def _total(a):
+    """Sums over occasions."""
+    return np.add.reduce(a, axis=2, keepdims=True)
+
+
+def _total_mul(a, b):
+    return np.einsum("ijtb,jktb->ikb", a, b)[:, :, None]
+
+
+def _total_t_mul(a, b):
+    return np.einsum("jitb,jktb->ikb", a, b)[:, :, None]
+
+
+def _symmetric(three):
+    return three[[0, 1, 1, 2]].reshape(2, 2, 1, -1)
