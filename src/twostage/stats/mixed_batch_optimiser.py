@@ -78,6 +78,7 @@ class _Walk:
     final: np.ndarray
 
     def only(self, which) -> "_Walk":
+        """The data sets chosen."""
         return _Walk(*(values[which] for values in vars(self).values()))
 
 

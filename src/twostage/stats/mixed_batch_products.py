@@ -78,6 +78,7 @@ def join(several) -> BatchProducts:
     at = [np.searchsorted(sizes, one.sizes) for one in several]
 
     def spread(name):
+        """The array of that name in the rows of all sizes, 0 where a batch lacks the size."""
         parts = [np.zeros((len(sizes), *getattr(one, name).shape[1:])) for one in several]
         for part, where, one in zip(parts, at, several, strict=True):
             part[where] = getattr(one, name)

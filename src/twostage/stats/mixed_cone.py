@@ -69,6 +69,7 @@ class ConePoint:
 
     @property
     def rank(self) -> int:
+        """Rank of `matrix`."""
         return self.factor.shape[1]
 
     @property
@@ -80,6 +81,7 @@ class ConePoint:
         return float(self.factor[0, 0] if q == 1 else np.linalg.svd(self.factor, compute_uv=False)[-1])
 
     def scaled(self, by: float) -> "ConePoint":
+        """The point times a positive number."""
         return ConePoint(self.matrix * by, self.factor * np.sqrt(by))
 
 
@@ -156,6 +158,7 @@ def _semismooth_newton(c, g, H, q, start):
     identity = np.eye(len(c))
 
     def envelope(x):
+        """Value of the forward-backward envelope at x, the projection it needs and how far that is from x."""
         move = H @ (x - c)
         slope = g + move
         forward = _Projection(x - step * slope, q)

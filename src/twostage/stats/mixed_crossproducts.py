@@ -47,14 +47,17 @@ class CrossProducts:
 
     @property
     def q(self) -> int:
+        """Random effects."""
         return self.factors.shape[0]
 
     @property
     def triangles(self) -> np.ndarray:
+        """`R` of every group, (q, q, N)."""
         return self.factors[:, : self.q]
 
     @property
     def rotated(self) -> np.ndarray:
+        """`b` of every group, (q, P, N)."""
         return self.factors[:, self.q :]
 
     def total(self) -> np.ndarray:

@@ -30,6 +30,7 @@ class Design:
 
     @property
     def q(self) -> int:
+        """Random effects."""
         return 1 if self.Z is None else self.Z.shape[1]
 
 
@@ -157,6 +158,7 @@ class WorkingBasis:
         k = len(slopes)
 
         def write(rows, out):
+            """Working columns of `rows` into `out`, one column per row of it."""
             if k:
                 np.subtract(design.Z[rows].T[slopes], shift, out=out[:k])
                 out[:k] /= scale

@@ -72,6 +72,7 @@ def fit_mixed_many(y, X, groups, data_sets, *, n_data_sets=None, reml=True, name
     stack = stack_rows(groups, data_sets, B)
 
     def alone(k: int) -> MixedFit:
+        """Data set k by itself."""
         rows = stack.rows(k)
         return fit_mixed(y[rows], X[rows], groups[rows], reml=reml, names=names)
 

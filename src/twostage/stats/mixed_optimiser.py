@@ -194,6 +194,7 @@ def _chord(point: ConePoint, candidate: ConePoint):
     """The straight path between two points of the cone."""
 
     def path(length):
+        """The point at this share of the way."""
         if length == 1.0:
             return candidate
         matrix = point.matrix + length * (candidate.matrix - point.matrix)

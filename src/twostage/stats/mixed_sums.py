@@ -157,6 +157,7 @@ class CollapsedGroups:
         pairs = np.array([[[[self.count @ (g * g)]]]])
 
         def mixed_pairs(weight):
+            """``sum G_i (x) u_i M u_i'`` of one random effect."""
             return np.array([[[[graded @ weight.ravel()]]]])
 
         log_det = float(self.count @ np.log(inflation))

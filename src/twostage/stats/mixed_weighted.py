@@ -75,6 +75,7 @@ def fit_mixed_weighted_many(designs, *, reml=True, names=None) -> list[MixedBatc
     ends = np.cumsum([len(one.weights) for one in weighed])
 
     def alone(k: int) -> MixedFit:
+        """Replicate k of all, by itself."""
         at = int(np.searchsorted(ends, k, side="right"))
         return weighed[at].fit(k - int(ends[at]) + len(weighed[at].weights), reml)
 
@@ -99,6 +100,7 @@ class _Weighted:
 
     @classmethod
     def of(cls, y, X, groups, weights, names) -> "_Weighted":
+        """The caller's arrays, checked."""
         y, X, names = checked(y, X, names)
         if not len(y) or not (np.isfinite(X).all() and np.isfinite(y).all()):
             raise ValueError("y and X must hold finite numbers, at least one row of them")
@@ -114,10 +116,12 @@ class _Weighted:
 
     @property
     def level(self) -> tuple[int | None, float]:
+        """Place and value of the constant column."""
         return constant_level(self.X)
 
     @property
     def products(self) -> BatchProducts:
+        """What the criterion needs of every replicate."""
         return reduce_weighted(self.X, self.y, self.stack, self.weights.astype(float))
 
     def fit(self, k: int, reml: bool) -> MixedFit:

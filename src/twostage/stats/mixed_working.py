@@ -49,6 +49,7 @@ class Working:
 
     @property
     def p(self) -> int:
+        """Fixed effects."""
         return len(self.offset)
 
     def criterion(self, reml: bool) -> Criterion:

@@ -61,6 +61,8 @@ def fit_riclpm(
     (1996). Means are free and profiled. Variances are not constrained: where one comes out negative, or a correlation
     beyond 1, the fit is the unconstrained maximum, `admissible` is False and `problems` says which (as lavaan
     does). Standardized coefficients divide by the implied within-person standard deviations of the two occasions.
+    With equal lags and residuals and nothing missing but by drop-out, people count through moments of one-step
+    predictions; otherwise they are grouped by missingness pattern. Both are exact: log-likelihoods agree to 1e-12.
     Checked against lavaan 0.6-14 (``missing = "fiml"``, observed information by its Hessian) on 21 panels of 60 to 20,000
     persons and 3 to 7 occasions, complete and incomplete, every option: log-likelihood and estimates to 1e-5, standard
     errors to 1e-4.
@@ -109,8 +111,15 @@ def fit_riclpm_many(
     Returns
     -------
     RiclpmBatch
-        Entry b holds the numbers of ``fit_riclpm(sets[b], ...)``. A data set that cannot be fitted has NaN, is not
-        converged, and its message is the error that :func:`fit_riclpm` raises; the others are not touched by it.
+        Entry b holds the numbers of ``fit_riclpm(sets[b], ...)``, standard errors to 1e-5 of themselves. A data set that
+        cannot be fitted has NaN, is not converged, and its message is the error that :func:`fit_riclpm` raises; the
+        others are not touched by it.
+
+    Notes
+    -----
+    Panels with nothing missing but by drop-out share the overhead of their steps and cost a few percent of fitting them
+    one by one; others about half. A likelihood with several maxima (tiny panels, negative variances) can end in another
+    one than the single fit's: 2 of 4,000 panels of 30 to 120 persons with erratic parameters.
 
     Raises
     ------

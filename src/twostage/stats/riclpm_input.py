@@ -157,9 +157,11 @@ class _Moments:
 
     def __init__(self, rows, seen, place, n):
         def total(values):
+            """Sums over each panel's persons."""
             return sums(values, place, n)
 
         def per_variable(columns):
+            """Sums over occasions."""
             return columns.reshape(n, -1, 2).sum(axis=1)
 
         pick = np.tile(np.eye(2), (rows.shape[1] // 2, 1))
