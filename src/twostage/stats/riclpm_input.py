@@ -1,6 +1,6 @@
 """What a random-intercept cross-lagged panel model can be fitted to: many panels checked at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Stacked:
         """The panels marked in the boolean array `sets` (b,), renumbered."""
         if sets.all():
             return self
+        if not sets.any():
+            return Stacked(*(getattr(self, f.name)[:0] for f in fields(self)[:-1]), self.refused)
         used = sets[self.set_of]
         number = (np.cumsum(sets) - 1)[self.set_of[used]]
         return Stacked(

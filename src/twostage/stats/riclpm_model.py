@@ -216,13 +216,13 @@ def _average(covariance, shared, at):
 def _within_bounds(matrices, low, high):
     """Symmetric matrices with eigenvalues moved into [low, high]."""
     values, vectors = np.linalg.eigh(matrices)
-    return (vectors * np.clip(values, low, high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return (vectors * np.minimum(np.maximum(values, low), high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
 def _shrunk(phi):
     """Lag coefficients with a norm of at most `_STABLE`."""
-    size = np.linalg.norm(phi, axis=(1, 2), keepdims=True)
-    return phi * np.minimum(1.0, _STABLE / np.maximum(size, _STABLE))
+    size = np.sqrt(np.einsum("bij,bij->b", phi, phi))
+    return phi * (_STABLE / np.maximum(size, _STABLE))[:, None, None]
 
 
 def _linear(T, free_residuals, free_lags):

@@ -115,11 +115,11 @@ def _expansion(likelihood, theta, steps):
     value, gradient, H = likelihood.expanded(theta)
     move, good = solve_positive(H, gradient.T)
     decrement = np.einsum("kb,bk->b", gradient, move)
-    bad = ~good & np.isfinite(value)
-    if bad.any():
+    if not good.all():
+        bad = ~good & np.isfinite(value)
         expected = likelihood.select(bad).expected_information(theta[:, bad])
         move[bad] = solve_positive(expected, gradient.T[bad])[0]
-    move, decrement = np.where(np.isfinite(move), move, 0.0), np.where(good, decrement, np.inf)
+        move, decrement = np.where(np.isfinite(move), move, 0.0), np.where(good, decrement, np.inf)
     out = {"theta": theta.T, "value": value, "information": H, "move": move, "decrement": decrement}
     return out | {"steps": np.full(len(value), steps)}
 

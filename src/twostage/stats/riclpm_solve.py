@@ -58,9 +58,9 @@ def solve(structure, chunks, se, variables):
     simple = se == "observed" and (structure.lags, structure.residuals) == ("equal", "equal")
     queue = _Queue(structure, variables)
     for stacked in chunks:
-        if simple:
-            stacked = queue.take(stacked)
-        yield from _by_pattern(structure, stacked, se, variables)
+        others = queue.take(stacked) if simple else stacked
+        if len(others.kept):
+            yield from _by_pattern(structure, others, se, variables)
         if queue.waiting >= _AT_ONCE:
             yield from queue.solve()
     if queue.waiting:
@@ -186,7 +186,8 @@ def _in_units(structure, spread, n_values, *, theta, cov, means, value, **rest):
 def _admissible(structure, theta):
     """Whether all covariance matrices among the parameters are positive semidefinite, (b,)."""
     parts = (structure.intercepts(theta), structure.first_within(theta), structure.innovations(theta))
-    return np.all([_least(part).reshape(len(theta), -1).min(axis=1) >= 0.0 for part in parts], axis=0)
+    whole = np.concatenate([part.reshape(len(theta), -1, 2, 2) for part in parts], axis=1)
+    return _least(whole).min(axis=1) >= 0.0
 
 
 def _least(matrices):

@@ -8,6 +8,8 @@ Arrays have the panels last: 2 x 2 matrices are (2, 2, occasions or 1, b). All f
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +20,12 @@ from twostage.stats.sem_linear import STEP
 
 _FEW = 16  # panels below which overhead counts most
 # Of differences, for variables of unit variance: what rounding does to the second derivatives, 1e-15 / step, and what
-# the third derivatives do, step times about one, are both below 1e-7 of them.
+# the third derivatives do, step times a few, are both about 1e-7 of them.
 _STEP = 2e-8
-_FLAT = 1e-2  # least eigenvalue of second derivatives with unit diagonal that such differences are good enough for
+# What such differences are good enough for, of second derivatives with unit diagonal: least eigenvalue, and greatest
+# difference from their transposes (half their error; 5e-8 ordinarily).
+_FLAT = 2e-2
+_UNEQUAL = 2e-7
 
 
 @dataclass(frozen=True)
@@ -55,54 +60,64 @@ class StepLikelihood:
     def expanded(self, theta):
         """Value (b,), gradient (K, b) and second derivatives (b, K, K).
 
-        Of few panels by complex step, all directions at once: exact to rounding. Of many by differences of the gradient,
-        which cost a quarter of that: standard errors from them are good to 1e-5 of themselves, most to 1e-7; where a
-        nearly flat direction would make them worse the complex step decides.
+        These by differences of the gradient: standard errors from them are good to 1e-5 of themselves, most to 1e-7. Where
+        they would be worse, near a variance of 0 (the differences are not symmetric) or with a nearly flat direction, the
+        complex step decides.
         """
-        few = theta.shape[1] < _FEW
-        value, gradient, second = self._by_complex_step(theta) if few else self._by_differences(theta)
+        value, gradient, second = self._by_differences(theta)
+        unit = scaled(second)[0]
+        doubtful = np.abs(unit - np.swapaxes(unit, 1, 2)).max(axis=(1, 2)) > _UNEQUAL
+        doubtful |= ~positive_definite(unit - _FLAT * np.eye(len(theta)))
+        if doubtful.any():
+            second[doubtful] = self.select(doubtful).by_complex_step(theta[:, doubtful])
         return value, gradient, 0.5 * (second + np.swapaxes(second, 1, 2))
+
+    def by_complex_step(self, theta):
+        """Second derivatives (b, K, K), exact to rounding."""
+        K, b = theta.shape
+        moved = theta[:, None, :] + 1j * STEP * np.eye(K)[:, :, None]
+        gradient = self._repeated(K).value_and_gradient(moved.reshape(K, -1))[1].reshape(K, K, b)
+        second = np.moveaxis(gradient.imag, -1, 0) / STEP
+        return 0.5 * (second + np.swapaxes(second, 1, 2))
 
     def expected_information(self, theta):
         """Expected information (b, K, K): the second derivatives for the moments that theta itself implies."""
         moments = self.moments.expected(self.structure.sigma(theta.T))
-        second = StepLikelihood(self.structure, moments)._by_complex_step(theta)[2]
-        return 0.5 * (second + np.swapaxes(second, 1, 2))
-
-    def _by_complex_step(self, theta):
-        K, b = theta.shape
-        moved = np.empty((K, K, b), dtype=complex)
-        moved[:] = theta[:, None, :]
-        moved[np.arange(K), np.arange(K)] += 1j * STEP
-        # One panel's moments serve all directions as they are.
-        whole = self if b == 1 else self.select(np.tile(np.arange(b), K))
-        value, gradient = whole.value_and_gradient(moved.reshape(K, -1))
-        gradient = gradient.reshape(K, K, b)
-        return value[:b], gradient[:, 0].real, np.moveaxis(gradient.imag, -1, 0) / STEP
+        return StepLikelihood(self.structure, moments).by_complex_step(theta)
 
     def _by_differences(self, theta):
+        K, b = theta.shape
+        if b < _FEW:  # all directions at once, and theta itself after them
+            moved = theta[:, None, :] + _STEP * np.eye(K, K + 1)[:, :, None]
+            value, gradient = self._repeated(K + 1).value_and_gradient(moved.reshape(K, -1))
+            gradient = gradient.reshape(K, K + 1, b)
+            change = gradient[:, :-1] - gradient[:, -1:]
+            return value[-b:], gradient[:, -1], np.moveaxis(change, -1, 0) / _STEP
         value, gradient = self.value_and_gradient(theta)
-        second = np.empty((*theta.shape[::-1], len(theta)))
-        for k in range(len(theta)):
+        second = np.empty((b, K, K))
+        for k in range(K):
             moved = theta.copy()
             moved[k] += _STEP
             second[:, k] = (self.value_and_gradient(moved)[1] - gradient).T / _STEP
-        flat = ~positive_definite(scaled(second)[0] - _FLAT * np.eye(len(theta)))
-        if flat.any():
-            second[flat] = self.select(flat)._by_complex_step(theta[:, flat])[2]
         return value, gradient, second
+
+    def _repeated(self, times):
+        """The panels `times` over; of one panel the moments serve any number of columns as they are."""
+        b = len(self.moments.spread)
+        return self if b == 1 else self.select(np.tile(np.arange(b), times))
 
 
 def profiled_means(theta, moments):
     """Means (b, 2T) at theta (13, b), from the centre of the moments: every prediction error has mean zero."""
-    T = len(moments.n)
-    B = _predict(theta, T).B
-    means = np.zeros((T, 2, theta.shape[1]))
-    between = np.zeros_like(means[0])
+    T, B = len(moments.n), _predict(theta, len(moments.n)).B
+    own = moments.mean[:2] - np.einsum("ijtb,jtb->itb", B, moments.mean[2:])
+    means = np.zeros((T, 2, theta.shape[1]))  # that of y_1 is the centre itself
+    near, between = B[:, :2], B[:, 4:]
     for t in range(1, T):
-        off = moments.mean[2:, t - 1] - np.concatenate([means[t - 1], means[0], between])
-        means[t] = moments.mean[:2, t - 1] - np.einsum("ijb,jb->ib", B[:, :, t - 1], off)
-        between = between + means[t]
+        told = np.einsum("ijb,jb->ib", near[:, :, t - 1], means[t - 1])
+        if t > 1:
+            told += np.einsum("ijb,jb->ib", between[:, :, t - 1], means[1:t].sum(axis=0))
+        means[t] = own[:, t - 1] + told
     return means.reshape(2 * T, -1).T
 
 
@@ -123,21 +138,20 @@ def value_and_gradient(theta, moments):
         return fit.value, _pulled_back(steps, fit.slope[:, :, :1], fit.slope[:, :, 1:], by_B)
 
 
-@dataclass(frozen=True)
-class _Steps:
+class _Steps(NamedTuple):
     """Matrices of the predictions: y_t is predicted by B (y_t-1, y_1, sum between) with error covariance F.
 
     ``B = J U + (Phi, 0, 0)``, U what the past tells about r; ``M = (I + R A)^-1``, A its precision; ``V = M R``;
-    `first` is R + W.
+    `first` is R + W; `inverses` are those of W and of Q; the rows of `weights` are 1 and what A weighs its own
+    growth by.
     """
 
     R: np.ndarray
     Phi: np.ndarray
-    Wi: np.ndarray
-    Qi: np.ndarray
+    inverses: np.ndarray
     D: np.ndarray
     L: np.ndarray
-    between: np.ndarray
+    weights: np.ndarray
     M: np.ndarray
     V: np.ndarray
     J: np.ndarray
@@ -148,23 +162,28 @@ class _Steps:
 
 
 def _predict(theta, T):
-    R, W, Q = (_symmetric(theta[at : at + 3]) for at in (0, 7, 10))
+    R, W, Q = theta[_PLACES].reshape(3, 2, 2, 1, -1)
     Phi = theta[3:7].reshape(2, 2, 1, -1)
-    Wi, Qi, D = _inverse(W), _inverse(Q), _EYE - Phi
+    inverses, D = _inverse(np.concatenate([W, Q], axis=2)), _EYE - Phi
+    Wi, Qi = inverses[:, :, :1], inverses[:, :, 1:]
     L = _t_mul(D, Qi)
     LPhi = _mul(L, Phi)
-    LD, between = L - LPhi, np.arange(T - 1.0)[:, None]
-    M = _inverse(_EYE + _mul(R, Wi + between * LD))
+    LD, weights = L - LPhi, _weights(T)
+    M = _inverse(_EYE + _mul(R, Wi + weights[1, :, None] * LD))
     V = _mul(M, R)
     J = _mul(D, V)
     U = np.concatenate([LPhi, Wi - LPhi, LD], axis=1)
     B = _mul(J, U)
     B[:, :2] += Phi
-    return _Steps(R, Phi, Wi, Qi, D, L, between, M, V, J, U, R + W, Q + _mul_t(J, D), B)
+    return _Steps(R, Phi, inverses, D, L, weights, M, V, J, U, R + W, Q + _mul_t(J, D), B)
 
 
-@dataclass(frozen=True)
-class _Fit:
+@lru_cache(maxsize=32)
+def _weights(T):
+    return np.array([np.ones(T - 1), np.arange(T - 1.0)])
+
+
+class _Fit(NamedTuple):
     """Of the prediction errors: the value, by occasion its derivative in their covariance, the covariance's inverse."""
 
     value: np.ndarray
@@ -211,24 +230,28 @@ def _pulled_back(steps, first, later, by_B):
     by_F = _mul(later, s.D)
     by_J = by_F + _mul_t(by_B, s.U)
     by_M = _mul(_t_mul(s.M, _t_mul(s.D, by_J)), s.M)
-    by_U, by_R = _total_t_mul(s.J, by_B), _total(by_M)
-    by_LD = by_U[:, 4:] - _between(s.R, _total(s.between * by_M))
+    by_M = np.einsum("st,ijtb->ijsb", s.weights, by_M)
+    by_A = _between(s.R, by_M)
+    by_U = _total_t_mul(s.J, by_B)
+    by_LD = by_U[:, 4:] - by_A[:, :, 1:]
     by_LPhi = by_U[:, :2] - by_U[:, 2:4] - by_LD  # L D is L - L Phi
     by_L = by_LD + _mul_t(by_LPhi, s.Phi)
-    by_D = _total_mul(by_F + by_J, s.V) + _mul_t(s.Qi, by_L)
+    by_D = _total_mul(by_F + by_J, s.V) + _mul_t(s.inverses[:, :, 1:], by_L)
     by_Phi = _total(by_B[:, :2]) + _t_mul(s.L, by_LPhi) - by_D
-    by_W = first - _between(s.Wi, by_U[:, 2:4] - _between(s.R, by_R))
-    by_Q = _total(later) - _between(s.Qi, _mul(s.D, by_L))
-    full = np.concatenate([by_R + first, by_W, by_Q], axis=2)
-    out = np.empty((13, full.shape[3]), dtype=full.dtype)
+    by_inverses = np.concatenate([by_U[:, 2:4] - by_A[:, :, :1], _mul(s.D, by_L)], axis=2)
+    direct = np.concatenate([by_M[:, :, :1] + first, first, _total(later)], axis=2)
+    direct[:, :, 1:] -= _between(s.inverses, by_inverses)
+    out = np.empty((13, direct.shape[3]), dtype=direct.dtype)
     out[3:7] = by_Phi.reshape(4, -1)
-    for row, part in ((0, full[0, 0]), (1, full[0, 1] + full[1, 0]), (2, full[1, 1])):
+    for row, part in ((0, direct[0, 0]), (1, direct[0, 1] + direct[1, 0]), (2, direct[1, 1])):
         out[row], out[row + 7], out[row + 10] = part
     return out
 
 
+_PLACES = np.array([0, 1, 1, 2, 7, 8, 8, 9, 10, 11, 11, 12])  # of R, W and Q in theta
 _NORMAL = 2.0 * np.log(2.0 * np.pi)
 _EYE = np.eye(2)[:, :, None, None]
+_SIGN = np.array([[1.0, -1.0], [-1.0, 1.0]])[:, :, None, None]
 
 
 def _mul(a, b):
@@ -252,11 +275,7 @@ def _between(a, b):
 
 
 def _adjugate(a):
-    out = np.empty_like(a)
-    out[0, 0], out[1, 1] = a[1, 1], a[0, 0]
-    np.negative(a[0, 1], out=out[0, 1])
-    np.negative(a[1, 0], out=out[1, 0])
-    return out
+    return a[::-1, ::-1].swapaxes(0, 1) * _SIGN
 
 
 def _inverse(a):
@@ -274,7 +293,3 @@ def _total_mul(a, b):
 
 def _total_t_mul(a, b):
     return np.einsum("jitb,jktb->ikb", a, b)[:, :, None]
-
-
-def _symmetric(three):
-    return three[[0, 1, 1, 2]].reshape(2, 2, 1, -1)
