@@ -8,7 +8,8 @@ checking, grouping by pattern, estimates, observed information, standardized coe
 one call of `lavaan(missing = "fiml")` on a data frame, timed inside R; semopy's construction, `fit(obj="FIML")` and
 `inspect`. Then an evaluation's time at growing N, a panel of 100,000, and 500 panels of 100 persons in one optimisation
 against one by one. Needs R with lavaan and jsonlite; `--semopy` names an interpreter that has semopy (it is not one of
-this project's dependencies).
+this project's dependencies). Panels with skipped sessions or single missing values have nearly as many patterns as
+persons; a batch of them saves little, and what it saves is printed beside what is demanded of the others.
 """
 
 import argparse
@@ -27,7 +28,9 @@ import numpy as np  # noqa: E402  (after the thread counts, which it reads when 
 from twostage.stats.fiml_likelihood import evaluate, expected_information  # noqa: E402
 from twostage.stats.fiml_patterns import group_patterns  # noqa: E402
 from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many  # noqa: E402
-from twostage.stats.riclpm_model import RiclpmStructure, starting_values  # noqa: E402
+from twostage.stats.riclpm_model import RiclpmStructure, starting_values, starts  # noqa: E402
+from twostage.stats.riclpm_moments import step_moments  # noqa: E402
+from twostage.stats.riclpm_steps import StepLikelihood  # noqa: E402
 
 HERE = Path(__file__).parent
 OCCASIONS = 7
@@ -111,23 +114,40 @@ def show(engine: str, values: list[float], ours: list[float], report: dict | Non
 
 
 def per_iteration() -> None:
-    """One likelihood with gradient and information at growing N: grouping is the only pass over persons."""
-    model = RiclpmStructure(OCCASIONS, "equal", "equal", "free").core
-    starts = RiclpmStructure(OCCASIONS, "equal", "equal", "free")
-    print("\none evaluation with gradient and information (drop-out), and the pass that groups patterns")
+    """One likelihood with gradient and information at growing N: the pass before is the only one over persons."""
+    model = RiclpmStructure(OCCASIONS, "equal", "equal", "free")
+    print("\none evaluation with gradient and information, and the one pass over persons before the first")
     for n in (1_000, 10_000, 100_000):
-        rows = panel(n, "dropout").reshape(n, -1)
-        patterns = group_patterns([rows])
-        theta = starting_values(starts, patterns)
+        for missing, prepare, evaluation in (
+            (
+                "dropout",
+                moments_of,
+                lambda moments: StepLikelihood(model, moments).expanded(start_of(moments)),
+            ),
+            ("skipped", lambda rows: group_patterns([rows]), lambda patterns: by_pattern(model, patterns)),
+        ):
+            rows = panel(n, missing).reshape(n, -1)
+            prepared = prepare(rows)
+            step, once = (
+                1e3 * np.median(clock(lambda work=work, of=of: work(of), 9)["cpu"])
+                for work, of in ((evaluation, prepared), (prepare, rows))
+            )
+            print(f"  {n:7,} persons, {missing}: {step:6.2f} ms per iteration, {once:7.1f} ms before")
 
-        def once(patterns=patterns, theta=theta):
-            return expected_information(model, patterns, evaluate(model, patterns, theta))
 
-        step, group = (
-            1e3 * np.median(clock(work, 9)["cpu"])
-            for work in (once, lambda rows=rows: group_patterns([rows]))
-        )
-        print(f"  {n:7,} persons: {step:6.2f} ms per iteration, {group:7.1f} ms grouping")
+def moments_of(rows: np.ndarray):
+    rows = rows[~np.isnan(rows[:, 0])]
+    return step_moments(rows, ~np.isnan(rows), np.zeros(len(rows), dtype=int), 1)
+
+
+def start_of(moments) -> np.ndarray:
+    model = RiclpmStructure(OCCASIONS, "equal", "equal", "free")
+    return starts(model, *(np.moveaxis(one, -1, 0) for one in moments.covariances())).T
+
+
+def by_pattern(model, patterns):
+    theta = starting_values(model, patterns)
+    return expected_information(model.core, patterns, evaluate(model.core, patterns, theta))
 
 
 def large() -> bool:
