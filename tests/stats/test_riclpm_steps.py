@@ -94,6 +94,23 @@ def test_moments_are_those_of_the_persons_who_are_there(T):
             np.testing.assert_allclose(found.lagged[..., t - 1, b], X.T @ X, atol=EXACT * len(Y))
 
 
+def test_covariances_are_those_of_pairs_of_occasions():
+    """Averages over pairs of occasions 0, 1 and more apart, about the means of those who are there at the later one."""
+    Y = panel(21, n=80, T=5, dropout=0.2)
+    moments = moments_of(Y)
+    X = (Y - np.nanmean(Y, axis=0)) / moments.spread[0]
+    sums, counts = np.zeros((3, 2, 2)), np.zeros(3)
+    for t in range(5):
+        own = X[~np.isnan(X[:, t, 0])]
+        own = own - own.mean(axis=0)
+        for s in range(t + 1):
+            apart = min(t - s, 2)
+            sums[apart] += own[:, t].T @ own[:, s]
+            counts[apart] += len(own)
+    for found, total, count in zip(moments.covariances(), sums, counts, strict=True):
+        np.testing.assert_allclose(found[..., 0], total / count, atol=EXACT)
+
+
 def test_which_panels_have_drop_out_only():
     Y = panel(4)
     skipped, half, late = Y.copy(), Y.copy(), Y.copy()
@@ -289,6 +306,34 @@ def test_far_from_the_maximum_the_search_still_arrives():
     assert far.reached.all()
     assert far.iterations[0] > good.iterations[0]
     np.testing.assert_allclose(far.theta, good.theta, rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_where_a_panel_stops_being_plainly_sound(factor):
+    """Each bound of 1e-6 from either side: spread against size, change against both, what two variables do not share."""
+    n = 200
+    rng = np.random.default_rng(22)
+    base = rng.normal(size=(n, 4, 2))
+    base /= np.sqrt(((base - base.mean(axis=0)) ** 2).sum(axis=(0, 1)) / (4 * n))
+    sound = factor > 1.0
+    # Size is the greatest mean and, for what lies about it, the spread times the root of the number of values.
+    offset = 1e6 - np.sqrt(4 * n)
+    assert moments_of(base + [offset / factor, 0.0]).plainly_sound().tolist() == [sound]
+    assert moments_of(base + [0.0, -offset / factor]).plainly_sound().tolist() == [sound]
+    # Sums of squared changes over the number of values: 3 transitions of 4 occasions of independent normal values.
+    trait = rng.normal(size=(n, 1, 2)) * np.ones((1, 4, 1))
+    trait = (trait - trait.mean(axis=0)) / trait.std(axis=0)
+    change = np.diff(base, axis=1)
+    change = np.sqrt(((change - change.mean(axis=0)) ** 2).sum(axis=(0, 1)) / (4 * n))
+    bound = 1e-6 * np.sqrt(4 * n) / change  # the size of values of mean 0 and spread 1
+    both = trait + base * [[bound[0] * factor, 1.0]]
+    assert moments_of(both).plainly_sound().tolist() == [sound]
+    # Share of the variance that two variables do not share.
+    other = base - base.mean(axis=0)
+    other[..., 1] -= other[..., 0] * (other[..., 0] * other[..., 1]).sum() / (other[..., 0] ** 2).sum()
+    other[..., 1] *= np.sqrt((other[..., 0] ** 2).sum() / (other[..., 1] ** 2).sum())
+    twin = np.stack([other[..., 0], other[..., 0] + np.sqrt(1e-6 * factor) * other[..., 1]], axis=-1)
+    assert moments_of(twin).plainly_sound().tolist() == [sound]
 
 
 def test_a_panel_that_only_just_varies_gets_a_closer_look():
