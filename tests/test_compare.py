@@ -73,6 +73,13 @@ def test_differences_are_the_second_less_the_first():
     assert not [column for column in row if "error" in column or "p_value" in column]
 
 
+def test_a_difference_says_what_is_subtracted_from_what():
+    other = {"estimate": -0.02, "ci_low": -0.07, "ci_high": 0.03}
+    comparison = compare(results("a"), results("b", other))
+    assert side_by_side(comparison)["b − a"].tolist() == ["0.080"]
+    assert "b less a: 0.080" in verdict(comparison)
+
+
 def test_coefficient_of_one_run_only_has_no_difference():
     found = compare(results("a", {}, {"term": "y_within"}), results("b", {}, {"term": "y_mean"}))
     table = found.tidy().set_index("term")

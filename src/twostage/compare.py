@@ -195,7 +195,7 @@ def _words(c: Comparison, row: dict) -> dict[str, str]:
     for name, end in ((c.a, "a"), (c.b, "b")):
         estimate, ends = number(row[f"estimate_{end}"], 3), (row[f"ci_low_{end}"], row[f"ci_high_{end}"])
         cells[name] = f"{estimate} {interval(*ends, 3)}" if pd.notna(row[f"estimate_{end}"]) else "–"
-    cells["difference"] = number(row["estimate_diff"], 3)
+    cells[f"{c.b} − {c.a}"] = number(row["estimate_diff"], 3)
     cells["τ"] = _both(row, "tau2", lambda v: number(float(np.sqrt(v)), 3))
     cells["k"] = _both(row, "k", lambda v: str(int(v)))
     cells["patients"] = _both(row, "n_patients", lambda v: f"{int(v):,}")
@@ -291,7 +291,7 @@ def _sentence(c: Comparison, row: dict) -> str:
         (False, True): f"the interval excludes zero in {c.b} only",
     }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
     difference = number(row["estimate_diff"], 3)
-    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; difference {difference}; {zero}."
+    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} less {c.a}: {difference}; {zero}."
 
 
 def _one(row: dict, end: str) -> Effect:
