@@ -191,6 +191,6 @@ def new_collection(
         typer.echo(f"{folder}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     typer.echo(
-        f"{folder}: an empty collection ({x}, {y}); edit title and note in {written.name}/collection.yml"
+        f"{folder}: an empty collection ({x}, {y}); edit title, note and authors in {written.name}/collection.yml"
     )
     typer.echo(f"next: twostage import FILE --to {shlex.quote(str(folder))} --study ID")

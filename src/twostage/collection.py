@@ -81,6 +81,8 @@ class Collection:
     path : Path
     name, title, note : str
         Folder's name, title of the book, and the sentence on what the data are that each page shows.
+    authors : str
+        Who signs the book; empty if nobody does.
     synthetic : bool
     x, y : Variable
     pre, post : str or None
@@ -98,6 +100,7 @@ class Collection:
     name: str
     title: str
     note: str
+    authors: str
     synthetic: bool
     x: Variable
     y: Variable
@@ -225,6 +228,7 @@ def _collection(path: Path, registry: Registry) -> Collection:
         name=path.resolve().name,
         title=settings.title,
         note=settings.note,
+        authors=settings.authors,
         synthetic=settings.synthetic,
         x=settings.x,
         y=settings.y,

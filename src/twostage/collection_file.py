@@ -91,6 +91,7 @@ class _PatientsBlock(_Model):
 class _File(_Model):
     title: str = Field(min_length=1)
     note: str = Field(min_length=1)
+    authors: str = ""
     synthetic: bool
     x: VariableSettings
     y: VariableSettings
@@ -105,6 +106,7 @@ class Settings:
 
     title: str
     note: str
+    authors: str
     synthetic: bool
     x: Variable
     y: Variable
@@ -188,6 +190,7 @@ def _complete(file: _File) -> Settings:
     return Settings(
         title=file.title,
         note=file.note,
+        authors=file.authors,
         synthetic=file.synthetic,
         parameters=file.parameters,
         sessions=sessions,

@@ -26,6 +26,7 @@ def collection_yml() -> str:
     content = {
         "title": "Alliance and early symptoms",
         "note": NOTE,
+        "authors": "The twostage authors",
         "synthetic": True,
         "x": {"name": "alliance", "label": "alliance", "better": "higher"},
         "y": {"name": "symptoms", "label": "symptom severity", "better": "lower"},

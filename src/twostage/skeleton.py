@@ -32,6 +32,8 @@ _YML = """\
 title: {title}
 # Shown on top of every page of the book: what the data are, whose, and under which licence.
 note: {note}
+# Who signs the book, as in "A. Author, B. Author"; nobody while it is empty.
+authors: ""
 synthetic: false
 
 # The pair. `name` is the column in sessions/<study>.csv; `better` says which end of the scale is the good one.
@@ -69,7 +71,7 @@ A collection for `twostage`. It has no study yet; add one with
 
     twostage import FILE --to {name} --study ID
 
-- `collection.yml`: the pair, its labels, default parameters. Edit title and note first.
+- `collection.yml`: the pair, its labels, default parameters. Edit title, note and authors first.
 - `studies.csv`: one row per study, written by the import.
 - `dictionary.csv`: every variable with meaning, unit, range and missing code.
 - `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.

@@ -12,7 +12,7 @@ from standin import due, run_twostage
 from twostage.collection import read_collection
 from twostage.params import TUTORIALS
 from twostage.pipeline.book_api import documented_modules
-from twostage.pipeline.book_config import mathjax
+from twostage.pipeline.book_config import mathjax, read_yaml, write_config
 from twostage.pipeline.book_pages import copy_notebook
 from twostage.pipeline.book_source import assemble
 from twostage.pipeline.errors import PipelineError
@@ -112,6 +112,21 @@ def test_note_is_on_each_page(html, finished_project):
     assert "ynthetic" in note
     for path in pages(html):
         assert f'<div class="bd-header-announcement__content">{note}' in path.read_text(), path
+
+
+def test_the_collections_authors_sign_the_book(html, finished_project):
+    authors = read_collection(finished_project / "data").authors
+    assert authors == "The twostage authors"
+    for path in pages(html):
+        assert f"By {authors}" in path.read_text(), path
+
+
+def test_a_collection_without_authors_is_signed_by_nobody(project, tmp_path):
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    book = {"title": "Ours", "note": "Our data.", "author": "", "assets": assets}
+    write_config(project / "_config.yml", tmp_path / "_config.yml", **book)
+    assert read_yaml(tmp_path / "_config.yml")["author"] == ""
 
 
 def test_each_study_has_its_chapter(html):

@@ -16,7 +16,7 @@ MATHJAX_PACKAGE = "sphinx-mathjax-offline"
 MATHJAX_FILE = "static/mathjax/tex-svg-full.js"
 
 
-def write_config(template: Path, target: Path, *, title: str, note: str, assets: Path) -> Launch:
+def write_config(template: Path, target: Path, *, title: str, note: str, author: str, assets: Path) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
     Parameters
@@ -25,8 +25,8 @@ def write_config(template: Path, target: Path, *, title: str, note: str, assets:
         The project's ``_config.yml``, the one place to edit.
     target : Path
         The file to write.
-    title, note : str
-        The book's title, and the sentence at the top of each page that says what the data are.
+    title, note, author : str
+        The book's title, the sentence at the top of each page that says what the data are, and who signs it.
     assets : Path
         Folder whose content the pages load: see :func:`copy_assets`.
 
@@ -37,7 +37,7 @@ def write_config(template: Path, target: Path, *, title: str, note: str, assets:
     """
     config = read_yaml(template)
     launch = take_launch(config)
-    config["title"] = title
+    config |= {"title": title, "author": author}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
     sphinx.setdefault("html_theme_options", {})["announcement"] = html.escape(note)

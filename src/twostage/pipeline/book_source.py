@@ -60,7 +60,8 @@ def assemble(run: Run, target: Path) -> None:
     pages = Pages(run.project / "book", context)
     emptied(target)
     copy_assets(run.project / "book" / "assets", target / "assets")
-    config = {"title": collection.title, "note": collection.note, "assets": target / "assets"}
+    config = {"title": collection.title, "note": collection.note, "author": collection.authors}
+    config["assets"] = target / "assets"
     launch = write_config(run.project / "_config.yml", target / "_config.yml", **config)
     shutil.copy(run.project / "book" / "references.bib", target)
     for notebook in run.stage2:

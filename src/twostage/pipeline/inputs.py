@@ -126,7 +126,8 @@ def _write_inputs(run: Run, collection: Collection, studies: Mapping[str, Study]
     for name, study in studies.items():
         write_json(run.study_file(name), {"checksum": study.checksum, "info": study.info, **about})
     registry = json.loads(collection.studies.to_json(orient="records"))
-    write_json(run.input_file("collection"), {"studies": registry, "title": collection.title, **about})
+    book = {"title": collection.title, "authors": collection.authors}
+    write_json(run.input_file("collection"), {"studies": registry, **book, **about})
     write_json(run.input_file("package"), package_checksum(NOT_RESULTS))
     write_json(run.input_file("source"), package_checksum(()))
     for notebook in (*run.stage1, *run.stage2, *run.tutorials):
