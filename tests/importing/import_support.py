@@ -45,6 +45,7 @@ WIDE = {"layout": "wide", "patient": "id", "x": {"column": "wai_{session}"}, "y"
 SETTINGS = Settings(
     title="t",
     note="n",
+    authors="",
     synthetic=True,
     x=Variable("alliance", "alliance", "higher"),
     y=Variable("symptoms", "symptoms", "lower"),
