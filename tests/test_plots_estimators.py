@@ -47,13 +47,14 @@ def test_pooled_estimates_stand_in_the_order_of_the_table(comparison, three):
     intervals = ax.collections[1].get_segments()
     np.testing.assert_allclose([s[:, 0] for s in intervals], rows[["ci_low", "ci_high"]].to_numpy(float))
     labels = [t.get_text().replace("\n", " ") for t in ax.get_yticklabels()]
-    assert labels == [f"{ESTIMATORS[r.estimator]} (k = {r.k})" for r in rows.itertuples()]
+    assert labels == [f"{ESTIMATORS[r.estimator]} (k\u00a0=\u00a0{r.k})" for r in rows.itertuples()]
 
 
 def test_without_a_truth_there_is_no_line_for_it(comparison, three):
     ax = plots_estimators.estimators(comparison, "x_to_y", "x_within", three)
     assert len(ax.lines) == 2
-    assert ax.get_legend() is None
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["prediction interval", "confidence interval"]
 
 
 def test_a_study_s_picture_has_both_directions(panels, results):

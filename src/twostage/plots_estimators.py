@@ -64,15 +64,15 @@ def estimators(
     ax.axvline(0, color=GREY, lw=1, zorder=0)
     if truth is not None:
         ax.axvline(truth, color=INK, lw=1, ls=":", zorder=0, label="generating value (synthetic data)")
-        ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
     colour, marker, _ = LOOK[direction]
     ends = rows[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]].astype(float)
-    ax.hlines(at, ends["pi_low"], ends["pi_high"], color=GREY, lw=1, zorder=1)
-    ax.hlines(at, ends["ci_low"], ends["ci_high"], color=colour, lw=3, zorder=2)
+    ax.hlines(at, ends["pi_low"], ends["pi_high"], color=GREY, lw=1, zorder=1, label="prediction interval")
+    ax.hlines(at, ends["ci_low"], ends["ci_high"], color=colour, lw=3, zorder=2, label="confidence interval")
     ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
     ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(f"pooled {term_label(direction, term, collection.x.label, collection.y.label)}")
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
@@ -81,7 +81,7 @@ def _wrapped(text: str) -> str:
 
 
 def _name(estimator: str, k: int) -> str:
-    return _wrapped(f"{ESTIMATORS[estimator]} (k = {k})")
+    return _wrapped(f"{ESTIMATORS[estimator]} (k\u00a0=\u00a0{k})")
 
 
 def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
