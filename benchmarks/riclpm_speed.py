@@ -7,9 +7,10 @@ engines take turns, ours before and after the other; processor time counts (ever
 the complete fit from an array: checking, moments, estimates, observed information, standardized coefficients with
 their errors; lavaan's one call of `lavaan(missing = "fiml")` on a data frame, timed inside R; semopy's construction,
 `fit(obj="FIML")` and `inspect`. Then an evaluation's time at growing N, a panel of 100,000, and 500 panels of 100
-persons in one optimisation against one by one. Needs R with lavaan and jsonlite; `--semopy` names an interpreter that has semopy (it is not one of
-this project's dependencies). Panels with skipped sessions or single missing values have nearly as many patterns as
-persons; a batch of them saves little, and what it saves is printed beside what is demanded of the others.
+persons in one optimisation against one by one. Needs R with lavaan and jsonlite; `--semopy` names an interpreter that
+has semopy (it is not one of this project's dependencies). Panels with skipped sessions or single missing values have
+nearly as many patterns as persons; a batch of them saves little, and what it saves is printed beside what is demanded
+of the others.
 """
 
 import argparse
