@@ -16,12 +16,12 @@ from pathlib import Path
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import numpy as np  # noqa: E402  (after the thread counts, which it reads when first imported)
-import pandas as pd  # noqa: E402
-from scipy.special import ndtr  # noqa: E402
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
 
-from twostage.simulations import write_simulation  # noqa: E402
-from twostage.stats.pool import pool_many  # noqa: E402
+from twostage.recovery.simulations import write_simulation
+from twostage.stats.pool.pool import pool_many
 
 LEVEL = 0.95  # of the intervals
 MEAN, SIZES = 0.05, (30.0, 1000.0)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from riclpm_speed import HERE, MISSING, OCCASIONS, SIZES, clock, panel
 
-from twostage.stats.dpm import fit_dpm, fit_dpm_many
+from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
 
 
 def compare(n: int, missing: str, repeats: int, rounds: int) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.stats.gosh import gosh
-from twostage.stats.pool import pool
+from twostage.stats.influence.gosh import gosh
+from twostage.stats.pool.pool import pool
 
 HERE = Path(__file__).parent
 TARGET = 100.0

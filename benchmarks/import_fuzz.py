@@ -20,11 +20,11 @@ from typing import Any
 
 import yaml
 
-from twostage.collection import validate_collection
-from twostage.collection_file import VariableSettings
+from twostage.collection.collection import validate_collection
+from twostage.collection.settings import VariableSettings
+from twostage.collection.skeleton import Pair, new_collection
 from twostage.importing.job import import_file
 from twostage.problems import ProblemError
-from twostage.skeleton import Pair, new_collection
 
 DATA = {
     "long": "id,session,wai,q1,q2,age,sex,arm,when\na,1,1,2,3,30,f,u,2024-01-01\na,2,2,1,3,30,f,u,2024-01-09\n"

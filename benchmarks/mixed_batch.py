@@ -18,11 +18,13 @@ import time
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import numpy as np  # noqa: E402  (after the thread counts, which it reads when first imported)
+import numpy as np
 
-from twostage.stats.mixed import fit_mixed  # noqa: E402
-from twostage.stats.mixed_many import fit_mixed_many  # noqa: E402
-from twostage.stats.mixed_weighted import fit_mixed_weighted  # noqa: E402
+from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed.many import (
+    fit_mixed_many,
+    fit_mixed_weighted,
+)
 
 TRANSITIONS = 6
 DEMANDED = 20

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.stats.mixed import fit_mixed
+from twostage.stats.mixed.fit import fit_mixed
 
 SCRIPT = Path(__file__).with_name("mixed_stress.R")
 ABOVE = 1e-8

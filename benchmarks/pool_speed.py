@@ -20,12 +20,12 @@ import warnings
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import numpy as np  # noqa: E402  (after the thread counts, which it reads when first imported)
-import pymare  # noqa: E402
-from pymare.estimators import DerSimonianLaird, VarianceBasedLikelihoodEstimator  # noqa: E402
-from statsmodels.stats.meta_analysis import combine_effects  # noqa: E402
+import numpy as np
+import pymare
+from pymare.estimators import DerSimonianLaird, VarianceBasedLikelihoodEstimator
+from statsmodels.stats.meta_analysis import combine_effects
 
-from twostage.stats.pool import pool_many  # noqa: E402
+from twostage.stats.pool.pool import pool_many
 
 DEMANDED = 50
 #: Closed forms agree to rounding; the peers' iterations stop early (PyMARE's REML, Paule-Mandel to 1e-5).

@@ -24,14 +24,14 @@ from pathlib import Path
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import numpy as np  # noqa: E402  (after the thread counts, which it reads when first imported)
+import numpy as np
 
-from twostage.stats.fiml_likelihood import evaluate, expected_information  # noqa: E402
-from twostage.stats.fiml_patterns import group_patterns  # noqa: E402
-from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many  # noqa: E402
-from twostage.stats.riclpm_model import RiclpmStructure, starting_values, starts  # noqa: E402
-from twostage.stats.riclpm_moments import step_moments  # noqa: E402
-from twostage.stats.riclpm_steps import StepLikelihood  # noqa: E402
+from twostage.stats.fiml.likelihood import evaluate, expected_information
+from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
+from twostage.stats.riclpm.model import RiclpmStructure, starting_values, starts
+from twostage.stats.riclpm.moments import step_moments
+from twostage.stats.riclpm.steps import StepLikelihood
 
 HERE = Path(__file__).parent
 OCCASIONS = 7

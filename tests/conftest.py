@@ -7,15 +7,15 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from twostage.collection import Collection, read_collection
-from twostage.panel import Panel, make_panel
+from twostage.collection.collection import Collection, read_collection
 from twostage.params import make_parameters
-from twostage.records import make_record
-from twostage.sensitivity import sensitivity
-from twostage.simulate import SimulatedCollection, simulate_collection, write_collection
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-from twostage.stage2 import PooledTable, pool_records
-from twostage.stats.pool import pool
+from twostage.records.record import make_record
+from twostage.simulation.simulate import SimulatedCollection, simulate_collection, write_collection
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.panel import Panel, make_panel
+from twostage.stage1.sensitivity import sensitivity
+from twostage.stage2.pool import PooledTable, pool_records
+from twostage.stats.pool.pool import pool
 
 mpl.use("agg")
 

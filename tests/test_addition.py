@@ -9,18 +9,11 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from twostage.addition import COLUMNS, addition, verdict
-from twostage.addition_page import (
-    addition_table,
-    alternative,
-    main_effects,
-    markdown,
-    read_estimates,
-    sentences,
-)
-from twostage.plots_addition import addition_figure
-from twostage.stage2 import pool_records
-from twostage.tables import write_pooled
+from twostage.pages.addition.analysis import COLUMNS, addition, read_estimates, verdict
+from twostage.pages.addition.plots import addition_figure
+from twostage.pages.addition.tables import addition_table, alternative, main_effects, markdown, sentences
+from twostage.pages.common.leave import write_pooled
+from twostage.stage2.pool import pool_records
 from twostage.terms import COLUMNS as STANDARD
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -154,8 +147,8 @@ def test_with_it_is_the_pooled_table_of_the_notebooks(result, pooled):
 
 
 def test_without_it_is_the_pool_of_the_other_records(result, panels):
-    from twostage.records import make_record
-    from twostage.stage1 import lagged
+    from twostage.records.record import make_record
+    from twostage.stage1.equations import lagged
 
     others = pool_records([make_record(panels[s], lagged(panels[s])) for s in ("S01", "S03")])
     row = result.table[result.table["term"] == "x_within"].iloc[0]
@@ -232,6 +225,6 @@ def test_estimates_come_back_from_a_runs_tables_as_they_were(pooled, result, tmp
 
 
 def test_fits_that_did_not_converge_are_said(result):
-    from twostage.addition_page import how
+    from twostage.pages.addition.tables import how
 
     assert how(replace(result, converged=False)).endswith("Not every pool converged.")

@@ -2,158 +2,136 @@
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "twostage"
 
-#: Layer of each module: it may import from its own layer's number or lower, never from a higher one.
-LAYERS = {
-    "stats": 0,
-    "problems": 0,
-    "project": 0,
-    "display": 0,
-    "terms": 0,
-    "attempt": 1,
-    "moderators": 1,
-    "simulations": 1,
-    "tabular": 1,
-    "same_data": 1,
-    "params": 1,
-    "schema": 2,
-    "collection_file": 2,
-    "collection_part": 2,
-    "shared_studies": 3,
-    "registry": 3,
-    "study_files": 3,
-    "collection": 4,
-    "skeleton": 5,
-    "importing": 5,
-    "panel": 5,
-    "estimates": 6,
-    "describe": 6,
-    "records_covariance": 6,
-    "simulate_model": 6,
-    "simulate_files": 6,
-    "simulate": 7,
-    "examples": 8,
-    "records": 7,
-    "stage1": 8,
-    "sensitivity": 9,
-    "study_moderators": 8,
-    "moderation": 9,
-    "tables_moderation": 10,
-    "plots_moderation": 11,
-    "stage2": 8,
-    "influence_tables": 9,
-    "smallstudy_tables": 9,
-    "plots_style": 9,
-    "plots_forest": 10,
-    "plots_bubble": 10,
-    "estimator_batch": 9,
-    "estimators": 10,
-    "stage2_estimators": 9,
-    "recovery": 10,
-    "plots_estimators": 11,
-    "tables_estimators": 11,
-    "countries": 9,
-    "country_tables": 10,
-    "joint": 9,
-    "joint_tables": 10,
-    "plots": 10,
-    "plots_influence": 11,
-    "plots_smallstudy": 11,
-    "plots_joint": 11,
-    "plots_study": 11,
-    "tables": 10,
-    "heterogeneity_words": 10,
-    "tables_study": 10,
-    "attempt_pages": 11,
-    "analysis": 10,
-    "manuscript_estimators": 12,
-    "manuscript": 12,
-    "results": 11,
-    "compare": 12,
-    "plots_compare": 12,
-    "compare_page": 12,
-    "addition": 9,
-    "addition_page": 11,
-    "plots_addition": 11,
-    "windows": 13,
-    "printing": 0,
-    "sharing": 11,
-    "pipeline": 12,
-    "cli_options": 12,
-    "cli_run": 13,
-    "cli_import": 13,
-    "cli_compare": 13,
-    "cli_share": 13,
-    "cli_addition": 13,
-    "cli_recovery": 13,
-    "cli": 13,
-    "tutorial": 14,
-    "__main__": 14,
-    "__init__": 0,
+#: Files beside the folders: they may be imported from everywhere and import only each other.
+GROUND = ("problems", "terms", "display", "printing", "project")
+
+#: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
+FLOORS = (
+    *("stats", "params", "collection", "simulation", "importing", "stage1", "records", "stage2", "recovery"),
+    *("sharing", "pages", "pipeline", "cli", "tutorial", "__main__"),
+)
+
+#: Folders on different floors that still know nothing of each other: records join the stages.
+STRANGERS = (("stage2", "stage1"), ("sharing", "recovery"), ("stage1", "importing"), ("stage1", "simulation"))
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent != PACKAGE or path.name != "__init__.py"
 }
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
 
-
-def layer_name(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imports(path: Path, top_level_only: bool = False) -> set[str]:
+def imports(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Each import of a module: from where, which names, and whether it is carried out when the module is imported."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
-    found = set()
-    for node in nodes:
+    found = []
+    for node in ast.walk(tree):
+        at_once = node in tree.body
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found += [(alias.name, (), at_once) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            found.append((node.module, tuple(alias.name for alias in node.names), at_once))
     return found
 
 
-def ours(names: set[str]) -> set[str]:
-    return {name.split(".")[1] for name in names if name.startswith("twostage.")}
+def ours(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
+    """The same of this package only, without its name."""
+    return [
+        (module.removeprefix("twostage").removeprefix("."), names, at_once)
+        for module, names, at_once in imports(path)
+        if module.split(".")[0] == "twostage"
+    ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_modules_import_only_from_their_layer_or_below(path):
-    own = LAYERS[layer_name(path)]
-    too_high = {name for name in ours(imports(path)) if LAYERS[name] > own}
-    assert not too_high, f"{path.name} (layer {own}) imports {too_high}"
+def rooms(path: Path) -> set[str]:
+    """The folders, or files beside them, from which a module imports."""
+    return {
+        (f"{module}.{name}" if module else name).split(".")[0]
+        for module, names, _ in ours(path)
+        for name in names
+    }
 
 
-def test_every_module_has_a_layer():
-    assert {layer_name(path) for path in MODULES} <= set(LAYERS)
+def test_arrows_point_down():
+    wrong = []
+    for name, path in MODULES.items():
+        own = name.split(".")[0]
+        lower = set() if own in GROUND else set(FLOORS[: FLOORS.index(own) + 1])
+        wrong += [f"{name} imports {room}" for room in rooms(path) - lower - set(GROUND) - {own}]
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "stats").glob("*.py")), ids=lambda p: p.name)
-def test_the_numeric_core_needs_numpy_and_scipy_only(path):
-    tops = {name.split(".")[0] for name in imports(path, top_level_only=True)}
+def test_strangers_do_not_meet():
+    wrong = [
+        f"{name} imports {other}"
+        for own, other in STRANGERS
+        for name, path in MODULES.items()
+        if name.split(".")[0] == own and other in rooms(path)
+    ]
+    assert not wrong
+
+
+def test_no_circle():
+    graph = {}
+    for name, path in MODULES.items():
+        graph[name] = {
+            found
+            for module, names, at_once in ours(path)
+            if at_once
+            for found in ({f"{module}.{n}" for n in names} & set(MODULES) or {module})
+        } - {name}
+    for folder in {name for name in MODULES if MODULES[name].name == "__init__.py"}:
+        # What a folder's face gathers is imported by itself: the files behind it do not look at it.
+        assert not [n for n in graph if n.startswith(f"{folder}.") and folder in graph[n]], folder
+    TopologicalSorter(graph).prepare()
+
+
+def test_the_numeric_core_needs_numpy_and_scipy_only():
     allowed = {"numpy", "scipy", "twostage"} | set(sys.stdlib_module_names)
-    assert tops <= allowed, tops - allowed
-    assert ours(imports(path)) <= {"stats"}
+    wrong = {
+        f"{name}: {module}"
+        for name, path in MODULES.items()
+        if name.split(".")[0] == "stats"
+        for module, _, at_once in imports(path)
+        if at_once and module.split(".")[0] not in allowed
+    }
+    assert not wrong
 
 
-def test_stages_know_nothing_of_each_other():
-    assert "stage2" not in ours(imports(PACKAGE / "stage1.py"))
-    assert not {"stage1", "sensitivity", "panel", "collection"} & ours(imports(PACKAGE / "stage2.py"))
+def test_names_that_begin_with_an_underscore_stay_in_their_file():
+    wrong = [
+        f"{name}: {module}.{private}"
+        for name, path in MODULES.items()
+        for module, names, _ in ours(path)
+        for private in names
+        if private.startswith("_") and not private.startswith("__")
+    ]
+    assert not wrong
+
+
+def test_nobody_imports_past_a_face():
+    faces = {name for name, path in MODULES.items() if path.name == "__init__.py" and ours(path)}
+    wrong = [
+        f"{name}: {module}"
+        for name, path in MODULES.items()
+        for module, _, _ in ours(path)
+        for face in faces
+        if module.startswith(f"{face}.") and name != face and not name.startswith(f"{face}.")
+    ]
+    assert not wrong
 
 
 def test_fitting_touches_no_disk():
-    for name in ("panel.py", "estimates.py", "stage1.py", "sensitivity.py", "describe.py"):
-        text = (PACKAGE / name).read_text(encoding="utf-8")
-        assert not any(word in text for word in ("open(", "read_csv", "to_csv", "Path(", "write_text")), name
-
-
-def test_modules_stay_small():
-    long = {
-        path.relative_to(PACKAGE).as_posix(): lines
-        for path in MODULES
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350
-    }
-    assert not long
+    words = ("open(", "read_csv", "to_csv", "Path(", "write_text")
+    wrong = [
+        name
+        for name, path in MODULES.items()
+        if name.split(".")[0] in ("stats", "stage1")
+        and any(word in path.read_text(encoding="utf-8") for word in words)
+    ]
+    assert not wrong

@@ -6,11 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from twostage.attempt import Attempt, attempt
-from twostage.attempt_pages import draw, leave_sentences, tell
-from twostage.stats.errors import NotEstimable
-from twostage.stats.influence import influence
-from twostage.stats.pool import pool
+from twostage.pages.common.leave import draw, leave_sentences, tell
+from twostage.stage2.attempt import Attempt, attempt
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.influence.casewise import influence
+from twostage.stats.pool.pool import pool
 
 
 def test_what_the_data_do_not_answer_becomes_a_reason():

@@ -13,8 +13,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from twostage import cli
-from twostage.cli import app
+from twostage.cli import app as cli
+from twostage.cli.app import app
 from twostage.params import parameter_table
 
 PROJECT = Path(__file__).resolve().parents[1]

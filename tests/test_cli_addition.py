@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from twostage.cli import app
-from twostage.tables import write_pooled
+from twostage.cli.app import app
+from twostage.pages.common.leave import write_pooled
 
 
 def invoke(*arguments):

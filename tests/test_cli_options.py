@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from twostage.cli_options import synthetic_note
+from twostage.cli.options import synthetic_note
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage import study_files
-from twostage.collection import locate_collection, read_collection, validate_collection
+from twostage.collection import study_files
+from twostage.collection.collection import locate_collection, read_collection, validate_collection
 from twostage.problems import CollectionError
 
 

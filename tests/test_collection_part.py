@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from twostage.collection import locate_collection, read_collection
-from twostage.collection_part import Part, part_text, read_part
+from twostage.collection.collection import locate_collection, read_collection
+from twostage.collection.part import Part, part_text, read_part
 from twostage.problems import CollectionError
 
 

@@ -10,20 +10,20 @@ import pytest
 from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
-from twostage.analysis import FUNCTIONS, MAIN, analyse
-from twostage.cli import app
-from twostage.compare import compare, notes, side_by_side, verdict
-from twostage.compare_page import comparison_page, write_comparison
+from twostage.cli.app import app
+from twostage.pages.common.leave import write_pooled
+from twostage.pages.compare.analysis import compare, notes, side_by_side, verdict
+from twostage.pages.compare.page import comparison_page, write_comparison
+from twostage.pages.compare.plots import alt
+from twostage.pages.compare.plots import side_by_side as draw
 from twostage.params import RECORDS, make_parameters
 from twostage.pipeline.run import Run
-from twostage.plots_compare import alt
-from twostage.plots_compare import side_by_side as draw
 from twostage.problems import ProblemError
-from twostage.records import make_record
-from twostage.results import Results, find_results, pool_results
-from twostage.stage1 import lagged
-from twostage.stage2 import pool_records
-from twostage.tables import write_pooled
+from twostage.records.analyse import FUNCTIONS, MAIN, analyse
+from twostage.records.record import make_record
+from twostage.stage1.equations import lagged
+from twostage.stage2.pool import pool_records
+from twostage.stage2.results import Results, find_results, pool_results
 
 #: One coefficient's row of a pooled table; tests change what they are about.
 ROW = {
@@ -270,7 +270,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
     write_run(tmp_path / "project" / "runs" / "long", three, {})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("twostage.results.package_project", lambda: tmp_path / "project")
+    monkeypatch.setattr("twostage.project.package_project", lambda: tmp_path / "project")
     folder, found = find_results("long")
     assert (folder, found.name) == (tmp_path / "project" / "runs" / "long", "long")
 
@@ -278,7 +278,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
 def test_command_names_the_runs_there_are(three, tmp_path, monkeypatch):
     write_run(tmp_path / "runs" / "long", three, {})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twostage.results.package_project", lambda: None)
+    monkeypatch.setattr("twostage.project.package_project", lambda: None)
     done = CliRunner().invoke(app, ["compare", "long", "lang"])
     assert done.exit_code == 2
     assert "found 'no such run'; expected a run's folder or one of long" in done.stderr

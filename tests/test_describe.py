@@ -6,10 +6,11 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.formula.api import ols
 
-from twostage.collection import Study, Variable
-from twostage.describe import describe, icc
-from twostage.panel import make_panel
+from twostage.collection.collection import Study
+from twostage.collection.settings import Variable
 from twostage.params import make_parameters
+from twostage.stage1.describe import describe, icc
+from twostage.stage1.panel import make_panel
 
 #: Hand arithmetic; only rounding may differ.
 EXACT = 1e-12

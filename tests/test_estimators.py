@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.estimator_batch import COEFFICIENTS, PLACES, estimate_batch, without_own_lines
-from twostage.estimators import BOOTSTRAPS, SEED, estimators
-from twostage.panel import make_panel
 from twostage.params import make_parameters
-from twostage.records import make_record, read_record, write_record
-from twostage.stage1 import lagged
-from twostage.stats.jackknife import fit_jackknife
-from twostage.stats.mixed import fit_mixed
-from twostage.stats.riclpm import fit_riclpm
+from twostage.records.record import make_record, read_record, write_record
+from twostage.stage1.equations import lagged
+from twostage.stage1.estimator_batch import COEFFICIENTS, PLACES, estimate_batch, without_own_lines
+from twostage.stage1.estimators import BOOTSTRAPS, SEED, estimators
+from twostage.stage1.panel import make_panel
+from twostage.stats.centred.jackknife import fit_jackknife
+from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.riclpm.fit import fit_riclpm
 from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE
 
 #: Two paths to the same optimum: both stop within about 1e-12 of it.

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.collection import read_collection
-from twostage.estimators import estimators
-from twostage.panel import make_panel
+from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
+from twostage.stage1.estimators import estimators
+from twostage.stage1.panel import make_panel
 from twostage.terms import ESTIMATORS
 
 REAL = Path(__file__).parents[2] / "shared" / "real"

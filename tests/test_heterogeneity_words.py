@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from twostage.display import interval, number, p_value
-from twostage.heterogeneity_words import heterogeneity_words, words_list, words_table
-from twostage.stats.exceedance import exceedance
-from twostage.stats.pool import pool
+from twostage.pages.common.heterogeneity import heterogeneity_words, words_list, words_table
+from twostage.stats.pool.exceedance import exceedance
+from twostage.stats.pool.pool import pool
 
 Y, V = [0.1, 0.4, 0.6, 0.2, -0.1, 0.3], [0.01, 0.02, 0.03, 0.02, 0.02, 0.01]
 
@@ -73,6 +73,6 @@ def test_words_of_an_analysis(pooled, three):
     "share, words", [(1.0, "100"), (0.999, "more than 99"), (0.001, "fewer than 1"), (0.0, "0")]
 )
 def test_counts_of_100_never_round_to_certainty(share, words):
-    from twostage.heterogeneity_words import _of_100
+    from twostage.pages.common.heterogeneity import _of_100
 
     assert _of_100(share) == words

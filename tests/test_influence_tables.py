@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from twostage.display import number
-from twostage.influence_tables import (
+from twostage.pages.influence.analysis import examine_influence
+from twostage.pages.influence.tables import (
     baujat_table,
     casewise_table,
     cumulative_table,
-    examine_influence,
     gosh_table,
     influence_sentences,
-    named_fit,
 )
-from twostage.stats.errors import NotEstimable
-from twostage.stats.influence import influence, leave_one_out
-from twostage.stats.pool import pool
+from twostage.stage2.pool import named_fit
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.influence.casewise import influence, leave_one_out
+from twostage.stats.pool.pool import pool
 
 K = 17
 

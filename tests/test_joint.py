@@ -4,11 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from twostage import plots_joint
-from twostage.attempt import attempt
-from twostage.joint import NO_COVARIANCE, PAIR, joint_options, pool_joint
-from twostage.joint_tables import (
-    examine_joint,
+from twostage.pages.joint import plots as plots_joint
+from twostage.pages.joint.analysis import NO_COVARIANCE, PAIR, examine_joint, joint_options, pool_joint
+from twostage.pages.joint.tables import (
     heterogeneity,
     joint_comparison,
     joint_sentences,
@@ -16,11 +14,12 @@ from twostage.joint_tables import (
     joint_table,
 )
 from twostage.params import make_parameters
-from twostage.records import make_record
-from twostage.stage1 import crosslevel, lagged
-from twostage.stage2 import pool_records
-from twostage.stats.errors import NotEstimable
-from twostage.stats.mv_pair import pool_pair
+from twostage.records.record import make_record
+from twostage.stage1.equations import crosslevel, lagged
+from twostage.stage2.attempt import attempt
+from twostage.stage2.pool import pool_records
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.multilevel.pair import pool_pair
 
 # Same numbers by the same function, in another order.
 ROUNDING = 1e-10

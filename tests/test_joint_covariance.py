@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import RecordError
-from twostage.records import make_record, read_record, write_record
-from twostage.stage1 import crosslevel, lagged, transition
+from twostage.records.record import make_record, read_record, write_record
+from twostage.stage1.equations import crosslevel, lagged, transition
+from twostage.stage1.panel import make_panel
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
 from tables import FOLDER, grouped  # noqa: E402, RUF100  (the reference folder is not a package)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from twostage.attempt import Attempt
-from twostage.attempt_pages import draw, leave_sentences
 from twostage.display import number
-from twostage.heterogeneity_words import heterogeneity_words, words_table
-from twostage.manuscript import HOME, book_context
+from twostage.pages.common.heterogeneity import heterogeneity_words, words_table
+from twostage.pages.common.leave import draw, leave_sentences, save_figure, write_pooled, write_table
+from twostage.pages.common.tables import effect
 from twostage.params import make_parameters
-from twostage.stage2 import patient_flow
-from twostage.tables import effect, save_figure, write_pooled, write_table
+from twostage.pipeline.book.manuscript import HOME, book_context
+from twostage.stage2.attempt import Attempt
+from twostage.stage2.pool import patient_flow
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 
@@ -22,8 +22,8 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 def context(pooled, panels, three, tmp_path_factory):
     import matplotlib.pyplot as plt
 
-    from twostage.describe import describe
-    from twostage.records import make_record
+    from twostage.records.record import make_record
+    from twostage.stage1.describe import describe
 
     run = tmp_path_factory.mktemp("run")
     for analysis, table in pooled.items():

@@ -8,26 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.describe import describe
 from twostage.display import number
-from twostage.moderation import (
+from twostage.pages.moderators.analysis import (
     grouped,
     heterogeneity_moderated,
     one_at_a_time,
     predictions,
     usable,
 )
-from twostage.plots_moderation import bubbles, subgroup_forest
-from twostage.records import Record, make_record
-from twostage.stage1 import lagged
-from twostage.stage2 import pool_records
-from twostage.stats.holm import holm
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_locationscale import locationscale
-from twostage.stats.metareg_permutation import permutation_test
-from twostage.stats.metareg_subgroups import SubgroupFit
-from twostage.study_moderators import StudyModerator, moderator_table, shown_moderators, study_moderators
-from twostage.tables_moderation import (
+from twostage.pages.moderators.plots import bubbles, subgroup_forest
+from twostage.pages.moderators.studies import (
+    StudyModerator,
+    moderator_table,
+    shown_moderators,
+    study_moderators,
+)
+from twostage.pages.moderators.tables import (
     aside_words,
     caution_words,
     moderation_table,
@@ -36,6 +32,15 @@ from twostage.tables_moderation import (
     scale_table,
     scale_words,
 )
+from twostage.records.record import Record, make_record
+from twostage.stage1.describe import describe
+from twostage.stage1.equations import lagged
+from twostage.stage2.pool import pool_records
+from twostage.stats.base.inference import holm
+from twostage.stats.pool.locationscale import locationscale
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.permutation import permutation_test
+from twostage.stats.pool.subgroups import SubgroupFit
 
 #: The same arithmetic on the same arrays.
 ROUNDING = 1e-12

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.moderators import ModeratorError, moderators
-from twostage.stats.metareg import metareg
+from twostage.pages.moderators.formula import ModeratorError, moderators
+from twostage.stats.pool.metareg import metareg
 
 STUDIES = pd.DataFrame(
     {

@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.collection import Study, Variable
-from twostage.describe import describe
-from twostage.panel import Panel, make_panel, varies
+from twostage.collection.collection import Study
+from twostage.collection.settings import Variable
 from twostage.params import make_parameters
-from twostage.records import make_record
-from twostage.sensitivity import sensitivity
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-from twostage.stage2 import pool_records
+from twostage.records.record import make_record
+from twostage.stage1.describe import describe
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.panel import Panel, make_panel, varies
+from twostage.stage1.sensitivity import sensitivity
+from twostage.stage2.pool import pool_records
 
 #: The numbers below are done by hand with fractions; only rounding may differ.
 ROUNDING = dict(rel=1e-12, abs=1e-12)

@@ -264,6 +264,6 @@ def test_stages_hand_on_what_is_pooled():
 
 
 def test_every_record_can_be_shared():
-    from twostage.analysis import FUNCTIONS
+    from twostage.records.analyse import FUNCTIONS
 
     assert set(FUNCTIONS) == {analysis for analyses in RECORDS.values() for analysis in analyses}

@@ -4,13 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from twostage import plots, plots_study
-from twostage.describe import describe
-from twostage.plots_forest import forest
-from twostage.stage1 import crosslevel, lagged, transition
-from twostage.stage2 import leave_one_out
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_subgroups import subgroups
+from twostage.pages.common import plots
+from twostage.pages.common.forest import forest
+from twostage.pages.study import plots as plots_study
+from twostage.stage1.describe import describe
+from twostage.stage1.equations import crosslevel, lagged, transition
+from twostage.stage2.pool import leave_one_out
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.subgroups import subgroups
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage import plots_estimators
-from twostage.estimators import estimators
-from twostage.records import make_record
+from twostage.pages.estimators import plots as plots_estimators
+from twostage.pages.estimators.analysis import compare_estimators
+from twostage.records.record import make_record
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import kinds
-from twostage.stage2_estimators import compare_estimators
+from twostage.stage1.estimators import estimators
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
 

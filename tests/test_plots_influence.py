@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from twostage import plots_influence
-from twostage.stats.baujat import baujat
-from twostage.stats.cumulative import cumulative
-from twostage.stats.gosh import gosh
-from twostage.stats.influence import influence
-from twostage.stats.pool import pool
+from twostage.pages.influence import plots as plots_influence
+from twostage.stats.influence.baujat import baujat
+from twostage.stats.influence.casewise import influence
+from twostage.stats.influence.cumulative import cumulative
+from twostage.stats.influence.gosh import gosh
+from twostage.stats.pool.pool import pool
 
 Y = np.array([0.1, 0.2, 0.15, 0.3, 0.05, 0.25, 2.5])
 V = np.array([0.01, 0.02, 0.05, 0.03, 0.04, 0.02, 0.01])

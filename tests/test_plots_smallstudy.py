@@ -4,11 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from twostage import plots_smallstudy
-from twostage.stats.funnel import funnel
-from twostage.stats.pool import pool
-from twostage.stats.radial import radial
-from twostage.stats.smallstudy import trimfill
+from twostage.pages.small_study import plots as plots_smallstudy
+from twostage.stats.pool.pool import pool
+from twostage.stats.small_study.funnel import funnel
+from twostage.stats.small_study.radial import radial
+from twostage.stats.small_study.trimfill import trimfill
 
 Z90, Z95, Z99 = 1.6448536269514722, 1.959963984540054, 2.5758293035489004
 Y = np.array([0.1, 0.12, 0.2, 0.35, 0.5, 0.7, 0.9])

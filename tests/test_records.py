@@ -12,15 +12,15 @@ import pandas as pd
 import pydantic
 import pytest
 
-from twostage import records
-from twostage.describe import describe
-from twostage.estimators import estimators
-from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import RecordError
-from twostage.records import ANALYSES, find_record, hand_over, make_record, read_record, write_record
-from twostage.sensitivity import sensitivity
-from twostage.stage1 import crosslevel, lagged, outcome, transition
+from twostage.records import record as records
+from twostage.records.record import ANALYSES, find_record, hand_over, make_record, read_record, write_record
+from twostage.stage1.describe import describe
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.estimators import estimators
+from twostage.stage1.panel import make_panel
+from twostage.stage1.sensitivity import sensitivity
 
 #: Parsing a printed double gives the same double.
 SAME_BITS = 0.0

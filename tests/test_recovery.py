@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.collection import Study, Variable
-from twostage.panel import Panel, make_panel
+from twostage.collection.collection import Study
+from twostage.collection.settings import Variable
 from twostage.params import make_parameters
-from twostage.records import make_record
-from twostage.simulate import simulate_collection
-from twostage.simulate_model import COEFFICIENT, GENERATING, Instrument, Simulated, simulate_study
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-from twostage.stage2 import pool_records
+from twostage.records.record import make_record
+from twostage.simulation.model import COEFFICIENT, GENERATING, Instrument, Simulated, simulate_study
+from twostage.simulation.simulate import simulate_collection
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.panel import Panel, make_panel
+from twostage.stage2.pool import pool_records
 
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}
 PLAIN = MEANS | dict.fromkeys(("c_xy_x", "c_xy_y", "c_yx_x", "c_yx_y", "trend_x", "trend_y"), 0.0)

@@ -5,12 +5,13 @@ import json
 import pandas as pd
 import pytest
 
+from twostage.pages.common.leave import write_pooled
+from twostage.pages.common.tables import headline_text
 from twostage.params import make_parameters
 from twostage.problems import RecordError
-from twostage.records import make_record
-from twostage.results import headline_terms, headline_text, pool_results, read_results
-from twostage.stage1 import crosslevel, lagged, outcome
-from twostage.tables import write_pooled
+from twostage.records.record import make_record
+from twostage.stage1.equations import crosslevel, lagged, outcome
+from twostage.stage2.results import headline_terms, pool_results, read_results
 
 
 @pytest.fixture

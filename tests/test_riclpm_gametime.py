@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.pool import pool
-from twostage.stats.riclpm import fit_riclpm
+from twostage.stats.pool.pool import pool
+from twostage.stats.riclpm.fit import fit_riclpm
 
 DATA = Path(__file__).parents[2] / "shared" / "real" / "gametime" / "gametime_long.csv.gz"
 VARIANT = {"residuals": "free", "lags": "equal"}

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostage.same_data import scores_digest, twins
+from twostage.collection.same_data import scores_digest, twins
 
 SCORE = st.none() | st.integers(0, 3)
 SERIES = st.dictionaries(st.integers(1, 4), st.tuples(SCORE, SCORE), min_size=1, max_size=3)

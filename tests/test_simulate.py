@@ -10,12 +10,10 @@ import pytest
 import yaml
 from scipy.stats import chi2
 
-from twostage import simulate, stage1
-from twostage.panel import make_panel
 from twostage.params import make_parameters
-from twostage.records import make_record
-from twostage.simulate import SEED, SIZES, simulate_collection, write_collection
-from twostage.simulate_model import (
+from twostage.records.record import make_record
+from twostage.simulation import simulate
+from twostage.simulation.model import (
     GENERATING,
     RADIUS,
     Instrument,
@@ -23,7 +21,10 @@ from twostage.simulate_model import (
     innovation_covariance,
     simulate_study,
 )
-from twostage.stage2 import pool_records
+from twostage.simulation.simulate import SEED, SIZES, simulate_collection, write_collection
+from twostage.stage1 import equations as stage1
+from twostage.stage1.panel import make_panel
+from twostage.stage2.pool import pool_records
 
 DATA = Path(__file__).parents[1] / "data"
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}

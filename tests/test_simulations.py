@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.simulations import core_checksum, read_simulation, used_modules, write_simulation
+from twostage.recovery.simulations import core_checksum, read_simulation, used_modules, write_simulation
 
 PROJECT = Path(__file__).parents[1]
 STORED = PROJECT / "book" / "simulations"
@@ -41,7 +41,6 @@ def test_changed_code_is_said(table, tmp_path):
 
 
 def test_checksum_depends_on_the_modules():
-    from twostage.stats import pool  # noqa: F401  (so that it has been imported)
 
     assert {"pool", "tau2"} <= set(used_modules())
     assert core_checksum(["pool"]) != core_checksum(["tau2"])

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from twostage.cli import app
-from twostage.collection import read_collection, validate_collection
-from twostage.collection_file import VariableSettings
-from twostage.pipeline.entry import prepare
+from twostage.cli.app import app
+from twostage.collection.collection import read_collection, validate_collection
+from twostage.collection.settings import VariableSettings
+from twostage.collection.skeleton import NOTE, Pair, new_collection
+from twostage.pipeline.inputs import prepare
 from twostage.problems import CollectionError
-from twostage.skeleton import NOTE, Pair, new_collection
 
 
 def invoke(*arguments):

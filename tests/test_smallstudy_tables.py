@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 from twostage.display import interval, number, p_value
-from twostage.smallstudy_tables import (
-    FILLS,
-    adjusted_table,
-    asymmetry_table,
-    examine_small_studies,
-    smallstudy_sentences,
-)
-from twostage.stats.petpeese import petpeese
-from twostage.stats.selection import selection_model
-from twostage.stats.smallstudy import egger, rank_test, trimfill
+from twostage.pages.small_study.analysis import FILLS, examine_small_studies
+from twostage.pages.small_study.tables import adjusted_table, asymmetry_table, smallstudy_sentences
+from twostage.stats.small_study.egger import egger
+from twostage.stats.small_study.petpeese import petpeese
+from twostage.stats.small_study.rank import rank_test
+from twostage.stats.small_study.selection import selection_model
+from twostage.stats.small_study.trimfill import trimfill
 
 K = 12
 

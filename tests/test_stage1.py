@@ -9,12 +9,12 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import norm, t
 
-from twostage.collection import Variable
-from twostage.estimates import StudyEstimates
-from twostage.panel import Panel, make_panel
+from twostage.collection.settings import Variable
 from twostage.params import make_parameters
-from twostage.sensitivity import sensitivity, variants
-from twostage.stage1 import crosslevel, lagged, outcome, outcome_rows, transition
+from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows, transition
+from twostage.stage1.estimates import StudyEstimates
+from twostage.stage1.panel import Panel, make_panel
+from twostage.stage1.sensitivity import sensitivity, variants
 from twostage.terms import COLUMNS, DIRECTIONS
 
 #: Closed forms against another order of the same sums.
@@ -443,7 +443,7 @@ def test_an_error_that_is_no_study_s_fault_is_not_swallowed(factorial, monkeypat
     def broken(*_):
         raise ValueError("a mistake of ours")
 
-    monkeypatch.setattr("twostage.stage1._leaves_residual", broken)
+    monkeypatch.setattr("twostage.stage1.equations._leaves_residual", broken)
     panel, _ = balanced(spread=1.0)
     with pytest.raises(ValueError, match="mistake of ours"):
         lagged(panel)

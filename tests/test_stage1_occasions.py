@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.collection import Study, Variable
-from twostage.panel import Panel, make_panel
+from twostage.collection.collection import Study
+from twostage.collection.settings import Variable
 from twostage.params import make_parameters
-from twostage.stage1 import lagged
+from twostage.stage1.equations import lagged
+from twostage.stage1.panel import Panel, make_panel
 
 REFERENCE = Path(__file__).parent / "reference"
 # lme4's optimiser stops within about 1e-8 of its optimum; the panels are written with 15 digits.

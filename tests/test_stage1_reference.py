@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.panel import Panel, make_panel
 from twostage.params import Parameters, make_parameters
-from twostage.records import make_record
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-from twostage.stage2 import leave_one_out, pool_records
+from twostage.records.record import make_record
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.panel import Panel, make_panel
+from twostage.stage2.pool import leave_one_out, pool_records
 
 REFERENCE = Path(__file__).parent / "reference"
 ANALYSES = {"lagged": lagged, "crosslevel": crosslevel, "transition": transition, "outcome": outcome}

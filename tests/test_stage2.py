@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, t
 
-from twostage.describe import describe
 from twostage.display import html_table
-from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import RecordError
-from twostage.records import Record, make_record, write_record
-from twostage.stage1 import crosslevel, lagged, outcome, transition
-from twostage.stage2 import as_correlations, leave_one_out, patient_flow, pool_records, read_records
-from twostage.stats.pool import pool
+from twostage.records.record import Record, make_record, write_record
+from twostage.stage1.describe import describe
+from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.panel import make_panel
+from twostage.stage2.pool import as_correlations, leave_one_out, patient_flow, pool_records, read_records
+from twostage.stats.pool.pool import pool
 
 #: The same arithmetic in another order.
 CLOSED_FORM = 1e-12

@@ -4,15 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.estimators import estimators
-from twostage.records import make_record
-from twostage.recovery.intervals import COLUMNS, CONDITION, bias_aware_of
-from twostage.recovery.store import Recovery
-from twostage.stage2 import pool_records
-from twostage.stage2_estimators import compare_estimators
-from twostage.stats.biasaware import bias_aware
-from twostage.stats.paired import paired_difference
-from twostage.tables_estimators import (
+from twostage.pages.estimators.analysis import compare_estimators
+from twostage.pages.estimators.bias import COLUMNS, CONDITION, bias_aware_of
+from twostage.pages.estimators.tables import (
     INSIDE,
     NOT_RUN,
     OTHER_SIGN,
@@ -21,6 +15,12 @@ from twostage.tables_estimators import (
     bias_aware_sentence,
     estimator_table,
 )
+from twostage.records.record import make_record
+from twostage.recovery.store import Recovery
+from twostage.stage1.estimators import estimators
+from twostage.stage2.pool import pool_records
+from twostage.stats.pool.biasaware import bias_aware
+from twostage.stats.pool.paired import paired_difference
 from twostage.terms import ESTIMATORS, HEADLINE
 
 

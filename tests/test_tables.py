@@ -8,19 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.shared_studies import MARK_NOTE
-from twostage.tables import (
+from twostage.collection.shared_studies import MARK_NOTE
+from twostage.pages.common.leave import save_figure, write_pooled
+from twostage.pages.common.tables import (
     effect,
     forest_alt,
     heterogeneity_table,
     left_out_sentence,
     pooled_how,
     pooled_table,
-    save_figure,
     study_table,
-    write_pooled,
 )
-from twostage.tables_study import coefficient_table, study_heading, variant_table
+from twostage.pages.study.tables import coefficient_table, study_heading, variant_table
 
 
 def row(**changes):
@@ -100,8 +99,8 @@ def test_left_out_studies_are_named(pooled):
 
 
 def test_coefficient_tables_of_a_study(panels, three):
-    from twostage.sensitivity import sensitivity
-    from twostage.stage1 import lagged
+    from twostage.stage1.equations import lagged
+    from twostage.stage1.sensitivity import sensitivity
 
     panel = panels["S02"]
     html = coefficient_table(lagged(panel), panel).data

@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from twostage.analysis import analyse
-from twostage.compare import compare
+from twostage.pages.compare.analysis import compare
+from twostage.pages.compare.window import compare_windows, other_window, window_name
 from twostage.params import make_parameters
-from twostage.results import pool_results
-from twostage.windows import compare_windows, other_window, window_name
+from twostage.records.analyse import analyse
+from twostage.stage2.results import pool_results
 
 
 @pytest.mark.parametrize(

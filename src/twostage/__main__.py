@@ -1,6 +1,6 @@
 """``python -m twostage``."""
 
-from twostage.cli import app
+from twostage.cli.app import app
 
 if __name__ == "__main__":
     app(prog_name="twostage")

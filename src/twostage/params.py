@@ -15,6 +15,8 @@ from pydantic import ConfigDict, Field, model_validator
 from twostage.problems import ParameterError, Problem
 
 SESSION, SESSIONS, PROPORTION = {"unit": "session"}, {"unit": "sessions"}, {"unit": "proportion"}
+
+
 Session = Annotated[int, Field(strict=True, ge=0, le=1000)]
 
 
@@ -91,10 +93,18 @@ PLACES = {
     "example_folder": ("", "new folder for a tutorial's example files; empty: a temporary one", "path"),
 }
 
+
 _WINDOW = ("first_session", "last_session")
+
+
 _PANEL = (*_WINDOW, "lag", "min_sessions", "standardize", "detrend")
+
+
 _STAGE1 = ("collection", "study", "record_folder")
+
+
 _STAGE2 = ("collection", "records", "output_folder", "tau2_method", "ci_method", "level")
+
 
 #: Which notebook takes which parameters, in the order of its parameter cell.
 NOTEBOOKS = {
@@ -119,6 +129,7 @@ NOTEBOOKS = {
     "tutorial_clinic": ("example_folder",),
 }
 
+
 #: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
 RECORDS = {
     "stage1_data": ("data",),
@@ -127,6 +138,7 @@ RECORDS = {
     "stage1_crosslevel": ("crosslevel",),
     "stage1_estimators": ("estimators",),
 }
+
 
 #: Which of those records a stage-2 notebook pools.
 POOLED = {
@@ -142,6 +154,7 @@ POOLED = {
     "stage2_recovery": (),
     "stage2_window": ("lagged", "crosslevel"),
 }
+
 
 #: Notebooks that show how to do something, on example files of their own; they read no record.
 TUTORIALS = tuple(name for name in NOTEBOOKS if name.startswith("tutorial_"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 #: Complaints of one kind about one column that a summary shows one by one; more are counted.
 FEW = 3
 
+
 #: Lines of a summary.
 LINES = 20
 

@@ -27,6 +27,7 @@ COLUMNS = [
 #: The estimator of the article, and of every headline.
 HEADLINE = "centred"
 
+
 #: Every estimator of the lagged effects, in the order of tables, with what it is in words.
 ESTIMATORS = {
     HEADLINE: "person-mean centred (the headline)",
@@ -71,7 +72,11 @@ class Direction:
 
 
 X_TO_Y = Direction("x_to_y", "x", "y")
+
+
 Y_TO_X = Direction("y_to_x", "y", "x")
+
+
 DIRECTIONS = {direction.name: direction for direction in (X_TO_Y, Y_TO_X)}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from IPython.display import SVG
 from typer.testing import CliRunner
 
-from twostage.cli import app
+from twostage.cli.app import app
 from twostage.project import project_folder
 
 #: What makes a folder a project, for a run in it.

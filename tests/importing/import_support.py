@@ -4,15 +4,14 @@ from pathlib import Path
 
 import yaml
 
-from twostage.collection_file import Layout, Settings, Variable, VariableSettings
-from twostage.importing.columns import check_columns, score_columns
+from twostage.collection.settings import Layout, Settings, Variable, VariableSettings
+from twostage.collection.skeleton import Pair, new_collection
 from twostage.importing.job import ImportReport, import_file
-from twostage.importing.mapping import check_mapping
+from twostage.importing.mapping import check_columns, check_mapping, score_columns
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, with_points
 from twostage.importing.write import NewStudy, study_files
-from twostage.skeleton import Pair, new_collection
 
 FACTS = {
     "label": "Clinic",

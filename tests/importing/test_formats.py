@@ -14,8 +14,12 @@ import pytest
 import yaml
 from import_support import LONG, bring, empty, refused, written
 
-from twostage.collection import read_collection
-from twostage.examples import (
+from twostage.collection.collection import read_collection
+from twostage.importing.job import import_file
+from twostage.importing.preview import Asked, suggest
+from twostage.importing.read_file import read_source
+from twostage.importing.source import FileOptions, ImportProblems
+from twostage.simulation.examples import (
     WRITERS,
     Example,
     ItemKey,
@@ -25,10 +29,6 @@ from twostage.examples import (
     with_items,
     write_example,
 )
-from twostage.importing.job import import_file
-from twostage.importing.preview import Asked, suggest
-from twostage.importing.read_file import read_source
-from twostage.importing.source import FileOptions, ImportProblems
 
 TABLES = {"wide": lambda e: e.wide, "long": lambda e: e.long, "dates": lambda e: with_dates(e.long)}
 

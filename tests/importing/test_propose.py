@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from import_support import FACTS, SETTINGS, empty, snapshot
 from typer.testing import CliRunner
 
-from twostage.cli import app
-from twostage.examples import example_study, fill_in, write_example
-from twostage.importing.facts import WANTED
+from twostage.cli.app import app
+from twostage.importing.job import WANTED
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import wide_groups
-from twostage.importing.propose import propose
-from twostage.importing.propose_text import first_line, mapping_text
+from twostage.importing.propose import first_line, mapping_text, propose
 from twostage.importing.source import FileOptions, Source
+from twostage.simulation.examples import example_study, fill_in, write_example
 
 
 def source(columns: list[str], *rows: list[str]) -> Source:
@@ -225,7 +224,7 @@ def test_bad_input_has_status_2_and_a_failing_disk_status_1(place, monkeypatch):
     invoke("clinic.csv", "--to", "c")
     mapping = folder / "clinic.mapping.yml"
     mapping.write_text(fill_in(mapping.read_text(), example.facts))
-    monkeypatch.setattr("twostage.importing.job.add_studies", full)
+    monkeypatch.setattr("twostage.importing.write.add_studies", full)
     result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
     assert result.exit_code == 1
     assert "No space left on device; nothing was written" in result.stderr

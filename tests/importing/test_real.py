@@ -10,11 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from twostage.cli import app
-from twostage.collection import Collection, read_collection, validate_collection
-from twostage.collection_file import VariableSettings
-from twostage.importing.facts import WANTED
-from twostage.skeleton import Pair, new_collection
+from twostage.cli.app import app
+from twostage.collection.collection import Collection, read_collection, validate_collection
+from twostage.collection.settings import VariableSettings
+from twostage.collection.skeleton import Pair, new_collection
+from twostage.importing.job import WANTED
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 COLLECTIONS = Path(__file__).parents[1] / "collections"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from import_support import LONG, WIDE, bring, empty, refused, write_mapping, written
 from typer.testing import CliRunner
 
-from twostage.cli import app
+from twostage.cli.app import app
 from twostage.importing.mapping import ScoreBlock
 from twostage.importing.scores import score, to_number
 

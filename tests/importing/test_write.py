@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from import_support import FACTS, LONG, bring, empty, refused, snapshot
 
-from twostage.collection import read_collection, validate_collection
+from twostage.collection.collection import read_collection, validate_collection
 from twostage.importing import job, write
 
 DATA = "id,session,wai,oq\na,1,1,2\nb,1,3,4\n"

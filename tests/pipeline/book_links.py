@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from typer.main import get_command
 
-from twostage.cli import app
+from twostage.cli.app import app
 from twostage.params import NOTEBOOKS
 
 #: Attributes by which a page loads something when it is read.

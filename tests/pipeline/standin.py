@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS, parameter_cell
 from twostage.pipeline.run import RECOVERY_NOTEBOOK
-from twostage.simulate import simulate_collection, write_collection
+from twostage.simulation.simulate import simulate_collection, write_collection
 
 #: The stand-in's collection has no recovery study stored with it.
 WITHOUT_RECOVERY = [name for name in POOLED if name != RECOVERY_NOTEBOOK]
@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 STAGE1 = """\
 import json, time
 from pathlib import Path
-from twostage.collection_part import read_part
+from twostage.collection.part import read_part
 part = read_part(Path(collection))
 whole = part.collection if part else Path(collection)
 scores = (whole / "sessions" / f"{study}.csv").read_text()
@@ -128,7 +128,7 @@ def default_steps(*studies: str) -> set[str]:
 
 def command(*arguments: str) -> list[str]:
     """The command line; each run needs a process of its own, as for a user."""
-    return [sys.executable, "-c", "from twostage.cli import app; app()", *arguments]
+    return [sys.executable, "-c", "from twostage.cli.app import app; app()", *arguments]
 
 
 def run_twostage(project: Path, *arguments: str) -> subprocess.CompletedProcess:

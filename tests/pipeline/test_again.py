@@ -15,14 +15,14 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from twostage.cli import app
+from twostage.cli.app import app
 from twostage.params import NOTEBOOKS, RECORDS
-from twostage.pipeline.again import notebook_command, run_command
-from twostage.pipeline.book_config import read_yaml
-from twostage.pipeline.book_source import assemble
+from twostage.pipeline.book.again import notebook_command, run_command
+from twostage.pipeline.book.config import read_yaml
+from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.source import assemble
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.launch import Launch, take_launch
 from twostage.pipeline.run import load_run
 
 pytestmark = pytest.mark.slow
@@ -216,7 +216,7 @@ def test_address_that_is_none_stops_the_build(config):
 
 
 def test_notebooks_have_all_parameters_in_their_cell():
-    from twostage.pipeline.template import defaults_of
+    from twostage.pipeline.book.again import defaults_of
 
     for name, parameters in NOTEBOOKS.items():
         assert list(defaults_of(REPOSITORY / "notebooks" / f"{name}.ipynb")) == list(parameters)

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from standin import due, run_twostage
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.params import TUTORIALS
-from twostage.pipeline.book_api import documented_modules
-from twostage.pipeline.book_config import mathjax, read_yaml, write_config
-from twostage.pipeline.book_pages import copy_notebook
-from twostage.pipeline.book_source import assemble
+from twostage.pipeline.book.api import documented_modules
+from twostage.pipeline.book.config import mathjax, read_yaml, write_config
+from twostage.pipeline.book.pages import copy_notebook
+from twostage.pipeline.book.source import assemble
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import load_run
 
@@ -205,6 +205,6 @@ def test_documentation_has_the_package_but_no_task():
     modules = documented_modules()
     assert {"twostage", "twostage.pipeline", "twostage.stats"} <= set(modules)
     assert "twostage.params" in modules["twostage"]
-    assert "twostage.stats.pool" in modules["twostage.stats"]
+    assert "twostage.stats.pool.pool" in modules["twostage.stats"]
     assert "twostage.pipeline.runner" in modules["twostage.pipeline"]
     assert not any("task_" in name or "__" in name for names in modules.values() for name in names)

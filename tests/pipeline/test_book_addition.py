@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from twostage.addition import addition
-from twostage.pipeline.book_addition import study_section
+from twostage.pages.addition.analysis import addition
+from twostage.pipeline.book.addition import study_section
 
 PARAMETERS = {"tau2_method": "REML", "ci_method": "hartung-knapp", "level": 0.95}
 RUN = SimpleNamespace(parameters=PARAMETERS)

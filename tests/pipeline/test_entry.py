@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from twostage import project
-from twostage.collection import read_collection
-from twostage.params import ParameterError
+from twostage.collection.collection import read_collection
 from twostage.pipeline.entry import (
     Request,
     find_project,
@@ -21,7 +20,7 @@ from twostage.pipeline.entry import (
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import package_checksum
 from twostage.pipeline.run import declared_run, load_run
-from twostage.problems import CollectionError
+from twostage.problems import CollectionError, ParameterError
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from standin import (
     write_notebook,
 )
 
-from twostage.simulate import simulate_collection, write_collection
+from twostage.simulation.simulate import simulate_collection, write_collection
 
 pytestmark = pytest.mark.slow
 

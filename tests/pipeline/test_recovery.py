@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.recovery import CHUNK, carry_out_recovery, gather, make_chunk, plan_recovery
 from twostage.pipeline.run import RECOVERY_NOTEBOOK, load_run
@@ -45,7 +45,7 @@ def test_a_chunk_is_written_whole(plan, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("too much")
 
-    monkeypatch.setattr("twostage.pipeline.recovery.replicate", fail)
+    monkeypatch.setattr("twostage.recovery.replicate.replicate", fail)
     plan.folder.mkdir(parents=True)
     with pytest.raises(MemoryError):
         make_chunk(plan, "plain", 0)

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 from standin import due, run_twostage, sizes, steps
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.shared import shared_page
-from twostage.records import ANALYSES, find_record
+from twostage.records.record import ANALYSES, find_record
 from twostage.sharing.accept import accept_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import Filters
+from twostage.sharing.layout import BundleError, Filters
 from twostage.sharing.share import make_bundle, write_bundle
 from twostage.sharing.stored import stored_bundle
-from twostage.simulate import simulate_collection, write_collection
+from twostage.simulation.simulate import simulate_collection, write_collection
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sharing"))
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.runner import run_notebook
 from twostage.pipeline.tables_only import write_tables
-from twostage.results import headline_terms, read_results
-from twostage.simulate import simulate_collection, write_collection
+from twostage.simulation.simulate import simulate_collection, write_collection
+from twostage.stage2.results import headline_terms, read_results
 
 pytestmark = pytest.mark.slow
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from twostage.recovery.collection_designs import study_designs
 from twostage.recovery.conditions import CONDITIONS, MEANS, PARAMETER, PLAIN
-from twostage.recovery.design import StudyDesign, design_checksum
+from twostage.recovery.design import StudyDesign, design_checksum, study_designs
 from twostage.recovery.draw import draw_scores, draw_study, observed_by_scores
 
 #: Standard errors from an expectation: a correct sample fails one such comparison in 16,000, and the seeds are fixed.

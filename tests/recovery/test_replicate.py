@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 
 from twostage.params import make_parameters
-from twostage.recovery.collection_designs import study_designs
 from twostage.recovery.conditions import CONDITIONS
-from twostage.recovery.design import StudyDesign
+from twostage.recovery.design import StudyDesign, study_designs
 from twostage.recovery.measures import summarise
 from twostage.recovery.replicate import KEPT, pool_columns, replicate
-from twostage.stats.pool import pool
+from twostage.stats.pool.pool import pool
 from twostage.terms import ESTIMATORS
 
 POOLING = {"method": "REML", "ci": "hartung-knapp", "level": 0.95}

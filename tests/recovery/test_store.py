@@ -5,11 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.recovery.code import code_checksum
-from twostage.recovery.collection_designs import study_designs
-from twostage.recovery.design import design_checksum
+from twostage.recovery.design import design_checksum, study_designs
 from twostage.recovery.store import MAKER, RecoveryError, read_recovery, write_recovery
 
 SUMMARY = pd.DataFrame(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.stats.mv import inner_outer, nested, pool_mv
+from twostage.stats.multilevel.model import pool_mv
+from twostage.stats.multilevel.terms import inner_outer, nested
 
 HERE = Path(__file__).parent
 

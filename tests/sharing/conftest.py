@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from twostage.collection import Collection
+from twostage.collection.collection import Collection
 from twostage.params import make_parameters
-from twostage.records import Record
+from twostage.records.record import Record
 from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.layout import Filters

@@ -19,16 +19,15 @@ from pathlib import Path
 from bundles import entries
 from malformed import Members, malformed
 
-from twostage.collection import read_collection
+from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import PAGE, Filters
+from twostage.sharing.layout import PAGE, BundleError, Filters
 from twostage.sharing.share import make_bundle
 from twostage.sharing.stored import stored_problems
-from twostage.simulate import simulate_collection, write_collection
+from twostage.simulation.simulate import simulate_collection, write_collection
 
 
 def offer(

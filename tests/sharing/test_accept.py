@@ -10,14 +10,22 @@ from io import BytesIO
 import pytest
 from bundles import changed, entries, remove_study, sealed, signed, zipped
 
-from twostage.analysis import analyse
-from twostage.collection import read_collection, validate_collection
+from twostage.collection.collection import read_collection, validate_collection
 from twostage.params import make_parameters
 from twostage.problems import CollectionError
+from twostage.records.analyse import analyse
 from twostage.sharing import accept, archive
 from twostage.sharing.accept import accept_bundle, read_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, MOST_MEMBER, PAGE, REPORT, STUDY, to_json
+from twostage.sharing.layout import (
+    MANIFEST,
+    MOST_ARCHIVE,
+    MOST_MEMBER,
+    PAGE,
+    REPORT,
+    STUDY,
+    BundleError,
+    to_json,
+)
 from twostage.sharing.stored import shared_records, stored_bundle, stored_problems
 
 LAGGED = "records/lagged.json"

@@ -4,7 +4,7 @@ import pytest
 from bundles import entries, zipped
 from typer.testing import CliRunner
 
-from twostage.cli import app
+from twostage.cli.app import app
 from twostage.sharing.accept import read_bundle
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostage.sharing.counts import Counts
+from twostage.sharing.summaries import Counts
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from twostage.panel import make_panel
 from twostage.params import make_parameters
 from twostage.problems import Problem
-from twostage.records import ANALYSES, Exclusion, Failure, Record
+from twostage.records.record import ANALYSES, Exclusion, Failure, Record
 from twostage.sharing.analyse import one_sided
-from twostage.sharing.counts import Counts
-from twostage.sharing.disclosure import protect
-from twostage.sharing.errors import DisclosureError
-from twostage.sharing.layout import Filters
-from twostage.sharing.matrices import WHOLE
-from twostage.sharing.summaries import protect_summary
+from twostage.sharing.disclosure import WHOLE, protect
+from twostage.sharing.layout import DisclosureError, Filters
+from twostage.sharing.summaries import Counts, protect_summary
+from twostage.stage1.panel import make_panel
 
 STUDIES = ["S01", "S02", "S03"]
 

@@ -12,8 +12,7 @@ from malformed import places
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import MANIFEST, PAGE
+from twostage.sharing.layout import MANIFEST, PAGE, BundleError
 
 #: Bundles in this test; the script beside it runs as many as it is told.
 N = 200

@@ -13,15 +13,14 @@ import pytest
 from bundles import entries, signed
 
 from twostage.params import make_parameters
-from twostage.records import ANALYSES
+from twostage.records.record import ANALYSES
 from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
-from twostage.sharing.errors import DisclosureError
-from twostage.sharing.layout import MEMBERS, PAGE, RECORD_MEMBERS, Filters, content_checksum
+from twostage.sharing.layout import MEMBERS, PAGE, RECORD_MEMBERS, DisclosureError, Filters, content_checksum
 from twostage.sharing.page import disclosure_page
 from twostage.sharing.share import make_bundle, write_bundle
-from twostage.stage2 import pool_records
+from twostage.stage2.pool import pool_records
 
 DAY = date(2026, 2, 3)
 

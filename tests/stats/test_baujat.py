@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from twostage.stats.baujat import baujat
-from twostage.stats.pool import pool
+from twostage.stats.influence.baujat import baujat
+from twostage.stats.pool.pool import pool
 
 ROUNDING = 1e-12
 

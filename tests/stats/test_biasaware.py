@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from twostage.stats.biasaware import bias_aware
-from twostage.stats.pool import pool, pool_many
+from twostage.stats.pool.biasaware import bias_aware
+from twostage.stats.pool.pool import pool, pool_many
 
 EXACT = 1e-12
 

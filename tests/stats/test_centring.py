@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twostage.stats.centring import centred_transitions, enough_sessions
+from twostage.stats.centred.centring import centred_transitions, enough_sessions
 
 GAP = np.nan
 # Sums of the same few numbers in another order.

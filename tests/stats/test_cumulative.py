@@ -5,8 +5,8 @@ from math import nan, sqrt
 import numpy as np
 import pytest
 
-from twostage.stats.cumulative import cumulative
-from twostage.stats.pool import pool
+from twostage.stats.influence.cumulative import cumulative
+from twostage.stats.pool.pool import pool
 
 ROUNDING = 1e-12
 # y = 0, 1, 4 with weights 1, 2, 4.

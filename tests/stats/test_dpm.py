@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats.dpm import fit_dpm, fit_dpm_many
-from twostage.stats.dpm_input import check_dpm
-from twostage.stats.dpm_model import DpmStructure, starting_values
-from twostage.stats.errors import NotEstimable
-from twostage.stats.fiml import maximise
-from twostage.stats.fiml_patterns import group_patterns
-from twostage.stats.riclpm_model import RiclpmStructure
-from twostage.stats.riclpm_model import starting_values as special
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
+from twostage.stats.dpm.input import check_dpm
+from twostage.stats.dpm.model import DpmStructure, starting_values
+from twostage.stats.fiml.maximum import maximise
+from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.riclpm.model import RiclpmStructure
+from twostage.stats.riclpm.model import starting_values as special
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 EXACT = 1e-12  # rounding of a few sums of order one

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from tables import data_sets, read_rows
 
-from twostage.stats.exceedance import NODES, exceedance
-from twostage.stats.pool import pool
+from twostage.stats.pool.exceedance import NODES, exceedance
+from twostage.stats.pool.pool import pool
 
 ROUNDING = 1e-12
 # metafor's tau2 is found to about 1e-10; far in a tail the share reacts a hundred times as strongly.

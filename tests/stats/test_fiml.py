@@ -5,16 +5,16 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-from twostage.stats.fiml import maximise
-from twostage.stats.fiml_likelihood import (
+from twostage.stats.fiml.likelihood import (
     evaluate,
     expected_information,
     observed_information,
     score_products,
 )
-from twostage.stats.fiml_linalg import inverse_positive, positive_definite, solve_positive
-from twostage.stats.fiml_patterns import group_patterns
-from twostage.stats.sem_linear import LinearStructure, curvature
+from twostage.stats.fiml.linalg import inverse_positive, positive_definite, solve_positive
+from twostage.stats.fiml.maximum import maximise
+from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.fiml.structure import LinearStructure, curvature
 
 # Sums of a few dozen terms of order one: rounding only.
 EXACT = 1e-11
@@ -270,7 +270,7 @@ def test_sums_before_the_parameters_are_the_same_information(monkeypatch):
     point = evaluate(model, patterns, theta)
     found = {}
     for pays in (True, False):
-        monkeypatch.setattr("twostage.stats.fiml_likelihood.pairs_pay", lambda *_, pays=pays: pays)
+        monkeypatch.setattr("twostage.stats.fiml.likelihood.pairs_pay", lambda *_, pays=pays: pays)
         ways = (expected_information, observed_information, score_products)
         found[pays] = [way(model, patterns, point) for way in ways]
     for before, after in zip(found[True], found[False], strict=True):

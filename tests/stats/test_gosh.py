@@ -10,12 +10,12 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, grouped  # noqa: E402
+from tables import data_sets, grouped
 
-from twostage.stats import gosh as module  # noqa: E402
-from twostage.stats.gosh import gosh, pool_subsets  # noqa: E402
-from twostage.stats.gosh_subsets import all_subsets, pack, sampled_subsets, unpack  # noqa: E402
-from twostage.stats.pool import METHODS, pool  # noqa: E402
+from twostage.stats.influence import gosh as module
+from twostage.stats.influence.gosh import all_subsets, gosh, pack, pool_subsets, sampled_subsets, unpack
+from twostage.stats.pool.pool import pool
+from twostage.stats.pool.tau2_column import METHODS
 
 ROUNDING = 1e-12
 # Sums as differences of sums: see CANCELLATION in gosh_tau2.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.holm import holm
+from twostage.stats.base.inference import holm
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "holm.json"
 # The same products of doubles.

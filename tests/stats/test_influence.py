@@ -5,8 +5,8 @@ from math import inf, nan, sqrt
 import numpy as np
 import pytest
 
-from twostage.stats.influence import flag, influence, leave_one_out
-from twostage.stats.pool import pool
+from twostage.stats.influence.casewise import flag, influence, leave_one_out
+from twostage.stats.pool.pool import pool
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 

@@ -10,11 +10,11 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, grouped  # noqa: E402
+from tables import data_sets, grouped
 
-from twostage.stats.baujat import baujat  # noqa: E402
-from twostage.stats.cumulative import cumulative  # noqa: E402
-from twostage.stats.influence import influence, leave_one_out  # noqa: E402
+from twostage.stats.influence.baujat import baujat
+from twostage.stats.influence.casewise import influence, leave_one_out
+from twostage.stats.influence.cumulative import cumulative
 
 # Same arithmetic in another order; differences of nearly equal pooled effects lose a few digits of it.
 CLOSED_TOLERANCE = 1e-10

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.jackknife import fit_jackknife, split_panel
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.centred.jackknife import fit_jackknife, split_panel
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 # lme4's optimiser stops within about 1e-8 of its optimum; the panels are written with 15 digits.

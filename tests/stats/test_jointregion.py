@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twostage.stats.jointregion import RULES, critical_distance, region
+from twostage.stats.multilevel.region import RULES, critical_distance, region
 
 # Rounding of a handful of operations.
 ROUNDING = 1e-12

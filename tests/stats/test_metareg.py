@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_core import regress
-from twostage.stats.metareg_design import make_design
-from twostage.stats.metareg_likelihood import log_likelihood, maximise_likelihood, score, search_bound
-from twostage.stats.pool import INTERVALS, METHODS, pool
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.inference import INTERVALS
+from twostage.stats.pool.design import make_design
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.metareg_core import regress
+from twostage.stats.pool.pool import pool
+from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2_likelihood import log_likelihood, maximise_likelihood, score, search_bound
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 # metareg and pool go different ways (orthogonal factors; sums) to the same numbers: rounding of some more operations.

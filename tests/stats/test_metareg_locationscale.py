@@ -11,11 +11,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import DATA
 
-from twostage.stats import metareg_scale_likelihood
-from twostage.stats.errors import NotEstimable
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_locationscale import locationscale
-from twostage.stats.metareg_scale_likelihood import ScaleProblem
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool import locationscale_likelihood as metareg_scale_likelihood
+from twostage.stats.pool.locationscale import locationscale
+from twostage.stats.pool.locationscale_likelihood import ScaleProblem
+from twostage.stats.pool.metareg import metareg
 
 
 def test_two_groups_by_hand():

@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import DATA, read
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.metareg_locationscale import locationscale
-from twostage.stats.metareg_scale_likelihood import ScaleProblem, _climb
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool.locationscale import locationscale
+from twostage.stats.pool.locationscale_likelihood import ScaleProblem, _climb
 
 # What was asked for. alpha and its standard errors are refined in R by Newton steps with numerical derivatives of
 # metafor's own log-likelihood (numDeriv). Measured: alpha within 3e-9 standard errors, the rest within 1e-7.

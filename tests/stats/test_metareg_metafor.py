@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.pool import INTERVALS, METHODS
+from twostage.stats.base.inference import INTERVALS
+from twostage.stats.pool.tau2_column import METHODS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import arguments, read
 
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_permutation import permutation_test
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.permutation import permutation_test
 
 # p-values are counts over counts; the permuted statistics carry what metafor's scoring leaves (thresholds of 1e-13).
 STATISTICS = 1e-7
@@ -101,7 +101,7 @@ def test_the_observed_arrangement_counts_and_seeds_repeat():
 def test_chunks_do_not_matter(monkeypatch):
     case = next(c for c in CASES if c["dataset"] == "hart" and c["method"] == "DL")
     whole = permutation_test(fitted(case))
-    monkeypatch.setattr("twostage.stats.metareg_permutation.CHUNK", 7)
+    monkeypatch.setattr("twostage.stats.pool.permutation.CHUNK", 7)
     np.testing.assert_allclose(permutation_test(fitted(case)).permuted_qm, whole.permuted_qm, rtol=1e-12)
     signs = next(c for c in CASES if c["dataset"] == "signs" and c["method"] == "DL")
     assert permutation_test(fitted(signs)).p_value[0] == signs["p_value"]

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import metareg_calls
 from metareg_tables import read
 
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_rcall import r_call
+from twostage.stats.pool.metafor import r_call
+from twostage.stats.pool.metareg import metareg
 
 # What metafor's thresholds, as the calls set them, leave; location-scale models by an optimiser: 9e-7 in alpha.
 TOLERANCE = {"locationscale": 1e-6, "locationscale_ml": 1e-6}
@@ -113,7 +113,7 @@ def test_names_are_quoted_and_kept_apart():
 
 
 def test_monte_carlo_says_how_many():
-    from twostage.stats.metareg_permutation import permutation_test
+    from twostage.stats.pool.permutation import permutation_test
 
     fit = metareg([0.1, 0.4, 0.2, 0.9, 0.3], [0.1] * 5, [1, 2, 3, 4, 5])
     assert "permutest(fit, iter = 50," in permutation_test(fit, n=50).r_call()

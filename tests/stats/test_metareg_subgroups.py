@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 from metareg_tables import DATA, read
 
-from twostage.stats import metareg_subgroups as module
-from twostage.stats.errors import NotEstimable
-from twostage.stats.metareg import metareg
-from twostage.stats.metareg_subgroups import subgroups
-from twostage.stats.pool import pool
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool import subgroups as module
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.pool import pool
+from twostage.stats.pool.subgroups import subgroups
 
 ROUNDING = 1e-12
 AGREEMENT = {"FE": 1e-10, "DL": 1e-10, "REML": 1e-8}  # closed forms; metafor's scoring

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.mixed import fit_mixed
+from twostage.stats.mixed.fit import fit_mixed
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
-from mixed_cases import arrays, cases  # noqa: E402  (the reference folder is not a package)
+from mixed_cases import arrays, cases
 
 # The references are lme4's optimum refined by Newton steps with numerical derivatives: good to about 1e-8.
 AGREEMENT = 1e-6

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from twostage.stats.mixed_cone import ConePoint, congruence, minimise_quadratic, to_matrix, to_vector
-from twostage.stats.mixed_face import face_at, move_along
+from twostage.stats.mixed.cone import (
+    ConePoint,
+    congruence,
+    face_at,
+    minimise_quadratic,
+    move_along,
+    to_matrix,
+    to_vector,
+)
 
 # Stationarity of the subproblem, relative to the gradient at its start.
 STATIONARY = 1e-9

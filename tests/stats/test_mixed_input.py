@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.mixed import fit_mixed
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.mixed.fit import fit_mixed
 
 N_GROUPS, PER_GROUP = 8, 5
 N = N_GROUPS * PER_GROUP

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.mixed import fit_mixed
-from twostage.stats.mixed_batch import MixedBatch
-from twostage.stats.mixed_many import fit_mixed_many
-from twostage.stats.mixed_weighted import fit_mixed_weighted, fit_mixed_weighted_many
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed.many import MixedBatch, fit_mixed_many, fit_mixed_weighted, fit_mixed_weighted_many
 
 # Both minimise the same deviance by the same kind of steps: only rounding may differ.
 AGREEMENT = 1e-10

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.mixed import fit_mixed
-from twostage.stats.mixed_cone import symmetric_basis, to_matrix, to_vector
-from twostage.stats.mixed_design import check_design
-from twostage.stats.mixed_optimiser import minimise_deviance
-from twostage.stats.mixed_working import prepare
+from twostage.stats.mixed.cone import symmetric_basis, to_matrix, to_vector
+from twostage.stats.mixed.design import check_design
+from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed.optimiser import minimise_deviance
+from twostage.stats.mixed.working import prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mixed_oracle import dense_deviance, dense_information, random_panel
@@ -127,8 +127,8 @@ def test_order_of_rows_does_not_matter(q):
 def test_blocks_of_rows_do_not_matter(monkeypatch):
     y, X, group, Z = random_panel(32, n_groups=200, q=3)
     whole = fit_mixed(y, X, group, Z)
-    monkeypatch.setattr("twostage.stats.mixed_crossproducts.CHUNK_ROWS", 50)
-    monkeypatch.setattr("twostage.stats.mixed_sums.CHUNK_GROUPS", 17)
+    monkeypatch.setattr("twostage.stats.mixed.sums.CHUNK_ROWS", 50)
+    monkeypatch.setattr("twostage.stats.mixed.sums.CHUNK_GROUPS", 17)
     assert_same(fit_mixed(y, X, group, Z), whole)
 
 

@@ -4,7 +4,7 @@ panels."""
 import numpy as np
 import pytest
 
-from twostage.stats.mixed import fit_mixed
+from twostage.stats.mixed.fit import fit_mixed
 
 REPLICATES = 300
 # Averages over replicates may miss by this many of their own standard errors (one run in 15,000).

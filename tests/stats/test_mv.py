@@ -5,15 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from twostage.stats.mv import STRUCTURES, inner_outer, nested, pool_mv
-from twostage.stats.mv_blocks import cut
-from twostage.stats.mv_likelihood import evaluate, marginal
-from twostage.stats.mv_model import make_pieces
-from twostage.stats.mv_optimiser import maximise
-from twostage.stats.mv_profile import _end
-from twostage.stats.mv_search import criterion, expand
-from twostage.stats.mv_structure import heteroscedastic, unstructured
-from twostage.stats.pool import pool
+from twostage.stats.base.newton import maximise
+from twostage.stats.multilevel.blocks import cut
+from twostage.stats.multilevel.likelihood import evaluate, marginal
+from twostage.stats.multilevel.model import pool_mv
+from twostage.stats.multilevel.pieces import make_pieces
+from twostage.stats.multilevel.profile import _end
+from twostage.stats.multilevel.search import criterion, expand
+from twostage.stats.multilevel.structure import heteroscedastic, unstructured
+from twostage.stats.multilevel.terms import STRUCTURES, inner_outer, nested
+from twostage.stats.pool.pool import pool
 
 # Closed forms: the optimiser ends at a relative step of about 1e-9 in a variance, to first order in coefficients
 # of unbalanced data only. Measured: below 1e-9.
@@ -142,7 +143,7 @@ def test_compound_symmetry_is_nested_effects_in_other_words():
 def test_derivatives_are_those_of_the_likelihood(struct, method):
     y, blocks, X, outcome, study = multivariate()
     terms = (nested(lab=study // 3), inner_outer(outcome, study))
-    from twostage.stats.mv_blocks import full_covariance
+    from twostage.stats.multilevel.blocks import full_covariance
 
     V = full_covariance(blocks, len(y))
     data, pieces = cut(y, V, X, terms, struct), make_pieces(terms, struct)

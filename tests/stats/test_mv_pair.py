@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage.stats.mv_pair import pool_pair
-from twostage.stats.pool import pool
+from twostage.stats.multilevel.pair import pool_pair
+from twostage.stats.pool.pool import pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 from mv_cases import arrays, key, read

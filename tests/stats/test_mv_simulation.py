@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from twostage.stats.mv import inner_outer, nested, pool_mv
+from twostage.stats.multilevel.model import pool_mv
+from twostage.stats.multilevel.terms import inner_outer, nested
 
 # Four Monte Carlo standard errors: a correct method fails one such comparison in 16,000 (the seed is fixed).
 BAND = 4.0

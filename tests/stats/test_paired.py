@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.paired import paired_difference
+from twostage.stats.pool.paired import paired_difference
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "paired.json").read_text())
 

@@ -10,12 +10,12 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, read_rows  # noqa: E402
+from tables import data_sets, read_rows
 
-from twostage.stats.errors import NotEstimable  # noqa: E402
-from twostage.stats.petpeese import petpeese  # noqa: E402
-from twostage.stats.pool import pool  # noqa: E402
-from twostage.stats.smallstudy_line import weighted_line  # noqa: E402
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool.pool import pool
+from twostage.stats.small_study.line import weighted_line
+from twostage.stats.small_study.petpeese import petpeese
 
 # Closed forms, same arithmetic in another order.
 TOLERANCE = 1e-10

@@ -5,8 +5,10 @@ from math import atan, log, nan, pi, sqrt, tan
 import numpy as np
 import pytest
 
-from twostage.stats.pool import INTERVALS, METHODS, pool, pool_many
-from twostage.stats.pool_core import BLOCK
+from twostage.stats.base.inference import INTERVALS
+from twostage.stats.pool.core import BLOCK
+from twostage.stats.pool.pool import pool, pool_many
+from twostage.stats.pool.tau2_column import METHODS
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 # pool_many cuts the search range into as many cells as its worst row needs, so its Newton steps start

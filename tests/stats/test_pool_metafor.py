@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.pool import INTERVALS, METHODS, pool
+from twostage.stats.base.inference import INTERVALS
+from twostage.stats.pool.pool import pool
+from twostage.stats.pool.tau2_column import METHODS
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CLOSED_FORMS = {"FE", "DL", "HE", "HS", "SJ"}

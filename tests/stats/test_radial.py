@@ -9,10 +9,10 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, grouped  # noqa: E402
+from tables import data_sets, grouped
 
-from twostage.stats.pool import pool  # noqa: E402
-from twostage.stats.radial import radial  # noqa: E402
+from twostage.stats.pool.pool import pool
+from twostage.stats.small_study.radial import radial
 
 ROUNDING = 1e-12
 # Same arithmetic in another order; metafor's REML stops at a step of 1e-13 of the variance of y.

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.fiml_likelihood import evaluate, observed_information
-from twostage.stats.fiml_patterns import group_patterns
-from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm_model import RiclpmStructure, standardized_expansion, starting_values
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.fiml.likelihood import evaluate, observed_information
+from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
+from twostage.stats.riclpm.model import RiclpmStructure, standardized_expansion, starting_values
 
 EXACT = 1e-12  # rounding of a few sums of order one
 # Central differences with step 1e-5 (truncation and rounding near 1e-10), relative to the largest entry.

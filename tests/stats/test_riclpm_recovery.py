@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.riclpm import fit_riclpm_many
+from twostage.stats.riclpm.fit import fit_riclpm_many
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 from riclpm_data import PHI, ROOT, panel

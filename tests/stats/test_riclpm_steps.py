@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats import riclpm_solve
-from twostage.stats.fiml_likelihood import evaluate, expected_information, observed_information
-from twostage.stats.fiml_patterns import group_patterns
-from twostage.stats.riclpm import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm_input import stack_panels
-from twostage.stats.riclpm_model import RiclpmStructure, starts
-from twostage.stats.riclpm_moments import StepMoments, joined, only_dropout, step_moments
-from twostage.stats.riclpm_search import _quasi_newton, search
-from twostage.stats.riclpm_steps import StepLikelihood, profiled_means, value_and_gradient
+from twostage.stats.fiml.likelihood import evaluate, expected_information, observed_information
+from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.riclpm import solve as riclpm_solve
+from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
+from twostage.stats.riclpm.input import stack_panels
+from twostage.stats.riclpm.model import RiclpmStructure, starts
+from twostage.stats.riclpm.moments import StepMoments, joined, only_dropout, step_moments
+from twostage.stats.riclpm.steps import (
+    StepLikelihood,
+    _quasi_newton,
+    profiled_means,
+    search,
+    value_and_gradient,
+)
 
 EXACT = 1e-10  # rounding of sums over some hundred persons
 # Second derivatives by differences with step 2e-8: 1e-7 of the largest, ten times that for flat directions.
@@ -271,7 +276,7 @@ def test_more_panels_than_are_fitted_at_once(monkeypatch):
     sets[3], sets[20] = sets[3][:5], sets[20].copy()
     sets[20][0, :3, 0] = [1.0, np.nan, 1.0]
     whole = fit_riclpm_many(sets)
-    monkeypatch.setattr("twostage.stats.riclpm._AT_ONCE", 4)
+    monkeypatch.setattr("twostage.stats.riclpm.fit._AT_ONCE", 4)
     monkeypatch.setattr(riclpm_solve, "_AT_ONCE", 8)
     parts = fit_riclpm_many(sets)
     np.testing.assert_array_equal(whole.converged, np.arange(25) != 3)

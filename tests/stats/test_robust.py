@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage.stats.mv import nested, pool_mv
-from twostage.stats.mv_likelihood import marginal
-from twostage.stats.robust import KINDS, robust, sandwich
+from twostage.stats.multilevel.likelihood import marginal
+from twostage.stats.multilevel.model import pool_mv
+from twostage.stats.multilevel.robust import KINDS, robust, sandwich
+from twostage.stats.multilevel.terms import nested
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 from mv_cases import arrays, fit, key, read  # noqa: E402, RUF100  (the reference folder is not a package)

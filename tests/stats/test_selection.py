@@ -12,13 +12,16 @@ from scipy.special import ndtr
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, read_rows  # noqa: E402
+from tables import data_sets, read_rows
 
-from twostage.stats.errors import NotEstimable  # noqa: E402
-from twostage.stats.pool import pool  # noqa: E402
-from twostage.stats.selection import selection_model  # noqa: E402
-from twostage.stats.selection_climb import climb  # noqa: E402
-from twostage.stats.selection_likelihood import log_likelihood, prepare  # noqa: E402
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool.pool import pool
+from twostage.stats.small_study.selection import selection_model
+from twostage.stats.small_study.selection_fit import (
+    climb,
+    log_likelihood,
+    prepare,
+)
 
 ROUNDING = 1e-12
 # Central differences with a step of 1e-5: truncation 1e-10, cancellation 1e-16 / 1e-5, times second derivatives.

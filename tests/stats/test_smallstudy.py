@@ -5,12 +5,12 @@ from math import erfc, inf, nan, sqrt
 import numpy as np
 import pytest
 
-from twostage.stats.errors import NotEstimable
-from twostage.stats.funnel import funnel
-from twostage.stats.pool import pool
-from twostage.stats.smallstudy import egger, rank_test, trimfill
-from twostage.stats.smallstudy_rank import exact_p, kendall, normal_p
-from twostage.stats.smallstudy_trimfill import missing_studies
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool.pool import pool
+from twostage.stats.small_study.egger import egger
+from twostage.stats.small_study.funnel import funnel
+from twostage.stats.small_study.rank import exact_p, kendall, normal_p, rank_test
+from twostage.stats.small_study.trimfill import missing_studies, trimfill
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 

@@ -10,11 +10,13 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
-from tables import data_sets, grouped, read_rows  # noqa: E402
+from tables import data_sets, grouped, read_rows
 
-from twostage.stats.errors import NotEstimable  # noqa: E402
-from twostage.stats.pool import METHODS  # noqa: E402
-from twostage.stats.smallstudy import PREDICTORS, egger, rank_test, trimfill  # noqa: E402
+from twostage.stats.base.errors import NotEstimable
+from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.small_study.egger import PREDICTORS, egger
+from twostage.stats.small_study.rank import rank_test
+from twostage.stats.small_study.trimfill import trimfill
 
 # Same arithmetic in another order. Measured: below 6e-11.
 CLOSED_TOLERANCE = 1e-10

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.mixed import fit_mixed
-from twostage.stats.stacked import influence, stacked_covariance
+from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed.stacked import influence, stacked_covariance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 from tables import grouped, read_rows  # noqa: E402, RUF100  (the reference folder is not a package)

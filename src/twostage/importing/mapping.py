@@ -1,5 +1,6 @@
 """The mapping: which column of a file is what; YAML that the tool proposes and a person corrects."""
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,25 +10,9 @@ import pydantic
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from twostage import schema
-from twostage.importing.source import ImportProblems
+from twostage.collection import schema
+from twostage.importing.source import ImportProblems, Source
 from twostage.problems import Problem
-
-#: What a proposal writes where only a person can know; an import refuses it by name.
-FILL_IN = "FILL IN"
-
-#: What PyYAML says of a colon in a text without quotes.
-COLON = "mapping values are not allowed here"
-
-#: Stands for the session's number in the names of a wide file's columns.
-SESSION = "{session}"
-
-
-def _as_text(value: Any) -> Any:
-    """Codes are compared as text: YAML's 1 and "1" are one code."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return value
-    return f"{value:.15g}"
 
 
 def _dated(value: str) -> str:
@@ -39,7 +24,16 @@ def _dated(value: str) -> str:
     return form
 
 
+def _as_text(value: Any) -> Any:
+    """Codes are compared as text: YAML's 1 and "1" are one code."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    return f"{value:.15g}"
+
+
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
 Code = Annotated[str, BeforeValidator(_as_text)]
 
 
@@ -116,6 +110,14 @@ class ScoreBlock(_Model):
         return self.items if self.items is not None else (self.column,)
 
 
+def _short_form(value: Any) -> Any:
+    """``age: alter`` stands for ``age: {column: alter}``."""
+    return {"column": value} if isinstance(value, (str, int, float)) else value
+
+
+Score = Annotated[ScoreBlock, BeforeValidator(_short_form)]
+
+
 class TextBlock(_Model):
     """A column of texts or codes: therapist, gender.
 
@@ -133,12 +135,6 @@ class TextBlock(_Model):
     missing: tuple[Code, ...] = ()
 
 
-def _short_form(value: Any) -> Any:
-    """``age: alter`` stands for ``age: {column: alter}``."""
-    return {"column": value} if isinstance(value, (str, int, float)) else value
-
-
-Score = Annotated[ScoreBlock, BeforeValidator(_short_form)]
 Texts = Annotated[TextBlock, BeforeValidator(_short_form)]
 
 
@@ -220,6 +216,114 @@ class ImportMapping(_Model):
             block = getattr(self.patients, name)
             if block is not None:
                 yield name, block
+
+
+def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Problem]:
+    """One problem for each column of the mapping that the file does not have.
+
+    Parameters
+    ----------
+    source : Source
+    mapping : ImportMapping
+    name : str
+        The mapping's file.
+    """
+    problems = []
+    for key, column in _plain(mapping):
+        if column not in source.cells:
+            near = difflib.get_close_matches(column, list(source.cells), n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            problems.append(Problem(name, None, key, column, f"a column of {source.name}{hint}"))
+    if mapping.layout == "wide":
+        for v in ("x", "y"):
+            problems += wide_columns(source, getattr(mapping, v), f"{name}: {v}")[1]
+    return problems
+
+
+def _plain(mapping: ImportMapping) -> Iterator[tuple[str, str]]:
+    """Columns that the mapping gives by their whole name."""
+    for key in ("patient", "session", "date", "study_column"):
+        if getattr(mapping, key) is not None:
+            yield key, getattr(mapping, key)
+    for key in ("therapist", "gender"):
+        if getattr(mapping.patients, key) is not None:
+            yield f"patients.{key}", getattr(mapping.patients, key).column
+    for key, block in mapping.scores():
+        where = key if key in ("x", "y") else f"patients.{key}"
+        for column in block.names():
+            if SESSION not in column or mapping.layout == "long":
+                yield where, column
+
+
+def score_columns(source: Source, mapping: ImportMapping) -> list[str]:
+    """The file's columns with scores, items or the session's number; the mapping's columns exist."""
+    found = [mapping.session] if mapping.session else []
+    for name, block in mapping.scores():
+        if mapping.layout == "wide" and name in ("x", "y"):
+            found += [c for columns in wide_columns(source, block, name)[0].values() for c in columns]
+        else:
+            found += block.names()
+    return list(dict.fromkeys(found))
+
+
+def unused_columns(source: Source, mapping: ImportMapping) -> list[str]:
+    """The file's columns that the mapping does not name; its own exist."""
+    used = {column for _, column in _plain(mapping)}.union(score_columns(source, mapping))
+    return [column for column in source.cells if column not in used]
+
+
+def wide_columns(
+    source: Source, block: ScoreBlock, name: str
+) -> tuple[dict[int, tuple[str, ...]], list[Problem]]:
+    """The columns of a score for each session of a wide file.
+
+    Returns
+    -------
+    columns : dict
+        session -> its columns, in the order of the block's.
+    problems : list of Problem
+        If there is no session, a session lacks an item, or two columns are one session's.
+    """
+    if block.columns is not None:
+        return {session: (column,) for session, column in block.columns.items()}, []
+    found: dict[int, dict[str, str]] = {}
+    problems = []
+    for pattern in block.names():
+        expression = "([0-9]{1,4})".join(re.escape(part) for part in pattern.split(SESSION, 1))
+        for column in source.cells:
+            match = re.fullmatch(expression, column)
+            if not match:
+                continue
+            session = found.setdefault(int(match[1]), {})
+            if pattern in session:
+                both = f"{session[pattern]} and {column}"
+                problems.append(Problem(name, None, pattern, both, "one column for each session"))
+            session[pattern] = column
+    if not found:
+        problems.append(Problem(name, None, None, block.names()[0], f"such columns in {source.name}"))
+    for session, columns in sorted(found.items()):
+        problems += [
+            Problem(
+                source.name, None, p.replace(SESSION, str(session)), "no such column", f"all items ({name})"
+            )
+            for p in block.names()
+            if p not in columns
+        ]
+    if problems:
+        return {}, problems
+    return {s: tuple(found[s][p] for p in block.names()) for s in sorted(found)}, []
+
+
+#: What a proposal writes where only a person can know; an import refuses it by name.
+FILL_IN = "FILL IN"
+
+
+#: What PyYAML says of a colon in a text without quotes.
+COLON = "mapping values are not allowed here"
+
+
+#: Stands for the session's number in the names of a wide file's columns.
+SESSION = "{session}"
 
 
 def load_yaml(path: Path) -> Any:

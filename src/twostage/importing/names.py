@@ -38,11 +38,14 @@ NAMES = {
     "gender": ("gender", "sex", "geschlecht"),
 }
 
+
 #: What may stand between a score's name and its session's number.
 SESSION_MARKS = ("s", "t", "w", "session", "sess", "sitzung", "wave", "week", "time", "visit")
 
+
 #: Parts of a name that say only that it is a score.
 SCORE_WORDS = ("total", "tot", "sum", "score", "mean", "avg", "raw", "summe", "gesamt", "mittelwert", "mw")
+
 
 #: What a score before and after treatment has in its name.
 MOMENTS = {
@@ -50,7 +53,10 @@ MOMENTS = {
     "post": ("post", "posttreatment", "posttest", "end", "ende", "termination", "discharge", "after"),
 }
 
+
 _LAST = re.compile(r"(?P<before>.*?[^0-9])(?P<number>[0-9]{1,3})")
+
+
 _FIRST = re.compile(
     rf"(?P<before>(?:{'|'.join(SESSION_MARKS)})_?)(?P<number>[0-9]{{1,3}})(?P<after>[_.\- ].+)", re.I
 )

@@ -7,11 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 
-from twostage.importing.columns import check_columns, score_columns
 from twostage.importing.job import open_collection
-from twostage.importing.mapping import FILL_IN, ImportMapping, unfilled
-from twostage.importing.propose import Proposal, propose
-from twostage.importing.propose_text import first_line, mapping_text
+from twostage.importing.mapping import ImportMapping, check_columns, score_columns, unfilled
+from twostage.importing.propose import Proposal, first_line, mapping_text, propose
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, with_points
@@ -167,6 +165,3 @@ def _one_sample(source: Source, mapping: ImportMapping) -> tuple[Source, str]:
     first = source.cells[mapping.study_column].iloc[0]
     rows = source.cells[source.cells[mapping.study_column] == first]
     return replace(source, cells=rows), f" in the sample {first!r}"
-
-
-__all__ = ["FILL_IN", "Asked", "Suggestion", "mapping_place", "suggest"]

@@ -9,14 +9,7 @@ from typing import Any
 import pandas as pd
 
 from twostage.importing.read_text import read_text
-from twostage.importing.source import (
-    FileOptions,
-    ImportProblems,
-    Source,
-    cell_text,
-    checked,
-    text_frame,
-)
+from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, checked, text_frame
 from twostage.problems import Problem
 
 

@@ -16,6 +16,7 @@ from twostage.problems import Problem
 #: Candidates, in words.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,10 +25,14 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+
 #: What a text is taken for that is neither marked nor UTF-8: what Windows programs of western Europe write.
 FALLBACK = "cp1252"
 
+
 POINT = re.compile(r"[+-]?\d+\.\d+")
+
+
 MIXED = "numbers with decimal points and others with commas"
 
 

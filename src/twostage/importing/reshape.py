@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twostage import schema
-from twostage.importing.columns import wide_columns
-from twostage.importing.mapping import ImportMapping
+from twostage.collection import schema
+from twostage.importing.mapping import ImportMapping, wide_columns
 from twostage.importing.scores import as_written, out_of_range, score, texts, to_number
 from twostage.importing.source import Source
 from twostage.problems import Problem

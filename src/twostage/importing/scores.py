@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from twostage.collection import NUMBER
 from twostage.importing.mapping import ScoreBlock, TextBlock
 from twostage.importing.source import COMMA, number_text
 from twostage.problems import Problem
-from twostage.schema import NUMBER
 
 #: How cells look that nearly are numbers, and what helps. Where a file has decimal commas they are points by now.
 HINTS = {

@@ -14,8 +14,10 @@ from twostage.problems import Problem, ProblemError
 #: Digits that a number of single precision (Stata's float) holds.
 SINGLE = 7
 
+
 #: A number with a decimal comma.
 COMMA = re.compile(r"[+-]?\d+,\d+")
+
 
 #: Whole numbers below this are written out, ids of many digits among them.
 WHOLE = 1e17

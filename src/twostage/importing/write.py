@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twostage.collection import examine_collection
-from twostage.collection_file import Layout, Settings
+from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
 from twostage.problems import Problem
-from twostage.registry import TABLES, Registry
 
 STUDIES = "studies.csv"
 

@@ -19,14 +19,18 @@ from twostage.pipeline.errors import PipelineError
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
 QUEUED = 2
 
+
 #: A cluster may grow while it works, so it is given all tasks that are ready.
 CLUSTER_QUEUE = 10_000
+
 
 #: Idle workers end after this time and are started again when needed.
 IDLE_SECONDS = 60
 
+
 #: How long a Dask scheduler may take to answer.
 CONNECT_SECONDS = 30
+
 
 #: How often a worker looks whether the process that started it is alive.
 WATCH_SECONDS = 0.5

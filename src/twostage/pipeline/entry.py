@@ -9,17 +9,19 @@ from typing import Any
 
 import yaml
 
-from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import read_json
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.run import DEFAULT_RUN, Run
+from twostage.problems import ParameterError, Problem
 from twostage.project import MARKS, is_project, project_folder
 
 #: The collection that the default run is made from.
 DEFAULT_COLLECTION = "data"
 
+
 RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
 
 #: Longest part of a run's name that is spelt out.
 LONGEST_NAME = 60

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import twostage
-from twostage.collection import Collection, Study, read_collection
-from twostage.collection_part import FILE as PART_FILE
-from twostage.collection_part import Part, part_text
+from twostage.collection import FILE as PART_FILE
+from twostage.collection import Collection, Part, Study, part_text, read_collection, unedited
 from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.files import keep_only, write_if_changed, write_json
@@ -21,10 +20,10 @@ from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, R
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem
 from twostage.recovery.store import recovery_files
-from twostage.skeleton import unedited
 
 #: Modules of what the book and a command say of finished results.
 ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
+
 
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (

@@ -21,16 +21,16 @@ from twostage.pipeline.backend import local_workers
 from twostage.pipeline.files import write_if_changed
 from twostage.pipeline.kernel import SINGLE_THREAD
 from twostage.recovery.code import code_checksum
-from twostage.recovery.collection_designs import study_designs
 from twostage.recovery.conditions import CONDITIONS
-from twostage.recovery.design import StudyDesign, design_checksum
+from twostage.recovery.design import StudyDesign, design_checksum, study_designs
 from twostage.recovery.measures import summarise
 from twostage.recovery.replicate import replicate
+from twostage.recovery.simulations import source_commit
 from twostage.recovery.store import MAKER, write_recovery
-from twostage.simulations import source_commit
 
 #: Replicates made, and written, at a time.
 CHUNK = 20
+
 
 SEED = 20201001
 

@@ -12,20 +12,27 @@ from twostage.recovery.store import recovery_files
 #: Tells pytask's task modules, in whatever process they are imported, which run they declare.
 RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
 
+
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
+
 
 #: Folder of executed tutorials; no study may have this name either.
 TUTORIAL_FOLDER = "tutorials"
 
+
 #: The run that shows the project itself: the one with the tutorials.
 DEFAULT_RUN = "default"
+
 
 #: Folder that names the run's studies where they are not all of a collection.
 PART_FOLDER = "part"
 
+
 #: The notebook that is run only where a recovery study is stored, and those that read one.
 RECOVERY_NOTEBOOK = "stage2_recovery"
+
+
 READS_RECOVERY = ("stage2_estimators", RECOVERY_NOTEBOOK)
 
 

@@ -13,17 +13,19 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import NotebookError
 from twostage.pipeline.kernel import ThisInterpreterKernelManager
 from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.problems import ParameterError, Problem
 
 #: Colours and cursor movements in tracebacks.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
+
 #: How long a kernel may take to start, and a cell's last output to arrive: long, because a machine with more
 #: work than cores is no reason for an error.
 KERNEL_START_SECONDS, OUTPUT_SECONDS = 300, 120
+
 
 #: What the collapsed parameter cells are called in the book, by tag.
 COLLAPSED = {

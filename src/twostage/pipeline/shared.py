@@ -5,19 +5,24 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.collection import Collection
+from twostage.collection import MARK_NOTE, Collection
 from twostage.display import html_table
 from twostage.params import Parameters
 from twostage.pipeline.files import write_if_changed, write_json
 from twostage.pipeline.run import Run
 from twostage.records import record_text
-from twostage.shared_studies import MARK_NOTE
-from twostage.sharing.accept import misfits
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import Bundle
-from twostage.sharing.stored import stored_bundle, stored_bundles
-from twostage.sharing.summaries import NEVER
-from twostage.sharing.words import entry, ordered, quantity, shown
+from twostage.sharing import (
+    NEVER,
+    Bundle,
+    BundleError,
+    entry,
+    misfits,
+    ordered,
+    quantity,
+    shown,
+    stored_bundle,
+    stored_bundles,
+)
 from twostage.terms import arrow, term_label
 
 #: The template of the page of a study without data.

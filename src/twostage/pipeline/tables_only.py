@@ -1,21 +1,20 @@
 """The main results of a run without notebooks and book: in seconds, with the same numbers."""
 
-from twostage.analysis import analyse
 from twostage.collection import read_collection
-from twostage.manuscript import HOME
+from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
+from twostage.pipeline.book.manuscript import HOME
 from twostage.pipeline.files import emptied, keep_only
 from twostage.pipeline.run import Run
 from twostage.pipeline.session import alone
-from twostage.records import write_record
+from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
-from twostage.tables import write_pooled
 
 
 def write_tables(run: Run) -> None:
     """Run stage 1 on every study and pool it; leave records and pooled tables where notebooks leave them.
 
-    Only the analyses that answer the question (:data:`twostage.analysis.MAIN`). Other results that the run's
+    Only the analyses that answer the question (:data:`twostage.records.analyse.MAIN`). Other results that the run's
     folder holds are removed: they may be of other parameters, and a later complete run makes them again.
 
     Parameters

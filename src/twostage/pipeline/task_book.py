@@ -11,7 +11,7 @@ from twostage.pipeline.run import Run, declared_run, load_run
 def make_book(folder: str, needs: list[Path], produces: Path) -> None:
     """Assemble and build the book."""
     # Imported where it is used: a run in which nothing changed shall not wait for it.
-    from twostage.pipeline.book_build import build_book
+    from twostage.pipeline.book.build import build_book
 
     build_book(load_run(Path(folder)))
 

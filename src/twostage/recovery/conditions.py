@@ -2,18 +2,27 @@
 
 The plain condition is the random-intercept cross-lagged panel model's own: patients share their coefficients, nothing
 but the process moves the scores, and sessions are missing for no reason. The values are those of
-:mod:`twostage.simulate_model` where it has them, and choices of this project otherwise.
+:mod:`twostage.simulation.model` where it has them, and choices of this project otherwise.
 """
 
 from dataclasses import dataclass, field
 
-from twostage.simulate_model import GENERATING
+from twostage.simulation import GENERATING
 
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}
+
+
 MODERATION = ("c_xy_x", "c_xy_y", "c_yx_x", "c_yx_y")
+
+
 TRENDS = ("trend_x", "trend_y")
+
+
 CROSS = ("b_xy", "b_yx")
+
+
 COEFFICIENTS = ("phi_xx", "phi_yy", *CROSS)
+
 
 #: Coefficients of patients who share them, without trends: what every condition starts from.
 PLAIN = MEANS | dict.fromkeys((*MODERATION, *TRENDS), 0.0)
@@ -74,10 +83,18 @@ PARAMETER = {
     ("y_to_x", "x_within"): "phi_xx",
 }
 
+
 _MODERATED = {name: MEANS[name] for name in MODERATION}
+
+
 _TRENDING = {name: MEANS[name] for name in TRENDS}
+
+
 _BETWEEN = {name: GENERATING[name][1] for name in COEFFICIENTS}
+
+
 _OWN_EFFECTS, _OWN_TRENDS, _GROWTH, _DROPOUT = 0.10, 0.06, 0.15, 1.0
+
 
 _KINDS = (
     Condition("plain", "one process for all, no trends, sessions missing for no reason"),

@@ -4,7 +4,7 @@ import numpy as np
 
 from twostage.recovery.conditions import CROSS, Condition
 from twostage.recovery.design import StudyDesign
-from twostage.simulate_model import draw_pair, innovation_covariance, settles
+from twostage.simulation import draw_pair, innovation_covariance, settles
 
 
 def draw_study(
@@ -24,7 +24,7 @@ def draw_study(
     Returns
     -------
     ndarray, shape (replicates, n, T, 2)
-        x and y on the latent scale of :mod:`twostage.simulate_model`, NaN where not observed.
+        x and y on the latent scale of :mod:`twostage.simulation.model`, NaN where not observed.
     """
     n, sessions = design.observed.shape[:2]
     scores = draw_scores(rng, condition, replicates, n, sessions)
@@ -52,7 +52,7 @@ def draw_scores(
 
     Notes
     -----
-    The equations are those of :mod:`twostage.simulate_model`; in addition patients may have effects and lines
+    The equations are those of :mod:`twostage.simulation.model`; in addition patients may have effects and lines
     of their own and the innovations' variance may grow. The first session is drawn from the distribution in which the
     process of the study's average patient stays.
     """

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from twostage.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.recovery.conditions import Condition
 from twostage.recovery.design import StudyDesign
 from twostage.recovery.draw import draw_study
+from twostage.stage1 import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.stats.pool import pool_many
 from twostage.terms import ESTIMATORS
 
@@ -38,7 +38,7 @@ def replicate(
         Together with condition and study they are the random numbers' seed: chunks can be made in any order.
     replicates : int
     pooling : dict
-        method, ci and level of :func:`twostage.stats.pool.pool`.
+        method, ci and level of :func:`twostage.stats.pool.pool.pool`.
     min_sessions : int
         Eligibility, as in the analysis.
     bootstraps : int

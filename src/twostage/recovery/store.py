@@ -13,13 +13,14 @@ from twostage.collection import Collection
 from twostage.params import make_parameters
 from twostage.problems import Problem, ProblemError
 from twostage.recovery.code import code_checksum
-from twostage.recovery.collection_designs import study_designs
-from twostage.recovery.design import design_checksum
+from twostage.recovery.design import design_checksum, study_designs
 
 FOLDER, TABLE, ABOUT = "recovery", "summary.csv", "about.json"
 
+
 #: The module whose code makes the results.
 MAKER = "twostage.recovery.replicate"
+
 
 #: What `about.json` must say.
 FIELDS = (

@@ -10,6 +10,7 @@ from twostage.terms import DIRECTIONS, ESTIMATORS
 #: How far from its nominal value coverage or type I error may be, beyond what Monte Carlo error explains.
 SLACK = 0.025
 
+
 #: Monte Carlo standard errors that explain a deviation.
 Z = 2.0
 

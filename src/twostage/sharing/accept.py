@@ -5,14 +5,12 @@ import shutil
 import uuid
 from pathlib import Path
 
-from twostage.collection import Collection, read_collection
+from twostage.collection import FOLDER, Collection, read_collection
 from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
 from twostage.problems import Problem
-from twostage.shared_studies import FOLDER
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle
+from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle, BundleError
 
 #: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
 STAGE1 = tuple(n for n in Parameters.model_fields if any(n in NOTEBOOKS[b] for b in RECORDS) and n != "level")

@@ -1,10 +1,9 @@
 """Every record of one study without notebooks: with the parameters that its notebooks would take."""
 
-from twostage.analysis import FUNCTIONS, notebook_parameters
 from twostage.collection import Study
-from twostage.panel import make_panel
 from twostage.params import RECORDS, Parameters
-from twostage.records import Record, make_record
+from twostage.records import FUNCTIONS, Record, make_record, notebook_parameters
+from twostage.stage1 import make_panel
 
 
 def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
@@ -19,7 +18,7 @@ def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
     Returns
     -------
     dict
-        analysis -> :class:`twostage.records.Record`.
+        analysis -> :class:`twostage.records.record.Record`.
     """
     made = {}
     for notebook, analyses in RECORDS.items():

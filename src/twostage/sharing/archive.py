@@ -8,13 +8,14 @@ import zlib
 from collections.abc import Mapping
 
 from twostage.problems import Problem
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import MEMBERS, MOST_ARCHIVE, MOST_MEMBER, MOST_RATIO, MOST_TOTAL
+from twostage.sharing.layout import MEMBERS, MOST_ARCHIVE, MOST_MEMBER, MOST_RATIO, MOST_TOTAL, BundleError
 
 #: The earliest date a zip file can have; a real one would make equal bundles differ.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
+
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 
 #: What the standard library raises on malformed archives; nothing here touches a disk.
 _MALFORMED = (

@@ -5,11 +5,10 @@ from typing import Any
 
 import pydantic
 
+from twostage.collection import row_findings
 from twostage.problems import Problem
 from twostage.records import Record
-from twostage.shared_studies import row_findings
 from twostage.sharing.consistency import inconsistencies
-from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import (
     BUNDLE_VERSION,
     MANIFEST,
@@ -21,6 +20,7 @@ from twostage.sharing.layout import (
     TEXT,
     TEXT_WORDS,
     Bundle,
+    BundleError,
     Manifest,
     Report,
     content_checksum,
@@ -31,6 +31,7 @@ from twostage.sharing.strict_json import read_json
 
 #: More problems than that help nobody.
 SHOWN = 20
+
 
 CHANGED = "the bundle was changed after it was shared; ask the site to send it again"
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from twostage.params import RECORDS, Parameters
 from twostage.problems import Problem
-from twostage.records import Record
-from twostage.sharing.analyse import notebook_parameters
+from twostage.records import Record, notebook_parameters
 from twostage.sharing.layout import RECORD_MEMBERS
 
 #: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.
 SAME = 1e-9
+
 
 #: Analyses whose records have standard errors only: each of their coefficients is pooled by itself.
 WITHOUT_MATRICES = {"estimators"}
@@ -144,6 +144,8 @@ DESCRIBED = {
     "scale_x": (0, math.inf),
     "scale_y": (0, math.inf),
 }
+
+
 OF_SESSION = {"session", *(f"{v}_{of}" for v in ("x", "y") for of in ("mean", "sd")), "n_x", "n_y"}
 
 

@@ -9,13 +9,61 @@ from collections.abc import Mapping
 
 from twostage.problems import Problem
 from twostage.records import Estimate, Exclusion, Failure, Record
-from twostage.sharing.counts import Counts
-from twostage.sharing.errors import DisclosureError
-from twostage.sharing.layout import RECORD_MEMBERS, Check, Filters, Report, content_checksum
-from twostage.sharing.matrices import RULE as MATRIX_RULE
-from twostage.sharing.matrices import protect_matrices
+from twostage.sharing.layout import RECORD_MEMBERS, Check, DisclosureError, Filters, Report, content_checksum
 from twostage.sharing.rounding import rounded
-from twostage.sharing.summaries import NEVER, protect_summary
+from twostage.sharing.summaries import NEVER, Counts, protect_summary
+
+#: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
+WHOLE = ("lagged", "crosslevel")
+
+
+MATRIX_RULE = (
+    "covariances between coefficients are shared of the lagged and the cross-level models only, and of these only if "
+    "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always"
+)
+
+
+def protect_matrices(
+    records: Mapping[str, Record], one_sided: int, least: int
+) -> tuple[dict[str, Record], list[str]]:
+    """Withhold covariances of which two, subtracted, could show the scores of a few patients.
+
+    Parameters
+    ----------
+    records : mapping
+        analysis -> record.
+    one_sided : int
+        Patients with rows in one direction that the other does not have: :func:`twostage.sharing.analyse.one_sided`.
+    least : int
+        nfilter.tab.
+
+    Returns
+    -------
+    records : dict
+    withheld : list of str
+
+    Notes
+    -----
+    In least squares, and in a mixed model whose random intercept has no variance, ``sigma2 inv(C) = X'X`` for the
+    covariance matrix C. Two models with the same predictors then have ``X'X - X'X`` = the sum of the products z z' of
+    the rows that one has and the other has not: with one such row these are the scores themselves, and two can be
+    told apart as well. Variances alone leave more unknowns than equations.
+    """
+    safe = one_sided == 0 or one_sided >= least
+    kept, withheld = {}, []
+    for analysis, record in records.items():
+        bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
+        if (safe and analysis in WHOLE) or bare == record.covariances:
+            kept[analysis] = record
+        else:
+            kept[analysis] = record.model_copy(update={"covariances": bare})
+            withheld.append(f"{RECORD_MEMBERS[analysis]}: covariances between coefficients")
+    return kept, withheld
+
+
+def _variances(matrix: tuple[tuple[float | None, ...], ...]) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(v if i == j else None for j, v in enumerate(row)) for i, row in enumerate(matrix))
+
 
 #: What the rules do not prevent, said in every bundle.
 REMAINS = (
@@ -33,7 +81,10 @@ REMAINS = (
     "Who knows all patients but one, and all their scores, can conclude the last one's from any exact result.",
 )
 
+
 _EXCLUSION_RULE = "a number of excluded patients is shown only if the totals before and after it are"
+
+
 _TOTAL_RULE = "counts are 0 or at least this, and so is the difference of any two that can be subtracted"
 
 

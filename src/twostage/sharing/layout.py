@@ -4,33 +4,60 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field, StringConstraints
 
-from twostage import schema
+from twostage.collection import schema
 from twostage.params import Parameters
+from twostage.problems import ProblemError
 from twostage.records import ANALYSES, Record
+
+
+class BundleError(ProblemError):
+    """A bundle that is damaged, inconsistent, hostile or does not fit the collection."""
+
+    subject = "bundle"
+
+    def within(self, file: str) -> "BundleError":
+        """The same with the name of the bundle's file before those of its members."""
+        return BundleError([replace(p, file=f"{file}, {p.file}") for p in self.problems])
+
+
+class DisclosureError(ProblemError):
+    """Results that would say too much about single patients and are not shared."""
+
+    subject = "study to share"
+
 
 #: Raised when the meaning of a member or field changes; a reader refuses other versions.
 BUNDLE_VERSION = 1
 
+
 MANIFEST, STUDY, REPORT, PAGE = "manifest.json", "study.json", "disclosure.json", "disclosure.html"
+
+
 RECORD_MEMBERS = {analysis: f"records/{analysis}.json" for analysis in ANALYSES}
+
 
 #: All members; a bundle has each of them once and no other.
 MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
 
+
 #: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.
 MOST_ARCHIVE, MOST_MEMBER, MOST_TOTAL, MOST_RATIO = 8_000_000, 4_000_000, 16_000_000, 100
+
 
 #: Texts are shown on pages: no markup, no control characters, nothing that turns the direction of writing.
 TEXT = re.compile(
     "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff<>{}`|$\\[\\]\\\\]{0,500}"
 )
+
+
 TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
+
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -67,6 +94,11 @@ class Variable(_Model):
     name: str
     label: str
     better: Literal["higher", "lower"]
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """Checksum of a manifest that does not count its own ``seal``."""
+    return digest(to_json({name: value for name, value in manifest.items() if name != "seal"}))
 
 
 class Manifest(_Model):
@@ -111,7 +143,7 @@ class Bundle:
         The study's row of the registry, as text; `n` is empty if it is withheld.
     report : Report
     records : dict
-        analysis -> :class:`twostage.records.Record`.
+        analysis -> :class:`twostage.records.record.Record`.
     content : dict
         member -> its bytes.
     """
@@ -137,11 +169,6 @@ def to_json(value: Any) -> bytes:
 def digest(content: bytes) -> str:
     """SHA-256 in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
-
-
-def seal(manifest: Mapping[str, Any]) -> str:
-    """Checksum of a manifest that does not count its own ``seal``."""
-    return digest(to_json({name: value for name, value in manifest.items() if name != "seal"}))
 
 
 def content_checksum(records: Mapping[str, Mapping[str, Any]]) -> str:

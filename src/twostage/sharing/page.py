@@ -16,12 +16,14 @@ _STYLE = (
     "small{color:#666;font-weight:400}ul{margin:.2em 0;padding-left:1.2em}details{margin:.4em 0}"
 )
 
+
 _INTRODUCTION = (
     "<p>This is everything that leaves your house. It is analysed already: coefficients, their variances, and counts; "
     "no patient's scores. In grey stand the names in the bundle's files. Numbers are rounded here to "
     f"{SHOWN_DIGITS} significant digits; the files have all of them (unless the table below says that they were "
     "rounded). A dash stands for what is withheld and for what the analysis does not have.</p>"
 )
+
 
 _CHECKSUM = (
     "<p>Every analysis also names one checksum (SHA-256, <small>data_checksum</small>) of all that the analyses' files "
@@ -31,10 +33,12 @@ _CHECKSUM = (
     "until one has the same checksum.</p>"
 )
 
+
 _SEAL = (
     "<p>The manifest adds a checksum of each of the bundle's files and one of itself "
     "(<small>members, seal</small>). They find damage and careless edits; they do not prove who made the bundle.</p>"
 )
+
 
 #: What is said once for all records.
 _ONCE = {

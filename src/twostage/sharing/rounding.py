@@ -8,8 +8,7 @@ from scipy.stats import norm, t
 
 from twostage.problems import Problem
 from twostage.records import Estimate, Record
-from twostage.sharing.errors import DisclosureError
-from twostage.sharing.layout import RECORD_MEMBERS
+from twostage.sharing.layout import RECORD_MEMBERS, DisclosureError
 
 
 def to_digits(value: Any, digits: int) -> Any:

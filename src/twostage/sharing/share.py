@@ -6,15 +6,13 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from twostage import schema
-from twostage.collection import Collection
+from twostage.collection import Collection, schema
 from twostage.params import Parameters
 from twostage.problems import Problem
 from twostage.sharing.analyse import one_sided, stage1_records
 from twostage.sharing.archive import pack, unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.disclosure import protect
-from twostage.sharing.errors import BundleError, DisclosureError
 from twostage.sharing.layout import (
     BUNDLE_VERSION,
     MANIFEST,
@@ -24,6 +22,8 @@ from twostage.sharing.layout import (
     REPORT,
     STUDY,
     Bundle,
+    BundleError,
+    DisclosureError,
     Filters,
     digest,
     seal,

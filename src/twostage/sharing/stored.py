@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from twostage.collection import Collection, read_collection
+from twostage.collection import FOLDER, Collection, read_collection
 from twostage.problems import CollectionError, Problem
 from twostage.records import Record
-from twostage.shared_studies import FOLDER
 from twostage.sharing.check import check_bundle
-from twostage.sharing.errors import BundleError
-from twostage.sharing.layout import MEMBERS, PAGE, Bundle
+from twostage.sharing.layout import MEMBERS, PAGE, Bundle, BundleError
 
 
 def stored_bundle(collection: Collection, study: str) -> Bundle:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from twostage import schema
+from twostage.collection import schema
 from twostage.display import MISSING, p_value
 from twostage.sharing.layout import RECORD_MEMBERS
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
 
 #: Significant digits on pages; a bundle's files have all of them.
 SHOWN_DIGITS = 4
+
 
 ANALYSES = {
     "data": "Description of the patients and sessions",
@@ -20,6 +21,7 @@ ANALYSES = {
     "crosslevel": "Do the effects depend on the patients' means?",
     "estimators": "The same effects by other estimators",
 }
+
 
 QUANTITIES = {
     "n_enrolled": "patients in the study's files",
@@ -49,6 +51,7 @@ QUANTITIES = {
     "y_sd": "SD of {y}, in its unit",
 }
 
+
 COLUMNS = {
     "variant": "model",
     "direction": "direction",
@@ -72,10 +75,13 @@ COLUMNS = {
     "reason": "reason",
 }
 
+
 #: The study's row of the registry: the words of its rules, but for texts that those describe as what they must be.
 REGISTRY = {
     name: words.removeprefix("the ").removeprefix("a ") for name, (_, words) in schema.REGISTRY.items()
 }
+
+
 REGISTRY |= {
     "study": "study's id",
     "year": "year",
@@ -89,6 +95,7 @@ REGISTRY |= {
     "y_direction": "{y}: 1, higher scores mean more; -1, less",
     "n": "patients in the study's files",
 }
+
 
 CHECKS = {
     "nfilter.subset": "too few patients",

@@ -1,0 +1,73 @@
+"""The command that sets a study against the pool of the others."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.printing import as_text, examples
+from twostage.problems import ProblemError
+
+ADDITION_EXAMPLES = examples(
+    "twostage addition S18",
+    "twostage addition S18 --run my-collection --markdown S18.md",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("addition", epilog=ADDITION_EXAMPLES)(addition)
+
+
+def addition(
+    study: Annotated[str, typer.Argument(help="id of the study")],
+    run: Annotated[
+        str, typer.Option(metavar="NAME", help="a finished run: a folder in runs/, or its path")
+    ] = "default",
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write it as Markdown, for a pull request")
+    ] = None,
+) -> None:
+    """Set a study of a finished run against the others.
+
+    Prints its estimates beside the others' prediction intervals, and how pooled effects, heterogeneity and
+    conclusions move when it joins. The study's chapter of the book shows the same with a figure.
+    """
+    # The other commands need not wait for what only this one imports.
+    from twostage.pages.addition.analysis import read_addition
+    from twostage.pages.addition.tables import addition_table, how, sentences
+    from twostage.pages.addition.tables import markdown as as_page
+    from twostage.pipeline.entry import find_project
+    from twostage.pipeline.errors import PipelineError
+
+    try:
+        folder = Path(run) if os.sep in run else find_project(Path.cwd()) / "runs" / run
+        result, names = read_addition(folder, study)
+    except (ProblemError, PipelineError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo("\n".join(sentences(result, **names)))
+    if len(result.table):
+        typer.echo(f"\n{as_text(addition_table(result, **names))}\n\n{how(result)}")
+    if markdown is None:
+        return
+    try:
+        _write(markdown, as_page(result, **names, run=folder.name))
+    except OSError as error:
+        typer.echo(f"{markdown}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"written: {markdown}")
+
+
+def _write(target: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,123 @@
+"""The command line; thin: it reads arguments, calls the package and says what came of it.
+
+Exit status: 0 done, 1 a step failed, 2 bad input.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.cli import addition as cli_addition
+from twostage.cli import import_file as cli_import
+from twostage.cli.compare import COMPARE_EXAMPLES, compare
+from twostage.cli.options import AllProblems, SameData
+from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
+from twostage.cli.run import RUN_EXAMPLES, run
+from twostage.cli.share import bundle_problems
+from twostage.cli.share import register as register_sharing
+from twostage.collection import read_collection, unedited, validate_collection
+from twostage.params import parameter_table
+from twostage.printing import PRINT, examples
+from twostage.problems import summarised
+from twostage.simulation import SEED, simulate_collection, write_collection
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
+)
+
+
+cli_import.register(app)
+
+
+cli_addition.register(app)
+
+
+register_sharing(app)
+
+
+@app.command(
+    epilog=examples(
+        "twostage validate data", "twostage validate path/to/collection && twostage run path/to/collection"
+    )
+)
+def validate(
+    collection: Annotated[Path, typer.Argument(help="folder of the collection")],
+    same_data: SameData = False,
+    all_problems: AllProblems = False,
+) -> None:
+    """Check every file of a collection and report all problems at once.
+
+    Studies with the same scores are a problem too, whatever their patients are called.
+    """
+    problems = (
+        *validate_collection(collection, same_data=same_data),
+        *unedited(collection),
+        *bundle_problems(collection),
+    )
+    if problems:
+        lines = [str(problem) for problem in problems] if all_problems else summarised(problems)
+        how = "" if len(lines) == len(problems) else " (each of them: --all-problems)"
+        typer.echo("\n".join(lines), err=True)
+        typer.echo(f"{collection}: {len(problems):,} problem{'s' * (len(problems) > 1)}{how}", err=True)
+        raise typer.Exit(2)
+    empty = read_collection(collection).studies.empty
+    typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
+
+
+@app.command(
+    epilog=examples(
+        "twostage simulate --out small --studies 4 --patients 320 --seed 7",
+        "twostage simulate --out data --force",
+    )
+)
+def simulate(
+    out: Annotated[Path, typer.Option(help="folder to write")] = Path("data"),
+    seed: Annotated[int, typer.Option(help="seed of the random numbers", min=0)] = SEED,
+    studies: Annotated[int, typer.Option(help="number of studies, 1 to 17")] = 17,
+    patients: Annotated[
+        int | None, typer.Option(help="patients in all; default: 5,350 for 17 studies")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace the synthetic collection that is there")
+    ] = False,
+) -> None:
+    """Draw a synthetic collection with known truth and write its files."""
+    try:
+        drawn = simulate_collection(seed, n_studies=studies, n_patients=patients)
+        folder = write_collection(drawn, out, replace=force)
+    except (ValueError, FileExistsError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{out}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    n, patients = len(drawn.registry), drawn.registry["n"].sum()
+    typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
+
+
+class Format(StrEnum):
+    """How to print a table."""
+
+    table, csv, json, md = "table", "csv", "json", "md"
+
+
+@app.command(epilog=examples("twostage params", "twostage params --format csv > parameters.csv"))
+def params(
+    format: Annotated[Format, typer.Option(help="how to print it")] = Format.table,
+) -> None:
+    """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
+    typer.echo(PRINT[format](parameter_table()))
+
+
+app.command(epilog=RUN_EXAMPLES)(run)
+
+
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+
+app.command(epilog=RECOVERY_EXAMPLES)(recovery)

@@ -1,0 +1,64 @@
+"""``twostage compare``: two runs side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twostage.printing import as_text, examples
+from twostage.problems import ProblemError
+
+COMPARE_EXAMPLES = examples(
+    "twostage compare last_session-3 default",
+    "twostage compare default runs/short --all",
+    "twostage compare default ../elsewhere --out comparison",
+)
+
+
+def _runs(incomplete: str) -> list[str]:
+    """Names of runs for the shell to complete."""
+    folders = sorted(path.parent.name for path in Path("runs").glob("*/run.json"))
+    return [name for name in folders if name.startswith(incomplete)]
+
+
+def compare(
+    run_a: Annotated[str, typer.Argument(help="name of a run, or its folder", autocompletion=_runs)],
+    run_b: Annotated[str, typer.Argument(help="name of the other, or its folder", autocompletion=_runs)],
+    out: Annotated[
+        Path | None, typer.Option(help="folder for page, figure and table; default: RUN_B/comparisons/RUN_A")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="print every coefficient, not only the main ones")
+    ] = False,
+) -> None:
+    """Set the pooled results of two runs side by side.
+
+    Prints both runs' estimates, the differences, the parameters that differ, on which side of zero the intervals
+    lie, which signs change and what else must be known; writes the same as a page, a figure (SVG, PNG) and a table (CSV).
+    """
+    import matplotlib as mpl
+
+    from twostage.pages.compare.analysis import compare, notes, side_by_side
+    from twostage.pages.compare.page import write_comparison
+    from twostage.stage2 import find_results
+
+    mpl.use("agg")
+    try:
+        (folder_a, a), (folder_b, b) = find_results(run_a), find_results(run_b)
+        found = compare(a, b)
+    except ProblemError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(as_text(side_by_side(found, everything)))
+    chosen = [
+        f"{row.parameter}: {row.a} in {found.a}, {row.b} in {found.b}"
+        for row in found.parameters.itertuples()
+    ]
+    typer.echo("\n" + "\n".join(chosen or ["all parameters are equal"]))
+    typer.echo("\n".join(notes(found)))
+    try:
+        page = write_comparison(found, out or folder_b / "comparisons" / folder_a.name, folder_b / "html")
+    except OSError as error:
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"page: {page.resolve()}")

@@ -1,0 +1,199 @@
+"""Commands for a collection of one's own: an empty one, and a study put into it."""
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from twostage.cli.options import AllProblems, SameData, next_run, refuse, synthetic_note
+from twostage.collection import locate_collection
+from twostage.printing import examples
+from twostage.problems import ProblemError
+
+if TYPE_CHECKING:
+    from twostage.importing import Asked
+
+
+IMPORT_HELP = """Put a study's file into a collection, in two steps.
+
+Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
+wai_7) or one row per session.
+
+First, without --map: proposes a mapping from the names of the columns, says why, shows what would come of it, writes it
+as a YAML file for you to correct, and imports nothing. Then, with --map: imports everything, or nothing if anything
+is wrong.
+
+Exit status: 0 done (imported, or a mapping proposed and written); 1 a step failed; 2 bad input, or this file's
+mapping is there already: nothing was written.
+"""
+
+
+IMPORT_EXAMPLES = examples(
+    "twostage import clinic.sav --to my-collection --study S18",
+    "twostage import clinic.sav --to my-collection --study S18 --map clinic.mapping.yml",
+    "twostage import all.csv --to my-collection --study-column Sample",
+)
+
+
+NEW_EXAMPLES = examples(
+    "twostage new-collection my-collection",
+    "twostage new-collection sleep --x sleep --x-label 'hours of sleep' --y mood --y-better higher",
+)
+
+
+Better = Literal["higher", "lower"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("import", help=IMPORT_HELP, epilog=IMPORT_EXAMPLES)(import_study)
+    app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
+
+
+def import_study(
+    file: Annotated[Path, typer.Argument(help="the data")],
+    to: Annotated[Path, typer.Option(help="folder of the collection")],
+    study: Annotated[
+        str | None, typer.Option(help="id of the study: letters, digits, underscores", show_default=False)
+    ] = None,
+    map: Annotated[
+        Path | None, typer.Option(help="the mapping; without it, one is proposed", show_default=False)
+    ] = None,
+    study_column: Annotated[
+        str | None,
+        typer.Option(help="column that says which sample a row belongs to", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
+    same_data: SameData = False,
+    all_problems: AllProblems = False,
+) -> None:
+    """See IMPORT_HELP."""
+    # The other commands need not wait for what only this one imports.
+    from twostage.importing import Asked
+
+    folder = locate_collection(to)
+    asked = Asked(file, folder, study, study_column)
+    try:
+        if map is None:
+            _propose(asked, dry_run)
+        else:
+            _import(asked, map, dry_run=dry_run, same_data=same_data)
+    except ProblemError as error:
+        refuse(error, "--all-problems", all_problems)
+    except OSError as error:
+        typer.echo(f"{error.filename or folder}: {error.strerror or error}; nothing was written", err=True)
+        raise typer.Exit(1) from None
+
+
+def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
+    from twostage.importing import import_file
+
+    report = import_file(
+        asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run, same_data=same_data
+    )
+    for line in report.found:
+        typer.echo(f"{asked.file.name}: {line}")
+    _say_unused(asked.file, report.unused)
+    for row in report.tidy().to_dict("records"):
+        typer.echo(
+            f"{row['study']}: {row['patients']} patients, {row['rows']} rows of sessions, "
+            f"{row['rows_with_both']} of them with both scores"
+        )
+        typer.echo(f"  {row['notes']}") if row["notes"] else None
+    if dry_run:
+        typer.echo(
+            f"dry run; an import would write {len(report.files)} files: {', '.join(report.files[:6])}"
+            + (", ..." if len(report.files) > 6 else "")
+        )
+        return
+    n = len(report.studies)
+    typer.echo(f"{asked.folder}: {n} stud{'y' if n == 1 else 'ies'} added, no problem")
+    note = synthetic_note(asked.folder, *report.tidy()["study"])
+    typer.echo(note) if note else None
+    typer.echo(next_run(asked.folder))
+
+
+def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
+    from twostage.importing import listed
+
+    if columns:
+        typer.echo(f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}")
+
+
+def _propose(asked: "Asked", dry_run: bool) -> None:
+    from twostage.importing import FILL_IN, mapping_place, suggest
+
+    target, there = mapping_place(asked.file)
+    if there and not dry_run:
+        typer.echo(
+            f"{target}: a mapping of this name is there already; it was left as it is, and nothing was imported.\n"
+            f"Import with it:\n  {asked.command(target)}\n"
+            "Or rename it for a new proposal, or see one with --dry-run.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    suggestion = suggest(asked, target)
+    for line in suggestion.source.found:
+        typer.echo(f"{asked.file.name}: {line}")
+    typer.echo(f"\n{suggestion.text}\n{suggestion.preview}\n")
+    _say_unused(asked.file, suggestion.unused)
+    if suggestion.unfilled:
+        typer.echo(f"{FILL_IN} stands for what only you can know: {', '.join(suggestion.unfilled)}")
+    if dry_run:
+        typer.echo("dry run; nothing was written or imported")
+        return
+    _write_new(target, suggestion.text)
+    typer.echo(
+        f"{target} written; nothing is imported yet. Check and complete the mapping, then import with it:\n"
+        f"  {suggestion.command}"
+    )
+
+
+def _write_new(target: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def new_collection(
+    folder: Annotated[Path, typer.Argument(help="folder to make")],
+    x: Annotated[str, typer.Option(help="name of x: a column in the files")] = "alliance",
+    y: Annotated[str, typer.Option(help="name of y")] = "symptoms",
+    x_label: Annotated[
+        str | None, typer.Option(help="x in words; default: its name", show_default=False)
+    ] = None,
+    y_label: Annotated[
+        str | None, typer.Option(help="y in words; default: its name", show_default=False)
+    ] = None,
+    x_better: Annotated[Better, typer.Option(help="the good end of x")] = "higher",
+    y_better: Annotated[Better, typer.Option(help="the good end of y")] = "lower",
+    title: Annotated[str, typer.Option(help="title of the book", show_default=False)] = "",
+) -> None:
+    """Write an empty collection: a folder into which `twostage import` puts studies."""
+    from twostage.collection import Pair, VariableSettings, new_collection
+
+    try:
+        pair = Pair(
+            VariableSettings.model_construct(name=x, label=x_label or x, better=x_better),
+            VariableSettings.model_construct(name=y, label=y_label or y, better=y_better),
+        )
+        written = new_collection(folder, pair, title)
+    except ProblemError as error:
+        refuse(error, "")
+    except OSError as error:
+        typer.echo(f"{folder}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"{folder}: an empty collection ({x}, {y}); edit title, note and authors in {written.name}/collection.yml"
+    )
+    typer.echo(f"next: twostage import FILE --to {shlex.quote(str(folder))} --study ID")

@@ -1,0 +1,274 @@
+"""A collection of studies: its registry, and the only reader of participants' data.
+
+A collection is a folder with `collection.yml` (what the pair is), `studies.csv` (one row per study),
+`dictionary.csv` (every variable) and, for each study, a file of sessions and, where there is one, a
+file of patients. Reading validates; nothing is guessed and nothing is repaired.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from twostage.collection import part as collection_part
+from twostage.collection import settings as collection_file
+from twostage.collection.registry import Registry, read_registry
+from twostage.collection.same_data import Examined, scores_digest, twins
+from twostage.collection.settings import Variable
+from twostage.collection.shared_studies import FOLDER, with_shared
+from twostage.collection.study_files import StudyFiles
+from twostage.problems import CollectionError, Problem
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study's data, validated.
+
+    Attributes
+    ----------
+    id : str
+    info : dict
+        Its row of the registry.
+    x, y : Variable
+    sessions : pandas.DataFrame
+        patient (str), session (int), x, y (float, NaN where missing), sorted; scores as in the file.
+    patients : pandas.DataFrame or None
+        patient and, as far as the study has them, therapist, age, gender, pre, post.
+    checksum : str
+        SHA-256 over the study's own rows, whatever their order and whatever else a shared file holds.
+    x_direction, y_direction : int
+        1, or -1 for a measure scored the other way (flipped by :mod:`twostage.stage1.panel`).
+    """
+
+    id: str
+    info: dict[str, Any]
+    x: Variable
+    y: Variable
+    sessions: pd.DataFrame
+    patients: pd.DataFrame | None
+    checksum: str
+    x_direction: int
+    y_direction: int
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether any patient has both an intake and a posttreatment score."""
+        if self.patients is None or not {"pre", "post"} <= set(self.patients):
+            return False
+        return bool(self.patients[["pre", "post"]].notna().all(axis=1).any())
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection's registry; the data of a study are read by :meth:`study`.
+
+    Attributes
+    ----------
+    path : Path
+    name, title, note : str
+        Folder's name, title of the book, and the sentence on what the data are that each page shows.
+    authors : str
+        Who signs the book; empty if nobody does.
+    synthetic : bool
+    x, y : Variable
+    pre, post : str or None
+        The patient-level columns of intake and outcome.
+    defaults : dict
+        Parameters that differ from the package's defaults.
+    studies : pandas.DataFrame
+        One row per study, in the order of the registry; then those that shared results instead of data.
+    dictionary : pandas.DataFrame
+    truth : pandas.DataFrame or None
+        Generating values of simulated data.
+    """
+
+    path: Path
+    name: str
+    title: str
+    note: str
+    authors: str
+    synthetic: bool
+    x: Variable
+    y: Variable
+    pre: str | None
+    post: str | None
+    defaults: dict[str, Any]
+    studies: pd.DataFrame
+    dictionary: pd.DataFrame
+    truth: pd.DataFrame | None
+    _files: StudyFiles = field(repr=False, compare=False)
+    _rows: tuple[int, ...] = field(repr=False, compare=False)
+    _shared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Ids of the studies that shared results instead of data (:mod:`twostage.sharing`)."""
+        return tuple(id for id in self.studies["study"] if id in self._shared)
+
+    def study(self, id: str) -> Study:
+        """Read and validate one study.
+
+        Raises
+        ------
+        CollectionError
+            If the collection has no such study, or with every problem of the study's files.
+        """
+        study, problems = self._read(id)
+        if problems:
+            raise CollectionError(problems)
+        return study
+
+    def only(self, studies: Sequence[str]) -> "Collection":
+        """Some of the studies, in the order of the registry; the note says that they are not all.
+
+        Raises
+        ------
+        CollectionError
+            Naming each study that the collection does not have.
+        """
+        ids = list(self.studies["study"])
+        problems = [self._unknown(id) for id in dict.fromkeys(studies) if id not in ids]
+        if problems or not studies:
+            raise CollectionError(problems or [self._unknown("")])
+        keep = self.studies["study"].isin(list(studies)).to_numpy()
+        if keep.all():
+            return self
+        chosen = self.studies[keep].reset_index(drop=True)
+        note = f"{self.note} Only {len(chosen)} of {len(ids)} studies: {', '.join(chosen['study'])}."
+        rows = tuple(row for row, kept in zip(self._rows, keep, strict=True) if kept)
+        return replace(self, studies=chosen, note=note, _rows=rows)
+
+    def _unknown(self, id: str) -> Problem:
+        ids = list(self.studies["study"])
+        near = difflib.get_close_matches(id, ids, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        expected = f"one of {', '.join(ids) or 'no study: the collection is empty'}{hint}"
+        return Problem(str(self.path / "studies.csv"), None, "study", id, expected)
+
+    def _read(self, id: str) -> tuple[Study | None, list[Problem]]:
+        ids = list(self.studies["study"])
+        if id not in ids:
+            return None, [self._unknown(id)]
+        if id in self._shared:
+            expected = "a study with data: this one shared its results only"
+            return None, [Problem(f"{FOLDER}/{id}", None, "study", id, expected)]
+        position = ids.index(id)
+        info = self.studies.iloc[position].to_dict()
+        sessions, patients, problems = self._files.read(info, self._rows[position])
+        if problems:
+            return None, problems
+        directions = {f"{v}_direction": int(info[f"{v}_direction"]) for v in ("x", "y")}
+        checksum = _checksum(sessions, patients)
+        return Study(id, info, self.x, self.y, sessions, patients, checksum, **directions), []
+
+
+def _checksum(sessions: pd.DataFrame, patients: pd.DataFrame | None) -> str:
+    digest = hashlib.sha256(sessions.to_csv(index=False, lineterminator="\n").encode())
+    if patients is not None:
+        ordered = patients.sort_values("patient", kind="stable")
+        digest.update(ordered.to_csv(index=False, lineterminator="\n").encode())
+    return digest.hexdigest()
+
+
+def locate_collection(path: str | Path) -> Path:
+    """Find a collection: as given, or below the nearest parent folder that has it."""
+    path = Path(path)
+    if path.is_absolute() or path.exists():
+        return path
+    for parent in Path.cwd().resolve().parents:
+        if any((parent / path / name).is_file() for name in (collection_file.FILE, collection_part.FILE)):
+            return parent / path
+    return path
+
+
+def read_collection(path: str | Path) -> Collection:
+    """Read and validate a collection's registry.
+
+    Parameters
+    ----------
+    path : path
+        Its folder, or one whose ``part.yml`` names some studies of a collection.
+
+    Returns
+    -------
+    Collection
+
+    Raises
+    ------
+    CollectionError
+        With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
+    """
+    path = locate_collection(path)
+    if (part := collection_part.read_part(path)) is not None:
+        return read_collection(part.collection).only(part.studies)
+    registry, problems = read_registry(path)
+    if problems or registry is None:
+        raise CollectionError(problems)
+    return _collection(path, registry)
+
+
+def _collection(path: Path, registry: Registry) -> Collection:
+    settings = registry.settings
+    return Collection(
+        path=path,
+        name=path.resolve().name,
+        title=settings.title,
+        note=settings.note,
+        authors=settings.authors,
+        synthetic=settings.synthetic,
+        x=settings.x,
+        y=settings.y,
+        pre=settings.patient_column("pre"),
+        post=settings.patient_column("post"),
+        defaults=dict(settings.parameters),
+        studies=with_shared(registry.studies, registry.shared),
+        dictionary=registry.dictionary.reset_index(drop=True),
+        truth=registry.truth,
+        _files=StudyFiles(path, settings, registry.dictionary),
+        # A shared study has no line in studies.csv.
+        _rows=(*map(int, registry.studies.index), *[0] * len(registry.shared)),
+        _shared=frozenset(registry.shared["study"]),
+    )
+
+
+def examine_collection(path: str | Path) -> Examined:
+    """Read all of a collection: its registry and all its studies' files.
+
+    What hides something is no reason to stop: the other studies are read where one study's row or file
+    is beyond use, and the rest of a file where one row is. Only where `collection.yml` or a table of the
+    registry is itself unusable are studies' files not opened.
+    """
+    path = locate_collection(path)
+    registry, problems = read_registry(path)
+    digests, lines = {}, {}
+    if registry is not None:
+        collection = _collection(path, registry)
+        lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
+        for id in (id for id in collection.studies["study"] if id not in collection.shared):
+            study, more = collection._read(id)
+            problems += more
+            digests |= {id: scores_digest(study.sessions)} if study is not None else {}
+    # A file that studies share has the same problems for each of them.
+    return Examined(tuple(dict.fromkeys(problems)), tuple(twins(digests)), lines)
+
+
+def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:
+    """Every problem of a collection, as :func:`examine_collection` finds them.
+
+    Parameters
+    ----------
+    path : path
+    same_data : bool
+        Whether studies may have the same scores.
+
+    Returns
+    -------
+    tuple of Problem
+        Empty if the collection can be used.
+    """
+    found = examine_collection(path)
+    return found.problems if same_data else (*found.problems, *found.same_data())

@@ -1,0 +1,153 @@
+"""A collection's registry: what its studies are and where their data lie, checked as a whole."""
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from twostage.collection import schema
+from twostage.collection.csv_table import Table, read_table
+from twostage.collection.settings import FILE, Layout, Settings, read_settings
+from twostage.collection.shared_studies import read_shared
+from twostage.problems import Problem
+
+NUMERIC = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_direction", "n"]
+
+
+#: Tables at the top of a collection, none of them a study's.
+TABLES = ("studies.csv", "dictionary.csv", "truth.csv")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What is read before any participant's data.
+
+    Attributes
+    ----------
+    settings : Settings
+    dictionary : pandas.DataFrame
+    studies : pandas.DataFrame
+        The studies whose row can be used; index = its line in studies.csv.
+    shared : pandas.DataFrame
+        Rows of the studies that shared results instead of data, as text.
+    truth : pandas.DataFrame or None
+    """
+
+    settings: Settings
+    dictionary: pd.DataFrame
+    studies: pd.DataFrame
+    shared: pd.DataFrame
+    truth: pd.DataFrame | None
+
+
+def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
+    """Read a collection's registry.
+
+    Returns
+    -------
+    registry : Registry or None
+        None where no study's data could be read for want of it. With problems it still serves to look for
+        more of them, in the files of the studies that it has.
+    problems : list of Problem
+    """
+    if not path.is_dir():
+        expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
+        return None, [Problem(str(path), None, None, "no such folder", expected)]
+    settings, problems = read_settings(path)
+    dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
+    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"])
+    truth, last = _truth(path)
+    problems = [*problems, *more, *most, *last]
+    if settings is None or dictionary is None or studies is None:
+        return None, problems
+    problems += _references(path, settings, dictionary, studies)
+    if any(p.file == FILE for p in problems):
+        return None, problems
+    unique = dictionary.drop_duplicates("variable")
+    shared, faults = read_shared(path, set(studies["study"]))
+    return Registry(settings, unique, _usable(studies), shared, truth), [*problems, *faults]
+
+
+def _table(
+    path: Path, name: str, rules: dict[str, tuple[str, str]], key: list[str]
+) -> tuple[pd.DataFrame | None, list[Problem]]:
+    """A table of the registry, None if it lacks columns or rows."""
+    # A collection may have no study yet.
+    table: Table = read_table(path / name, name, may_be_empty=name == "studies.csv")
+    if table.cells.columns.empty or (table.problems and table.cells.empty):
+        return None, list(table.problems)
+    absent = schema.missing_columns(table.cells, name, rules)
+    problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules)]
+    problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
+    return (None if absent else table.cells), problems
+
+
+def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
+    if not (path / "truth.csv").is_file():
+        return None, []
+    table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"])
+    if problems or table is None:
+        return None, problems
+    # An empty cell is a missing value here as everywhere.
+    table = table.mask(table == "").assign(value=table["value"].astype(float))
+    return table.reset_index(drop=True), []
+
+
+def _usable(studies: pd.DataFrame) -> pd.DataFrame:
+    """The studies that have a name and numbers to check their scores against."""
+    good = ~studies["study"].duplicated()
+    for column in ["study", *NUMERIC]:
+        good &= studies[column].str.fullmatch(schema.REGISTRY[column][0])
+    kept = studies[good]
+    kept = kept.assign(**{column: pd.to_numeric(kept[column]) for column in NUMERIC})
+    return kept[(kept["x_min"] < kept["x_max"]) & (kept["y_min"] < kept["y_max"])]
+
+
+def _references(
+    path: Path, settings: Settings, dictionary: pd.DataFrame, studies: pd.DataFrame
+) -> list[Problem]:
+    known = set(dictionary["variable"])
+    layouts = {"sessions": settings.sessions}
+    if settings.patients:
+        layouts["patients"] = settings.patients
+    used = {column: layout.file for layout in layouts.values() for column in layout.columns.values()}
+    problems = [
+        Problem("dictionary.csv", None, "variable", "no such row", f"a row for {column!r} of {file}")
+        for column, file in used.items()
+        if column not in known
+    ]
+    problems += [
+        Problem(FILE, None, block, column, "a column of studies.csv")
+        for block, layout in layouts.items()
+        for column in layout.registry_columns()
+        if column not in studies
+    ]
+    problems += _upside_down(studies)
+    for layout in layouts.values():
+        problems += _unregistered(path, layout, set(studies["study"]))
+    return problems
+
+
+def _upside_down(studies: pd.DataFrame) -> list[Problem]:
+    problems = []
+    for v in ("x", "y"):
+        low, high = (pd.to_numeric(studies[f"{v}_{end}"], errors="coerce") for end in ("min", "max"))
+        for row, value in studies.loc[low >= high, f"{v}_max"].items():
+            problems.append(Problem("studies.csv", row, f"{v}_max", value, f"more than {v}_min"))
+    return problems
+
+
+def _unregistered(path: Path, layout: Layout, ids: set[str]) -> list[Problem]:
+    """Files that lie where studies' files lie and belong to none."""
+    # Elsewhere than below the collection, files of others are to be expected.
+    inside = not Path(layout.file).is_absolute() and ".." not in Path(layout.file).parts
+    if not inside or re.findall(r"\{.*?\}", layout.file) != ["{study}"]:
+        return []
+    before, after = layout.file.split("{study}")
+    there = sorted(path.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+    files = [file for file in (p.relative_to(path).as_posix() for p in there) if file not in TABLES]
+    found = [(file, file.removeprefix(before).removesuffix(after)) for file in files]
+    expected = "a row in studies.csv for it"
+    return [Problem(f, None, None, f"a file of study {id}", expected) for f, id in found if id not in ids]

@@ -1,0 +1,172 @@
+"""What a collection's files must contain, checked with pandera; every failure becomes a Problem."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+import pandera.pandas as pa
+
+from twostage.problems import Problem
+
+STUDY_ID = r"[A-Za-z0-9_]+"
+
+
+NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+
+TEXT = r".*\S.*"
+
+
+#: Columns of studies.csv and what each must hold; all are required.
+REGISTRY = {
+    "study": (STUDY_ID, "letters, digits and underscores only"),
+    "label": (TEXT, "the study's name"),
+    "country": (TEXT, "a country"),
+    "year": (r"[0-9]{4}", "a year of four digits"),
+    "setting": (TEXT, "the setting"),
+    "treatment": (TEXT, "the treatment"),
+    "design": (TEXT, "the design"),
+    "x_instrument": (TEXT, "the instrument of x"),
+    "x_min": (NUMBER, "the lowest possible score"),
+    "x_max": (NUMBER, "the highest possible score"),
+    "x_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
+    "y_instrument": (TEXT, "the instrument of y"),
+    "y_min": (NUMBER, "the lowest possible score"),
+    "y_max": (NUMBER, "the highest possible score"),
+    "y_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
+    "n": (r"[1-9][0-9]{0,8}", "the number of patients in the study's files"),
+    "source": (TEXT, "where the data come from"),
+    "licence": (TEXT, "the licence"),
+}
+
+
+DICTIONARY = {
+    "variable": (TEXT, "a column's name"),
+    "meaning": (TEXT, "what it is"),
+    "unit": (r".*", "its unit or nothing"),
+    "min": (rf"({NUMBER})?", "the lowest possible value or nothing"),
+    "max": (rf"({NUMBER})?", "the highest possible value or nothing"),
+    "missing": (r".*", "what stands for a missing value; nothing: an empty cell"),
+}
+
+
+TRUTH = {
+    "study": (TEXT, "a study, mean or tau"),
+    "parameter": (TEXT, "a parameter of the generating model"),
+    "value": (NUMBER, "a number"),
+}
+
+
+PATIENT = (r"\S(?:.*\S)?", "a patient, without blanks around the name")
+
+
+SESSION = (r"[0-9]{1,9}", "a whole number, 0 or more")
+
+
+#: Sessions that analyses can take (:mod:`twostage.params`), where the dictionary gives no limits.
+SESSION_LIMITS = (0.0, 1000.0)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a whole cell is as a rule of this module wants it."""
+    return re.fullmatch(rf"(?s:{pattern})", text) is not None
+
+
+def missing_columns(table: pd.DataFrame, name: str, wanted: Iterable[str]) -> list[Problem]:
+    """One problem for each column that is not there."""
+    there = ", ".join(table.columns) or "no column"
+    return [
+        Problem(name, 1, column, there, f"a column {column!r}") for column in wanted if column not in table
+    ]
+
+
+def check_texts(table: pd.DataFrame, name: str, rules: Mapping[str, tuple[str, str]]) -> list[Problem]:
+    """Check that each cell of some columns of text matches a pattern.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of str, its index the rows of the file.
+    name : str
+        The file.
+    rules : mapping
+        column -> (regular expression for the whole cell, what to expect in words).
+    """
+    columns = {
+        column: pa.Column(str, pa.Check.str_matches(rf"(?s)\A(?:{pattern})\Z"), nullable=False, coerce=False)
+        for column, (pattern, _) in rules.items()
+        if column in table
+    }
+    expected = {column: words for column, (_, words) in rules.items()}
+    return _failures(table, pa.DataFrameSchema(columns), name, expected)
+
+
+def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[float, float]]) -> list[Problem]:
+    """Check that numbers (NaN allowed) lie in their ranges; column -> (lowest, highest)."""
+    columns = {
+        c: pa.Column(float, pa.Check.in_range(*ends), nullable=True)
+        for c, ends in ranges.items()
+        if c in table
+    }
+    expected = {c: _interval(*ends) for c, ends in ranges.items()}
+    return _failures(table, pa.DataFrameSchema(columns), name, expected)
+
+
+def _interval(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number"
+    if math.isinf(high):
+        return f"at least {low:g}"
+    return f"at most {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
+
+
+def check_unique(table: pd.DataFrame, name: str, columns: list[str], expected: str) -> list[Problem]:
+    """Check that no combination of columns comes twice; every repetition is named."""
+    if not set(columns) <= set(table):
+        return []
+    again = table[table.duplicated(columns)]
+    column = columns[-1]
+    return [
+        Problem(name, row, column, ", ".join(f"{c} {cells[c]}" for c in columns) + " again", expected)
+        for row, cells in zip(again.index, again.to_dict("records"), strict=True)
+    ]
+
+
+def to_numbers(
+    table: pd.DataFrame, name: str, columns: Iterable[str], missing: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Turn columns of text into floats; what is neither a number nor the missing code is a problem.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+    problems : list of Problem
+    """
+    problems = []
+    for column in columns:
+        text = table[column].str.strip()
+        code = missing.get(column, "")
+        absent = text.isin([code, ""])
+        wrong = ~absent & ~text.str.fullmatch(NUMBER)
+        for row, value in text[wrong].items():
+            comma = " (a decimal point, not a comma)" if re.fullmatch(r"[+-]?\d+,\d+", value) else ""
+            where = f"{code!r} or an empty cell" if code else "an empty cell"
+            problems.append(Problem(name, row, column, value, f"a number{comma}, or {where} where missing"))
+        table = table.assign(**{column: pd.to_numeric(text.where(~absent & ~wrong)).astype(float)})
+    return table, problems
+
+
+def _failures(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, name: str, expected: Mapping[str, str]
+) -> list[Problem]:
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases.drop_duplicates(["column", "index"]).sort_values("index", kind="stable")
+        values = [getattr(value, "item", lambda value=value: value)() for value in cases["failure_case"]]
+        return [
+            Problem(name, int(row), column, value, expected[column])
+            for row, column, value in zip(cases["index"], cases["column"], values, strict=True)
+        ]
+    return []

@@ -1,0 +1,180 @@
+"""An empty collection for a pair of variables, ready for `twostage import`."""
+
+import csv
+import io
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from twostage.collection import schema
+from twostage.collection.collection import locate_collection, validate_collection
+from twostage.collection.settings import FILE, VariableSettings, read_settings
+from twostage.problems import CollectionError, Problem
+
+#: The note of a new collection, to be replaced by one of its own.
+NOTE = "Say here what these data are, whose they are and under which licence they may be used."
+
+
+#: Columns of the patients' files, in words.
+PATIENTS = {
+    "therapist": ("identifier of the patient's therapist within the study", ""),
+    "age": ("age at intake", "years"),
+    "gender": ("gender as the patient gave it", ""),
+    "pre": ("{y} at intake on the study's instrument; range in studies.csv", "scale points"),
+    "post": ("{y} after treatment on the study's instrument; range in studies.csv", "scale points"),
+}
+
+
+_YML = """\
+# What this collection is about. `twostage validate` checks it, `twostage import` adds a study.
+title: {title}
+# Shown on top of every page of the book: what the data are, whose, and under which licence.
+note: {note}
+# Who signs the book, as in "A. Author, B. Author"; nobody while it is empty.
+authors: ""
+synthetic: false
+
+# The pair. `name` is the column in sessions/<study>.csv; `better` says which end of the scale is the good one.
+x:
+  name: {x.name}
+  label: {x.label}
+  better: {x.better}
+y:
+  name: {y.name}
+  label: {y.label}
+  better: {y.better}
+
+# Analysis parameters that differ from the package's defaults (`twostage run --help`, the book's page Run it again).
+parameters:
+  first_session: 1
+  last_session: 7
+
+# Our name: column of patients/<study>.csv. Every study's file has all of them; cells may be empty. Without
+# intake and outcome in any study, delete `pre` and `post`: the book then leaves out the outcome analysis.
+patients:
+  file: patients/{{study}}.csv
+  columns:
+    patient: patient
+    therapist: therapist
+    age: age
+    gender: gender
+    pre: pre
+    post: post
+"""
+
+
+_README = """\
+# {title}
+
+A collection for `twostage`. It has no study yet; add one with
+
+    twostage import FILE --to {name} --study ID
+
+- `collection.yml`: the pair, its labels, default parameters. Edit title, note and authors first.
+- `studies.csv`: one row per study, written by the import.
+- `dictionary.csv`: every variable with meaning, unit, range and missing code.
+- `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The variables of a new collection; each has name, label and better."""
+
+    x: VariableSettings
+    y: VariableSettings
+
+
+def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
+    """Write an empty collection, whole or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        Must not exist, or be empty.
+    pair : Pair
+    title : str
+        Default: made from the labels.
+
+    Raises
+    ------
+    CollectionError
+        If the folder holds something, or two columns would have one name.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CollectionError(
+            [Problem(str(folder), None, None, "something there", "no folder, or an empty one")]
+        )
+    _check(pair)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    # mkdtemp's folders are private; a collection is as readable as any other folder.
+    new.chmod(0o755)
+    try:
+        for name, text in _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}").items():
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+        problems = validate_collection(new)
+        if problems:
+            raise CollectionError(problems)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return folder
+
+
+def unedited(folder: Path) -> list[Problem]:
+    """Whether a collection's note, which every page shows, is still the one that it was made with."""
+    settings, _ = read_settings(locate_collection(folder))
+    if settings is None or settings.note.strip() != NOTE:
+        return []
+    expected = "a note of your own: what the data are, whose and under which licence; every page shows it"
+    return [Problem(FILE, None, "note", settings.note, expected)]
+
+
+def _check(pair: Pair) -> None:
+    names = ["patient", "session", *PATIENTS]
+    for v in (pair.x, pair.y):
+        if v.name in names or not schema.matches(r"\S(?:.*\S)?", v.name) or "\n" in v.name or "\r" in v.name:
+            expected = f"a column's name, none of {', '.join(names)}"
+            raise CollectionError([Problem("command line", None, "name", v.name, expected)])
+        names.append(v.name)
+
+
+def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
+    def scalar(text: str) -> str:
+        return yaml.safe_dump(text, allow_unicode=True, width=10_000).removesuffix("\n").removesuffix("\n...")
+
+    quoted = {
+        v: VariableSettings.model_construct(
+            **{k: scalar(t) for k, t in getattr(pair, v).model_dump().items()}
+        )
+        for v in ("x", "y")
+    }
+    rows = [
+        ("patient", "identifier of the patient within the study", "", "", "", ""),
+        ("session", "number of the treatment session", "session", "0", "1000", ""),
+    ]
+    rows += [
+        (v.name, f"{v.label}; range in studies.csv", "scale points", "", "", "") for v in (pair.x, pair.y)
+    ]
+    rows += [(c, words.format(y=pair.y.label), unit, "", "", "") for c, (words, unit) in PATIENTS.items()]
+    return {
+        "collection.yml": _YML.format(title=scalar(title), note=scalar(NOTE), **quoted),
+        "studies.csv": _csv([tuple(schema.REGISTRY)]),
+        "dictionary.csv": _csv([tuple(schema.DICTIONARY), *rows]),
+        "README.md": _README.format(title=title, name=name),
+    }
+
+
+def _csv(rows: list[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,166 @@
+"""The files of single studies: sessions and patients, read as text, checked, turned into numbers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from twostage.collection import schema
+from twostage.collection.csv_table import Table, read_table
+from twostage.collection.settings import Layout, Settings
+from twostage.problems import Problem
+
+SEEN = "a patient of {} (one without any score: a row with empty scores there)"
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """Reader of a collection's session and patient files; a file that studies share is read once.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the collection.
+    settings : Settings
+    dictionary : pandas.DataFrame
+    """
+
+    folder: Path
+    settings: Settings
+    dictionary: pd.DataFrame
+    _shared: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
+
+    def read(self, info: dict[str, Any], row: int) -> tuple[pd.DataFrame, pd.DataFrame | None, list[Problem]]:
+        """Read one study.
+
+        Parameters
+        ----------
+        info : dict
+            Its row of the registry.
+        row : int
+            The line of that row in studies.csv.
+
+        Returns
+        -------
+        sessions : pandas.DataFrame
+        patients : pandas.DataFrame or None
+            None where the collection has none.
+        problems : list of Problem
+            Of both files and of their agreement; if there are any, the tables are not for use.
+        """
+        layout = self.settings.sessions
+        raw = self._table(layout, info)
+        sessions, problems = self._sessions(raw, info)
+        if self.settings.patients is None:
+            return sessions, None, [*problems, *_count(info, row, layout, raw)]
+        other = self._table(self.settings.patients, info)
+        patients, more = self._patients(other, info)
+        strange = _strangers(info, (layout, raw), (self.settings.patients, other))
+        # A name misspelt in one of the files would be reported a second time as a wrong count.
+        strange = strange or _count(info, row, layout, raw)
+        return sessions, patients, [*problems, *more, *strange]
+
+    def _table(self, layout: Layout, info: dict[str, Any]) -> Table:
+        """The study's rows and the columns that the collection uses, still text."""
+        file = layout.path(info)
+        path = (self.folder / file).resolve()
+        if path in self._shared:
+            table = self._shared[path]
+        else:
+            table = read_table(path, file)
+            if layout.where:
+                self._shared[path] = table
+        if table.cells.empty:
+            return table
+        wanted = [*layout.columns.values(), *layout.where]
+        problems = [*table.problems, *schema.missing_columns(table.cells, file, wanted)]
+        cells = table.cells
+        for column, source in layout.where.items():
+            if column in cells:
+                cells = cells[cells[column] == str(info[source])]
+        if cells.empty:
+            problems.append(Problem(file, None, None, "no row", f"rows of study {info['study']}"))
+        kept = cells[[c for c in layout.columns.values() if c in cells]]
+        selected = set(layout.where) <= set(table.cells) and not kept.empty
+        return Table(kept, tuple(problems), table.whole and selected)
+
+    def _sessions(self, table: Table, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Problem]]:
+        layout, cells = self.settings.sessions, table.cells
+        file, names = layout.path(info), layout.columns
+        rules = {names["patient"]: schema.PATIENT, names["session"]: schema.SESSION}
+        problems = [*table.problems, *schema.check_texts(cells, file, rules)]
+        keys = [names["patient"], names["session"]]
+        problems += schema.check_unique(cells, file, keys, "each patient and session once")
+        scores = [names[v] for v in ("x", "y") if names[v] in cells]
+        cells, wrong = schema.to_numbers(cells, file, scores, self._missing())
+        if names["session"] in cells:
+            whole = cells[names["session"]].str.fullmatch(schema.SESSION[0])
+            numbers = pd.to_numeric(cells[names["session"]].where(whole)).astype(float)
+            cells = cells.assign(**{names["session"]: numbers})
+        ranges = {names[v]: (float(info[f"{v}_min"]), float(info[f"{v}_max"])) for v in ("x", "y")}
+        ranges[names["session"]] = self._limits(names["session"], schema.SESSION_LIMITS)
+        problems += [*wrong, *schema.check_numbers(cells, file, ranges)]
+        if problems:
+            return cells, problems
+        cells = cells.rename(columns={old: new for new, old in names.items()})
+        cells = cells[["patient", "session", "x", "y"]].astype({"session": int})
+        return cells.sort_values(["patient", "session"], kind="stable").reset_index(drop=True), []
+
+    def _patients(self, table: Table, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Problem]]:
+        layout, cells, missing = self.settings.patients, table.cells, self._missing()
+        file, names = layout.path(info), layout.columns
+        problems = [*table.problems, *schema.check_texts(cells, file, {names["patient"]: schema.PATIENT})]
+        problems += schema.check_unique(cells, file, [names["patient"]], "each patient once")
+        numeric = [names[c] for c in ("age", "pre", "post") if names.get(c) in cells]
+        cells, wrong = schema.to_numbers(cells, file, numeric, missing)
+        ranges = {
+            names[c]: (float(info["y_min"]), float(info["y_max"])) for c in ("pre", "post") if c in names
+        }
+        if "age" in names:
+            ranges[names["age"]] = self._limits(names["age"], (-np.inf, np.inf))
+        problems += [*wrong, *schema.check_numbers(cells, file, ranges)]
+        for column in (names[c] for c in ("therapist", "gender") if names.get(c) in cells):
+            absent = cells[column].str.strip().isin(["", missing.get(column, "")])
+            cells = cells.assign(**{column: cells[column].mask(absent)})
+        return cells.rename(columns={old: new for new, old in names.items()}).reset_index(drop=True), problems
+
+    def _missing(self) -> dict[str, str]:
+        return dict(zip(self.dictionary["variable"], self.dictionary["missing"].str.strip(), strict=True))
+
+    def _limits(self, column: str, default: tuple[float, float]) -> tuple[float, float]:
+        entry = self.dictionary[self.dictionary["variable"] == column]
+        given = [pd.to_numeric(entry[end], errors="coerce") for end in ("min", "max")]
+        return tuple(
+            d if e.empty or np.isnan(e.iloc[0]) else float(e.iloc[0])
+            for e, d in zip(given, default, strict=True)
+        )
+
+
+def _strangers(info: dict[str, Any], *sources: tuple[Layout, Table]) -> list[Problem]:
+    """Patients of one file that the other lacks; nothing if a file could not be read completely."""
+    columns = [layout.columns["patient"] for layout, _ in sources]
+    if not all(t.whole and c in t.cells for (_, t), c in zip(sources, columns, strict=True)):
+        return []
+    problems = []
+    for here, there in ((0, 1), (1, 0)):
+        (layout, table), (other, elsewhere) = sources[here], sources[there]
+        names = table.cells[columns[here]].drop_duplicates()
+        unknown = names[~names.isin(elsewhere.cells[columns[there]])]
+        expected = SEEN.format(other.path(info)) if here else f"a patient of {other.path(info)}"
+        problems += [
+            Problem(layout.path(info), row, columns[here], name, expected) for row, name in unknown.items()
+        ]
+    return problems
+
+
+def _count(info: dict[str, Any], row: int, layout: Layout, table: Table) -> list[Problem]:
+    column = layout.columns["patient"]
+    if not table.whole or column not in table.cells:
+        return []
+    found = table.cells[column].nunique()
+    if found == info["n"]:
+        return []
+    expected = f"{found}, the patients in the study's files"
+    return [Problem("studies.csv", row, "n", int(info["n"]), expected)]

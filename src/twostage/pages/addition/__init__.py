@@ -1,0 +1,1 @@
+"""A study set against the others."""

@@ -1,0 +1,118 @@
+"""Attempts on a page: the table or picture of a result; where there is none, the sentence beside it says why."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.axes import Axes
+
+from twostage.display import show
+from twostage.stage2 import Attempt, PooledTable
+
+
+def write_pooled(pooled: PooledTable, folder: str) -> None:
+    """Leave a pooled analysis for the manuscript and for spreadsheets.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+    folder : str
+        Receives ``pooled_<analysis>.csv`` (one row per coefficient), ``studies_<analysis>.csv`` (what went
+        in) and ``left_out_<analysis>.csv``; an empty text means: leave nothing.
+    """
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
+    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
+    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
+    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+
+
+def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
+    """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+
+
+def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
+    """Leave a figure as ``<name>.svg`` with its alternative text in ``<name>.json``.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    folder : str
+        An empty text means: leave nothing.
+    name, alt : str
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same, so that the call can wrap the one that draws.
+    """
+    if folder:
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        # No date: the same results give the same bytes.
+        ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+        (target / f"{name}.json").write_text(
+            json.dumps({"alt": alt}, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    return ax
+
+
+def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = "") -> HTML | None:
+    """The table of a result; nothing where there is none.
+
+    Parameters
+    ----------
+    found : Attempt
+    table : callable
+        Makes a data frame of the result.
+    folder, name : str
+        Also left as ``<folder>/<name>.csv``; empty: not left.
+    """
+    if not found:
+        return None
+    rows = table(found.result)
+    write_table(rows, folder if name else "", name)
+    return show(rows)
+
+
+def leave_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
+    """Leave what came out in words as ``<folder>/sentences.csv``, for the manuscript.
+
+    Parameters
+    ----------
+    words : mapping
+        Direction -> name -> sentence.
+    folder : str
+        An empty text means: leave nothing.
+    """
+    rows = [(direction, name, text) for direction, said in words.items() for name, text in said.items()]
+    write_table(pd.DataFrame(rows, columns=["direction", "name", "text"]), folder, "sentences")
+
+
+def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> None:
+    """Draw a result and leave the figure; where there is none, leave the reason in its place.
+
+    Parameters
+    ----------
+    picture : callable
+        Takes the result and `options`, gives its Axes (or an array of them).
+    found : Attempt
+    folder, name, alt : str
+        As of :func:`twostage.pages.common.leave.save_figure`.
+    **options
+        Of the picture.
+    """
+    if found:
+        save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
+    elif folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
+        (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")

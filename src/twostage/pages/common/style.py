@@ -1,0 +1,89 @@
+"""Colours, markers and helpers that all pictures share.
+
+Readable in grey: what distinguishes two things is shape and line style first, colour (Okabe-Ito) second.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from twostage.display import p_value
+
+#: Colour, marker and line style of the two directions.
+LOOK = {"x_to_y": ("#0072B2", "o", "-"), "y_to_x": ("#D55E00", "s", "--")}
+
+
+PLAIN, MARKED = LOOK["x_to_y"][0], LOOK["y_to_x"][0]
+
+
+#: Studies named in a scatter at most, and only those beyond a share of the largest value.
+MOST_NAMED, PROMINENT = 5, 0.2
+
+
+#: Size of a name, its height, width of a letter, half the size of a marker; shifts tried [points].
+NAME_SIZE, NAME_HEIGHT, LETTER, POINT = 9.5, 12.0, 5.9, 4.0
+
+
+SHIFTS = (0.0, 9.0, -9.0, 16.0, -16.0, 26.0, -26.0)
+
+
+def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, labels, which) -> None:
+    """Write names beside chosen points where they cover no point and no other name; limits must be set."""
+    ax.figure.draw_without_rendering()  # a layout that is not done yet would move the points
+    scale = 72.0 / ax.figure.dpi
+    points = ax.transData.transform(np.column_stack([x, y])) * scale
+    frame = ax.get_window_extent().get_points() * scale
+    points = points[np.isfinite(points).all(axis=1)]
+    taken = [np.vstack([p - POINT, p + POINT]) for p in points]
+    for i in which:
+        at = ax.transData.transform((x[i], y[i])) * scale
+        if not np.isfinite(at).all():
+            continue
+        size = np.array([LETTER * len(labels[i]), NAME_HEIGHT])
+        boxes = [_box(at, size, side, shift) for shift in SHIFTS for side in (1.0, -1.0)]
+        costs = [_cost(box, taken, frame) for box in boxes]
+        best = int(np.argmin(costs))
+        taken.append(boxes[best])
+        middle = boxes[best].mean(axis=0) - at
+        arrow = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 3} if best > 1 else None
+        ax.annotate(labels[i], (x[i], y[i]), middle, textcoords="offset points", ha="center", va="center",
+                    fontsize=NAME_SIZE, color=INK, arrowprops=arrow)  # fmt: skip
+
+
+def _box(at: np.ndarray, size: np.ndarray, side: float, shift: float) -> np.ndarray:
+    """Corners of a name to the right (side 1) or left of a point, shifted up or down [points]."""
+    middle = at + [side * (2.0 * POINT + size[0] / 2.0), shift]
+    return np.vstack([middle - size / 2.0, middle + size / 2.0])
+
+
+def _cost(box: np.ndarray, taken: list[np.ndarray], frame: np.ndarray) -> float:
+    """Area of what a name would cover, and of what of it would leave the picture."""
+    overlap = [
+        np.prod(np.clip(np.minimum(box[1], o[1]) - np.maximum(box[0], o[0]), 0.0, None)) for o in taken
+    ]
+    inside = np.prod(np.clip(np.minimum(box[1], frame[1]) - np.maximum(box[0], frame[0]), 0.0, None))
+    return float(sum(overlap) + 4.0 * (np.prod(box[1] - box[0]) - inside))
+
+
+INK, GREY = "#222222", "#8a8a8a"
+
+
+def use_style() -> None:
+    """Set the look of all figures of the book."""
+    sns.set_theme(context="notebook", style="ticks", font="DejaVu Sans")
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 160,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.hashsalt": "twostage",
+        }
+    )
+
+
+def p_equals(p: float) -> str:
+    """``= .034`` or ``< .001``."""
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"

@@ -1,0 +1,234 @@
+"""Results as formatted tables and sentences, and the files a pooled notebook leaves for the manuscript."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from twostage.collection import MARK, MARK_NOTE, Collection
+from twostage.display import count, inference, interval, number, p_value
+from twostage.stage2 import PooledTable, Results, as_correlations
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+
+
+def headline_text(results: Results) -> list[str]:
+    """The cross-lagged effects and the outcome in sentences, for the end of a run."""
+    lines = []
+    for row in results.headline().to_dict("records"):
+        cross = row["analysis"] == "lagged" and row["term"] == DIRECTIONS[row["direction"]].cross
+        if not cross and row["analysis"] != "outcome":
+            continue
+        e = effect(row, float(row["level"]))
+        label = term_label(row["direction"], row["term"], results.x, results.y)
+        label = label.replace("Fisher z", "partial r")
+        lines.append(f"{label}: {e.text}, k = {e.k}")
+    return lines
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One pooled coefficient as the manuscript quotes it; every attribute is text or a plain number.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Estimate and confidence interval.
+    estimate, ci, pi, p, tau, i2, k, n_patients, n_transitions : str
+        Formatted; `pi` is a dash where there is none.
+    level : str
+        Of the intervals, in percent.
+    """
+
+    value: float
+    low: float
+    high: float
+    estimate: str
+    ci: str
+    pi: str
+    p: str
+    tau: str
+    i2: str
+    k: str
+    n_patients: str
+    n_transitions: str
+    level: str
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the confidence interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def text(self) -> str:
+        """``−0.05 (95 % CI [−0.07, −0.03])``."""
+        return f"{self.estimate} ({self.level} % CI {self.ci})"
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says about zero, in words."""
+        return "the interval excludes zero" if self.excludes_zero else "the interval includes zero"
+
+
+def effect(row: Mapping, level: float) -> Effect:
+    """Format one row of a pooled table (a Fisher-z row as correlations, its tau staying in z)."""
+    back = np.tanh if row["term"] == "partial_r_z" else float
+    low, high = (float(back(row[c])) for c in ("ci_low", "ci_high"))
+    return Effect(
+        value=float(back(row["estimate"])),
+        low=low,
+        high=high,
+        estimate=number(back(row["estimate"])),
+        ci=interval(low, high),
+        pi=interval(*(float(back(row[c])) for c in ("pi_low", "pi_high"))),
+        p=p_value(row["p_value"]),
+        tau=number(float(np.sqrt(row["tau2"])), 3),
+        i2=number(row["i2"], 0),
+        k=str(int(row["k"])),
+        n_patients=count(row["n_patients"]),
+        n_transitions=count(row["n_transitions"]),
+        level=f"{100 * level:g}",
+    )
+
+
+def pooled_table(pooled: PooledTable, collection: Collection, terms: list[str] | None = None) -> pd.DataFrame:
+    """Pooled coefficients in words, for a page.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+    collection : Collection
+    terms : list of str, optional
+        Terms to show; all but the intercept otherwise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        effect, k, patients, estimate, interval, prediction interval, p, tau, I2; all text.
+    """
+    rows = pooled.table[pooled.table["term"].isin(terms) if terms else pooled.table["term"] != "intercept"]
+    return pd.DataFrame([_words(row, pooled, collection) for row in rows.to_dict("records")])
+
+
+def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, str]:
+    e = effect(row, pooled.level)
+    label = term_label(row["direction"], row["term"], collection.x.label, collection.y.label)
+    if row["term"] == "partial_r_z":
+        label = label.replace("Fisher z", "partial r")
+    first = {"variant": row["variant"]} if pooled.table["variant"].nunique() > 1 else {}
+    toward = arrow(row["direction"], collection.x.name, collection.y.name)
+    numbers = {
+        "equation": toward,
+        "effect": label,
+        "k": e.k,
+        "patients": e.n_patients,
+        "estimate": e.estimate,
+        f"{e.level} % CI": e.ci,
+        "prediction interval": e.pi,
+        "p": e.p,
+        "τ": e.tau,
+        "I² (%)": e.i2,
+    }
+    return first | numbers
+
+
+def collection_heading(collection: Collection) -> Markdown:
+    """Which collection and variables this page is about, and what the data are."""
+    pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
+    return Markdown(
+        f"**{collection.title}**, {len(collection.studies)} studies. {pair}\n\n*{collection.note}*"
+    )
+
+
+def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:
+    """Between-study SD and I2 of some coefficients with their Q-profile intervals; all text.
+
+    Parameters
+    ----------
+    pooled : PooledTable
+        Empty for the method FE, which has no heterogeneity to estimate.
+    collection : Collection
+    terms : list of str
+    """
+    rows = []
+    wanted = pooled.table["term"].isin(terms) & (pooled.method != "FE")
+    for row in pooled.table[wanted].itertuples():
+        ends = pooled.fits[row.variant, row.direction, row.term].qprofile()
+        rows.append(
+            {
+                "equation": arrow(row.direction, collection.x.name, collection.y.name),
+                "effect": term_label(row.direction, row.term, collection.x.label, collection.y.label),
+                "τ": number(ends.tau, 3),
+                f"τ, {100 * pooled.level:g} % CI": interval(ends.tau_low, ends.tau_high, 3),
+                "I² (%)": number(ends.i2, 0),
+                f"I², {100 * pooled.level:g} % CI": interval(ends.i2_low, ends.i2_high, 0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pooled_how(pooled: PooledTable) -> str:
+    """How it was pooled, in a sentence; and what the fits had to remark."""
+    rules = " or ".join(dict.fromkeys(pooled.table["pi_rule"]))
+    text = (
+        f"τ² by {pooled.method}, {inference(pooled.ci)} inference, {100 * pooled.level:g} % intervals; "
+        f"prediction interval: {rules}."
+    )
+    notes = dict.fromkeys(note for note in pooled.table["note"] if note)
+    return " ".join([text, *(f"Note: {note}." for note in notes)])
+
+
+def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "main") -> pd.DataFrame:
+    """The studies behind one pooled coefficient, as text."""
+    studies = pooled.studies(direction, term, variant)
+    if term == "partial_r_z":
+        studies = as_correlations(studies)
+    return pd.DataFrame(
+        {
+            "study": studies["label"],
+            "patients": [count(n) for n in studies["n_patients"]],
+            "transitions": [count(n) for n in studies["n_transitions"]],
+            "estimate": [number(e) for e in studies["estimate"]],
+            "interval": [interval(a, b) for a, b in zip(studies["ci_low"], studies["ci_high"], strict=True)],
+            "weight (%)": [number(w, 1) for w in studies["weight"]],
+            "singular": ["yes" if s else "no" for s in studies["singular"]],
+        }
+    )
+
+
+def left_out_sentence(pooled: PooledTable) -> str:
+    """Who is not in the pool and why, in words; and what the mark of a study without data means."""
+    marked = pooled.estimates["label"].astype(str).str.endswith(MARK).any()
+    return _left_out(pooled) + (f" {MARK_NOTE}" if marked else "")
+
+
+def _left_out(pooled: PooledTable) -> str:
+    if pooled.left_out.empty:
+        return "Every study has every coefficient of this analysis."
+    return "Left out: " + "; ".join(left_out_lines(pooled.left_out)) + "."
+
+
+def left_out_lines(table: pd.DataFrame) -> list[str]:
+    """Studies left out (study, variant, direction, reason), each with what of it and why, in words."""
+    named = []
+    for (study, variant, reason), rows in table.groupby(["study", "variant", "reason"], sort=False):
+        where = [ESTIMATORS.get(variant, variant)] if variant != "main" else []
+        directions = rows["direction"].unique()
+        where += [str(d).replace("_to_", " → ") for d in directions] if len(directions) == 1 else []
+        place = f"{study} ({', '.join(where)})" if where else study
+        named.append(f"{place}: {reason}")
+    return named
+
+
+def forest_alt(pooled: PooledTable, direction: str, term: str, collection: Collection) -> str:
+    """Text for those who cannot see the forest plot."""
+    e = effect(pooled.row(direction, term), pooled.level)
+    studies = pooled.studies(direction, term)
+    back = np.tanh if term == "partial_r_z" else np.asarray
+    low, high = back(studies["estimate"].min()), back(studies["estimate"].max())
+    what = term_label(direction, term, collection.x.label, collection.y.label)
+    return (
+        f"Forest plot of {e.k} studies, {what}: study estimates from {number(float(low))} to "
+        f"{number(float(high))}, pooled {e.text}, prediction interval {e.pi}."
+    )

@@ -1,0 +1,302 @@
+"""Two runs side by side: what was pooled in each, how far apart it is, and which choices differ.
+
+The difference of two pooled estimates is given without a standard error. Where both runs analyse the same
+patients the estimates are dependent, and how strongly is not known from either run: adding the two squared
+standard errors, as for independent samples, would overstate the uncertainty by an unknown amount.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from twostage.display import html_table, interval, number
+from twostage.pages.common.tables import Effect, effect
+from twostage.problems import Problem, ProblemError
+from twostage.stage2 import KEY, Results, headline_terms
+from twostage.terms import DIRECTIONS, arrow, term_label
+
+#: What is compared of each coefficient, and what of it is subtracted.
+SHOWN = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high", "tau2", "i2", "k", "n_patients", "level"]
+
+
+DIFFERENCES = ["estimate", "tau2", "k", "n_patients"]
+
+
+#: Fisher's z is shown as the correlation it stands for; tau2 stays in z.
+_AS_CORRELATION = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
+
+
+#: The book's page on the centred estimator's bias, and its file.
+ESTIMATORS, ESTIMATORS_PAGE = "The page 'Estimators side by side'", "results_estimators.html"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pooled coefficients of two runs, matched.
+
+    Attributes
+    ----------
+    a, b : str
+        Names of the runs.
+    x, y : str
+        The pair in words.
+    table : pandas.DataFrame
+        One row per coefficient of either run: analysis, variant, direction, term, estimator; for each of
+        :data:`SHOWN` the columns `<name>_a` and `<name>_b` (NaN where a run lacks the coefficient);
+        `excludes_zero_a`, `excludes_zero_b` (of the confidence interval; None where it lacks it); `<name>_diff`
+        (b less a) for each of :data:`DIFFERENCES`. `partial_r_z` is given as a correlation (`partial_r`),
+        its tau2 in Fisher's z.
+    parameters : pandas.DataFrame
+        parameter, a, b: those that differ.
+    shared, only_a, only_b, changed : tuple of str
+        Studies with the same data in both runs, in one of them, and in both with other data.
+    sessions : tuple of int
+        How many the window of either run holds.
+    """
+
+    a: str
+    b: str
+    x: str
+    y: str
+    table: pd.DataFrame
+    parameters: pd.DataFrame
+    shared: tuple[str, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    changed: tuple[str, ...]
+    sessions: tuple[int, int]
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per coefficient."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row: how many coefficients, studies and parameters are the same or differ."""
+        both = self.table["estimate_a"].notna() & self.table["estimate_b"].notna()
+        moved = both & (self.table["excludes_zero_a"] != self.table["excludes_zero_b"])
+        values = {
+            "n_both": int(both.sum()),
+            "n_only_a": int(self.table["estimate_b"].isna().sum()),
+            "n_only_b": int(self.table["estimate_a"].isna().sum()),
+            "n_conclusions_changed": int(moved.sum()),
+            "n_parameters": len(self.parameters),
+            "n_studies_shared": len(self.shared),
+        }
+        return pd.DataFrame([values])
+
+    def headline(self) -> pd.DataFrame:
+        """The rows that answer the question, in a fixed order."""
+        keys = [(a, v, d, t.replace("partial_r_z", "partial_r")) for a, v, d, t in headline_terms()]
+        found = list(self.table[KEY[:4]].itertuples(index=False, name=None))
+        rows = [found.index(key) for key in keys if key in found]
+        return self.table.iloc[rows].reset_index(drop=True)
+
+    def _repr_html_(self) -> str:
+        return html_table(side_by_side(self), spaced=False) + "".join(
+            f"<p>{note}</p>" for note in notes(self)
+        )
+
+
+def compare(a: Results, b: Results) -> Comparison:
+    """Match the pooled coefficients of two runs.
+
+    Parameters
+    ----------
+    a, b : Results
+        As :func:`twostage.stage2.results.read_results` or :func:`twostage.stage2.results.pool_results` give them.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ProblemError
+        The runs are about different pairs of variables.
+    """
+    if (a.x, a.y) != (b.x, b.y):
+        found, expected = f"{b.x} and {b.y}", f"{a.x} and {a.y}, the pair of {a.name}"
+        raise ProblemError([Problem(b.name, None, "pair", found, expected)])
+    if a.name == b.name:
+        a, b = replace(a, name=f"{a.name} (first)"), replace(b, name=f"{b.name} (second)")
+    left, right = (_ready(results.table) for results in (a, b))
+    table = left.merge(right, on=KEY, how="outer", suffixes=("_a", "_b"), sort=False)
+    keys = map(tuple, pd.concat([left, right])[KEY].to_numpy())
+    order = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    place = [order[tuple(key)] for key in table[KEY].to_numpy()]
+    table = table.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+    verdicts = [f"excludes_zero_{end}" for end in "ab"]
+    table = table.assign(**{c: table[c].astype(object).where(table[c].notna(), None) for c in verdicts})
+    differences = {f"{c}_diff": table[f"{c}_b"] - table[f"{c}_a"] for c in DIFFERENCES}
+    same = [s for s in a.checksums if b.checksums.get(s) == a.checksums[s]]
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        x=a.x,
+        y=a.y,
+        table=table.assign(**differences),
+        parameters=_differing(a, b),
+        shared=tuple(same),
+        only_a=tuple(s for s in a.checksums if s not in b.checksums),
+        only_b=tuple(s for s in b.checksums if s not in a.checksums),
+        changed=tuple(s for s in a.checksums if s in b.checksums and s not in same),
+        sessions=tuple(r.parameters.last_session - r.parameters.first_session + 1 for r in (a, b)),
+    )
+
+
+def _ready(table: pd.DataFrame) -> pd.DataFrame:
+    """What is compared, with Fisher's z as correlations and the verdict on zero."""
+    rows = table[[*KEY, *SHOWN]].copy()
+    z = rows["term"] == "partial_r_z"
+    rows.loc[z, _AS_CORRELATION] = np.tanh(rows.loc[z, _AS_CORRELATION].astype(float))
+    rows.loc[z, "term"] = "partial_r"
+    beyond = (rows["ci_low"] > 0) | (rows["ci_high"] < 0)
+    known = rows["ci_low"].notna() & rows["ci_high"].notna()
+    return rows.assign(excludes_zero=beyond.astype(object).where(known, None))
+
+
+def _differing(a: Results, b: Results) -> pd.DataFrame:
+    mine, other = a.parameters.model_dump(), b.parameters.model_dump()
+    rows = [(name, mine[name], other[name]) for name in mine if mine[name] != other[name]]
+    return pd.DataFrame(rows, columns=["parameter", "a", "b"]).astype(object)
+
+
+def row_label(row: dict, x: str, y: str) -> str:
+    """A coefficient in words; where it is not the main variant, with the variant's name."""
+    label = term_label(row["direction"], row["term"], x, y)
+    if row["analysis"] == "crosslevel" and row["term"].endswith("_within"):
+        label += ", for the average patient"
+    if row["term"] == "intercept":
+        label = f"intercept of {arrow(row['direction'], x, y)}"
+    return label if row["variant"] == "main" else f"{label} ({row['analysis']}: {row['variant']})"
+
+
+def side_by_side(comparison: Comparison, everything: bool = False) -> pd.DataFrame:
+    """The comparison in words, for a page or a terminal.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    everything : bool
+        All coefficients; otherwise those that answer the question.
+
+    Returns
+    -------
+    pandas.DataFrame
+        effect; for each run estimate with interval, tau and k; the differences; on which side of zero the
+        intervals lie. All text.
+    """
+    c = comparison
+    rows = (c.table if everything else c.headline()).to_dict("records")
+    return pd.DataFrame([_words(c, row) for row in rows])
+
+
+def _words(c: Comparison, row: dict) -> dict[str, str]:
+    cells = {"effect": row_label(row, c.x, c.y)}
+    for name, end in ((c.a, "a"), (c.b, "b")):
+        estimate, ends = number(row[f"estimate_{end}"], 3), (row[f"ci_low_{end}"], row[f"ci_high_{end}"])
+        cells[name] = f"{estimate} {interval(*ends, 3)}" if pd.notna(row[f"estimate_{end}"]) else "–"
+    cells[f"{c.b} − {c.a}"] = number(row["estimate_diff"], 3)
+    cells["τ"] = _both(row, "tau2", lambda v: number(float(np.sqrt(v)), 3))
+    cells["k"] = _both(row, "k", lambda v: str(int(v)))
+    cells["patients"] = _both(row, "n_patients", lambda v: f"{int(v):,}")
+    cells["interval"] = _both({f"side_{end}": _side(row, end) for end in "ab"}, "side", str)
+    return cells
+
+
+def _side(row: dict, end: str) -> str | None:
+    """On which side of zero a run's interval lies; None where it has none."""
+    if pd.isna(row[f"excludes_zero_{end}"]):
+        return None
+    if not row[f"excludes_zero_{end}"]:
+        return "includes zero"
+    return "above zero" if row[f"ci_low_{end}"] > 0 else "below zero"
+
+
+def _both(row: dict, name: str, show) -> str:
+    a, b = (show(row[f"{name}_{end}"]) if pd.notna(row[f"{name}_{end}"]) else "–" for end in "ab")
+    return a if a == b else f"{a} → {b}"
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader must know of a comparison: signs, windows, whose data, which unit, and why no standard error."""
+    c, said = comparison, [*sign_changes(comparison), *_windows(comparison)]
+    if c.shared:
+        said.append(
+            f"Both pools contain the same data of {len(c.shared)} {'study' if len(c.shared) == 1 else 'studies'}. "
+            "The two estimates are therefore dependent, and the difference has no simple standard error: none is "
+            "given, and whether the intervals overlap is no test of it."
+        )
+    else:
+        said.append(
+            "No study has the same data in both runs. The difference is given without a standard error."
+        )
+    for names, words in (
+        (c.only_a, f"only in {c.a}"),
+        (c.only_b, f"only in {c.b}"),
+        (c.changed, "with other data"),
+    ):
+        if names:
+            said.append(f"Studies {words}: {', '.join(names)}.")
+    differing = set(c.parameters["parameter"])
+    if {"standardize", "detrend"} & differing:
+        said.append(
+            "The scores are in other units or freed of other trends: the numbers are not on one scale."
+        )
+    if "level" in differing:
+        said.append("The intervals have different coverage.")
+    return said
+
+
+def sign_changes(comparison: Comparison) -> list[str]:
+    """A sentence for each coefficient of the headline whose estimate is on the other side of zero in the other run."""
+    c, said = comparison, []
+    for row in c.headline().dropna(subset=["estimate_diff"]).to_dict("records"):
+        values = [round(row[f"estimate_{end}"], 3) for end in "ab"]
+        if values[0] * values[1] >= 0:
+            continue
+        first, second = (f"{number(v, 3)} in {name}" for v, name in zip(values, (c.a, c.b), strict=True))
+        open_ones = [name for name, end in ((c.a, "a"), (c.b, "b")) if _side(row, end) == "includes zero"]
+        sure = "both intervals exclude zero, on opposite sides"
+        if open_ones:
+            sure = f"the interval includes zero in {' and in '.join(open_ones)}"
+        said.append(f"The sign changes: {row_label(row, c.x, c.y)} is {first} and {second}; {sure}.")
+    return said
+
+
+def _windows(c: Comparison) -> list[str]:
+    if c.sessions[0] == c.sessions[1]:
+        return []
+    return [
+        f"The window holds {c.sessions[0]} sessions in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
+        "estimator grows as sessions become fewer (autoregressions too low, cross-lagged effects too close to zero), so "
+        f"the difference is not only one of substance. {ESTIMATORS} in the book shows estimators without this bias."
+    ]
+
+
+def verdict(comparison: Comparison) -> str:
+    """How far the cross-lagged effects moved, in a sentence each."""
+    c = comparison
+    rows = c.headline().dropna(subset=["estimate_diff"]).to_dict("records")
+    chosen = [r for r in rows if r["analysis"] == "lagged" and r["term"] == DIRECTIONS[r["direction"]].cross]
+    return "\n\n".join(_sentence(c, row) for row in chosen)
+
+
+def _sentence(c: Comparison, row: dict) -> str:
+    parts = [f"{_one(row, end).text} in {name}" for name, end in ((c.a, "a"), (c.b, "b"))]
+    opposite = {_side(row, "a"), _side(row, "b")} == {"above zero", "below zero"}
+    zero = {
+        (True, True): "both intervals exclude zero" + ", on opposite sides" * opposite,
+        (False, False): "both intervals include zero",
+        (True, False): f"the interval excludes zero in {c.a} only",
+        (False, True): f"the interval excludes zero in {c.b} only",
+    }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
+    difference = number(row["estimate_diff"], 3)
+    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} less {c.a}: {difference}; {zero}."
+
+
+def _one(row: dict, end: str) -> Effect:
+    numbers = {c: row[f"{c}_{end}"] for c in SHOWN}
+    more = {"term": row["term"], "p_value": np.nan, "n_transitions": 0}
+    return effect(numbers | more, float(row[f"level_{end}"]))

@@ -1,0 +1,112 @@
+"""A comparison as files: a page that needs nothing but itself, the figure, and the table for other programs."""
+
+import html
+import io
+import os
+import uuid
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from twostage.display import html_table
+from twostage.pages.common.style import use_style
+from twostage.pages.compare.analysis import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
+from twostage.pages.compare.plots import alt
+from twostage.pages.compare.plots import side_by_side as draw
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; }
+th, td { padding: 0.25rem 0.7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
+thead th { border-bottom: 2px solid #555; }
+.wide { overflow-x: auto; }
+.note { border-left: 4px solid #D55E00; padding: 0.2rem 1rem; background: #fdf4ee; }
+svg { max-width: 100%; height: auto; }
+@media (prefers-color-scheme: dark) { figure { background: #fff; } }
+"""
+
+
+def comparison_page(comparison: Comparison, figure: str, estimators: str = "") -> str:
+    """The page as HTML.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    figure : str
+        SVG, put into the page as it is.
+    estimators : str
+        Where the book's page on the centred estimator's bias is; linked where the windows differ.
+
+    Returns
+    -------
+    str
+        A whole document that loads nothing.
+    """
+    c = comparison
+    title = html.escape(f"{c.a} and {c.b}, pooled results side by side")
+    said = "".join(f"<p>{html.escape(line)}</p>" for line in verdict(c).split("\n\n") if line)
+    remarks = "".join(f"<p>{html.escape(line)}</p>" for line in notes(c))
+    if estimators and c.sessions[0] != c.sessions[1]:
+        where = f"Estimators side by side, in the book of {html.escape(c.b)}"
+        remarks += f'<p><a href="{html.escape(estimators)}">{where}</a></p>'
+    differing = html_table(c.parameters.rename(columns={"a": c.a, "b": c.b}).astype(str), spaced=False)
+    chosen = differing if len(c.parameters) else "<p>All parameters are equal.</p>"
+    parts = [
+        f"<h1>{title}</h1>{said}",
+        f'<div class="note">{remarks}</div>',
+        f"<h2>Parameters that differ</h2>{chosen}",
+        f'<h2>Results</h2><figure role="img" aria-label="{html.escape(alt(c))}">{figure}</figure>',
+        f'<div class="wide">{html_table(side_by_side(c), spaced=False)}</div>',
+        f'<h2>Every coefficient</h2><div class="wide">{html_table(side_by_side(c, everything=True), spaced=False)}</div>',
+    ]
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n'
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _write(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_comparison(comparison: Comparison, folder: str | Path, book: str | Path | None = None) -> Path:
+    """Write ``index.html``, ``comparison.csv``, ``comparison.svg`` and ``comparison.png``, each whole or not at all.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    folder : path
+    book : path, optional
+        Of a run, ``html/``, to link to.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    use_style()
+    figure = draw(comparison).figure
+    vector, pixels = io.StringIO(), io.BytesIO()
+    figure.savefig(vector, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    figure.savefig(pixels, format="png", bbox_inches="tight")
+    plt.close(figure)
+    svg = vector.getvalue()
+    _write(folder / "comparison.svg", svg.encode())
+    _write(folder / "comparison.png", pixels.getvalue())
+    _write(folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode())
+    linked = Path(book or folder) / ESTIMATORS_PAGE
+    target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
+    page = comparison_page(comparison, svg[svg.index("<svg") :], target)
+    return _write(folder / "index.html", page.encode())

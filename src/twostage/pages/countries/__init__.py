@@ -1,0 +1,1 @@
+"""Studies pooled within countries."""

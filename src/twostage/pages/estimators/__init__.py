@@ -1,0 +1,1 @@
+"""The page that sets the stage-1 estimators side by side."""

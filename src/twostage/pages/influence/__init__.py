@@ -1,0 +1,1 @@
+"""The page on the influence of single studies."""

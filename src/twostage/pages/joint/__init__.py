@@ -1,0 +1,1 @@
+"""Both directions pooled jointly."""

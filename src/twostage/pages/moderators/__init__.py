@@ -1,0 +1,1 @@
+"""The page on moderators of the effects."""

@@ -1,0 +1,95 @@
+"""Tables and sentences on how the estimators did in the recovery study, and which to believe."""
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.display import count, number, percent
+from twostage.recovery.conditions import CONDITIONS
+from twostage.recovery.store import Recovery
+from twostage.recovery.verdict import SLACK, Z, believe
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
+
+
+def generating_value(collection: Collection, direction: str, term: str) -> float | None:
+    """The mean over studies that generated a coefficient of a synthetic collection; None where there is none."""
+    if collection.truth is None:
+        return None
+    t = collection.truth
+    found = t[(t["study"] == "mean") & (t["direction"] == direction) & (t["term"] == term)]
+    return float(found["value"].iloc[0]) if len(found) else None
+
+
+def believe_table(recovery: Recovery) -> pd.DataFrame:
+    """If your data look like this, believe this estimator; all text."""
+    rows = [
+        {
+            "if your data look like this": r.words,
+            "believe": ESTIMATORS[r.estimator]
+            if r.estimator
+            else f"none; least biased: {ESTIMATORS[r.least_biased]}",
+            "coverage": percent(r.coverage, 1),
+            "type I error": percent(r.type_1, 1),
+            "RMSE": number(r.rmse, 3),
+            "also calibrated": "; ".join(ESTIMATORS[e] for e in r.runners_up) or "–",
+        }
+        for r in believe(recovery).itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def believe_rule() -> str:
+    """The rule behind :func:`believe_table`, in a sentence."""
+    return (
+        "An estimator counts as calibrated where, for both directions, its pooled interval covers the truth and, without "
+        f"effects, excludes zero no more than {percent(SLACK, 1)} (and {Z:g} Monte Carlo standard errors) worse than it "
+        "claims; of the calibrated ones the one with the smallest root mean square error is named. Coverage and type I "
+        "error are those of the worse direction."
+    )
+
+
+def performance_table(recovery: Recovery, collection: Collection, direction: str) -> pd.DataFrame:
+    """Every measure of the pooled cross-lagged effect, with Monte Carlo standard errors; all text."""
+    term, s = DIRECTIONS[direction].cross, recovery.summary
+    rows = []
+    for r in s[(s["direction"] == direction) & (s["term"] == term)].itertuples():
+        condition = CONDITIONS[r.condition]
+        rows.append(
+            {
+                "condition": condition.words + (", no effects" if condition.null else ""),
+                "estimator": ESTIMATORS[r.estimator],
+                "truth": number(r.truth, 2),
+                "bias": _with_error(r.bias, r.bias_mcse),
+                "empirical SE": _with_error(r.empirical_se, r.empirical_se_mcse),
+                "mean SE": number(r.mean_std_error, 4),
+                "RMSE": _with_error(r.rmse, r.rmse_mcse),
+                "coverage (%)": _with_error(100 * r.coverage, 100 * r.coverage_mcse, 1),
+                "excludes zero (%)": _with_error(100 * r.rejection, 100 * r.rejection_mcse, 1),
+                "failed": count(r.n_failed),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_error(value: float, error: float, digits: int = 4) -> str:
+    return f"{number(value, digits)} ({number(error, digits)})"
+
+
+def how_made(recovery: Recovery) -> str:
+    """Where the stored numbers come from, in sentences, with a caution where they are out of date."""
+    a = recovery.about
+    fewest, most = a["fewest_replicates"], a["replicates"]
+    how_many = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
+    minutes = number(a["seconds"] / a["processes"] / 60, 0)
+    text = (
+        f"{how_many} replicates of the whole collection per condition, seed {a['seed']}, made on "
+        f"{a['date']} by version {a['package_version']} of the package (commit `{a['commit'][:12]}`) in {minutes} minutes "
+        f"on {a['processes']} {'process' if a['processes'] == 1 else 'processes'}."
+    )
+    return f"{text} **{recovery.caution()}**" if recovery.caution() else text
+
+
+def recovery_figure_alt(measure: str, direction: str, collection: Collection, null: bool) -> str:
+    """What a figure of the recovery study shows, for those who cannot see it."""
+    effect = arrow(direction, collection.x.label, collection.y.label)
+    of = "without cross-lagged effects" if null else "with cross-lagged effects"
+    return f"{measure} of the pooled {effect} by condition ({of}) and estimator; the values are in the notebook's tables."

@@ -1,0 +1,1 @@
+"""The page on small-study effects."""

@@ -1,0 +1,1 @@
+"""A run's book: its source assembled, then built."""

@@ -1,0 +1,58 @@
+"""The part of a study's page that sets it against the other studies."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.display import html_table
+from twostage.pages.addition.analysis import Addition, addition, pooling
+from twostage.pages.addition.plots import addition_figure
+from twostage.pages.addition.tables import addition_table, alternative, how, main_effects, sentences
+from twostage.pages.common.leave import save_figure
+from twostage.pages.common.style import use_style
+from twostage.pipeline.run import Run
+
+
+def study_section(
+    run: Run, estimates: pd.DataFrame, study: str, collection: Collection, target: Path
+) -> dict[str, object] | None:
+    """What the template of a study's page may show of it.
+
+    Parameters
+    ----------
+    run : Run
+    estimates : pandas.DataFrame
+        Of :func:`twostage.pages.addition.analysis.read_estimates`.
+    study : str
+    collection : Collection
+    target : Path
+        Folder of the book's source; receives the figure.
+
+    Returns
+    -------
+    dict or None
+        sentences, figure (MyST), table (HTML), how; None where the study shares no pooled coefficient with another.
+    """
+    if study not in set(estimates["study"]):
+        return None
+    result = addition(estimates, study, **pooling(run.parameters))
+    if result.table.empty:
+        return None
+    names = {"x": collection.x.label, "y": collection.y.label}
+    return {
+        "sentences": sentences(result, **names),
+        "figure": _figure(main_effects(result), names, study, target),
+        "table": html_table(addition_table(result, **names)),
+        "how": how(result),
+    }
+
+
+def _figure(result: Addition, names: dict[str, str], study: str, target: Path) -> str:
+    if result.table.empty:
+        return ""
+    use_style()
+    alt = alternative(result, **names)
+    axes = addition_figure(result, **names).axes
+    save_figure(axes[0], str(target / "output" / "addition"), study, alt)
+    return f"```{{image}} /output/addition/{study}.svg\n:alt: {alt}\n:width: 100%\n```"

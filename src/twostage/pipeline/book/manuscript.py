@@ -1,0 +1,274 @@
+"""What the manuscript's pages may quote: every number comes from the tables of one run."""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from twostage.collection import MARK_NOTE, Collection
+from twostage.display import count, html_table, interval, number, percent
+from twostage.pages.common.tables import Effect, effect, left_out_lines
+from twostage.pages.countries.analysis import NO_COUNTRY
+from twostage.pages.estimators.bias import CONDITION
+from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
+from twostage.pages.recovery.tables import believe_rule, how_made
+from twostage.params import Parameters, parameter_table
+from twostage.recovery.simulations import read_simulation
+from twostage.recovery.store import Recovery, read_recovery
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+
+ESTIMATOR_HOME = {"estimators": "stage2_estimators", "recovery": "stage2_recovery"}
+
+
+def estimator_context(output: Path, collection: Collection) -> dict:
+    """The part of :func:`twostage.pipeline.book.manuscript.book_context` on estimators.
+
+    Parameters
+    ----------
+    output : Path
+        A run's ``output/``.
+    collection : Collection
+
+    Returns
+    -------
+    dict
+        has_recovery, estimator_words (name -> words); functions: estimators(direction, term) that were pooled,
+        difference(estimator, direction, term) from the headline, bias_aware(), recovery_made(), recovery_rule().
+    """
+    recovery = read_recovery(collection)
+    return {
+        "has_recovery": recovery is not None,
+        "estimator_words": ESTIMATORS,
+        "estimators": lambda direction, term: _names(output, direction, term),
+        "difference": lambda *key: _difference(output, *key),
+        "bias_aware": lambda: _bias_aware(output, collection, recovery),
+        "recovery_made": lambda: how_made(recovery),
+        "recovery_rule": believe_rule,
+    }
+
+
+def _comparison(output: Path) -> pd.DataFrame:
+    return pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "comparison.csv")
+
+
+def _names(output: Path, direction: str, term: str) -> list[str]:
+    table = _comparison(output)
+    return list(table.loc[(table["direction"] == direction) & (table["term"] == term), "estimator"])
+
+
+def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
+    table = _comparison(output).set_index(["estimator", "direction", "term"])
+    row = table.loc[(estimator, direction, term)]
+    ends = interval(row["difference_ci_low"], row["difference_ci_high"], 3)
+    return f"{number(row['difference_estimate'], 3)} {ends}"
+
+
+def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
+    rows = pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "bias_aware.csv")
+    return f"{bias_aware_sentence(rows, recovery, CONDITION)}\n\n{html_table(bias_aware_table(rows, collection))}"
+
+
+#: Which pooled notebook leaves the tables of an analysis.
+HOME = {
+    "outcome": "stage2_outcome",
+    "lagged": "stage2_lagged",
+    "transition": "stage2_lagged",
+    "joint": "stage2_joint",
+    "crosslevel": "stage2_crosslevel",
+    "sensitivity": "stage2_sensitivity",
+    "influence": "stage2_influence",
+    "small_study": "stage2_small_study",
+    "moderators": "stage2_moderators",
+    "window": "stage2_window",
+} | ESTIMATOR_HOME
+
+
+_REGISTRY = {
+    "label": "study",
+    "country": "country",
+    "setting": "setting",
+    "treatment": "treatment",
+    "design": "design",
+    "x_instrument": "x",
+    "y_instrument": "y",
+    "n": "patients",
+}
+
+
+def book_context(
+    run_folder: str | Path, collection: Collection, parameters: Parameters, book: str | Path = "book"
+) -> dict:
+    """Everything a page template can use.
+
+    Parameters
+    ----------
+    run_folder : path
+        ``runs/<name>``, with ``output/`` filled by the pooled notebooks.
+    collection : Collection
+    parameters : Parameters
+        Of the run.
+    book : path
+        Folder of the manuscript, with stored simulations in ``simulations/``.
+
+    Returns
+    -------
+    dict
+        title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
+        n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
+        HTML tables: studies, flow, chosen, parameter_table; functions:
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        has_figure(analysis, name), table(analysis, name) (HTML),
+        left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
+        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
+        :func:`twostage.pipeline.book.manuscript.estimator_context` gives.
+
+    Notes
+    -----
+    A template that asks for a number no pooled table has stops the build with the KeyError of that function.
+    """
+    output = Path(run_folder) / "output"
+    # Whole numbers stay whole where some are withheld.
+    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    parts = _counts(collection, flow) | estimator_context(output, collection)
+    return parts | {
+        "title": collection.title,
+        "note": collection.note,
+        "synthetic": collection.synthetic,
+        "x": collection.x.label,
+        "y": collection.y.label,
+        "unit": _unit(parameters),
+        "has_outcome": bool(collection.pre and collection.post),
+        "version": version("twostage"),
+        "parameters": parameters,
+        "studies": html_table(_registry(collection)),
+        "flow": html_table(flow),
+        "parameter_table": html_table(parameter_table()),
+        "chosen": html_table(_chosen(parameters)),
+        "effect": _effects(output),
+        "variants": lambda direction: _variant_names(output, direction),
+        "left_out": lambda analysis: _left_out(output, analysis),
+        "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
+        "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
+        "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
+        "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
+        "table": lambda analysis, name: _table(output, HOME[analysis], name),
+        "percent": percent,
+        "truth": lambda: _truth(collection, output),
+        "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+    }
+
+
+def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
+    return {
+        "n_studies": len(collection.studies),
+        "n_countries": len(set(collection.studies["country"]) - NO_COUNTRY),
+        "n_patients": _at_least(flow["enrolled"]),
+        "n_included": _at_least(flow["included"]),
+        "results_only": MARK_NOTE if collection.shared else "",
+    }
+
+
+def _at_least(column: pd.Series) -> str:
+    """The sum in a column's last row; a lower bound where a study's number is withheld."""
+    return f"{'at least ' if column.isna().any() else ''}{count(column.iloc[-1])}"
+
+
+def _unit(parameters: Parameters) -> str:
+    return {"total": "standard deviations of all scores", "within": "within-patient standard deviations"}.get(
+        parameters.standardize, "scale points"
+    )
+
+
+def _registry(collection: Collection) -> pd.DataFrame:
+    names = _REGISTRY | {"x_instrument": collection.x.label, "y_instrument": collection.y.label}
+    return collection.studies[list(_REGISTRY)].rename(columns=names)
+
+
+def _chosen(parameters: Parameters) -> pd.DataFrame:
+    values = parameters.model_dump()
+    return pd.DataFrame({"parameter": list(values), "value": [str(v) for v in values.values()]})
+
+
+def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
+    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+
+
+def _effects(output: Path) -> Callable[..., Effect]:
+    def quote(analysis: str, direction: str, term: str, variant: str = "main") -> Effect:
+        table = _read(output, analysis)
+        found = table[
+            (table["direction"] == direction) & (table["term"] == term) & (table["variant"] == variant)
+        ]
+        if found.empty:
+            raise KeyError(f"{analysis}: no pooled {term} of {direction} ({variant})")
+        return effect(found.iloc[0], float(found["level"].iloc[0]))
+
+    return quote
+
+
+def _variant_names(output: Path, direction: str) -> list[str]:
+    table = _read(output, "sensitivity")
+    rows = table[(table["direction"] == direction) & (table["term"] == DIRECTIONS[direction].cross)]
+    return list(rows["variant"])
+
+
+def _left_out(output: Path, analysis: str) -> list[str]:
+    return left_out_lines(_read(output, analysis, "left_out"))
+
+
+def _words(output: Path, analysis: str, direction: str, term: str) -> str:
+    """What a pooled notebook says in words about the heterogeneity of a coefficient."""
+    table = _read(output, analysis, "words")
+    found = table[(table["direction"] == direction) & (table["term"] == term)]
+    if found.empty:
+        raise KeyError(f"{analysis}: no words about {term} of {direction}")
+    return found["words"].iloc[0]
+
+
+def _truth(collection: Collection, output: Path) -> str:
+    """Generating values of simulated data beside the pooled estimates, as HTML; empty for real data."""
+    if collection.truth is None:
+        return ""
+    quote, rows = _effects(output), []
+    coefficients = collection.truth["direction"].isin(list(DIRECTIONS))
+    means = collection.truth[coefficients & (collection.truth["study"] == "mean")]
+    for row in means.itertuples():
+        analysis = "crosslevel" if ":" in row.term else "lagged"
+        if row.term.startswith("partial_r"):
+            continue
+        e = quote(analysis, row.direction, row.term)
+        label = term_label(row.direction, row.term, collection.x.label, collection.y.label)
+        rows.append(
+            {
+                "effect": label,
+                "generating value": number(float(row.value)),
+                "pooled": e.estimate,
+                "interval": e.ci,
+            }
+        )
+    return html_table(pd.DataFrame(rows))
+
+
+def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
+    """A sentence that a pooled notebook left."""
+    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    return table.loc[(direction, name), "text"]
+
+
+def _table(output: Path, notebook: str, name: str) -> str:
+    """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
+    path = output / notebook / f"{name}.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    return html_table(table) if len(table) else ""
+
+
+def _figure(output: Path, notebook: str, name: str) -> str:
+    """A figure as MyST with its alternative text, its path that of the assembled book; nothing where it could not be drawn:
+    the sentence beside it says why."""
+    about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
+    if "reason" in about:
+        return ""
+    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"

@@ -1,0 +1,155 @@
+"""Assembles the source of one run's book: manuscript, executed notebooks, figures, table of contents."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from twostage.collection import Collection, read_collection
+from twostage.display import MISSING
+from twostage.pages.addition.analysis import read_estimates
+from twostage.params import make_parameters
+from twostage.pipeline.book.addition import study_section
+from twostage.pipeline.book.again import again_section
+from twostage.pipeline.book.api import write_api_pages
+from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.launch import Launch
+from twostage.pipeline.book.manuscript import book_context
+from twostage.pipeline.book.pages import Pages, copy_notebook
+from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.files import emptied
+from twostage.pipeline.run import Run
+from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
+
+#: The template of the first page of a study's chapter.
+STUDY_TEMPLATE = "study.md.j2"
+
+
+#: What a study's page says about it: column of the registry, in words.
+FACTS = {
+    "country": "Country",
+    "year": "Year",
+    "setting": "Setting",
+    "treatment": "Treatment",
+    "design": "Design",
+    "n": "Participants",
+    "source": "Source",
+    "licence": "Licence",
+}
+
+
+def assemble(run: Run, target: Path) -> None:
+    """Write everything from which Jupyter Book makes the book.
+
+    Parameters
+    ----------
+    run : Run
+        A run whose notebooks are executed.
+    target : Path
+        Folder for the source; emptied first.
+
+    Raises
+    ------
+    PipelineError
+        If a page asks for a number that the run does not have, or the table of contents names no such page.
+    """
+    collection = read_collection(run.collection)
+    parameters = make_parameters(run.parameters, "run.json")
+    context = book_context(run.folder, collection, parameters, run.project / "book")
+    pages = Pages(run.project / "book", context)
+    emptied(target)
+    copy_assets(run.project / "book" / "assets", target / "assets")
+    config = {"title": collection.title, "note": collection.note, "author": collection.authors}
+    config["assets"] = target / "assets"
+    launch = write_config(run.project / "_config.yml", target / "_config.yml", **config)
+    shutil.copy(run.project / "book" / "references.bib", target)
+    for notebook in run.stage2:
+        shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
+    contents = read_yaml(run.project / "book" / "_contents.yml")
+    toc = Contents(run, collection, pages, target, launch).table(contents)
+    text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
+    (target / "_toc.yml").write_text(text, encoding="utf-8")
+
+
+class Contents:
+    """Writes the pages that a table of contents names and completes the table.
+
+    Parameters
+    ----------
+    run : Run
+    collection : Collection
+    pages : Pages
+    target : Path
+        Folder of the book's source.
+    launch : Launch
+        Where templates can be opened.
+    """
+
+    def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path, launch: Launch):
+        self._run, self._collection, self._pages, self._target = run, collection, pages, target
+        self._estimates = read_estimates(run.folder / "output")
+        self._launch = launch
+
+    def table(self, contents: dict[str, Any]) -> dict[str, Any]:
+        """The table of contents as Jupyter Book wants it (``_toc.yml``)."""
+        self._page(contents["root"])
+        parts = [
+            {"caption": part["caption"], "chapters": self._chapters(part["pages"])}
+            for part in contents["parts"]
+        ]
+        return {"format": "jb-book", "root": contents["root"], "parts": [p for p in parts if p["chapters"]]}
+
+    def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
+        if isinstance(pages, list):
+            there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
+            return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
+        generated = {
+            "pooled": self._pooled,
+            "tutorials": self._tutorials,
+            "studies": self._studies,
+            "api": self._api,
+        }
+        if pages not in generated:
+            raise PipelineError(f"book/_contents.yml: no pages {pages!r}; one of {', '.join(generated)}")
+        return generated[pages]()
+
+    def _page(self, file: str) -> dict[str, Any]:
+        text = self._pages.render(f"{file}.md")
+        (self._target / f"{file}.md").write_text(text, encoding="utf-8")
+        return {"file": file}
+
+    def _pooled(self) -> list[dict[str, Any]]:
+        return [self._notebook(notebook) for notebook in self._run.stage2]
+
+    def _tutorials(self) -> list[dict[str, Any]]:
+        return [self._notebook(notebook) for notebook in self._run.tutorials]
+
+    def _studies(self) -> list[dict[str, Any]]:
+        return [self._study(row) for row in self._collection.studies.to_dict("records")]
+
+    def _study(self, row: dict[str, Any]) -> dict[str, Any]:
+        facts = {words: MISSING if pd.isna(row[column]) else row[column] for column, words in FACTS.items()}
+        against = study_section(self._run, self._estimates, row["study"], self._collection, self._target)
+        file = f"notebooks/{row['study']}/index"
+        if row["study"] in self._run.shared:
+            more = shared_page(self._collection, row["study"])
+            more |= {"study": row, "facts": facts, "against": against}
+            text, sections = self._pages.render(SHARED_TEMPLATE, **more), []
+            (self._target / file).parent.mkdir(parents=True, exist_ok=True)
+        else:
+            text = self._pages.render(STUDY_TEMPLATE, study=row, facts=facts, against=against)
+            sections = [self._notebook(name, row["study"], row["label"]) for name in self._run.stage1]
+        (self._target / f"{file}.md").write_text(text, encoding="utf-8")
+        return {"file": file} | ({"sections": sections} if sections else {})
+
+    def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
+        file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
+        again = again_section(self._run, self._target, self._launch, name, study)
+        executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
+        title = copy_notebook(executed, page, label, again)
+        return {"file": file, "title": title}
+
+    def _api(self) -> list[dict[str, Any]]:
+        return [{"file": page} for page in write_api_pages(self._target)]

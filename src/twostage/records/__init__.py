@@ -1,0 +1,31 @@
+"""Records of stage-1 results: what passes from stage 1 to stage 2, and nothing else does."""
+
+from twostage.records.analyse import FUNCTIONS, analyse, notebook_parameters
+from twostage.records.record import (
+    ANALYSES,
+    Estimate,
+    Exclusion,
+    Failure,
+    Record,
+    find_record,
+    hand_over,
+    make_record,
+    record_text,
+    write_record,
+)
+
+__all__ = [
+    "ANALYSES",
+    "Estimate",
+    "Exclusion",
+    "FUNCTIONS",
+    "Failure",
+    "Record",
+    "analyse",
+    "find_record",
+    "hand_over",
+    "make_record",
+    "notebook_parameters",
+    "record_text",
+    "write_record",
+]

@@ -1,0 +1,357 @@
+"""What passes from stage 1 to stage 2: one JSON file per study and analysis, and nothing else.
+
+A record holds estimates, their covariance matrices, counts, exclusions, the parameters, a checksum of
+the data and the version of the package; no participant's score. It is validated when it is read.
+"""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+from pydantic import ConfigDict, Field, model_validator
+
+from twostage.params import RECORDS, Parameters
+from twostage.problems import Problem, RecordError
+from twostage.stage1 import Description, Panel, StudyEstimates
+from twostage.terms import COLUMNS
+
+#: Correlations of estimates may exceed 1 in the last digits only.
+PSD_TOLERANCE = 1e-8
+
+
+class Model(pydantic.BaseModel):
+    """What every part of a record is: immutable, without unknown fields, finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def check_covariance(rows: Sequence[Sequence[float | None]], terms: int) -> None:
+    """Raise ValueError unless the rows are a covariance matrix of so many terms; null stands for unknown."""
+    matrix = np.array([[np.nan if v is None else v for v in row] for row in rows], dtype=float)
+    if matrix.shape != (terms, terms):
+        raise ValueError(f"matrix of {len(rows)} rows for {terms} terms")
+    known = np.nan_to_num(matrix)
+    scale = np.sqrt(np.abs(np.diag(known)))
+    if not np.allclose(known, known.T, rtol=1e-8, atol=1e-12 * max(scale.max(initial=0.0) ** 2, 1e-300)):
+        raise ValueError("matrix is not symmetric")
+    correlation = known / np.outer(np.where(scale > 0, scale, 1), np.where(scale > 0, scale, 1))
+    if np.linalg.eigvalsh(correlation).min(initial=0.0) < -PSD_TOLERANCE:
+        raise ValueError("matrix is not positive semidefinite")
+
+
+class Covariance(Model):
+    """Covariance matrix of one equation's coefficients; null where it is not known."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    terms: tuple[str, ...]
+    matrix: tuple[tuple[float | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_a_covariance_matrix(self):
+        check_covariance(self.matrix, len(self.terms))
+        return self
+
+
+class JointCovariance(Model):
+    """Cluster-robust covariance matrix of the coefficients of all equations of a variant, patients as clusters."""
+
+    variant: str
+    directions: tuple[Literal["x_to_y", "y_to_x"], ...]
+    terms: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    n_patients: int = Field(ge=0, description="in at least one equation")
+    n_both: int = Field(ge=0, description="in every equation")
+
+    @model_validator(mode="after")
+    def _is_a_covariance_matrix(self):
+        if len(self.directions) != len(self.terms):
+            raise ValueError(f"{len(self.directions)} directions for {len(self.terms)} terms")
+        if len(set(zip(self.directions, self.terms, strict=True))) != len(self.terms):
+            raise ValueError("a coefficient is there twice")
+        if self.n_both > self.n_patients:
+            raise ValueError(f"n_both {self.n_both} is more than n_patients {self.n_patients}")
+        check_covariance(self.matrix, len(self.terms))
+        return self
+
+
+#: Raised when the meaning of a field changes; a reader refuses other versions.
+SCHEMA_VERSION = 1
+
+
+ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analyses)
+
+
+class Estimate(Model):
+    """One coefficient: the standard columns of every table."""
+
+    study: str
+    analysis: str
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    term: str
+    estimator: str
+    estimate: float
+    std_error: float = Field(gt=0)
+    df: float | None = Field(gt=0, description="null: infinite (a normal statistic)")
+    statistic: float
+    p_value: float = Field(ge=0, le=1)
+    ci_low: float
+    ci_high: float
+    n_patients: int = Field(ge=0)
+    n_transitions: int = Field(ge=0)
+    converged: bool
+    singular: bool
+
+
+class Fit(Model):
+    """One fitted equation."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    n_patients: int
+    n_transitions: int
+    loglik: float | None
+    sigma2: float | None
+    re_variance: float | None
+    converged: bool
+    singular: bool
+    evaluations: int
+
+
+class Exclusion(Model):
+    """Patients of the study who are not in the analysis, by reason."""
+
+    reason: str
+    n_patients: int | None = Field(ge=0, description="null: withheld by a site that shares its results only")
+
+
+class Failure(Model):
+    """An equation that could not be estimated."""
+
+    variant: str
+    direction: Literal["x_to_y", "y_to_x"]
+    reason: str
+
+
+class Record(Model):
+    """All that stage 2 learns of one study in one analysis."""
+
+    schema_version: Literal[1]
+    package_version: str
+    study: str
+    label: str
+    analysis: Literal[ANALYSES]
+    parameters: Parameters
+    data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
+    n_enrolled: int | None = Field(ge=0, description="null: withheld")
+    exclusions: tuple[Exclusion, ...]
+    estimates: tuple[Estimate, ...] = ()
+    covariances: tuple[Covariance, ...] = ()
+    joint_covariances: tuple[JointCovariance, ...] = ()
+    fits: tuple[Fit, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    summary: dict[str, float | None] = {}
+    sessions: tuple[dict[str, float | None], ...] = ()
+
+    @model_validator(mode="after")
+    def _speaks_of_itself(self):
+        strange = [e for e in self.estimates if (e.study, e.analysis) != (self.study, self.analysis)]
+        if strange:
+            raise ValueError(f"estimates of {strange[0].study}/{strange[0].analysis} in this record")
+        return self
+
+    def tidy(self) -> pd.DataFrame:
+        """The estimates, one row per term, in the standard columns."""
+        table = pd.DataFrame([e.model_dump() for e in self.estimates], columns=COLUMNS)
+        return table.assign(df=[math.inf if e.df is None else e.df for e in self.estimates])
+
+    def covariance(self, direction: str, variant: str = "main") -> pd.DataFrame:
+        """Covariance matrix of one equation's coefficients.
+
+        Raises
+        ------
+        KeyError
+            If the record has no such equation.
+        """
+        for c in self.covariances:
+            if (c.direction, c.variant) == (direction, variant):
+                return pd.DataFrame(c.matrix, index=list(c.terms), columns=list(c.terms), dtype=float)
+        raise KeyError(f"{self.study}/{self.analysis} has no equation {direction} ({variant})")
+
+    def joint_covariance(self, variant: str = "main") -> pd.DataFrame:
+        """Cluster-robust covariance matrix of all equations' coefficients, (direction, term) on both axes.
+
+        Raises
+        ------
+        KeyError
+            If the record has none of this variant.
+        """
+        for c in self.joint_covariances:
+            if c.variant == variant:
+                axis = pd.MultiIndex.from_arrays([c.directions, c.terms], names=["direction", "term"])
+                return pd.DataFrame(c.matrix, index=axis, columns=axis, dtype=float)
+        raise KeyError(f"{self.study}/{self.analysis} has no joint covariance ({variant})")
+
+
+def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
+    """A study's result as the record that is handed on."""
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "package_version": version("twostage"),
+        "study": panel.study,
+        "label": panel.label,
+        "parameters": panel.parameters.model_dump(),
+        "data_checksum": panel.checksum,
+        "n_enrolled": panel.n_enrolled,
+        "exclusions": _rows(result.exclusions),
+    }
+    parts = _description_parts(result) if isinstance(result, Description) else _estimates_parts(result)
+    return Record.model_validate(common | parts)
+
+
+def _description_parts(result: Description) -> dict:
+    summary = {name: _plain(value) for name, value in result.summary.items()}
+    return {"analysis": "data", "summary": summary, "sessions": _rows(result.sessions)}
+
+
+def _estimates_parts(result: StudyEstimates) -> dict:
+    covariances = [
+        {
+            "variant": v,
+            "direction": d,
+            "terms": list(c),
+            "matrix": [[_plain(x) for x in row] for row in c.to_numpy()],
+        }
+        for (v, d), c in result.covariances.items()
+    ]
+    joint = [
+        {
+            "variant": variant,
+            "directions": list(c.matrix.index.get_level_values("direction")),
+            "terms": list(c.matrix.index.get_level_values("term")),
+            "matrix": c.matrix.to_numpy().tolist(),
+            "n_patients": c.n_patients,
+            "n_both": c.n_both,
+        }
+        for variant, c in result.joint_covariances.items()
+    ]
+    rows = _rows(result.table)
+    return {
+        "analysis": result.analysis,
+        "estimates": [row | {"df": _df(df)} for row, df in zip(rows, result.table["df"], strict=True)],
+        "covariances": covariances,
+        "joint_covariances": joint,
+        "fits": _rows(result.fits),
+        "failures": _rows(result.failures),
+    }
+
+
+def _df(value: float) -> float | None:
+    """Degrees of freedom for a record: null means infinite; what is not a number stays one and is refused."""
+    return None if value == math.inf else float(value)
+
+
+def _plain(value):
+    """JSON has no infinity and no NaN: both become null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rows(table: pd.DataFrame) -> list[dict]:
+    return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def write_record(record: Record, folder: str | Path) -> Path:
+    """Write ``folder/<analysis>.json``, whole or not at all.
+
+    Parameters
+    ----------
+    record : Record
+    folder : path
+        The study's folder of records; made if it is not there.
+
+    Returns
+    -------
+    Path
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{record.analysis}.json"
+    text = record_text(record)
+    temporary = folder / f".{record.analysis}-{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def record_text(record: Record) -> str:
+    """What stands in a record's file."""
+    return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+    """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
+    if folder:
+        write_record(make_record(panel, result), folder)
+
+
+def read_record(path: str | Path) -> Record:
+    """Read and validate one record.
+
+    Raises
+    ------
+    RecordError
+        If the file is missing, is no JSON or does not have the schema; names file and field.
+    """
+    path = Path(path)
+    try:
+        return Record.model_validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        raise RecordError(
+            [Problem(str(path), None, None, None, "a record of stage 1; run stage 1 first")]
+        ) from None
+    except pydantic.ValidationError as error:
+        problems = [
+            Problem(str(path), None, ".".join(map(str, d["loc"])) or None, _short(d["input"]), d["msg"])
+            for d in error.errors()
+        ]
+        raise RecordError(problems) from None
+
+
+def find_record(folder: str | Path, study: str, analysis: str) -> Record:
+    """Read ``folder/<study>/<analysis>.json``.
+
+    Raises
+    ------
+    RecordError
+        As :func:`read_record`, and if the file holds the record of another study or analysis.
+    """
+    path = Path(folder) / study / f"{analysis}.json"
+    record = read_record(path)
+    pairs = {"study": (record.study, study), "analysis": (record.analysis, analysis)}
+    problems = [
+        Problem(str(path), None, name, found, f"{expected!r}, as the file's place says")
+        for name, (found, expected) in pairs.items()
+        if found != expected
+    ]
+    if problems:
+        raise RecordError(problems)
+    return record
+
+
+def _short(value: object) -> object:
+    text = repr(value)
+    return value if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,246 @@
+"""A synthetic collection with known truth, and its files."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from twostage.collection import read_settings
+from twostage.simulation.files import DICTIONARY, collection_yml, readme
+from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
+
+#: Seed of the committed collection in ``data/``.
+SEED = 20200901
+
+
+SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
+
+
+_ALLIANCE = {
+    "WAI-SR": Instrument("WAI-SR", 12, 60, 1, 1, 0.62, 0.13),
+    "WAI-S": Instrument("WAI-S", 12, 84, 1, 1, 0.63, 0.13),
+    "SAI": Instrument("SAI", 0, 30, 1, 1, 0.62, 0.13),
+    "BPSR": Instrument("BPSR", -3, 3, 0.1, 1, 0.63, 0.13),
+    "HAq-II": Instrument("HAq-II", 19, 114, 1, 1, 0.62, 0.13),
+    "ARM": Instrument("ARM (strain scored)", 12, 84, 1, -1, 0.38, 0.13),
+}
+
+
+_SYMPTOMS = {
+    "OQ-45": Instrument("OQ-45", 0, 180, 1, 1, 0.46, 0.13),
+    "BDI-II": Instrument("BDI-II", 0, 63, 1, 1, 0.46, 0.13),
+    "CORE-OM": Instrument("CORE-OM", 0, 40, 0.1, 1, 0.47, 0.13),
+    "HSCL-11": Instrument("HSCL-11", 1, 4, 0.1, 1, 0.46, 0.13),
+    "ORS": Instrument("ORS (wellbeing)", 0, 40, 0.1, -1, 0.53, 0.13),
+}
+
+
+#: country, year, setting, treatment, design, alliance, symptoms of each study.
+_STUDIES = (
+    ("Sweden", 2012, "primary care", "psychodynamic", "naturalistic", "WAI-SR", "CORE-OM"),
+    ("Germany", 2013, "university outpatient clinic", "CBT", "naturalistic", "BPSR", "HSCL-11"),
+    (
+        "United States",
+        2006,
+        "university outpatient clinic",
+        "cognitive therapy",
+        "randomized trial",
+        "WAI-S",
+        "BDI-II",
+    ),
+    ("Israel", 2017, "university outpatient clinic", "psychodynamic", "naturalistic", "WAI-SR", "OQ-45"),
+    ("Germany", 2015, "university outpatient clinic", "CBT", "naturalistic", "BPSR", "HSCL-11"),
+    ("Norway", 2011, "inpatient", "cognitive therapy", "randomized trial", "WAI-S", "BDI-II"),
+    ("Switzerland", 2013, "university outpatient clinic", "CBT", "randomized trial", "BPSR", "OQ-45"),
+    ("Chile", 2016, "community clinic", "mixed", "randomized trial", "WAI-SR", "OQ-45"),
+    ("Sweden", 2014, "primary care", "mixed", "naturalistic", "SAI", "CORE-OM"),
+    ("Israel", 2012, "university outpatient clinic", "CBT", "randomized trial", "HAq-II", "BDI-II"),
+    ("Italy", 2013, "inpatient", "emotion-focused", "naturalistic", "WAI-SR", "BDI-II"),
+    ("Germany", 2016, "inpatient", "CBT", "naturalistic", "HAq-II", "BDI-II"),
+    ("Kenya", 2018, "community clinic", "mixed", "naturalistic", "SAI", "CORE-OM"),
+    ("United States", 2014, "university outpatient clinic", "psychodynamic", "naturalistic", "ARM", "OQ-45"),
+    ("United States", 2009, "community clinic", "interpersonal", "randomized trial", "HAq-II", "BDI-II"),
+    ("Sweden", 2010, "community clinic", "mixed", "naturalistic", "WAI-SR", "ORS"),
+    ("Switzerland", 2015, "university outpatient clinic", "integrative", "naturalistic", "BPSR", "HSCL-11"),
+)
+
+
+@dataclass(frozen=True)
+class SimulatedCollection:
+    """A drawn collection, in memory.
+
+    Attributes
+    ----------
+    seed : int
+    registry : pandas.DataFrame
+        Content of studies.csv.
+    studies : dict
+        Study id -> :class:`~twostage.simulation.model.Simulated`.
+    truth : pandas.DataFrame
+        study, parameter, meaning, direction, term, value; study `mean` and `tau` hold the mean over studies and the SD
+        between them.
+    """
+
+    seed: int
+    registry: pd.DataFrame
+    studies: dict[str, Simulated]
+    truth: pd.DataFrame
+
+
+def simulate_collection(
+    seed: int = SEED, *, n_studies: int = len(_STUDIES), n_patients: int | None = None
+) -> SimulatedCollection:
+    """Draw a collection.
+
+    Parameters
+    ----------
+    seed : int
+    n_studies : int
+        1 to 17.
+    n_patients : int, optional
+        Patients in all; otherwise the studies' own sizes, 5,350 for the whole collection.
+
+    Returns
+    -------
+    SimulatedCollection
+
+    Raises
+    ------
+    ValueError
+        On a number of studies outside 1..17 or fewer than 10 patients per study.
+    """
+    if not 1 <= n_studies <= len(_STUDIES):
+        raise ValueError(f"n_studies: found {n_studies}; expected 1 to {len(_STUDIES)}")
+    sizes = _sizes(n_studies, n_patients)
+    drawn, rows = {}, []
+    for i, (size, about) in enumerate(zip(sizes, _STUDIES, strict=False)):
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i])))
+        x, y = _ALLIANCE[about[5]], _SYMPTOMS[about[6]]
+        study = f"S{i + 1:02d}"
+        drawn[study] = simulate_study(rng, size, x, y, skip=0.03 + 0.09 * float(rng.random()))
+        rows.append(_registry_row(study, size, about, x, y))
+    return SimulatedCollection(seed, pd.DataFrame(rows), drawn, _truth(drawn))
+
+
+def _sizes(n_studies: int, n_patients: int | None) -> list[int]:
+    sizes = list(SIZES[:n_studies])
+    if n_patients is None:
+        return sizes
+    if n_patients < 10 * n_studies:
+        raise ValueError(
+            f"n_patients: found {n_patients}; expected at least {10 * n_studies} for {n_studies} studies"
+        )
+    spare = n_patients - 10 * n_studies
+    scaled = [10 + spare * size // sum(sizes) for size in sizes]
+    scaled[-1] += n_patients - sum(scaled)
+    return scaled
+
+
+def _registry_row(study: str, size: int, about: tuple, x: Instrument, y: Instrument) -> dict:
+    country, year, setting, treatment, design, *_ = about
+    row = {"study": study, "label": f"Synthetic study {study[1:]}", "country": country, "year": year}
+    row |= {"setting": setting, "treatment": treatment, "design": design}
+    for v, instrument in (("x", x), ("y", y)):
+        row |= {f"{v}_instrument": instrument.name, f"{v}_min": f"{instrument.low:g}"}
+        row |= {f"{v}_max": f"{instrument.high:g}", f"{v}_direction": instrument.direction}
+    return row | {"n": size, "source": "simulated by twostage simulate", "licence": "CC0-1.0"}
+
+
+def _truth(drawn: dict[str, Simulated]) -> pd.DataFrame:
+    columns = {study: one.truth for study, one in drawn.items()}
+    columns |= {
+        "mean": {p: m for p, (m, _) in GENERATING.items()},
+        "tau": {p: s for p, (_, s) in GENERATING.items()},
+    }
+    rows = [
+        (study, name, MEANING[name], *COEFFICIENT.get(name, ("", "")), value)
+        for study, values in columns.items()
+        for name, value in values.items()
+    ]
+    return pd.DataFrame(rows, columns=["study", "parameter", "meaning", "direction", "term", "value"])
+
+
+def write_collection(collection: SimulatedCollection, folder: str | Path, *, replace: bool = False) -> Path:
+    """Write a collection's folder, whole or not at all.
+
+    Parameters
+    ----------
+    collection : SimulatedCollection
+    folder : path
+    replace : bool
+        Whether a synthetic collection that is there may be replaced; nothing else ever is.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is there, and is no synthetic collection or `replace` is False.
+    """
+    folder = Path(folder)
+    if folder.exists() and not replace:
+        raise FileExistsError(
+            f"{folder}: found a folder of this name; expected none (or permission to replace it)"
+        )
+    if folder.exists() and not _is_synthetic(folder):
+        raise FileExistsError(
+            f"{folder}: found no synthetic collection there; expected one to replace, or nothing"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    # mkdtemp's folders are private; a collection is as readable as any other folder.
+    new.chmod(0o755)
+    try:
+        _write_files(collection, new)
+        _put_in_place(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return folder
+
+
+def _is_synthetic(folder: Path) -> bool:
+    settings, _ = read_settings(folder)
+    return settings is not None and settings.synthetic
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
+    os.replace(folder, old / folder.name)
+    try:
+        os.replace(new, folder)
+    except BaseException:
+        os.replace(old / folder.name, folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_files(collection: SimulatedCollection, folder: Path) -> None:
+    n = int(collection.registry["n"].sum())
+    _text(folder / "collection.yml", collection_yml())
+    _text(folder / "README.md", readme(collection.seed, len(collection.registry), n))
+    _text(folder / "dictionary.csv", DICTIONARY)
+    _csv(collection.registry, folder / "studies.csv")
+    _csv(collection.truth.round({"value": 6}), folder / "truth.csv")
+    for kind in ("sessions", "patients"):
+        (folder / kind).mkdir()
+    for study, one in collection.studies.items():
+        _csv(
+            one.sessions.rename(columns={"x": "alliance", "y": "symptoms"}),
+            folder / "sessions" / f"{study}.csv",
+        )
+        _csv(one.patients, folder / "patients" / f"{study}.csv")
+
+
+def _csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n", float_format="%.10g")
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,266 @@
+"""Stage 1: one study's panel -> estimates.
+
+The article's estimator, `centred`: two-level models of the next session's score on the person-mean
+centred scores of this session and the person means, one model per direction (see the methods page).
+It is biased toward zero in short series (Nickell 1981, doi:10.2307/1911408); the book shows by how much.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.stats import norm
+
+from twostage.stage1.estimates import Equation, StudyEstimates, attempt, collect, counted, require
+from twostage.stage1.panel import ROUNDING, Panel, varies
+from twostage.stats.mixed import MixedFit, fit_mixed, influence
+from twostage.terms import DIRECTIONS, Direction
+
+#: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
+NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
+
+
+def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
+    """Reciprocal lagged within-patient effects.
+
+    Equation, for each direction (here x -> y)::
+
+        y[i,t+1] = g0 + g1 xw[i,t] + g2 yw[i,t] + g3 xm[i] + g4 ym[i] + u[i] + e[i,t]
+
+    by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured);
+    Satterthwaite degrees of freedom. The coefficients of both directions get a common covariance matrix,
+    cluster-robust with patients as clusters (:func:`twostage.stats.mixed.stacked.stacked_covariance`).
+
+    Parameters
+    ----------
+    panel : Panel
+    occasions : bool
+        Whether to add an effect of each session of the outcome but the first (estimator `centred_occasions`,
+        terms `session_3`, ...): what moves all patients alike from one session to the next, such as a common
+        trend, then no longer counts as their deviation.
+
+    Returns
+    -------
+    StudyEstimates
+
+    References
+    ----------
+    Flückiger et al. (2020), doi:10.1037/ccp0000594; Curran & Bauer (2011),
+    doi:10.1146/annurev.psych.093008.100356. Checked against lmerTest (tests/reference).
+    """
+    if not occasions:
+        return _both_directions(panel, "lagged", _design_lagged)
+    result = _both_directions(panel, "lagged", partial(_design_occasions, lag=panel.parameters.lag))
+    return replace(result, table=result.table.assign(estimator="centred_occasions"))
+
+
+def crosslevel(panel: Panel) -> StudyEstimates:
+    """Does the cross-lagged effect depend on the patient's means?
+
+    Adds to :func:`lagged` the products of the cross-lagged predictor with both person means, the means
+    centred on the study mean, so that the cross-lag is the one of an average patient.
+    """
+    return _both_directions(panel, "crosslevel", _design_crosslevel)
+
+
+def transition(panel: Panel) -> StudyEstimates:
+    """The lagged effects of each transition (1 -> 2, 2 -> 3, ...), by least squares.
+
+    One row per patient and transition, so there is nothing to nest: the lagged equation without u.
+    """
+    rows = panel.transitions()
+    lag = panel.parameters.lag
+    results = []
+    for session in range(panel.parameters.first_session, panel.parameters.last_session - lag + 1):
+        of_session = rows[rows["session"] == session]
+        for direction in DIRECTIONS.values():
+            label = f"{session} to {session + lag}"
+            results.append(attempt(_fit_ols, of_session, direction, label, panel.parameters.level))
+    return collect(panel, "transition", results)
+
+
+def outcome(panel: Panel) -> StudyEstimates:
+    """Early x and the outcome, given intake.
+
+    ``post[i] = b0 + b1 early_x[i] + b2 pre[i] + e[i]``; the effect is the partial correlation r_p of early x
+    with post given pre, as Fisher's z with variance 1/(n - 4), and the standardized b1.
+
+    Parameters
+    ----------
+    panel : Panel
+        Early x is the patient's mean of x over first_session..early_last_session.
+
+    Returns
+    -------
+    StudyEstimates
+        Terms `partial_r_z` and `x_early_standardized`, direction `x_to_y`.
+
+    Notes
+    -----
+    r_p = t / sqrt(t^2 + n - 3) with t of b1. Checked by hand algebra and against R's lm in tests.
+    """
+    rows = outcome_rows(panel)
+    result = attempt(_fit_outcome, rows, DIRECTIONS["x_to_y"], "main", panel.parameters.level)
+    return collect(panel, "outcome", [result], "no early x, intake or outcome score")
+
+
+def outcome_rows(panel: Panel) -> pd.DataFrame:
+    """Complete cases of the outcome analysis: patient, x_early, pre, post."""
+    if panel.patients is None or not {"pre", "post"} <= set(panel.patients):
+        return pd.DataFrame(columns=["patient", "x_early", "pre", "post"], dtype=float)
+    early = panel.sessions[panel.sessions["session"] <= panel.parameters.early_last_session]
+    x_early = early.groupby("patient")["x"].mean().rename("x_early").reset_index()
+    return (
+        x_early.merge(panel.patients[["patient", "pre", "post"]], on="patient")
+        .dropna()
+        .reset_index(drop=True)
+    )
+
+
+def _design_lagged(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
+    design = rows[[direction.cross, direction.auto, "x_mean", "y_mean"]]
+    return pd.concat([pd.Series(1.0, rows.index, name="intercept"), design], axis=1)
+
+
+def _design_occasions(rows: pd.DataFrame, direction: Direction, lag: int) -> pd.DataFrame:
+    outcome_session = rows["session"] + lag
+    effects = {
+        f"session_{t}": (outcome_session == t).astype(float) for t in sorted(outcome_session.unique())[1:]
+    }
+    return _design_lagged(rows, direction).assign(**effects)
+
+
+def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
+    per_patient = rows.drop_duplicates("patient")
+    centred = rows.assign(**{m: rows[m] - per_patient[m].mean() for m in ("x_mean", "y_mean")})
+    design = _design_lagged(centred, direction)
+    products = {
+        term: centred[direction.cross] * centred[term.split(":")[1]] for term in direction.interactions
+    }
+    return design.assign(**products)
+
+
+def _both_directions(panel: Panel, analysis: str, design: Callable, variant: str = "main") -> StudyEstimates:
+    rows = panel.transitions()
+    slopes, level = panel.parameters.random_slopes, panel.parameters.level
+    results = [attempt(_fit_mixed, rows, d, variant, level, design, slopes) for d in DIRECTIONS.values()]
+    lag = panel.parameters.lag
+    return collect(
+        panel, analysis, results, f"no session with both variables followed by a score at lag {lag}"
+    )
+
+
+def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
+    rows = rows.dropna(subset=[f"{direction.outcome}_next"])
+    X = design(rows, direction)
+    require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
+    for name in ("x", "y"):
+        require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
+    y = rows[f"{direction.outcome}_next"].to_numpy()
+    require(_leaves_residual(y, X.to_numpy(), rows["patient"].to_numpy()), NO_RESIDUAL)
+    Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
+    patients = rows["patient"].to_numpy()
+    fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
+    labels, added = influence(fit, y, X.to_numpy(), patients, Z)
+    table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
+    covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
+    each = pd.DataFrame(added, index=labels, columns=list(X))
+    table = counted(table, len(labels), len(rows))
+    return Equation(variant, direction.name, table, covariance, _summary(fit), each)
+
+
+def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
+    """Whether predictors and patients' own levels leave some of y to a residual (or are too many to tell)."""
+    columns = pd.DataFrame(np.column_stack([y, X]))
+    within = (columns - columns.groupby(patients).transform("mean")).to_numpy()
+    coefficients, _, rank, _ = np.linalg.lstsq(within[:, 1:], within[:, 0], rcond=ROUNDING)
+    residual = within[:, 0] - within[:, 1:] @ coefficients
+    spare = len(y) - len(np.unique(patients)) - rank
+    return spare < 1 or bool(residual @ residual > ROUNDING * (y @ y))
+
+
+def _summary(fit: MixedFit) -> dict:
+    return {
+        "loglik": fit.loglik,
+        "sigma2": fit.sigma2,
+        "re_variance": float(fit.cov_re[0, 0]),
+        "converged": fit.converged,
+        "singular": fit.singular,
+        "evaluations": fit.optimiser.evaluations,
+    }
+
+
+def _fit_ols(rows, direction, variant, level) -> Equation:
+    rows = rows.dropna(subset=[f"{direction.outcome}_next"])
+    X = _design_lagged(rows, direction)
+    require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
+    require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
+    fit = sm.OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
+    table = _ols_table(fit, level)
+    summary = {
+        "loglik": fit.llf,
+        "sigma2": fit.scale,
+        "re_variance": None,
+        "converged": True,
+        "singular": False,
+    }
+    table = counted(table, len(rows), len(rows))
+    return Equation(variant, direction.name, table, fit.cov_params(), {**summary, "evaluations": 1})
+
+
+def _ols_table(fit, level: float) -> pd.DataFrame:
+    low_high = fit.conf_int(alpha=1 - level)
+    return pd.DataFrame(
+        {
+            "term": list(fit.params.index),
+            "estimate": fit.params.to_numpy(),
+            "std_error": fit.bse.to_numpy(),
+            "df": fit.df_resid,
+            "statistic": fit.tvalues.to_numpy(),
+            "p_value": fit.pvalues.to_numpy(),
+            "ci_low": low_high[0].to_numpy(),
+            "ci_high": low_high[1].to_numpy(),
+            "converged": True,
+            "singular": False,
+        }
+    )
+
+
+def _fit_outcome(rows, direction, variant, level) -> Equation:
+    n = len(rows)
+    require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
+    for name in ("x_early", "pre", "post"):
+        require(varies(rows[name], rows[name]), f"{name} does not vary")
+    scores = rows[["x_early", "pre", "post"]]
+    standardized = (scores - scores.mean()) / scores.std(ddof=1)
+    X = sm.add_constant(standardized[["x_early", "pre"]])
+    require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
+    fit = sm.OLS(standardized["post"], X).fit()
+    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
+    beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
+    t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
+    table = pd.concat([_fisher_z(t / np.sqrt(t**2 + df), n, level), beta], ignore_index=True)
+    terms = list(table["term"])
+    covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
+    # The two are alternatives for the same effect and never pooled together: their covariance is not needed.
+    covariance.iloc[0, 1] = covariance.iloc[1, 0] = np.nan
+    summary = {
+        "loglik": fit.llf,
+        "sigma2": fit.scale,
+        "re_variance": None,
+        "converged": True,
+        "singular": False,
+    }
+    return Equation(variant, direction.name, counted(table, n, 0), covariance, {**summary, "evaluations": 1})
+
+
+def _fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
+    z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 4)
+    half = norm.ppf(0.5 + level / 2) * se
+    row = {"term": "partial_r_z", "estimate": z, "std_error": se, "df": np.inf, "statistic": z / se}
+    row |= {"p_value": 2 * norm.sf(abs(z / se)), "ci_low": z - half, "ci_high": z + half}
+    return pd.DataFrame([row | {"converged": True, "singular": False}])

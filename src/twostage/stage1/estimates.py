@@ -1,0 +1,161 @@
+"""The results of stage 1 and how fitted equations are gathered into them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from twostage.display import html_table
+from twostage.stage1.panel import Panel
+from twostage.stats.base import NotEstimable
+from twostage.stats.mixed import stacked_covariance
+from twostage.terms import COLUMNS, HEADLINE, Direction
+
+
+@dataclass(frozen=True)
+class JointCovariance:
+    """Cluster-robust covariance of all equations' coefficients, patients as clusters.
+
+    Attributes
+    ----------
+    matrix : pandas.DataFrame
+        (direction, term) on both axes; see :func:`twostage.stats.mixed.stacked.stacked_covariance`.
+    n_patients, n_both : int
+        Patients in at least one equation; in every one of them.
+    """
+
+    matrix: pd.DataFrame
+    n_patients: int
+    n_both: int
+
+
+@dataclass(frozen=True)
+class StudyEstimates:
+    """What one study says in one analysis.
+
+    Attributes
+    ----------
+    study, analysis : str
+        Study id; lagged, transition, crosslevel, outcome or sensitivity.
+    table : pandas.DataFrame
+        One row per variant, direction and term, in the standard columns of :data:`twostage.terms.COLUMNS`.
+    covariances : dict
+        (variant, direction) -> DataFrame, the coefficients' covariance matrix, terms as index and columns.
+    fits : pandas.DataFrame
+        One row per fitted equation: variant, direction, n_patients, n_transitions, loglik, sigma2,
+        re_variance (the random intercept's), converged, singular, evaluations.
+    exclusions : pandas.DataFrame
+        reason, n_patients: patients of the study who are not in this analysis.
+    failures : pandas.DataFrame
+        variant, direction, reason: equations that could not be estimated.
+    joint_covariances : dict
+        variant -> :class:`JointCovariance` of the two-level equations that have more patients than coefficients.
+    """
+
+    study: str
+    analysis: str
+    table: pd.DataFrame
+    covariances: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    fits: pd.DataFrame = field(default_factory=pd.DataFrame)
+    exclusions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    failures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    joint_covariances: dict[str, JointCovariance] = field(default_factory=dict)
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per term with the standard columns."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row per fitted equation."""
+        return self.fits.copy()
+
+    def _repr_html_(self) -> str:
+        shown = self.table.drop(columns=["study", "analysis", "estimator"])
+        return html_table(shown) + (html_table(self.failures) if len(self.failures) else "")
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One fitted equation on its way into a :class:`StudyEstimates`.
+
+    Attributes
+    ----------
+    variant, direction : str
+    table : pandas.DataFrame
+        Rows as of :meth:`StudyEstimates.tidy`, without the columns that are the same for the whole study.
+    covariance : pandas.DataFrame
+        Of the coefficients.
+    fit : dict
+        loglik, sigma2, re_variance, converged, singular, evaluations.
+    influence : pandas.DataFrame, optional
+        What each patient (index) adds to each coefficient (columns).
+    """
+
+    variant: str
+    direction: str
+    table: pd.DataFrame
+    covariance: pd.DataFrame
+    fit: dict
+    influence: pd.DataFrame | None = None
+
+
+def attempt(fit: Callable, rows: pd.DataFrame, direction: Direction, variant: str, *options):
+    """Fit one equation, or return why it cannot be fitted."""
+    try:
+        return fit(rows, direction, variant, *options)
+    except NotEstimable as error:
+        return {"variant": variant, "direction": direction.name, "reason": str(error)}
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raise ``NotEstimable(reason)`` unless the condition holds; :func:`attempt` turns it into a failure."""
+    if not condition:
+        raise NotEstimable(reason)
+
+
+def counted(table: pd.DataFrame, n_patients: int, n_transitions: int) -> pd.DataFrame:
+    """A table of coefficients with the numbers behind it."""
+    return table.assign(n_patients=n_patients, n_transitions=n_transitions)
+
+
+def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> StudyEstimates:
+    """Gather an analysis's equations and failures; `lost` says why patients of the panel are not in it."""
+    equations = [r for r in results if isinstance(r, Equation)]
+    failures = [r for r in results if not isinstance(r, Equation)]
+    labels = {"study": panel.study, "analysis": analysis, "estimator": HEADLINE}
+    tables = [e.table.assign(variant=e.variant, direction=e.direction, **labels) for e in equations]
+    table = pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
+    counts = [t.iloc[0][["variant", "direction", "n_patients", "n_transitions"]].to_dict() for t in tables]
+    fits = pd.DataFrame([c | e.fit for c, e in zip(counts, equations, strict=True)])
+    return StudyEstimates(
+        study=panel.study,
+        analysis=analysis,
+        table=table,
+        covariances={(e.variant, e.direction): e.covariance for e in equations},
+        fits=fits,
+        exclusions=_exclusions(panel, fits, lost),
+        failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
+        joint_covariances=_joint_covariances(equations),
+    )
+
+
+def _joint_covariances(equations: list[Equation]) -> dict[str, JointCovariance]:
+    usable = [e for e in equations if e.influence is not None and len(e.influence) > e.influence.shape[1]]
+    joint = {}
+    for variant in dict.fromkeys(e.variant for e in usable):
+        own = [e for e in usable if e.variant == variant]
+        found = stacked_covariance([(list(e.influence.index), e.influence.to_numpy()) for e in own])
+        axis = pd.MultiIndex.from_tuples(
+            [(e.direction, term) for e in own for term in e.influence], names=["direction", "term"]
+        )
+        matrix = pd.DataFrame(found.matrix, index=axis, columns=axis)
+        joint[variant] = JointCovariance(matrix, found.n_any, found.n_all)
+    return joint
+
+
+def _exclusions(panel: Panel, fits: pd.DataFrame, lost: str) -> pd.DataFrame:
+    if not lost or fits.empty:
+        return panel.exclusions
+    missing = panel.sessions["patient"].nunique() - int(fits["n_patients"].max())
+    extra = pd.DataFrame([(lost, missing)], columns=["reason", "n_patients"])
+    return pd.concat([panel.exclusions, extra], ignore_index=True)

@@ -1,0 +1,243 @@
+"""Every estimator of the lagged effects on wide panels, many of them at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twostage.stats.base import NotEstimable
+from twostage.stats.centred import centred_transitions, enough_sessions, fit_jackknife
+from twostage.stats.dpm import fit_dpm_many
+from twostage.stats.mixed import fit_mixed_many
+from twostage.stats.riclpm import fit_riclpm_many
+from twostage.terms import DIRECTIONS
+
+#: (direction, term) of the coefficients, in the order of the last axis of :class:`EffectBatch`.
+COEFFICIENTS = tuple((d.name, term) for d in DIRECTIONS.values() for term in (d.cross, d.auto))
+
+
+#: The same as places in ``phi[outcome, predictor]`` (0: x, 1: y).
+PLACES = ((1, 0), (1, 1), (0, 1), (0, 0))
+
+
+#: Fewest sessions of the covariance-structure models.
+FEWEST_SESSIONS = 3
+
+
+#: Scores of a patient from which on a lag is more than what their own line leaves of any scores.
+FEWEST_ON_A_LINE = 4
+
+
+_FLOATS = ("estimate", "std_error", "df", "loglik")
+
+
+@dataclass(frozen=True)
+class EffectBatch:
+    """Lagged effects of B panels by one estimator; NaN where there is none.
+
+    Attributes
+    ----------
+    estimate, std_error, df, loglik : ndarray, shape (B, 4)
+        Per coefficient, in the order of :data:`COEFFICIENTS`; infinite df for normal inference; `loglik` is the
+        equation's, NaN for an estimator without one.
+    converged, singular : ndarray of bool, shape (B, 4)
+    n_patients, n_transitions, evaluations : ndarray of int, shape (B, 4)
+    reasons : ndarray of str, shape (B, 4)
+        Why there is no estimate; empty where there is one.
+    """
+
+    estimate: np.ndarray
+    std_error: np.ndarray
+    df: np.ndarray
+    loglik: np.ndarray
+    converged: np.ndarray
+    singular: np.ndarray
+    n_patients: np.ndarray
+    n_transitions: np.ndarray
+    evaluations: np.ndarray
+    reasons: np.ndarray
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Where there is a converged estimate with a standard error, shape (B, 4)."""
+        return self.converged & np.isfinite(self.estimate) & (self.std_error > 0)
+
+
+def _empty(B: int) -> dict[str, np.ndarray]:
+    shape = (B, len(COEFFICIENTS))
+    columns = {name: np.full(shape, np.nan) for name in _FLOATS}
+    columns |= {name: np.zeros(shape, bool) for name in ("converged", "singular")}
+    columns |= {name: np.zeros(shape, int) for name in ("n_patients", "n_transitions", "evaluations")}
+    return columns | {"reasons": np.full(shape, "", dtype=object)}
+
+
+def estimate_batch(
+    estimator: str,
+    panels: Sequence[np.ndarray],
+    *,
+    lag: int = 1,
+    min_sessions: int = 3,
+    bootstraps: int = 1000,
+    seed=0,
+) -> EffectBatch:
+    """Estimate both directions' lagged effects of many panels.
+
+    Parameters
+    ----------
+    estimator : str
+        One of :data:`twostage.terms.ESTIMATORS`.
+    panels : sequence of B arrays, shape (n_b, T, 2)
+        x and y of n_b patients on a grid of T sessions, NaN where missing.
+    lag, min_sessions : int
+        The centred estimators and the jackknife take patients with `min_sessions` sessions on which both variables were
+        observed; the covariance-structure models take all who have a score, and lag 1 only.
+    bootstraps : int
+        Replicates behind the jackknife's standard error.
+    seed : int or SeedSequence
+        Of these.
+
+    Returns
+    -------
+    EffectBatch
+        A panel that cannot be estimated has a reason and disturbs no other.
+
+    Notes
+    -----
+    Satterthwaite's df for the centred ones, normal inference for the others.
+    """
+    if estimator in _MODELS:
+        return _structural(_MODELS[estimator], panels, lag)
+    eligible = [panel[enough_sessions(panel, min_sessions)] for panel in panels]
+    if estimator == "jackknife":
+        return _jackknife(eligible, lag, bootstraps, seed)
+    return _centred(estimator, eligible, lag)
+
+
+def _centred(estimator: str, panels: Sequence[np.ndarray], lag: int) -> EffectBatch:
+    scores = np.concatenate(panels)
+    panel_of = np.repeat(np.arange(len(panels)), [len(panel) for panel in panels])
+    rows = centred_transitions(without_own_lines(scores) if estimator == "detrended" else scores, lag)
+    columns = _empty(len(panels))
+    for where, outcome in ((slice(0, 2), 1), (slice(2, 4), 0)):
+        y, X, patient, names = rows.regression(outcome)
+        which = panel_of[patient]
+        session = rows.session[~np.isnan(rows.following[:, outcome])]
+        for alike in _alike(which, session, len(panels)) if estimator == "centred_occasions" else [None]:
+            inside = slice(None) if alike is None else np.isin(which, alike)
+            numbers = alike if alike is not None else np.arange(len(panels))
+            design, labels = _with_occasions(X[inside], session[inside], names, alike is not None)
+            index = np.searchsorted(numbers, which[inside])
+            fit = fit_mixed_many(
+                y[inside], design, patient[inside], index, n_data_sets=len(numbers), names=labels
+            )
+            _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
+        if estimator == "detrended":
+            _deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
+    return EffectBatch(**columns)
+
+
+def _spent(scores: np.ndarray, panel_of: np.ndarray, B: int) -> np.ndarray:
+    """Panels in which nobody has enough scores: three about their line are always 1, -2, 1 times a number."""
+    most = np.zeros(B, int)
+    np.maximum.at(most, panel_of, np.isfinite(scores).sum(axis=1))
+    return most < FEWEST_ON_A_LINE
+
+
+def _deny(columns: dict, panels: np.ndarray, where: slice) -> None:
+    """Take the estimates of the equation in `where` from the panels marked, with the reason."""
+    for name in _FLOATS:
+        columns[name][panels, where] = np.nan
+    columns["converged"][panels, where] = False
+    text = f"nobody has {FEWEST_ON_A_LINE} scores: fewer say nothing about a lag once their line is taken out"
+    columns["reasons"][panels, where] = text
+
+
+def _alike(which: np.ndarray, session: np.ndarray, B: int) -> list[np.ndarray]:
+    """Panels with the same sessions, together: only they have the same columns."""
+    held = np.zeros((B, session.max(initial=0) + 1), bool)
+    held[which, session] = True
+    _, pattern = np.unique(held, axis=0, return_inverse=True)
+    return [np.flatnonzero(pattern.ravel() == p) for p in range(pattern.max(initial=-1) + 1)]
+
+
+def _with_occasions(X: np.ndarray, session: np.ndarray, names, wanted: bool):
+    """X with a column for each session of the predictors but the first; the intercept is that one's level."""
+    sessions = np.unique(session)[1:] if wanted else ()
+    dummies = [(session == s).astype(float) for s in sessions]
+    return np.column_stack([X, *dummies]), (*names, *(f"session_{s}" for s in sessions))
+
+
+def _fill(columns: dict, fit, where) -> None:
+    wide = np.zeros((1, len(where[1].ravel())))
+    for name in ("estimate", "std_error", "df"):
+        columns[name][where] = getattr(fit, "coef" if name == "estimate" else name)[:, 1:3]
+    for name in ("loglik", "converged", "singular", "evaluations"):
+        columns[name][where] = getattr(fit, name)[:, None] + wide
+    columns["n_patients"][where] = fit.n_groups[:, None] + wide
+    columns["n_transitions"][where] = fit.n_obs[:, None] + wide
+    columns["reasons"][where] = np.array([[reason] * wide.size for reason in fit.reasons], dtype=object)
+
+
+def without_own_lines(Y: np.ndarray) -> np.ndarray:
+    """Scores less each patient's own straight line, the patient's mean kept; shape (n, T, 2).
+
+    As :mod:`twostage.stage1.panel` with ``detrend="patient"``: a line through fewer than two scores has no slope.
+    """
+    seen = np.isfinite(Y)
+    count = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    time = np.where(seen, np.arange(Y.shape[1], dtype=float)[:, None], 0.0)
+    time = np.where(seen, time - time.sum(axis=1, keepdims=True) / count, 0.0)
+    cross = (time * np.where(seen, Y, 0.0)).sum(axis=1, keepdims=True)
+    square = (time**2).sum(axis=1, keepdims=True)
+    return Y - time * np.divide(cross, square, out=np.zeros_like(cross), where=square > 0)
+
+
+def _jackknife(panels, lag, bootstraps, seed) -> EffectBatch:
+    columns = _empty(len(panels))
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    for b, (panel, own) in enumerate(zip(panels, root.spawn(len(panels)), strict=True)):
+        try:
+            fit = fit_jackknife(panel, lag=lag, replicates=bootstraps, seed=own)
+        except NotEstimable as error:
+            columns["reasons"][b] = str(error)
+            continue
+        for j, (outcome, predictor) in enumerate(PLACES):
+            columns["estimate"][b, j] = fit.phi[outcome, predictor]
+            columns["std_error"][b, j] = fit.phi_se[outcome, predictor]
+            columns["n_patients"][b, j] = fit.n_patients[outcome]
+            columns["n_transitions"][b, j] = fit.n_transitions[outcome]
+        columns["df"][b], columns["evaluations"][b] = np.inf, 2 * len(fit.parts)
+        columns["converged"][b], columns["singular"][b] = fit.converged, fit.singular
+    return EffectBatch(**columns)
+
+
+def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int) -> EffectBatch:
+    columns, sessions = _empty(len(panels)), panels[0].shape[1]
+    if lag != 1 or sessions < FEWEST_SESSIONS:
+        wrong = f"lag {lag}" if lag != 1 else f"{sessions} sessions"
+        columns["reasons"][:] = (
+            f"the model is for lag 1 and {FEWEST_SESSIONS} sessions or more, not for {wrong}"
+        )
+        return EffectBatch(**columns)
+    fit = fit_many(panels)
+    for j, (outcome, predictor) in enumerate(PLACES):
+        columns["estimate"][:, j] = fit.phi[:, outcome, predictor]
+        columns["std_error"][:, j] = fit.phi_se[:, outcome, predictor]
+        for name in ("loglik", "converged", "admissible", "iterations"):
+            # One model for both directions, or one for each outcome.
+            values = getattr(fit, name)
+            values = values if values.ndim == 1 else values[:, outcome]
+            target = {"admissible": "singular", "iterations": "evaluations"}.get(name, name)
+            columns[target][:, j] = ~values if name == "admissible" else values
+    columns["df"][:] = np.inf
+    for b, panel in enumerate(panels):
+        seen = np.isfinite(panel)
+        columns["n_patients"][b] = seen.any(axis=(1, 2)).sum()
+        columns["n_transitions"][b] = (seen[:, :-1].all(axis=2) & seen[:, 1:].any(axis=2)).sum()
+    failed = ~(np.isfinite(columns["estimate"]) & np.isfinite(columns["std_error"]))
+    messages = np.array([[message] * 4 for message in fit.messages], dtype=object)
+    columns["reasons"][failed] = messages[failed]
+    return EffectBatch(**columns)
+
+
+_MODELS = {"riclpm": fit_riclpm_many, "dpm": fit_dpm_many}

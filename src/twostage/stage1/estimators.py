@@ -1,0 +1,111 @@
+"""One study's lagged effects by every estimator, side by side."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from twostage.stage1.estimates import StudyEstimates
+from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
+from twostage.stage1.panel import Panel, varies
+from twostage.terms import COLUMNS, ESTIMATORS
+
+#: Replicates behind the jackknife's standard error, and their seed: the same data give the same numbers.
+BOOTSTRAPS, SEED = 1000, 20201101
+
+
+_FIT = ("variant", "direction", "n_patients", "n_transitions", "loglik", "sigma2", "re_variance")
+
+
+def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
+    """Reciprocal lagged effects of one study by every estimator of :data:`twostage.terms.ESTIMATORS`.
+
+    Parameters
+    ----------
+    panel : Panel
+        Its scores, standardized and detrended as the parameters say, are what each estimator starts from.
+    bootstraps : int
+        Replicates behind the jackknife's standard error.
+
+    Returns
+    -------
+    StudyEstimates
+        Analysis `estimators`; terms x_within and y_within of both directions. The estimator is also the variant, so that
+        each has its own pool. Covariances are not kept.
+
+    Notes
+    -----
+    The centred estimators and the jackknife take the panel's eligible patients, the covariance-structure models
+    everyone with a score in the window. `singular` of the latter means that some estimated covariance matrix is none (a
+    negative variance, or a correlation beyond 1). Sources and checks: :mod:`twostage.stats.centred.jackknife`,
+    :mod:`twostage.stats.riclpm.fit`, :mod:`twostage.stats.dpm.fit`; the centred estimator is that of
+    :func:`twostage.stage1.equations.lagged`, by another path.
+    """
+    scores, _ = panel.wide()
+    constant = _constant(scores)
+    options = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
+    tables, fits, failures = [], [], []
+    for name in ESTIMATORS:
+        if constant:
+            failures += [{"variant": name, "direction": d, "reason": constant} for d in ("x_to_y", "y_to_x")]
+            continue
+        batch = estimate_batch(name, [scores], **options, bootstraps=bootstraps, seed=SEED)
+        tables.append(_rows(panel, name, batch))
+        fits += _fits(name, batch)
+        failures += _failures(name, batch)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    return StudyEstimates(
+        study=panel.study,
+        analysis="estimators",
+        table=table,
+        fits=pd.DataFrame(fits),
+        exclusions=panel.exclusions,
+        failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
+    )
+
+
+def _constant(scores: np.ndarray) -> str:
+    """Why nothing can be estimated, if so: a variable that is never observed or never varies within a patient."""
+    for v, name in enumerate(("x", "y")):
+        own = [row[np.isfinite(row)] for row in scores[..., v]]
+        deviations = np.concatenate([o - o.mean() for o in own if len(o)] or [np.zeros(0)])
+        if not varies(deviations, np.concatenate(own or [np.zeros(1)])):
+            return f"{name} does not vary within patients"
+    return ""
+
+
+def _rows(panel: Panel, name: str, batch: EffectBatch) -> pd.DataFrame:
+    keep = np.array([not reason for reason in batch.reasons[0]])
+    estimate, error, df = batch.estimate[0][keep], batch.std_error[0][keep], batch.df[0][keep]
+    z = estimate / error
+    normal = np.isinf(df)
+    finite = np.where(normal, 1.0, df)
+    p = 0.5 + panel.parameters.level / 2
+    half = np.where(normal, ndtri(p), stdtrit(finite, p)) * error
+    columns = {"study": panel.study, "analysis": "estimators", "variant": name, "estimator": name}
+    columns |= {"estimate": estimate, "std_error": error, "df": df, "statistic": z}
+    columns["p_value"] = 2 * np.where(normal, ndtr(-np.abs(z)), stdtr(finite, -np.abs(z)))
+    columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
+    for column in ("n_patients", "n_transitions", "converged", "singular"):
+        columns[column] = getattr(batch, column)[0][keep]
+    where = pd.DataFrame(COEFFICIENTS, columns=["direction", "term"])[keep].reset_index(drop=True)
+    return where.assign(**columns)[COLUMNS]
+
+
+def _fits(name: str, batch: EffectBatch) -> list[dict]:
+    rows = []
+    for j in (0, 2):
+        if batch.reasons[0, j]:
+            continue
+        values = (name, COEFFICIENTS[j][0], int(batch.n_patients[0, j]), int(batch.n_transitions[0, j]))
+        row = dict(zip(_FIT, (*values, float(batch.loglik[0, j]), None, None), strict=True))
+        row |= {"converged": bool(batch.converged[0, j]), "singular": bool(batch.singular[0, j])}
+        rows.append(row | {"evaluations": int(batch.evaluations[0, j])})
+    return rows
+
+
+def _failures(name: str, batch: EffectBatch) -> list[dict]:
+    return [
+        {"variant": name, "direction": COEFFICIENTS[j][0], "reason": batch.reasons[0, j]}
+        for j in (0, 2)
+        if batch.reasons[0, j]
+    ]

@@ -1,0 +1,32 @@
+"""Stage 2: records of many studies become pooled results."""
+
+from twostage.stage2.attempt import Attempt, attempt
+from twostage.stage2.pool import (
+    KEY,
+    PooledTable,
+    as_correlations,
+    leave_one_out,
+    named_fit,
+    patient_flow,
+    pool_records,
+    read_records,
+)
+from twostage.stage2.results import Results, find_results, headline_terms, pool_results, read_results
+
+__all__ = [
+    "Attempt",
+    "KEY",
+    "PooledTable",
+    "Results",
+    "as_correlations",
+    "attempt",
+    "find_results",
+    "headline_terms",
+    "leave_one_out",
+    "named_fit",
+    "patient_flow",
+    "pool_records",
+    "pool_results",
+    "read_records",
+    "read_results",
+]

@@ -1,0 +1,29 @@
+"""Gaussian maximum likelihood of linear structures from incomplete data (FIML)."""
+
+from twostage.stats.fiml.likelihood import score_products
+from twostage.stats.fiml.linalg import (
+    inverse_positive,
+    positive_definite,
+    scaled,
+    solve_positive,
+    well_determined,
+)
+from twostage.stats.fiml.maximum import maximise, reached_message
+from twostage.stats.fiml.patterns import group_patterns, group_rows, sums
+from twostage.stats.fiml.structure import STEP, LinearStructure
+
+__all__ = [
+    "LinearStructure",
+    "STEP",
+    "group_patterns",
+    "group_rows",
+    "inverse_positive",
+    "maximise",
+    "positive_definite",
+    "reached_message",
+    "scaled",
+    "score_products",
+    "solve_positive",
+    "sums",
+    "well_determined",
+]

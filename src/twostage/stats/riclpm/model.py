@@ -1,0 +1,268 @@
+"""The random-intercept cross-lagged panel model of two variables as a covariance structure."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from twostage.stats.fiml import STEP, LinearStructure
+
+_PAIRS = ((0, 0), (1, 0), (1, 1))  # variance, covariance, variance
+
+
+# Bounds of starting values, as shares of the variables' variance: intercepts, within-person parts, norm of Phi.
+_BETWEEN = (0.1, 0.8)
+
+
+_WITHIN = (0.15, 2.0)
+
+
+_STABLE = 0.7
+
+
+@dataclass(frozen=True)
+class RiclpmStructure:
+    """``y_t = mu_t + r + w_t``, ``w_{t+1} = Phi w_t + e_{t+1}``, r ~ N(0, R), w_1 ~ N(0, W), e_t ~ N(0, Q).
+
+    Observed columns are y_1 (x, y), y_2 (x, y), ...; r is uncorrelated with w_1 and with e. Parameters in order:
+    R (xx, yx, yy), Phi row by row (per transition if `lags` is free), W (absent if `first` is stationary), Q (per
+    occasion from the second if `residuals` are free).
+
+    Attributes
+    ----------
+    occasions : int
+    residuals, lags : {"equal", "free"}
+    first : {"free", "stationary"}
+        Stationary: ``W = Phi W Phi' + Q``.
+    """
+
+    occasions: int
+    residuals: str
+    lags: str
+    first: str
+    base: LinearStructure = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(
+            self, "base", _linear(self.occasions, self.residuals == "free", self.lags == "free")
+        )
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        return self.base.n_parameters - (3 if self.first == "stationary" else 0)
+
+    @property
+    def curved(self) -> tuple[int, ...]:
+        """Parameters in which Sigma is not linear when the others are held: the lag coefficients."""
+        return self.base.curved
+
+    @property
+    def core(self):
+        """What to maximise over: the linear structure itself unless the first occasion is derived."""
+        return self.base if self.first == "free" else self
+
+    def sigma(self, theta):
+        """Implied covariance matrix of the 2T columns, (..., 2T, 2T)."""
+        return self.base.sigma(self.full(theta))
+
+    def jacobian(self, theta):
+        """Its derivatives, (..., K, 2T, 2T)."""
+        J = self.base.jacobian(self.full(theta))
+        if self.first == "free":
+            return J
+        return np.einsum("...kf,...fab->...kab", self.full_jacobian(theta), J)
+
+    def pullback(self, theta, G):
+        """Inner products of the derivatives with symmetric matrices G, (..., K)."""
+        pulled = self.base.pullback(self.full(theta), G)
+        if self.first == "free":
+            return pulled
+        return np.einsum("...kf,...f->...k", self.full_jacobian(theta), pulled)
+
+    def phi(self, theta):
+        """Lag coefficients, (..., 2, 2), or (..., T - 1, 2, 2) if they are free."""
+        theta = np.asarray(theta)
+        free = (self.occasions - 1,) if self.lags == "free" else ()
+        return theta[..., list(self.curved)].reshape(*theta.shape[:-1], *free, 2, 2)
+
+    def intercepts(self, theta):
+        """R, (..., 2, 2)."""
+        return _symmetric(np.asarray(theta)[..., :3])
+
+    def first_within(self, theta):
+        """W, (..., 2, 2)."""
+        at = 3 + len(self.curved)
+        return _symmetric(self.full(theta)[..., at : at + 3])
+
+    def innovations(self, theta):
+        """Q, (..., 2, 2), or (..., T - 1, 2, 2) if free."""
+        rest = self.full(theta)[..., 6 + len(self.curved) :]
+        free = (self.occasions - 1,) if self.residuals == "free" else ()
+        return _symmetric(rest.reshape(*rest.shape[:-1], *free, 3))
+
+    def within(self, theta):
+        """Covariance matrices of w_1 .. w_T, (..., T, 2, 2)."""
+        latent = self.base.latent(self.full(theta))[..., 2:, 2:]
+        blocks = latent.reshape(*latent.shape[:-2], self.occasions, 2, self.occasions, 2)
+        return np.moveaxis(np.diagonal(blocks, axis1=-4, axis2=-2), -1, -3)
+
+    def standardized(self, theta):
+        """Lag coefficients in within-person standard deviations, per transition: (..., T - 1, 2, 2)."""
+        return self.standardized_by(theta, self.within(theta))
+
+    def standardized_by(self, theta, within):
+        """The same for the covariance matrices `within` (..., T, 2, 2)."""
+        spread = np.sqrt(np.diagonal(within, axis1=-2, axis2=-1))
+        phi = self.phi(theta)
+        phi = phi if self.lags == "free" else phi[..., None, :, :]
+        return phi * spread[..., :-1, None, :] / spread[..., 1:, :, None]
+
+    def full(self, theta):
+        """theta with the first occasion's W, which a stationary model derives from Phi and Q."""
+        theta = np.asarray(theta)
+        if self.first == "free":
+            return theta
+        W = np.linalg.solve(self._lyapunov(theta), _spread(theta[..., 7:10])[..., None])[..., 0]
+        return np.concatenate([theta[..., :7], W[..., [0, 2, 3]], theta[..., 7:]], axis=-1)
+
+    def _lyapunov(self, theta):
+        phi = self.phi(theta)
+        return np.eye(4) - _kron(phi, phi)
+
+    def full_jacobian(self, theta):
+        """Derivatives of `full`, (..., K, K + 3)."""
+        theta = np.asarray(theta)
+        W, phi = self.first_within(theta), self.phi(theta)
+        out = np.zeros((*theta.shape, 13), dtype=theta.dtype)
+        out[..., range(7), range(7)] = 1.0
+        out[..., [7, 8, 9], [10, 11, 12]] = 1.0
+        right = np.zeros((*theta.shape, 4), dtype=theta.dtype)
+        for k in range(4):
+            d = np.zeros((2, 2))
+            d[k // 2, k % 2] = 1.0
+            moved = d @ W @ np.swapaxes(phi, -1, -2)
+            right[..., 3 + k, :] = (moved + np.swapaxes(moved, -1, -2)).reshape(*theta.shape[:-1], 4)
+        right[..., [7, 8, 9], :] = _spread(np.eye(3))
+        solved = np.linalg.solve(self._lyapunov(theta)[..., None, :, :], right[..., None])[..., 0]
+        out[..., 7:10] = solved[..., [0, 2, 3]]
+        return out
+
+    def names(self, variables):
+        """Names of theta for two variables' names."""
+        x, y = variables
+        covs = [f"var({{0}}_{x})", f"cov({{0}}_{x},{{0}}_{y})", f"var({{0}}_{y})"]
+        steps = range(2, self.occasions + 1)
+        out = [c.format("intercept") for c in covs]
+        arrows = [f"{b}->{a}" for a in (x, y) for b in (x, y)]
+        out += [f"{a}[{t}]" for t in steps for a in arrows] if self.lags == "free" else arrows
+        out += [c.format("first") for c in covs] if self.first == "free" else []
+        residual = [c.format("residual") for c in covs]
+        out += [f"{c}[{t}]" for t in steps for c in residual] if self.residuals == "free" else residual
+        return tuple(out)
+
+    def scales(self, spread):
+        """Units of theta for variables in units of `spread` (..., 2): theta of the raw data over the scaled data's."""
+        a, b = spread[..., 0], spread[..., 1]
+        covs = np.stack([a * a, a * b, b * b], axis=-1)
+        paths = np.stack([np.ones_like(a), a / b, b / a, np.ones_like(a)], axis=-1)
+        times = self.occasions - 1
+        parts = [covs, np.tile(paths, times if self.lags == "free" else 1)]
+        parts += [covs] if self.first == "free" else []
+        return np.concatenate([*parts, np.tile(covs, times if self.residuals == "free" else 1)], axis=-1)
+
+
+@lru_cache(maxsize=32)
+def riclpm_structure(occasions, residuals, lags, first) -> RiclpmStructure:
+    """The structure, made once for all fits that ask for the same."""
+    return RiclpmStructure(occasions, residuals, lags, first)
+
+
+def standardized_expansion(structure, theta):
+    """Of one theta (K,): covariances `within` (T, 2, 2), standardized coefficients (T - 1, 2, 2), derivatives of these
+    (K, T - 1, 2, 2), by complex step.
+    """
+    moved = np.asarray(theta, dtype=complex) + 1j * STEP * np.eye(len(theta))
+    within = structure.within(moved)
+    found = structure.standardized_by(moved, within)
+    return within[0].real.copy(), found[0].real.copy(), found.imag / STEP
+
+
+def starting_values(structure, patterns):
+    """Starting values (b, K) from pairwise covariances averaged over occasions, for data with unit variances."""
+    T, b = structure.occasions, patterns.n_sets
+    covariance, shared = (m.reshape(b, T, 2, T, 2) for m in patterns.pairwise_covariance())
+    apart = np.subtract.outer(np.arange(T), np.arange(T))
+    return starts(
+        structure, *(_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
+    )
+
+
+def starts(structure, total, near, far):
+    """The same from covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
+    T, b = structure.occasions, len(total)
+    between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *_BETWEEN)
+    within = _within_bounds(total - between, *_WITHIN)
+    phi = _shrunk((near - between) @ np.linalg.inv(within))
+    residual = _within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *_WITHIN)
+    times = T - 1
+    parts = [_three(between), np.tile(phi.reshape(b, 4), times if structure.lags == "free" else 1)]
+    parts += [_three(within)] if structure.first == "free" else []
+    parts += [np.tile(_three(residual), times if structure.residuals == "free" else 1)]
+    return np.concatenate(parts, axis=1)
+
+
+def _average(covariance, shared, at):
+    """Mean 2 x 2 covariance over the pairs of occasions marked in `at`, weighted by persons, (b, 2, 2)."""
+    t, s = np.nonzero(at)
+    weight = shared[:, t, :, s, :]
+    return (covariance[:, t, :, s, :] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
+
+
+def _within_bounds(matrices, low, high):
+    """Symmetric matrices with eigenvalues moved into [low, high]."""
+    values, vectors = np.linalg.eigh(matrices)
+    return (vectors * np.minimum(np.maximum(values, low), high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+
+
+def _shrunk(phi):
+    """Lag coefficients with a norm of at most `_STABLE`."""
+    size = np.sqrt(np.einsum("bij,bij->b", phi, phi))
+    return phi * (_STABLE / np.maximum(size, _STABLE))[:, None, None]
+
+
+def _linear(T, free_residuals, free_lags):
+    """The model with free first occasion: variables are r_x, r_y, then w_1 (x, y), w_2, ..."""
+    select = np.zeros((2 * T, 2 * T + 2))
+    select[np.arange(2 * T), np.arange(2 * T) % 2] = 1.0
+    select[np.arange(2 * T), np.arange(2 * T) + 2] = 1.0
+    steps = range(1, T)
+    paths, covariances = {}, {k: [(i, j)] for k, (i, j) in enumerate(_PAIRS)}
+    for t in steps:
+        for c in range(4):
+            k = 3 + c + (4 * (t - 1) if free_lags else 0)
+            paths.setdefault(k, []).append((2 + 2 * t + c // 2, 2 * t + c % 2))
+    first = 3 + len(paths)
+    covariances |= {first + c: [(2 + i, 2 + j)] for c, (i, j) in enumerate(_PAIRS)}
+    for t in steps:
+        for c, (i, j) in enumerate(_PAIRS):
+            k = first + 3 + c + (3 * (t - 1) if free_residuals else 0)
+            covariances.setdefault(k, []).append((2 + 2 * t + i, 2 + 2 * t + j))
+    return LinearStructure(select, paths, covariances, len(paths) + len(covariances))
+
+
+def _symmetric(three):
+    """(..., 3) -> (..., 2, 2)."""
+    return three[..., [0, 1, 1, 2]].reshape(*three.shape[:-1], 2, 2)
+
+
+def _three(matrices):
+    return matrices[..., [0, 1, 1], [0, 0, 1]]
+
+
+def _spread(three):
+    return three[..., [0, 1, 1, 2]]
+
+
+def _kron(a, b):
+    return np.einsum("...ij,...kl->...ikjl", a, b).reshape(*a.shape[:-2], 4, 4)
