@@ -14,6 +14,7 @@ LAYERS = {
     "problems": 0,
     "project": 0,
     "display": 0,
+    "files": 0,
     "terms": 0,
     "attempt": 1,
     "moderators": 1,

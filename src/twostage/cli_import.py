@@ -1,8 +1,6 @@
 """Commands for a collection of one's own: an empty one, and a study put into it."""
 
-import os
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +8,7 @@ import typer
 
 from twostage.cli_options import AllProblems, SameData, next_run, refuse, synthetic_note
 from twostage.collection import locate_collection
+from twostage.files import write_text
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
@@ -141,24 +140,11 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
     if dry_run:
         typer.echo("dry run; nothing was written or imported")
         return
-    _write_new(target, suggestion.text)
+    write_text(target, suggestion.text)
     typer.echo(
         f"{target} written; nothing is imported yet. Check and complete the mapping, then import with it:\n"
         f"  {suggestion.command}"
     )
-
-
-def _write_new(target: Path, text: str) -> None:
-    """Write a file that is not there yet, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def new_collection(

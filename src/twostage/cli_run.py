@@ -92,7 +92,7 @@ def _planned(request: "Request") -> "Run":
 
 
 def _warn_of_twins(planned: "Run") -> None:
-    from twostage.pipeline.files import read_json
+    from twostage.files import read_json
     from twostage.same_data import twins
 
     checksums = {study: read_json(planned.study_file(study))["checksum"] for study in planned.analysed}

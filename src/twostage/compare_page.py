@@ -3,13 +3,13 @@
 import html
 import io
 import os
-import uuid
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 from twostage.compare import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
 from twostage.display import html_table
+from twostage.files import write_bytes
 from twostage.plots import use_style
 from twostage.plots_compare import alt
 from twostage.plots_compare import side_by_side as draw
@@ -68,17 +68,6 @@ def comparison_page(comparison: Comparison, figure: str, estimators: str = "") -
     )
 
 
-def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
-
-
 def write_comparison(comparison: Comparison, folder: str | Path, book: str | Path | None = None) -> Path:
     """Write ``index.html``, ``comparison.csv``, ``comparison.svg`` and ``comparison.png``, each whole or not at all.
 
@@ -103,10 +92,12 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     figure.savefig(pixels, format="png", bbox_inches="tight")
     plt.close(figure)
     svg = vector.getvalue()
-    _write(folder / "comparison.svg", svg.encode())
-    _write(folder / "comparison.png", pixels.getvalue())
-    _write(folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(folder / "comparison.svg", svg.encode())
+    write_bytes(folder / "comparison.png", pixels.getvalue())
+    write_bytes(
+        folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode()
+    )
     linked = Path(book or folder) / ESTIMATORS_PAGE
     target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
     page = comparison_page(comparison, svg[svg.index("<svg") :], target)
-    return _write(folder / "index.html", page.encode())
+    return write_bytes(folder / "index.html", page.encode())

@@ -6,8 +6,6 @@ the data and the version of the package; no participant's score. It is validated
 
 import json
 import math
-import os
-import uuid
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -18,6 +16,7 @@ from pydantic import Field, model_validator
 
 from twostage.describe import Description
 from twostage.estimates import StudyEstimates
+from twostage.files import write_text
 from twostage.panel import Panel
 from twostage.params import RECORDS, Parameters
 from twostage.problems import Problem, RecordError
@@ -223,18 +222,7 @@ def write_record(record: Record, folder: str | Path) -> Path:
     -------
     Path
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{record.analysis}.json"
-    text = record_text(record)
-    temporary = folder / f".{record.analysis}-{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
+    return write_text(Path(folder) / f"{record.analysis}.json", record_text(record))
 
 
 def record_text(record: Record) -> str:

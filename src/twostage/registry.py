@@ -9,8 +9,9 @@ import pandas as pd
 
 from twostage import schema
 from twostage.collection_file import FILE, Layout, Settings, read_settings
+from twostage.files import tidy
 from twostage.problems import Problem
-from twostage.shared_studies import read_shared
+from twostage.shared_studies import FOLDER, read_shared
 from twostage.tabular import Table, read_table
 
 NUMERIC = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_direction", "n"]
@@ -51,6 +52,9 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         more of them, in the files of the studies that it has.
     problems : list of Problem
     """
+    # A command that was killed may have left a study, or all of the collection, under another name.
+    for folder in (path, path / FOLDER) if path.is_dir() else (path.parent,):
+        tidy(folder)
     if not path.is_dir():
         expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
         return None, [Problem(str(path), None, None, "no such folder", expected)]

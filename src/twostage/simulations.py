@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from twostage.display import html_table, number
+from twostage.files import write_files
 
 _PACKAGE = Path(__file__).parent
 _CORE = "twostage.stats."
@@ -139,7 +140,6 @@ def write_simulation(
         More that can be written as JSON.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     modules = used_modules()
     told = {
         "seed": seed,
@@ -152,10 +152,7 @@ def write_simulation(
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         f"{name}.json": json.dumps(told, indent=1, ensure_ascii=False) + "\n",
     }
-    for file, text in texts.items():
-        unfinished = target / f"{file}.part"
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target / file)
+    write_files({target / file: text.encode() for file, text in texts.items()})
 
 
 def read_simulation(folder: str | Path, name: str) -> Simulation:

@@ -2,9 +2,6 @@
 
 import csv
 import io
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import yaml
 from twostage import schema
 from twostage.collection import locate_collection, validate_collection
 from twostage.collection_file import FILE, VariableSettings, read_settings
+from twostage.files import replace_folder, unfinished_folder, write_files
 from twostage.problems import CollectionError, Problem
 
 #: The note of a new collection, to be replaced by one of its own.
@@ -108,22 +106,13 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
             [Problem(str(folder), None, None, "something there", "no folder, or an empty one")]
         )
     _check(pair)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    # mkdtemp's folders are private; a collection is as readable as any other folder.
-    new.chmod(0o755)
-    try:
-        for name, text in _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}").items():
-            (new / name).write_text(text, encoding="utf-8", newline="\n")
+    with unfinished_folder(folder) as new:
+        texts = _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}")
+        write_files({new / name: text.encode() for name, text in texts.items()})
         problems = validate_collection(new)
         if problems:
             raise CollectionError(problems)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
+        replace_folder(new, folder)
     return folder
 
 

@@ -11,9 +11,9 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
+from twostage.files import write_json
 from twostage.params import NOTEBOOKS, ParameterError, make_parameters
 from twostage.pipeline.errors import NotebookError
-from twostage.pipeline.files import write_json
 from twostage.pipeline.run import Run
 from twostage.pipeline.runner import check_names, run_notebook
 

@@ -4,13 +4,13 @@ import csv
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twostage.collection import examine_collection
 from twostage.collection_file import Layout, Settings
+from twostage.files import place_files, unfinished_folder
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
 from twostage.problems import Problem
@@ -127,8 +127,7 @@ def add_studies(
         contents |= study_files(study, registry.settings)
     _nothing_there(folder, contents)
     contents[STUDIES] = registry_text(before.decode("utf-8"), list(registry.studies.columns), studies)
-    staged = Path(tempfile.mkdtemp(dir=folder, prefix=".import-"))
-    try:
+    with unfinished_folder(folder / "import") as staged:
         _stage(folder, staged, registry)
         for file, text in contents.items():
             _write(staged / file, text)
@@ -138,9 +137,7 @@ def add_studies(
                 [Problem(STUDIES, None, None, "a change during the import", "to be left alone")]
             )
         if not dry_run:
-            _put_in_place(staged, folder, [*contents])
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+            place_files(staged, [*contents])
     return tuple(contents)
 
 
@@ -183,22 +180,3 @@ def _write(path: Path, text: str) -> None:
         raise ImportProblems(
             [Problem(path.name, None, None, found, "characters that a text can have")]
         ) from None
-
-
-def _put_in_place(staged: Path, folder: Path, files: Sequence[str]) -> None:
-    placed, made = [], []
-    try:
-        for file in files:
-            target = folder / file
-            for parent in reversed(target.relative_to(folder).parents):
-                if not (folder / parent).exists():
-                    (folder / parent).mkdir()
-                    made.append(folder / parent)
-            os.replace(staged / file, target)
-            placed += [] if file == STUDIES else [target]
-    except BaseException:
-        for target in placed:
-            target.unlink(missing_ok=True)
-        for parent in reversed(made):
-            parent.rmdir()
-        raise

@@ -6,14 +6,13 @@ than there are workers keeps the workers busy meanwhile.
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 import loky
 
+from twostage.pipeline.child import end_with
 from twostage.pipeline.errors import PipelineError
 
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
@@ -27,9 +26,6 @@ IDLE_SECONDS = 60
 
 #: How long a Dask scheduler may take to answer.
 CONNECT_SECONDS = 30
-
-#: How often a worker looks whether the process that started it is alive.
-WATCH_SECONDS = 0.5
 
 
 class Workers(Executor):
@@ -63,22 +59,16 @@ class Workers(Executor):
 
 def local_workers(n: int) -> Workers:
     """Processes on this machine; they and their kernels end with the process that plans the run."""
-    executor = loky.ProcessPoolExecutor(n, timeout=IDLE_SECONDS, initializer=_depend_on_planner)
+    executor = loky.ProcessPoolExecutor(
+        n, timeout=IDLE_SECONDS, initializer=_depend_on_planner, initargs=(os.getpid(),)
+    )
     return Workers(executor, lambda left: executor.shutdown(wait=True, kill_workers=left))
 
 
-def _depend_on_planner() -> None:
+def _depend_on_planner(planner: int) -> None:
     # Ctrl-C reaches every process of a terminal; only the one that plans the run shall act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _exit_with_parent(parent: int) -> None:
-    # A planner that was killed cannot tell its workers; left alone they would work off their queue,
-    # beside the workers of the next run. Kernels watch their worker in the same way.
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+    end_with(planner)
 
 
 def cluster_workers(address: str) -> Workers:

@@ -10,6 +10,7 @@ import yaml
 from twostage.addition_page import read_estimates
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
+from twostage.files import emptied
 from twostage.manuscript import book_context
 from twostage.params import make_parameters
 from twostage.pipeline.again import again_section
@@ -18,7 +19,6 @@ from twostage.pipeline.book_api import write_api_pages
 from twostage.pipeline.book_config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book_pages import Pages, copy_notebook
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import emptied
 from twostage.pipeline.launch import Launch
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page

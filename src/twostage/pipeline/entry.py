@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from twostage.files import read_json
 from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import read_json
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.run import DEFAULT_RUN, Run
 from twostage.project import MARKS, is_project, project_folder

@@ -14,9 +14,9 @@ import twostage
 from twostage.collection import Collection, Study, read_collection
 from twostage.collection_part import FILE as PART_FILE
 from twostage.collection_part import Part, part_text
+from twostage.files import keep_only, write_if_changed, write_json
 from twostage.params import NOTEBOOKS, make_parameters
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import keep_only, write_if_changed, write_json
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
 from twostage.pipeline.shared import fitting_bundles, write_shared
 from twostage.problems import CollectionError, Problem

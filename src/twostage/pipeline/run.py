@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twostage.files import read_json, write_json
 from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS
-from twostage.pipeline.files import read_json, write_json
 from twostage.recovery.store import recovery_files
 
 #: Tells pytask's task modules, in whatever process they are imported, which run they declare.

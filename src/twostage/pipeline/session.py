@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytask
 from filelock import FileLock, Timeout
 from pytask_parallel import ParallelBackend, registry
 
+from twostage.files import scratch_folder, tidy
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import forget_removed
@@ -76,6 +76,7 @@ def alone(run: Run):
             f"{run.folder}: another process is carrying out this run; wait for it to end"
         ) from None
     try:
+        tidy(run.folder)
         yield
     finally:
         lock.release()
@@ -100,8 +101,8 @@ def steps_to_do(run: Run) -> list[str]:
 def _scratch():
     """Give workers and kernels one folder for temporary files, so that killed ones leave nothing."""
     before = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="twostage-", ignore_cleanup_errors=True) as folder:
-        os.environ["TMPDIR"] = folder
+    with scratch_folder() as folder:
+        os.environ["TMPDIR"] = str(folder)
         try:
             yield
         finally:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import html_table
+from twostage.files import write_if_changed, write_json
 from twostage.params import Parameters
-from twostage.pipeline.files import write_if_changed, write_json
 from twostage.pipeline.run import Run
 from twostage.records import record_text
 from twostage.shared_studies import MARK_NOTE

@@ -2,9 +2,9 @@
 
 from twostage.analysis import analyse
 from twostage.collection import read_collection
+from twostage.files import emptied, keep_only
 from twostage.manuscript import HOME
 from twostage.params import make_parameters
-from twostage.pipeline.files import emptied, keep_only
 from twostage.pipeline.run import Run
 from twostage.pipeline.session import alone
 from twostage.records import write_record

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytask import task
 
-from twostage.pipeline.files import checksums, emptied, write_json
+from twostage.files import checksums, emptied, write_json
 from twostage.pipeline.run import Run, declared_run, load_run
 
 

@@ -1,11 +1,9 @@
 """A collection's side: read a bundle without trusting it, and add it as a study without participants' data."""
 
-import os
-import shutil
-import uuid
 from pathlib import Path
 
 from twostage.collection import Collection, read_collection
+from twostage.files import replace_folder, unfinished_folder, write_files
 from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
 from twostage.problems import Problem
 from twostage.shared_studies import FOLDER
@@ -115,19 +113,7 @@ def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Proble
 
 def _put(bundle: Bundle, folder: Path) -> None:
     """Write the bundle's folder beside its place, then move it there."""
-    target, new = folder / bundle.study, folder / f".{bundle.study}-{uuid.uuid4().hex}"
-    old = new.with_name(f"{new.name}.old")
-    try:
-        for name, content in bundle.content.items():
-            # The page is for those who share it; of a bundle only what was validated is kept.
-            if name != PAGE:
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                (new / name).write_bytes(content)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(new, target)
-    finally:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
+    with unfinished_folder(folder / bundle.study) as new:
+        # The page is for those who share it; of a bundle only what was validated is kept.
+        write_files({new / name: content for name, content in bundle.content.items() if name != PAGE})
+        replace_folder(new, folder / bundle.study)

@@ -1,13 +1,12 @@
 """A site's side: run stage 1 here, withhold what must not be told, pack the rest."""
 
-import os
-import uuid
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 from twostage import schema
 from twostage.collection import Collection
+from twostage.files import write_files
 from twostage.params import Parameters
 from twostage.problems import Problem
 from twostage.sharing.analyse import one_sided, stage1_records
@@ -158,14 +157,5 @@ def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bund
     """
     places = free(target, replace=replace)
     members = unpack(content, target.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in places]
-    try:
-        for path, bytes_ in zip(temporary, (content, members[PAGE]), strict=True):
-            path.write_bytes(bytes_)
-        for new, path in zip(temporary, places, strict=True):
-            os.replace(new, path)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+    write_files(dict(zip(places, (content, members[PAGE]), strict=True)))
     return check_bundle(members)
