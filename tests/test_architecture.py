@@ -86,6 +86,7 @@ LAYERS = {
     "sharing": 11,
     "pipeline": 12,
     "cli_options": 12,
+    "cli_edge": 12,
     "cli_run": 13,
     "cli_import": 13,
     "cli_compare": 13,

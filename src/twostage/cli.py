@@ -11,6 +11,7 @@ import typer
 
 from twostage import cli_addition, cli_import
 from twostage.cli_compare import COMPARE_EXAMPLES, compare
+from twostage.cli_edge import Edge
 from twostage.cli_options import AllProblems, SameData
 from twostage.cli_recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli_run import RUN_EXAMPLES, run
@@ -24,6 +25,7 @@ from twostage.simulate import SEED, simulate_collection, write_collection
 from twostage.skeleton import unedited
 
 app = typer.Typer(
+    cls=Edge,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -87,9 +89,6 @@ def simulate(
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"{out}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     n, patients = len(drawn.registry), drawn.registry["n"].sum()
     typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
 

@@ -52,9 +52,5 @@ def addition(
         typer.echo(f"\n{as_text(addition_table(result, **names))}\n\n{how(result)}")
     if markdown is None:
         return
-    try:
-        write_text(markdown, as_page(result, **names, run=folder.name))
-    except OSError as error:
-        typer.echo(f"{markdown}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+    write_text(markdown, as_page(result, **names, run=folder.name))
     typer.echo(f"written: {markdown}")

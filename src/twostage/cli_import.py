@@ -78,9 +78,6 @@ def import_study(
             _import(asked, map, dry_run=dry_run, same_data=same_data)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{error.filename or folder}: {error.strerror or error}; nothing was written", err=True)
-        raise typer.Exit(1) from None
 
 
 def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
@@ -173,9 +170,6 @@ def new_collection(
         written = new_collection(folder, pair, title)
     except ProblemError as error:
         refuse(error, "")
-    except OSError as error:
-        typer.echo(f"{folder}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(
         f"{folder}: an empty collection ({x}, {y}); edit title, note and authors in {written.name}/collection.yml"
     )

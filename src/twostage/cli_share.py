@@ -80,9 +80,6 @@ def share(
         _share(study, read_collection(collection), (params, assignments or []), filters, target, force)
     except (ProblemError, FileExistsError) as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{error.filename or target}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
 
 
 def _share(study: str, collection: Collection, changes: tuple, filters, target: Path, force: bool) -> None:
@@ -132,9 +129,6 @@ def accept(
         accepted = accept_bundle(bundle, to, replace=replace)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{to}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
     note = synthetic_note(to, accepted.study)
     typer.echo(note) if note else None

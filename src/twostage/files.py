@@ -58,7 +58,8 @@ def write_files(contents: Mapping[Path, bytes]) -> list[Path]:
         tidy(folder)
     try:
         for path, content in contents.items():
-            unfinished[path].write_bytes(content)
+            with _named(path):
+                unfinished[path].write_bytes(content)
         for path, temporary in unfinished.items():
             os.replace(temporary, path)
     except BaseException:
@@ -215,6 +216,21 @@ def keep_only(folder: Path, names: Iterable[str]) -> None:
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in wanted:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # The system names the file that it cannot open, not the one for which there is no room.
+        error.filename = error.filename or str(path)
+        raise
+
+
+def meant(path: str) -> str:
+    """A path with the names that its unfinished parts are to have, as messages show it."""
+    return re.sub(rf"(?<![^/\\]){_UNFINISHED.pattern}(?![^/\\])", r"\g<name>", path)
 
 
 def _unfinished(path: Path, end: str) -> Path:

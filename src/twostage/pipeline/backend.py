@@ -4,16 +4,22 @@ pytask-parallel looks for finished tasks at growing intervals, up to a second. H
 than there are workers keeps the workers busy meanwhile.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import loky
 
 from twostage.pipeline.child import end_with
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.inputs import package_checksum
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
 QUEUED = 2
@@ -27,6 +33,9 @@ IDLE_SECONDS = 60
 #: How long a Dask scheduler may take to answer.
 CONNECT_SECONDS = 30
 
+#: How long until one of its workers is there: a cluster may have to start them first.
+WORKER_SECONDS = 120
+
 
 class Workers(Executor):
     """An executor that does not wait for tasks that nobody wants any more.
@@ -37,10 +46,15 @@ class Workers(Executor):
         Who does the work.
     stop : callable
         Ends it; told whether tasks are left, as after an interruption.
+    gone : callable, optional
+        Whether the executor went away by itself.
     """
 
-    def __init__(self, executor: Executor, stop: Callable[[bool], None]):
-        self._executor, self._stop = executor, stop
+    def __init__(
+        self, executor: Executor, stop: Callable[[bool], None], gone: Callable[[], bool] = lambda: False
+    ):
+        self._executor, self._stop, self._gone = executor, stop, gone
+        self.gone = False
         self._futures: list[Future] = []
 
     def submit(self, fn, /, *args: Any, **kwargs: Any) -> Future:
@@ -51,6 +65,7 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop, and stop the tasks that are left too."""
+        self.gone = self._gone()
         left = [future for future in self._futures if not future.done()]
         for future in left:
             future.cancel()
@@ -80,5 +95,42 @@ def cluster_workers(address: str) -> Workers:
         client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise PipelineError(f"no Dask scheduler at {address}: {error}") from None
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        _check_workers(client)
+    except TimeoutError:
+        client.close()
+        raise PipelineError(
+            f"the Dask scheduler at {address} has no worker that answers within {WORKER_SECONDS} seconds; start one, in "
+            f"an environment that has this package: dask worker {address} --nthreads 1"
+        ) from None
+    except PipelineError:
+        client.close()
+        raise
     # Two tasks are never the same, whatever their arguments look like to Dask.
-    return Workers(client.get_executor(pure=False), lambda left: client.close())
+    executor = client.get_executor(pure=False)
+    return Workers(executor, lambda left: _close(client), lambda: client.status != "running")
+
+
+def _close(client: "Client") -> None:
+    if client.status != "running":
+        # It logs that its own attempt to find the scheduler again is given up; the error of the run says so.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    client.close()
+
+
+def _check_workers(client: "Client") -> None:
+    """Refuse workers that would make other results, or none: Dask gives them tasks that they cannot read, for ever."""
+    ours = version("twostage"), package_checksum(())
+    # Called by its name in the standard library, which workers without the package have too.
+    found = client.run(version, "twostage", on_error="return")
+    if all(theirs == ours[0] for theirs in found.values()):
+        found = {name: (ours[0], code) for name, code in client.run(package_checksum, ()).items()}
+    for name, theirs in found.items():
+        if theirs != ours:
+            has = "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
+            has = f"twostage {ours[0]} with other code" if isinstance(theirs, tuple) else has
+            raise PipelineError(
+                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it there, and start "
+                "the worker again"
+            )

@@ -28,7 +28,15 @@ ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_additio
 
 #: Parts of the package that results do not depend on.
 NOT_RESULTS = (
-    *("cli.py", "cli_compare.py", "cli_import.py", "cli_options.py", "cli_recovery.py", "cli_run.py"),
+    *(
+        "cli.py",
+        "cli_compare.py",
+        "cli_edge.py",
+        "cli_import.py",
+        "cli_options.py",
+        "cli_recovery.py",
+        "cli_run.py",
+    ),
     "cli_share.py",
     *ADDITION,
     *("examples.py", "importing", "pipeline", "project.py", "sharing", "skeleton.py", "tutorial.py"),

@@ -54,6 +54,10 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
         with _scratch(), Progress(due, jobs) as progress:
             session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs, progress)
         shutil.rmtree(run.unfinished, ignore_errors=True)
+    if workers.gone:
+        raise PipelineError(
+            f"the Dask scheduler at {dask} went away; the same command, with a scheduler, goes on where this one stopped"
+        )
     reports = session.execution_reports
     failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
     if session.exit_code is not pytask.ExitCode.OK and not failed:
