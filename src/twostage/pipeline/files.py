@@ -1,6 +1,5 @@
 """Writing files so that a reader never sees half of one, and only when something changed."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,11 @@ from typing import Any
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Replace a file in one step unless it already says the same; return whether it was written."""
-    content = text.encode()
+    return write_bytes_if_changed(path, text.encode())
+
+
+def write_bytes_if_changed(path: Path, content: bytes) -> bool:
+    """The same of a file that need not be text."""
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,22 +29,14 @@ def write_if_changed(path: Path, text: str) -> bool:
     return True
 
 
-def write_json(path: Path, value: Any) -> bool:
-    """Write a value as JSON, with sorted keys, if it differs from what the file says."""
-    return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
+def as_json(value: Any) -> str:
+    """A value as JSON, with sorted keys."""
+    return json.dumps(value, indent=1, sort_keys=True, default=str) + "\n"
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def checksums(folder: Path, files: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file, by its path relative to a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-    }
 
 
 def emptied(folder: Path) -> Path:
