@@ -17,7 +17,7 @@ import pandas as pd
 from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem
-from twostage.registry import Registry, read_registry
+from twostage.registry import TABLES, Registry, read_registry
 from twostage.same_data import Examined, scores_digest, twins
 from twostage.shared_studies import FOLDER, with_shared
 from twostage.study_files import StudyFiles
@@ -131,6 +131,12 @@ class Collection:
         if problems:
             raise CollectionError(problems)
         return study
+
+    def files(self, id: str | None = None) -> list[Path]:
+        """What reading opens: the files of one study, or those of the registry, whether they are there or not."""
+        if id is None:
+            return [self.path.resolve() / name for name in (collection_file.FILE, *TABLES, FOLDER)]
+        return self._files.paths(self.studies.iloc[list(self.studies["study"]).index(id)].to_dict())
 
     def only(self, studies: Sequence[str]) -> "Collection":
         """Some of the studies, in the order of the registry; the note says that they are not all.

@@ -71,16 +71,25 @@ def write_files(contents: Mapping[Path, bytes]) -> list[Path]:
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Write a text file in one step unless it already says the same; return whether it was written."""
-    content = text.encode()
+    return write_bytes_if_changed(path, text.encode())
+
+
+def write_bytes_if_changed(path: Path, content: bytes) -> bool:
+    """The same of a file that need not be text."""
     if path.is_file() and path.read_bytes() == content:
         return False
     write_bytes(path, content)
     return True
 
 
+def as_json(value: Any) -> str:
+    """A value as JSON, with sorted keys."""
+    return json.dumps(value, indent=1, sort_keys=True, default=str) + "\n"
+
+
 def write_json(path: Path, value: Any) -> bool:
     """Write a value as JSON, with sorted keys, if it differs from what the file says."""
-    return write_if_changed(path, json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
+    return write_if_changed(path, as_json(value))
 
 
 def read_json(path: Path) -> Any:
@@ -192,14 +201,6 @@ def tidy(folder: Path) -> None:
                 os.replace(path, target)
     for path, _ in left:
         _discard(path)
-
-
-def checksums(folder: Path, files: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file, by its path relative to a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-    }
 
 
 def emptied(folder: Path) -> Path:

@@ -126,9 +126,7 @@ def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, 
 def collection_heading(collection: Collection) -> Markdown:
     """Which collection and variables this page is about, and what the data are."""
     pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
-    return Markdown(
-        f"**{collection.title}**, {len(collection.studies)} studies. {pair}\n\n*{collection.note}*"
-    )
+    return Markdown(f"**{len(collection.studies)} studies.** {pair}\n\n*{collection.note}*")
 
 
 def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:

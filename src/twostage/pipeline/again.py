@@ -57,7 +57,7 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     given = run.notebook_parameters(notebook, study)
     words = [
         "papermill",
-        run.shown(run.template(notebook)),
+        f"notebooks/{notebook}.ipynb",
         f"{notebook}{f'-{study}' if study else ''}.ipynb",
     ]
     for name, value in given.items():

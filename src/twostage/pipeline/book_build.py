@@ -3,25 +3,28 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from twostage.files import replace_folder, write_text
 from twostage.pipeline.book_source import assemble
 from twostage.pipeline.child import child_command
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.run import RUN_VARIABLE, Run
+from twostage.pipeline.run import Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
 SHOWN_MESSAGES = 20
 
 
-def build_book(run: Run) -> Path:
+def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
     """Assemble and build a run's book, then put it in the place of the earlier one.
 
     Parameters
     ----------
     run : Run
         A run whose notebooks are executed.
+    confirm : callable, optional
+        Called when the book is built; raises if it may not take the earlier one's place.
 
     Returns
     -------
@@ -37,6 +40,7 @@ def build_book(run: Run) -> Path:
     assemble(run, source)
     shutil.rmtree(built, ignore_errors=True)
     _jupyter_book(source, built, run.folder / "book.log")
+    confirm()
     replace_folder(built / "_build" / "html", run.html)
     shutil.rmtree(built)
     return run.html / "index.html"
@@ -46,14 +50,13 @@ def _jupyter_book(source: Path, built: Path, log: Path) -> None:
     # Incremental builds keep removed pages and old numbers, hence --all. A relative --toc is not found.
     options = ["--config", str(source / "_config.yml"), "--toc", str(source / "_toc.yml")]
     options += ["--path-output", str(built), "--all", "--warningiserror", "--keep-going", "--quiet"]
-    environment = {name: value for name, value in os.environ.items() if name != RUN_VARIABLE}
     finished = subprocess.run(
         child_command("jupyter_book.cli.main:main", "build", str(source), *options),
         capture_output=True,
         text=True,
         encoding="utf-8",
         errors="replace",
-        env=environment | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
+        env=os.environ | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
     )
     write_text(log, finished.stdout + finished.stderr)
     if finished.returncode != 0:

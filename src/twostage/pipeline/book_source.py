@@ -56,17 +56,17 @@ def assemble(run: Run, target: Path) -> None:
     """
     collection = read_collection(run.collection)
     parameters = make_parameters(run.parameters, "run.json")
-    context = book_context(run.folder, collection, parameters, run.project / "book")
-    pages = Pages(run.project / "book", context)
+    context = book_context(run.folder, collection, parameters, run.manuscript)
+    pages = Pages(run.manuscript, context)
     emptied(target)
-    copy_assets(run.project / "book" / "assets", target / "assets")
+    copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config["assets"] = target / "assets"
-    launch = write_config(run.project / "_config.yml", target / "_config.yml", **config)
-    shutil.copy(run.project / "book" / "references.bib", target)
+    launch = write_config(run.config, target / "_config.yml", **config)
+    shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
-    contents = read_yaml(run.project / "book" / "_contents.yml")
+    contents = read_yaml(run.manuscript / "_contents.yml")
     toc = Contents(run, collection, pages, target, launch).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")

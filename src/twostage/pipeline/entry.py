@@ -1,4 +1,4 @@
-"""From what a user asks for to a prepared run."""
+"""From what a user asks for to the plan of a run."""
 
 import hashlib
 import re
@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from twostage.files import read_json
 from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import prepare
-from twostage.pipeline.run import DEFAULT_RUN, Run
+from twostage.pipeline.plan import Plan
+from twostage.pipeline.run import DEFAULT_RUN, LOCK, read_about
 from twostage.project import MARKS, is_project, project_folder
 
 #: The collection that the default run is made from.
@@ -57,8 +57,8 @@ class Request:
     project: Path | None = None
 
 
-def plan_run(start: Path, request: Request) -> Run:
-    """Check everything a user asked for and lay out the run.
+def plan_run(start: Path, request: Request) -> Plan:
+    """Check everything a user asked for and plan the run; nothing is written.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def plan_run(start: Path, request: Request) -> Run:
     Raises
     ------
     CollectionError, ParameterError
-        Naming every problem; nothing is written.
+        Naming every problem.
     PipelineError
         There is no project, or the run cannot have that name or folder.
     """
@@ -106,10 +106,14 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
 
 def _same_collection(folder: Path, project: Path, collection: Path) -> None:
     """Refuse to replace the run of another collection whose folder happens to have the same name."""
-    file = folder / "run.json"
-    if not file.is_file():
+    if not (folder / "run.json").exists():
         return
-    earlier = (project / read_json(file)["collection"]).resolve()
+    try:
+        about = read_about(folder)
+    except PipelineError as error:
+        cure = f"give this run another name (RUN=name or --run), or, if {folder} is a run's, remove that file"
+        raise PipelineError(f"{error}; {cure} and give the command again") from None
+    earlier = (project / about["collection"]).resolve()
     if earlier != collection and earlier.parent != folder.resolve():
         raise PipelineError(
             f"{folder}: the run of {earlier}; give this one another name (RUN=name or --run), or remove that folder"
@@ -118,9 +122,16 @@ def _same_collection(folder: Path, project: Path, collection: Path) -> None:
 
 def _free(folder: Path, collection: Path) -> Path:
     """A folder in which a run may write and clear away: new, empty, or an earlier run's."""
-    taken = folder.exists() and not (folder / "run.json").is_file()
-    if folder == collection or (taken and (not folder.is_dir() or any(folder.iterdir()))):
-        raise PipelineError(f"--out {folder}: expected a new or empty folder, or that of an earlier run")
+    wanted = f"--out {folder}: expected a new or empty folder, or that of an earlier run"
+    if folder == collection or (folder.exists() and not folder.is_dir()):
+        raise PipelineError(wanted)
+    if folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir()):
+        if not (folder / "run.json").exists():
+            raise PipelineError(wanted)
+        try:
+            read_about(folder)
+        except PipelineError as error:
+            raise PipelineError(f"{wanted}, but {error}") from None
     return folder
 
 

@@ -5,14 +5,14 @@ from twostage.collection import read_collection
 from twostage.files import emptied, keep_only
 from twostage.manuscript import HOME
 from twostage.params import make_parameters
-from twostage.pipeline.run import Run
+from twostage.pipeline.plan import Plan
 from twostage.pipeline.session import alone
 from twostage.records import write_record
 from twostage.stage2 import pool_records, read_records
 from twostage.tables import write_pooled
 
 
-def write_tables(run: Run) -> None:
+def write_tables(plan: Plan) -> None:
     """Run stage 1 on every study and pool it; leave records and pooled tables where notebooks leave them.
 
     Only the analyses that answer the question (:data:`twostage.analysis.MAIN`). Other results that the run's
@@ -20,10 +20,11 @@ def write_tables(run: Run) -> None:
 
     Parameters
     ----------
-    run : Run
-        A prepared run.
+    plan : Plan
     """
+    run = plan.run
     with alone(run):
+        plan.write()
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)
         keep_only(run.folder / "records", run.studies)
