@@ -10,6 +10,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.countries import NO_COUNTRY
 from twostage.display import count, html_table, number, percent
+from twostage.escape import image, rich_myst
 from twostage.manuscript_estimators import HOME as ESTIMATOR_HOME
 from twostage.manuscript_estimators import estimator_context
 from twostage.params import Parameters, parameter_table
@@ -81,7 +82,7 @@ def book_context(
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
-        "note": collection.note,
+        "note": rich_myst(collection.note),
         "synthetic": collection.synthetic,
         "x": collection.x.label,
         "y": collection.y.label,
@@ -218,4 +219,4 @@ def _figure(output: Path, notebook: str, name: str) -> str:
     about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
     if "reason" in about:
         return ""
-    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"
+    return image(f"/output/{notebook}/{name}.svg", about["alt"])

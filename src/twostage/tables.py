@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.display import count, inference, interval, number, p_value
+from twostage.escape import myst, rich_myst
 from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import ESTIMATORS, arrow, term_label
@@ -125,10 +126,9 @@ def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, 
 
 def collection_heading(collection: Collection) -> Markdown:
     """Which collection and variables this page is about, and what the data are."""
-    pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
-    return Markdown(
-        f"**{collection.title}**, {len(collection.studies)} studies. {pair}\n\n*{collection.note}*"
-    )
+    pair = f"*x* is {myst(collection.x.label)}, *y* is {myst(collection.y.label)}."
+    heading = f"**{myst(collection.title)}**, {len(collection.studies)} studies. {pair}"
+    return Markdown(f"{heading}\n\n*{rich_myst(collection.note)}*")
 
 
 def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:

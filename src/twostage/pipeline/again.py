@@ -10,6 +10,7 @@ import pandas as pd
 
 from twostage.collection import read_collection
 from twostage.collection_part import read_part
+from twostage.escape import code, fence
 from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.entry import DEFAULT_COLLECTION
 from twostage.pipeline.launch import Launch
@@ -86,8 +87,8 @@ def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     ]
     lines = [
         "## Run this page again",
-        f"It is part of the run that `{run_command(run)}` makes. This page alone, leaving the run's results as they are:",
-        f"```bash\n{notebook_command(run, notebook, study)}\n```",
+        f"It is part of the run that {code(run_command(run))} makes. This page alone, leaving the run's results as they are:",
+        fence(notebook_command(run, notebook, study), "bash"),
         "To take away: " + ", ".join(offered) + ".",
     ]
     return "\n\n".join([*lines, *_launch(run, launch, notebook)]) + "\n"
@@ -106,14 +107,14 @@ def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
         lines.append(
             "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
             "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
-            f"`{run_command(run)}`."
+            f"{code(run_command(run))}."
         )
     if "Colab" in links:
         lines.append(
             "Colab opens the template only. Begin there with a cell that fetches the project; if Colab then asks to "
             "restart the session, do so and repeat its last line:"
         )
-        lines.append(f"```\n{launch.colab_setup()}\n```")
+        lines.append(fence(launch.colab_setup()))
     return lines
 
 
