@@ -11,6 +11,7 @@ from twostage.display import number, say
 from twostage.moderation import Moderation
 from twostage.plots_bubble import bubble
 from twostage.plots_forest import forest
+from twostage.plots_style import short
 from twostage.stage2 import PooledTable
 from twostage.stats.metareg_subgroups import SubgroupFit
 from twostage.study_moderators import StudyModerator
@@ -80,12 +81,12 @@ def bubbles(
     shape = (rows, min(len(numbers), 2))
     _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
     for ax, moderator in zip(axes.flat, numbers, strict=False):
-        label = textwrap.fill(moderator.label, LETTERS)
+        label = textwrap.fill(short(moderator.label, 120), LETTERS)
         found = moderation.fits[moderator.name]
         bubble(
             found,
             xlabel=label,
-            ylabel=arrow(moderation.direction, collection.x.name, collection.y.name),
+            ylabel=arrow(moderation.direction, short(collection.x.name), short(collection.y.name)),
             ax=ax,
         )
         ax.tick_params(labelsize=9)
