@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from twostage.compare import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
+from twostage.csv_text import to_csv
 from twostage.display import html_table
 from twostage.plots import use_style
 from twostage.plots_compare import alt
@@ -105,7 +106,7 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     svg = vector.getvalue()
     _write(folder / "comparison.svg", svg.encode())
     _write(folder / "comparison.png", pixels.getvalue())
-    _write(folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode())
+    _write(folder / "comparison.csv", to_csv(comparison.tidy()).encode())
     linked = Path(book or folder) / ESTIMATORS_PAGE
     target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
     page = comparison_page(comparison, svg[svg.index("<svg") :], target)

@@ -7,8 +7,8 @@ text because :func:`twostage.plots_style.use_style` switches the typesetting of 
 was made here has the type :class:`Markup`; all else is escaped where pages are filled.
 
 Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
-an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:``. All else in a note is text (:func:`rich_myst`,
-:func:`rich_html`).
+an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
+All else in a note is text.
 """
 
 import html

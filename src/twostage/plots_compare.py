@@ -37,7 +37,9 @@ def side_by_side(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, lw=1, zorder=0)
     for end, shift in (("a", APART), ("b", -APART)):
         _lines(ax, rows, at + shift, end, getattr(comparison, end))
-    labels = [row_label(row, short(comparison.x), short(comparison.y)) for row in rows.to_dict("records")]
+    labels = [
+        row_label(row, short(comparison.x, 28), short(comparison.y, 28)) for row in rows.to_dict("records")
+    ]
     ax.set_yticks(at, [_folded(label) for label in labels], fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(rows) - 0.4)

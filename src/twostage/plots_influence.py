@@ -174,7 +174,7 @@ def gosh(
     several = found.size > 1  # a single study has an I2 of 0 by definition
     groups = {"": several}
     if study is not None:
-        inside, name = found.includes(study), short(found.labels[study])
+        inside, name = found.includes(study), short(found.labels[study], 28)
         groups = {f"without {name}": several & ~inside, f"with {name}": several & inside}
     (_points if several.sum() <= FEW_SUBSETS else _density)(ax, found, groups)
     if study is not None:
@@ -182,7 +182,7 @@ def gosh(
     top = max(LEAST_I2, found.i2.max())
     ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
     ax.set_ylim(-0.04 * top, 1.04 * top)
-    ax.set_xlabel(effect)
+    ax.set_xlabel(short(effect, 60))
     ax.set_ylabel("I² (%)")
     return ax
 
@@ -257,7 +257,7 @@ def cumulative(found: Cumulative, ax: Axes | None = None, effect: str = "pooled 
     )
     ax.tick_params(axis="y", length=0, pad=9)
     ax.set_ylim(-0.7, k - 0.3)
-    ax.set_xlabel(f"{effect}, studies added by {found.by}")
+    ax.set_xlabel(f"{short(effect, 60)}, studies added by {found.by}")
     _beyond(ax, found, at)
     return ax
 

@@ -10,7 +10,7 @@ from twostage.describe import Description
 from twostage.estimates import StudyEstimates
 from twostage.panel import Panel
 from twostage.plots import GREY, INK, LOOK
-from twostage.plots_style import in_legend, pair
+from twostage.plots_style import folded, in_legend, pair
 from twostage.stage1 import outcome_rows
 from twostage.terms import DIRECTIONS, arrow, term_label
 
@@ -104,7 +104,9 @@ def coefficients(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None
         ax.hlines(height, row.ci_low, row.ci_high, color=colour, ls=style)
         ax.plot(row.estimate, height, marker=marker, color=colour)
     ax.axvline(0, color=GREY, lw=1, zorder=0)
-    ax.set_yticks(at, [term_label(r.direction, r.term, *names) for r in table.itertuples()], fontsize=9)
+    ax.set_yticks(
+        at, [folded(term_label(r.direction, r.term, *names)) for r in table.itertuples()], fontsize=9
+    )
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel(f"coefficient ({unit(panel)})")
     return ax

@@ -3,11 +3,11 @@
 Readable in grey: what distinguishes two things is shape and line style first, colour (Okabe-Ito) second.
 """
 
+import textwrap
 import warnings
 
 import matplotlib.pyplot as plt
 import seaborn as sns
-
 from matplotlib.font_manager import fontManager
 
 from twostage.collection import Collection
@@ -56,8 +56,14 @@ def use_style() -> None:
 
 
 def in_legend(text: str) -> str:
-    """A name for a legend; matplotlib would leave out one that begins with an underscore."""
-    return f" {text}" if text.startswith("_") else text
+    """A name for a legend, on several lines if it is long; matplotlib would leave out one that begins with ``_``."""
+    name = folded(text, 40)
+    return f" {name}" if name.startswith("_") else name
+
+
+def folded(text: str, width: int = 56) -> str:
+    """A long text on several lines."""
+    return text if len(text) <= width else textwrap.fill(text, width)
 
 
 def short(text: str, longest: int = 40) -> str:
@@ -67,7 +73,7 @@ def short(text: str, longest: int = 40) -> str:
 
 def pair(of: Collection | Panel) -> tuple[str, str]:
     """What figures call x and y."""
-    return short(of.x.label), short(of.y.label)
+    return short(of.x.label, 28), short(of.y.label, 28)
 
 
 def p_equals(p: float) -> str:

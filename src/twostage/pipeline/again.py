@@ -10,6 +10,7 @@ import pandas as pd
 
 from twostage.collection import read_collection
 from twostage.collection_part import read_part
+from twostage.csv_text import write_csv
 from twostage.escape import code, fence
 from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.entry import DEFAULT_COLLECTION
@@ -87,7 +88,8 @@ def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     ]
     lines = [
         "## Run this page again",
-        f"It is part of the run that {code(run_command(run))} makes. This page alone, leaving the run's results as they are:",
+        f"It is part of the run that {code(run_command(run))} makes. "
+        "This page alone, leaving the run's results as they are:",
         fence(notebook_command(run, notebook, study), "bash"),
         "To take away: " + ", ".join(offered) + ".",
     ]
@@ -132,7 +134,7 @@ def _files(run: Run, target: Path, notebook: str, study: str | None) -> list[Pat
         offered.append(copy)
         rows = _rows(json.loads(text))
         if rows:
-            pd.DataFrame(rows).to_csv(copy.with_suffix(".csv"), index=False, lineterminator="\n")
+            write_csv(pd.DataFrame(rows), copy.with_suffix(".csv"))
             offered.append(copy.with_suffix(".csv"))
     return offered
 

@@ -44,7 +44,8 @@ def write_config(
     launch = take_launch(config)
     config |= {"title": title, "author": author}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
-    # The theme takes a text that begins with http for the address of one. Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
+    # The theme takes a text that begins with http for the address of one.
+    # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
     sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
     sphinx[SETTING] = kept_texts(texts)
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]

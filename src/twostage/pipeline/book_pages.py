@@ -15,7 +15,8 @@ from twostage.pipeline.errors import PipelineError
 class Pages:
     """The manuscript's templates.
 
-    What a template shows is text, escaped for MyST, unless it is :class:`twostage.escape.Markup`; ``| code`` makes code of it.
+    What a template shows is text, escaped for MyST, unless it is :class:`twostage.escape.Markup`; the filter ``code``
+    makes code of it.
 
     Parameters
     ----------
