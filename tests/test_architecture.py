@@ -19,6 +19,7 @@ LAYERS = {
     "display": 0,
     "terms": 0,
     "attempt": 1,
+    "formulas": 0,
     "moderators": 1,
     "simulations": 1,
     "tabular": 1,

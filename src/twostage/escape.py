@@ -31,9 +31,10 @@ class Markup(str):
     __slots__ = ()
 
 
-#: ASCII punctuation that means nothing anywhere in MyST; a backslash before any other makes it a letter.
-_HARMLESS = ",;'\"/?"
-_MARKS = re.compile(rf"[!-/:-@\[-`{{-~](?<![{re.escape(_HARMLESS)}])")
+#: What means something anywhere in a line of MyST; a backslash before it makes it a letter.
+_MARKS = re.compile(r"[\\`*_{}\[\]<>#&$|~]")
+#: What means something where a line begins.
+_FIRST = re.compile(r"^(\d*)([-+:=%(!.)])")
 #: Blanks that a parser would drop, shorten or take for the indent of code.
 _BLANKS = re.compile(r"^\s+|\s+$|(?<=\s)\s+")
 
@@ -47,7 +48,7 @@ def myst(text: object) -> Markup:
 
 
 def _marked(line: str) -> str:
-    return _MARKS.sub(r"\\\g<0>", line)
+    return _FIRST.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", line))
 
 
 def paragraphs(text: str) -> Markup:
