@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.addition import Addition, addition
+from twostage.csv_text import read_csv
 from twostage.display import inference, interval, number
 from twostage.printing import as_markdown
 from twostage.problems import Problem, RecordError
@@ -34,7 +35,7 @@ def read_estimates(output: Path) -> pd.DataFrame:
         Empty where the run has left none.
     """
     files = sorted(Path(output).glob(f"*/{TABLES}"))
-    tables = [pd.read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
+    tables = [read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
     tables = [table for table in tables if set(table) >= _NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(_NEEDED))

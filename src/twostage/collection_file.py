@@ -11,6 +11,7 @@ import yaml
 from pydantic import ConfigDict, Field, StringConstraints
 
 from twostage.params import make_parameters
+from twostage.plain_text import text_problems
 from twostage.problems import ParameterError, Problem
 
 FILE = "collection.yml"
@@ -133,7 +134,9 @@ def read_settings(path: Path) -> tuple[Settings | None, list[Problem]]:
         mark = getattr(error, "problem_mark", None)
         row = mark.line + 1 if mark else None
         return None, [Problem(FILE, row, None, str(error).split("\n")[0], "valid YAML")]
-    problems = _parameter_problems(content)
+    # A note may be written over several lines.
+    problems = text_problems(FILE, content, lambda key: "\n" if key == "note" else "")
+    problems += _parameter_problems(content)
     try:
         file = _File.model_validate(content)
     except pydantic.ValidationError as error:

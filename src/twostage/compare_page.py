@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from twostage.compare import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
+from twostage.csv_text import to_csv
 from twostage.display import html_table
 from twostage.files import write_bytes
 from twostage.plots import use_style
@@ -94,9 +95,7 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     svg = vector.getvalue()
     write_bytes(folder / "comparison.svg", svg.encode())
     write_bytes(folder / "comparison.png", pixels.getvalue())
-    write_bytes(
-        folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode()
-    )
+    write_bytes(folder / "comparison.csv", to_csv(comparison.tidy()).encode())
     linked = Path(book or folder) / ESTIMATORS_PAGE
     target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
     page = comparison_page(comparison, svg[svg.index("<svg") :], target)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import interval, number, p_value
+from twostage.escape import Markup, myst
 from twostage.stage2 import PooledTable
 from twostage.stats.exceedance import Exceedance, exceedance
 from twostage.stats.pool_fit import PooledFit
@@ -80,9 +81,9 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
     return pd.DataFrame(rows, columns=["direction", "term", "effect", "words"])
 
 
-def words_list(table: pd.DataFrame) -> str:
+def words_list(table: pd.DataFrame) -> Markup:
     """A table of :func:`words_table` as a Markdown list."""
-    return "\n".join(f"- **{row.effect}**. {row.words}" for row in table.itertuples())
+    return Markup("\n".join(f"- **{myst(row.effect)}**. {myst(row.words)}" for row in table.itertuples()))
 
 
 def _of_100(share: float) -> str:

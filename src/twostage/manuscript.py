@@ -9,7 +9,9 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.countries import NO_COUNTRY
+from twostage.csv_text import read_csv
 from twostage.display import count, html_table, number, percent
+from twostage.escape import image, rich_myst
 from twostage.manuscript_estimators import HOME as ESTIMATOR_HOME
 from twostage.manuscript_estimators import estimator_context
 from twostage.params import Parameters, parameter_table
@@ -77,11 +79,11 @@ def book_context(
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
-    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
-        "note": collection.note,
+        "note": rich_myst(collection.note),
         "synthetic": collection.synthetic,
         "x": collection.x.label,
         "y": collection.y.label,
@@ -140,7 +142,7 @@ def _chosen(parameters: Parameters) -> pd.DataFrame:
 
 
 def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
-    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+    return read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
 def _effects(output: Path) -> Callable[..., Effect]:
@@ -201,14 +203,14 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 
 def _table(output: Path, notebook: str, name: str) -> str:
     """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
     path = output / notebook / f"{name}.csv"
-    table = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    table = read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
     return html_table(table) if len(table) else ""
 
 
@@ -218,4 +220,4 @@ def _figure(output: Path, notebook: str, name: str) -> str:
     about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
     if "reason" in about:
         return ""
-    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"
+    return image(f"/output/{notebook}/{name}.svg", about["alt"])

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.collection import Collection
+from twostage.csv_text import read_csv
 from twostage.display import html_table, interval, number
+from twostage.escape import Markup, myst
 from twostage.recovery.intervals import CONDITION
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.tables_estimators import believe_rule, bias_aware_sentence, bias_aware_table, how_made
@@ -42,7 +44,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return pd.read_csv(output / HOME["estimators"] / "comparison.csv")
+    return read_csv(output / HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -58,5 +60,6 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = pd.read_csv(output / HOME["estimators"] / "bias_aware.csv")
-    return f"{bias_aware_sentence(rows, recovery, CONDITION)}\n\n{html_table(bias_aware_table(rows, collection))}"
+    rows = read_csv(output / HOME["estimators"] / "bias_aware.csv")
+    said = myst(bias_aware_sentence(rows, recovery, CONDITION))
+    return Markup(f"{said}\n\n{html_table(bias_aware_table(rows, collection))}")

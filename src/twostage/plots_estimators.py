@@ -10,6 +10,7 @@ from twostage.collection import Collection
 from twostage.estimates import StudyEstimates
 from twostage.panel import Panel
 from twostage.plots import GREY, INK, LOOK
+from twostage.plots_style import in_legend, pair
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import kinds
 from twostage.stage2_estimators import EstimatorComparison
@@ -71,7 +72,7 @@ def estimators(
     ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
     ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"pooled {term_label(direction, term, collection.x.label, collection.y.label)}")
+    ax.set_xlabel(f"pooled {term_label(direction, term, *pair(collection))}")
     ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -96,7 +97,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         rows = rows[["estimate", "ci_low", "ci_high"]].reindex(names).astype(float)
         colour, marker, _ = LOOK[d.name]
         reach = [rows["estimate"] - rows["ci_low"], rows["ci_high"] - rows["estimate"]]
-        label = arrow(d.name, panel.x.label, panel.y.label)
+        label = in_legend(arrow(d.name, *pair(panel)))
         look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
     ax.set_yticks(heights, [_wrapped(ESTIMATORS[name]) for name in names], fontsize=10)
@@ -151,7 +152,7 @@ def recovery(
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
     ax.set_yticks(heights, [_wrapped(c.words) for c in conditions], fontsize=10)
     ax.tick_params(axis="y", length=0)
-    effect = arrow(direction, collection.x.label, collection.y.label)
+    effect = arrow(direction, *pair(collection))
     ax.set_xlabel(f"{label}\n{effect}", fontsize=10)
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return ax

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from twostage.display import number
 from twostage.plots import GREY, INK, LOOK
+from twostage.plots_style import short
 from twostage.stats.baujat import Baujat
 from twostage.stats.cumulative import Cumulative
 from twostage.stats.gosh import Gosh
@@ -68,7 +69,7 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
         ax.set_title(title, fontsize=10, loc="left")
         ax.tick_params(axis="y", labelsize=9)
         ax.margins(x=0.04, y=0.12)
-        ax.set_xticks(at, found.labels, rotation=90, fontsize=9)
+        ax.set_xticks(at, [short(label) for label in found.labels], rotation=90, fontsize=9)
     for ax in axes[:-1].flat:
         ax.tick_params(axis="x", labelbottom=False)
     return axes
@@ -112,6 +113,7 @@ def _top(values: np.ndarray) -> float:
 
 def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, labels, which) -> None:
     """Write names beside chosen points where they cover no point and no other name; limits must be set."""
+    labels = [short(label) for label in labels]
     ax.figure.draw_without_rendering()  # a layout that is not done yet would move the points
     scale = 72.0 / ax.figure.dpi
     points = ax.transData.transform(np.column_stack([x, y])) * scale
@@ -172,7 +174,7 @@ def gosh(
     several = found.size > 1  # a single study has an I2 of 0 by definition
     groups = {"": several}
     if study is not None:
-        inside, name = found.includes(study), found.labels[study]
+        inside, name = found.includes(study), short(found.labels[study], 28)
         groups = {f"without {name}": several & ~inside, f"with {name}": several & inside}
     (_points if several.sum() <= FEW_SUBSETS else _density)(ax, found, groups)
     if study is not None:
@@ -180,7 +182,7 @@ def gosh(
     top = max(LEAST_I2, found.i2.max())
     ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
     ax.set_ylim(-0.04 * top, 1.04 * top)
-    ax.set_xlabel(effect)
+    ax.set_xlabel(short(effect, 60))
     ax.set_ylabel("I² (%)")
     return ax
 
@@ -251,11 +253,11 @@ def cumulative(found: Cumulative, ax: Axes | None = None, effect: str = "pooled 
     ax.plot(found.estimate[-1:], at[-1:], "D", color=MARKED, mec=INK, ms=8)
     _limits_of_most(ax, found)
     ax.set_yticks(
-        at, [label if i == 0 else f"+ {label}" for i, label in enumerate(found.labels)], fontsize=9.5
+        at, [f"{'+ ' * (i > 0)}{short(label)}" for i, label in enumerate(found.labels)], fontsize=9.5
     )
     ax.tick_params(axis="y", length=0, pad=9)
     ax.set_ylim(-0.7, k - 0.3)
-    ax.set_xlabel(f"{effect}, studies added by {found.by}")
+    ax.set_xlabel(f"{short(effect, 60)}, studies added by {found.by}")
     _beyond(ax, found, at)
     return ax
 

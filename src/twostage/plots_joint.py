@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from twostage.collection import Collection
 from twostage.joint import JointPool
 from twostage.plots import GREY, INK
+from twostage.plots_style import pair
 from twostage.terms import arrow
 
 REGION, PREDICTION = "#0072B2", "#D55E00"
@@ -36,7 +37,7 @@ def joint_region(result: JointPool, ax: Axes | None = None, collection: Collecti
         out; those that would dwarf the studies run out of the picture.
     """
     ax = ax or plt.subplots(figsize=(6.4, 6.0), layout="constrained")[1]
-    names = (collection.x.label, collection.y.label) if collection else ("x", "y")
+    names = pair(collection) if collection else ("x", "y")
     _studies(ax, result)
     _pooled(ax, result)
     low, high = _limits(result)

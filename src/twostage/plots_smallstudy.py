@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from twostage.plots import GREY, INK
 from twostage.plots_influence import MARKED, MOST_NAMED, PLAIN, name_points
+from twostage.plots_style import folded, short
 from twostage.stats.funnel import Funnel
 from twostage.stats.radial import Radial
 from twostage.stats.smallstudy import TrimFill
@@ -48,7 +49,7 @@ def funnel(
         ax.plot(extra["estimate"], extra["std_error"], "s", mfc="white", color=MARKED, ms=7, mew=1.6, zorder=3,
                 label="filled")  # fmt: skip
         ax.axvline(filled.filled.estimate, color=MARKED, lw=1.4, ls="--", zorder=2, label="pooled, filled")
-    ax.set_xlabel(effect)
+    ax.set_xlabel(short(effect, 60))
     ax.set_ylabel("standard error")
     _legend(ax, found)
     return ax
@@ -125,7 +126,7 @@ def _slopes(ax: Axes, found: Radial, right: float, effect: str) -> None:
     """A scale of effects on the right border: where a line from the origin with that slope ends."""
     low, high = ax.get_ylim()
     scale = ax.secondary_yaxis("right", functions=(lambda z: z / right, lambda b: b * right))
-    scale.set_ylabel(effect)
+    scale.set_ylabel(folded(short(effect, 60), 40))
     ticks = plt.MaxNLocator(ARC_TICKS).tick_values(low / right, high / right)
     scale.set_yticks(ticks)
     scale.tick_params(labelsize=9)

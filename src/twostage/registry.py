@@ -84,6 +84,7 @@ def _table(
     absent = schema.missing_columns(table.cells, name, rules)
     problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules)]
     problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
+    problems += schema.check_seen(table.cells, name)
     return (None if absent else table.cells), problems
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.collection import Collection
+from twostage.csv_text import read_csv
 from twostage.params import Parameters, make_parameters
 from twostage.problems import Problem, RecordError
 from twostage.project import package_project, project_above
@@ -134,7 +135,7 @@ def find_results(run: str) -> tuple[Path, Results]:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def _checksum(path: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import pandera.pandas as pa
 
+from twostage.plain_text import text_problem
 from twostage.problems import Problem
 
 STUDY_ID = r"[A-Za-z0-9_]+"
@@ -89,6 +90,14 @@ def check_texts(table: pd.DataFrame, name: str, rules: Mapping[str, tuple[str, s
     }
     expected = {column: words for column, (_, words) in rules.items()}
     return _failures(table, pa.DataFrameSchema(columns), name, expected)
+
+
+def check_seen(table: pd.DataFrame, name: str) -> list[Problem]:
+    """Check that names of columns and cells of text have no character that nobody sees, and an end."""
+    found = [text_problem(name, 1, None, column) for column in table.columns]
+    for column in table.columns:
+        found += [text_problem(name, row, column, cell) for row, cell in table[column].items()]
+    return [problem for problem in found if problem is not None]
 
 
 def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[float, float]]) -> list[Problem]:

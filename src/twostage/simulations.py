@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from twostage.display import html_table, number
+from twostage.escape import Markup, code, myst
 from twostage.files import write_files
 
 _PACKAGE = Path(__file__).parent
@@ -98,14 +99,14 @@ class Simulation:
         return html_table(wide[order].reset_index().rename_axis(columns=None))
 
     @property
-    def how(self) -> str:
+    def how(self) -> Markup:
         """Seed, version and commit in a sentence, and a warning where the code has changed since."""
         seed, version, commit = (self.facts[name] for name in ("seed", "version", "commit"))
         made = f"Simulated with seed {seed} by version {version}, commit {commit}."
         if self.current:
-            return made
+            return myst(made)
         changed = "The numerical core has changed since: the stored numbers are those of that version."
-        return f"{made} **{changed}** To make them anew: `{self.facts['command']}`."
+        return Markup(f"{myst(made)} **{changed}** To make them anew: {code(self.facts['command'])}.")
 
 
 def used_modules() -> list[str]:

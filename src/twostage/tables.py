@@ -11,7 +11,9 @@ from IPython.display import Markdown
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
+from twostage.csv_text import write_csv
 from twostage.display import count, inference, interval, number, p_value
+from twostage.escape import myst, rich_myst
 from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import ESTIMATORS, arrow, term_label
@@ -125,8 +127,8 @@ def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, 
 
 def collection_heading(collection: Collection) -> Markdown:
     """Which collection and variables this page is about, and what the data are."""
-    pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
-    return Markdown(f"**{len(collection.studies)} studies.** {pair}\n\n*{collection.note}*")
+    pair = f"*x* is {myst(collection.x.label)}, *y* is {myst(collection.y.label)}."
+    return Markdown(f"**{len(collection.studies)} studies.** {pair}\n\n*{rich_myst(collection.note)}*")
 
 
 def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:
@@ -236,16 +238,16 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
-    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
-    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
-    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+    write_csv(pooled.table.assign(**how), Path(folder) / f"pooled_{pooled.analysis}.csv")
+    write_csv(pooled.estimates, Path(folder) / f"studies_{pooled.analysis}.csv")
+    write_csv(pooled.left_out, Path(folder) / f"left_out_{pooled.analysis}.csv")
 
 
 def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
     """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+        write_csv(table, Path(folder) / f"{name}.csv")
 
 
 def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:

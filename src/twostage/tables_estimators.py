@@ -4,6 +4,7 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, interval, number, percent
+from twostage.escape import Markup, myst
 from twostage.estimates import StudyEstimates
 from twostage.panel import Panel
 from twostage.recovery.conditions import CONDITIONS
@@ -120,8 +121,12 @@ def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition
         return OTHER_STUDIES
     if recovery is None or rows.empty:
         return NOT_RUN
-    text = f"Bias found under the condition: {CONDITIONS[condition].words}."
-    return f"{text} **{recovery.caution()}**" if recovery.caution() else text
+    return _cautioned(f"Bias found under the condition: {CONDITIONS[condition].words}.", recovery)
+
+
+def _cautioned(text: str, recovery: Recovery) -> Markup:
+    caution = recovery.caution()
+    return Markup(f"{myst(text)} **{myst(caution)}**") if caution else myst(text)
 
 
 def generating_value(collection: Collection, direction: str, term: str) -> float | None:
@@ -199,7 +204,7 @@ def how_made(recovery: Recovery) -> str:
         f"{a['date']} by version {a['package_version']} of the package (commit `{a['commit'][:12]}`) in {minutes} minutes "
         f"on {a['processes']} {'process' if a['processes'] == 1 else 'processes'}."
     )
-    return f"{text} **{recovery.caution()}**" if recovery.caution() else text
+    return _cautioned(text, recovery)
 
 
 def recovery_figure_alt(measure: str, direction: str, collection: Collection, null: bool) -> str:

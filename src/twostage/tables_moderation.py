@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.display import interval, number, p_value
+from twostage.escape import Markup, myst
 from twostage.moderation import ARRANGEMENTS, SEED, Moderation
 from twostage.stats.metareg_locationscale import LocationScale
 from twostage.study_moderators import StudyModerator
@@ -93,8 +94,8 @@ def scale_words(found: Mapping[str, LocationScale | str]) -> str:
 
 def aside_words(moderation: Moderation) -> str:
     """What was set aside, as a Markdown list."""
-    lines = [f"- {sentence}" for sentence in moderation.aside]
-    return "\n".join(lines) or "Every moderator could be tested with every study."
+    lines = [f"- {myst(sentence)}" for sentence in moderation.aside]
+    return Markup("\n".join(lines)) if lines else "Every moderator could be tested with every study."
 
 
 def caution_words(moderation: Moderation, level: float) -> str:

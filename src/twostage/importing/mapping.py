@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from twostage import schema
 from twostage.importing.source import ImportProblems
+from twostage.plain_text import text_problems
 from twostage.problems import Problem
 
 #: What a proposal writes where only a person can know; an import refuses it by name.
@@ -271,9 +272,15 @@ def check_mapping(content: Any, name: str) -> ImportMapping:
             _problem(name, d) for d in details if d["input"] != FILL_IN and (d["loc"] or not open_places)
         ]
         raise ImportProblems([*open_places, *wrong] or [_too_deep(name)]) from None
-    if open_places:
-        raise ImportProblems(open_places)
+    problems = [*open_places, *text_problems(name, content, _allowed)]
+    if problems:
+        raise ImportProblems(problems)
     return mapping
+
+
+def _allowed(key: str) -> str:
+    """A file's columns are called as they are; what is shown of a study is a text like any other."""
+    return "" if key.startswith(("study.", "studies.")) else "\n\r\t"
 
 
 def _too_deep(name: str) -> Problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twostage.collection import examine_collection
 from twostage.collection_file import Layout, Settings
+from twostage.csv_text import guarded
 from twostage.files import place_files, unfinished_folder
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
@@ -51,11 +52,11 @@ def layout_problems(settings: Settings) -> list[Problem]:
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
-    """Rows as CSV: commas, \\n, numbers as short as they can be, an empty cell where nothing is."""
+    """Rows as CSV: commas, \\n, numbers as short as they can be, no formulas, an empty cell where nothing is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[cell_text(value) for value in row] for row in rows])
+    writer.writerow(map(guarded, columns))
+    writer.writerows([[guarded(cell_text(value)) for value in row] for row in rows])
     return text.getvalue()
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from twostage.collection import read_collection
 from twostage.collection_part import read_part
+from twostage.csv_text import write_csv
+from twostage.escape import code, fence
 from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.entry import DEFAULT_COLLECTION
 from twostage.pipeline.launch import Launch
@@ -86,8 +88,9 @@ def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     ]
     lines = [
         "## Run this page again",
-        f"It is part of the run that `{run_command(run)}` makes. This page alone, leaving the run's results as they are:",
-        f"```bash\n{notebook_command(run, notebook, study)}\n```",
+        f"It is part of the run that {code(run_command(run))} makes. "
+        "This page alone, leaving the run's results as they are:",
+        fence(notebook_command(run, notebook, study), "bash"),
         "To take away: " + ", ".join(offered) + ".",
     ]
     return "\n\n".join([*lines, *_launch(run, launch, notebook)]) + "\n"
@@ -106,14 +109,14 @@ def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
         lines.append(
             "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
             "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
-            f"`{run_command(run)}`."
+            f"{code(run_command(run))}."
         )
     if "Colab" in links:
         lines.append(
             "Colab opens the template only. Begin there with a cell that fetches the project; if Colab then asks to "
             "restart the session, do so and repeat its last line:"
         )
-        lines.append(f"```\n{launch.colab_setup()}\n```")
+        lines.append(fence(launch.colab_setup()))
     return lines
 
 
@@ -131,7 +134,7 @@ def _files(run: Run, target: Path, notebook: str, study: str | None) -> list[Pat
         offered.append(copy)
         rows = _rows(json.loads(text))
         if rows:
-            pd.DataFrame(rows).to_csv(copy.with_suffix(".csv"), index=False, lineterminator="\n")
+            write_csv(pd.DataFrame(rows), copy.with_suffix(".csv"))
             offered.append(copy.with_suffix(".csv"))
     return offered
 

@@ -8,6 +8,7 @@ from twostage.addition import Addition, addition
 from twostage.addition_page import addition_table, alternative, how, main_effects, pooling, sentences
 from twostage.collection import Collection
 from twostage.display import html_table
+from twostage.escape import image
 from twostage.pipeline.run import Run
 from twostage.plots import use_style
 from twostage.plots_addition import addition_figure
@@ -55,4 +56,4 @@ def _figure(result: Addition, names: dict[str, str], study: str, target: Path) -
     alt = alternative(result, **names)
     axes = addition_figure(result, **names).axes
     save_figure(axes[0], str(target / "output" / "addition"), study, alt)
-    return f"```{{image}} /output/addition/{study}.svg\n:alt: {alt}\n:width: 100%\n```"
+    return image(f"/output/addition/{study}.svg", alt)

@@ -1,6 +1,5 @@
 """The settings of one run's book: the project's ``_config.yml`` and what only the run knows."""
 
-import html
 import shutil
 from importlib.metadata import files
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from twostage.escape import rich_html
+from twostage.pipeline.book_text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.launch import Launch, take_launch
 
@@ -16,7 +17,9 @@ MATHJAX_PACKAGE = "sphinx-mathjax-offline"
 MATHJAX_FILE = "static/mathjax/tex-svg-full.js"
 
 
-def write_config(template: Path, target: Path, *, title: str, note: str, author: str, assets: Path) -> Launch:
+def write_config(
+    template: Path, target: Path, *, title: str, note: str, author: str, texts: list[str], assets: Path
+) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
     Parameters
@@ -27,6 +30,8 @@ def write_config(template: Path, target: Path, *, title: str, note: str, author:
         The file to write.
     title, note, author : str
         The book's title, the sentence at the top of each page that says what the data are, and who signs it.
+    texts : list of str
+        What pages show of the collection, as it is: see :mod:`twostage.pipeline.book_text`.
     assets : Path
         Folder whose content the pages load: see :func:`copy_assets`.
 
@@ -39,8 +44,10 @@ def write_config(template: Path, target: Path, *, title: str, note: str, author:
     launch = take_launch(config)
     config |= {"title": title, "author": author}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    # The theme takes a text that begins with http for the address of one.
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
-    sphinx.setdefault("html_theme_options", {})["announcement"] = html.escape(note)
+    sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
+    sphinx[SETTING] = kept_texts(texts)
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]

@@ -10,6 +10,7 @@ import yaml
 from twostage.addition_page import read_estimates
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
+from twostage.escape import rich_texts
 from twostage.files import emptied
 from twostage.manuscript import book_context
 from twostage.params import make_parameters
@@ -22,6 +23,7 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.launch import Launch
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
+from twostage.sharing.stored import stored_bundle
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
@@ -61,7 +63,7 @@ def assemble(run: Run, target: Path) -> None:
     emptied(target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
-    config["assets"] = target / "assets"
+    config |= {"texts": _texts(collection), "assets": target / "assets"}
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
@@ -70,6 +72,16 @@ def assemble(run: Run, target: Path) -> None:
     toc = Contents(run, collection, pages, target, launch).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
+
+
+def _texts(collection: Collection) -> list[str]:
+    """What a book shows of its collection that somebody wrote."""
+    cells = collection.studies.select_dtypes(exclude="number").to_numpy().ravel()
+    variables = [name for v in (collection.x, collection.y) for name in (v.label, v.name)]
+    remains = [
+        text for study in collection.shared for text in stored_bundle(collection, study).report.remains
+    ]
+    return [collection.title, *rich_texts(collection.note), *variables, *remains, *map(str, cells)]
 
 
 class Contents:

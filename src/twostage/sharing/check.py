@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 
+from twostage.plain_text import text_problems
 from twostage.problems import Problem
 from twostage.records import Record
 from twostage.shared_studies import row_findings
@@ -82,7 +83,9 @@ def _parsed(members: dict[str, bytes]) -> tuple[dict[str, Any], list[Problem]]:
             problems.append(Problem(name, None, None, str(error), "strict JSON"))
             continue
         wrong = next((text for text in _texts(values[name]) if not TEXT.fullmatch(text)), None)
-        if wrong is not None:
+        if unseen := text_problems(name, values[name]):
+            problems.append(unseen[0])
+        elif wrong is not None:
             problems.append(Problem(name, None, None, wrong[:80], TEXT_WORDS))
     return values, problems
 

@@ -26,11 +26,9 @@ MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
 #: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.
 MOST_ARCHIVE, MOST_MEMBER, MOST_TOTAL, MOST_RATIO = 8_000_000, 4_000_000, 16_000_000, 100
 
-#: Texts are shown on pages: no markup, no control characters, nothing that turns the direction of writing.
-TEXT = re.compile(
-    "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff<>{}`|$\\[\\]\\\\]{0,500}"
-)
-TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
+#: A bundle's texts have no markup either, although pages would show it as text: whoever sends some is not a site.
+TEXT = re.compile(r"[^<>{}`|$\[\]\\]{0,500}")
+TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $ and backslashes"
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
