@@ -32,6 +32,9 @@ TEXT = re.compile(
 )
 TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
 
+#: Significant digits unless the site chooses; digits that tell a double exactly.
+DEFAULT_DIGITS, MOST_DIGITS = 4, 17
+
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -52,13 +55,14 @@ class Filters(_Model):
     subset : int
         Fewest patients of a study, and of a model. DataSHIELD's default is 3.
     digits : int or None
-        Significant digits to which numbers are rounded; None: not rounded.
+        Significant digits to which numbers are rounded; 17 tell every number exactly, None: not rounded. With the
+        default the difference of two bundles tells no patient's scores (tests/sharing/attacks/README.md).
     """
 
     tab: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(5, alias="nfilter.tab")
     glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
     subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
-    digits: Annotated[int, Field(strict=True, ge=3, le=15)] | None = None
+    digits: Annotated[int, Field(strict=True, ge=3, le=MOST_DIGITS)] | None = DEFAULT_DIGITS
 
 
 class Variable(_Model):

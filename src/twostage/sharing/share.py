@@ -10,7 +10,7 @@ from twostage import schema
 from twostage.collection import Collection
 from twostage.params import Parameters
 from twostage.problems import Problem
-from twostage.sharing.analyse import one_sided, stage1_records
+from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import pack, unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.disclosure import protect
@@ -29,6 +29,7 @@ from twostage.sharing.layout import (
     seal,
     to_json,
 )
+from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
 
 
@@ -60,7 +61,7 @@ def make_bundle(
         If the study is too small, or its registry has texts that a bundle may not have.
     """
     data = collection.study(study)
-    records, report = protect(stage1_records(data, parameters), filters, one_sided(data, parameters))
+    records, report = protect(stage1_records(data, parameters), filters, look(data, parameters, filters.tab))
     info = {name: str(_plain(data.info[name])) for name in schema.REGISTRY}
     enrolled = next(iter(records.values())).n_enrolled
     contents = {
