@@ -57,7 +57,9 @@ def test_a_study_pooled_from_its_bundle_equals_the_same_study_pooled_from_its_da
 def test_equal_input_gives_equal_bytes_but_for_the_date(three, packed):
     again = make_bundle(three, "S02", make_parameters({}), Filters(digits=None), DAY)
     assert again == packed
-    later = unpack(make_bundle(three, "S02", make_parameters({}), Filters(digits=None), date(2026, 2, 4)), "later")
+    later = unpack(
+        make_bundle(three, "S02", make_parameters({}), Filters(digits=None), date(2026, 2, 4)), "later"
+    )
     first = unpack(packed, "first")
     assert {name for name in MEMBERS if later[name] != first[name]} == {"manifest.json", PAGE}
 

@@ -24,14 +24,14 @@ _ALWAYS = (
 _ROUNDED = (
     "A second bundle of the same study, under other parameters or with one patient more, can be subtracted from this "
     "one. With {digits} digits the difference told no score in our trials, but averages over several such pairs may; the "
-    "site's own list of what it shared (shared.yml) refuses a second one unless it is told otherwise."
+    "site's own list of what it shared (shared.json) refuses a second one unless it is told otherwise."
 )
 
 #: What remains where they have more digits.
 _EXACT = (
     "This bundle has {digits} digits. A second bundle of the same study, under other parameters or with one patient "
     "more, subtracted from this one, then gives that patient's scores (in our trials from 5 digits on in part, with 7 "
-    "nearly all). The site's own list of what it shared (shared.yml) refuses a second one unless it is told otherwise."
+    "nearly all). The site's own list of what it shared (shared.json) refuses a second one unless it is told otherwise."
 )
 
 

@@ -53,6 +53,8 @@ def few_differ(values: Values, least: int) -> bool:
 def dominated(values: Values) -> bool:
     """Whether one patient's deviations from the middle, or their squares, are nearly all of them."""
     numbers = values.numbers
+    if len(numbers) < 2:
+        return True
     deviations = _by_patient(np.abs(numbers - np.median(numbers)), values.patients)
     squares = _by_patient((numbers - numbers.mean()) ** 2, values.patients)
     return any(

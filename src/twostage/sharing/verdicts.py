@@ -74,9 +74,8 @@ def verdicts(
         for record, (variant, direction) in models
         if (same := identity(record.analysis, variant, direction, record.parameters)) in by_identity
     }
-    for record in records.values():
-        if record.analysis == "transition":
-            found |= _transitions_beside(record, found, filters.tab)
+    if {"lagged", "transition"} <= set(records):
+        found |= _transitions_beside(records, found, filters.tab)
     return found
 
 
@@ -100,19 +99,20 @@ def _verdict(
 
 
 def _transitions_beside(
-    record: Record, withheld: Mapping[Model, Verdict], least: int
+    records: Mapping[str, Record], withheld: Mapping[Model, Verdict], least: int
 ) -> dict[Model, Verdict]:
-    """More transitions to withhold: the sizes of the shown ones, less that of all, give the withheld ones' number."""
+    """More transitions to withhold: the number of all, less those of the shown ones, is that of the others."""
     found = {}
-    for direction in {f.direction for f in record.fits}:
-        sizes = {f.variant: f.n_transitions for f in record.fits if f.direction == direction}
-        gone = [v for v in sizes if ("transition", v, direction) in withheld]
-        shown = sorted((v for v in sizes if v not in gone), key=sizes.get)
-        while shown and 0 < sum(sizes[v] for v in gone) < least:
-            gone.append(shown.pop(0))
-            found["transition", gone[-1], direction] = Verdict(
-                "nfilter.tab", f"{WITHHELD}{_BESIDE} (nfilter.tab)"
-            )
+    for total in records["lagged"].fits:
+        sizes = {
+            f.variant: f.n_transitions
+            for f in records["transition"].fits
+            if f.direction == total.direction and ("transition", f.variant, f.direction) not in withheld
+        }
+        shown = sorted(sizes, key=sizes.get)
+        while shown and 0 < total.n_transitions - sum(sizes[v] for v in shown) < least:
+            verdict = Verdict("nfilter.tab", f"{WITHHELD}{_BESIDE} (nfilter.tab)")
+            found["transition", shown.pop(0), total.direction] = verdict
     return found
 
 
