@@ -50,7 +50,7 @@ def share(
     digits: Annotated[
         int,
         typer.Option("--round", help="significant digits of all numbers; 17: not rounded", min=3, max=17),
-    ] = 4,
+    ] = 3,
     tab: Annotated[
         int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=3, max=1000)
     ] = 5,

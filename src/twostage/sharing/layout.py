@@ -33,7 +33,7 @@ TEXT = re.compile(
 TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
 
 #: Significant digits unless the site chooses; digits that tell a double exactly.
-DEFAULT_DIGITS, MOST_DIGITS = 4, 17
+DEFAULT_DIGITS, MOST_DIGITS = 3, 17
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 

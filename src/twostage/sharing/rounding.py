@@ -46,7 +46,10 @@ def rounded(record: Record, digits: int) -> Record:
         for i, term in enumerate(c["terms"])
     }
     level = record.parameters.level
-    content["estimates"] = [_recomputed(row, variances, level) for row in content["estimates"]]
+    content["estimates"] = [
+        _recomputed(row, e.estimate, variances, level)
+        for row, e in zip(content["estimates"], record.estimates, strict=True)
+    ]
     return Record.model_validate(content)
 
 
@@ -65,11 +68,23 @@ def _possible(matrix: list[list[float | None]]) -> list[list[float | None]]:
     return drawn.tolist()
 
 
-def _recomputed(row: dict[str, Any], variances: dict, level: float) -> dict[str, Any]:
+def _recomputed(row: dict[str, Any], exact: float, variances: dict, level: float) -> dict[str, Any]:
     variance = variances.get((row["variant"], row["direction"], row["term"]))
     se = math.sqrt(variance) if variance else row["std_error"]
+    estimate = _to_error(exact, row["estimate"], se)
     law = norm() if row["df"] is None else t(row["df"])
-    statistic, half = row["estimate"] / se, float(law.ppf(0.5 + level / 2)) * se
-    ends = {"ci_low": row["estimate"] - half, "ci_high": row["estimate"] + half}
-    computed = {"std_error": se, "statistic": statistic, "p_value": float(2 * law.sf(abs(statistic)))}
+    statistic, half = estimate / se, float(law.ppf(0.5 + level / 2)) * se
+    computed = {"estimate": estimate, "std_error": se, "statistic": statistic}
+    computed |= {"p_value": float(2 * law.sf(abs(statistic)))}
+    ends = {"ci_low": estimate - half, "ci_high": estimate + half}
     return Estimate.model_validate(row | computed | ends).model_dump()
+
+
+def _to_error(exact: float, rounded_: float, se: float) -> float:
+    """A coefficient with the significant digits asked for, or to a tenth of its standard error's first digit.
+
+    One that is far larger than its standard error would otherwise lose what its study knows of it.
+    """
+    decimals = 1 - math.floor(math.log10(se))
+    finer = abs(rounded_ - exact) > 0.5 * 10.0**-decimals
+    return round(exact, decimals) if finer else rounded_

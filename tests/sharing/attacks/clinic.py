@@ -12,7 +12,7 @@ from twostage.params import RECORDS, Parameters, make_parameters
 from twostage.records import ANALYSES, Record, make_record
 from twostage.sharing.disclosure import protect
 from twostage.sharing.layout import Filters
-from twostage.sharing.local import look
+from twostage.sharing.local import Local, look
 
 #: Scores end at 7, in steps of .01.
 MOST, GRID = 7.0, 0.01
@@ -53,7 +53,11 @@ def without(study: Study, patient: str) -> Study:
 
 
 def shared(
-    study: Study, parameters: Parameters | None = None, analyses=ANALYSES, **filters
+    study: Study,
+    parameters: Parameters | None = None,
+    analyses=ANALYSES,
+    local: Local | None = None,
+    **filters,
 ) -> dict[str, Record]:
     """What a site shares of a study: all its records, or some, which is faster."""
     chosen, by, made = parameters or make_parameters({}), Filters(**filters), {}
@@ -61,4 +65,4 @@ def shared(
         wanted = [name for name in names if name in {"data", *analyses}]
         panel = make_panel(study, notebook_parameters(notebook, chosen)) if wanted else None
         made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in wanted}
-    return protect(made, by, look(study, chosen, by.tab))[0]
+    return protect(made, by, local or look(study, chosen, by.tab))[0]

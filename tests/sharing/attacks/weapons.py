@@ -92,3 +92,16 @@ def last_session_total(record: Record, first_mean: float | None, n: int) -> floa
     b = pd.Series({e.term: e.estimate for e in record.estimates if e.direction == "x_to_y"})
     sums = XX.loc["intercept"]
     return float(sums @ b[XX.columns] - sums["y_within"] - sums["y_mean"] + n * first_mean)
+
+
+def newly_observed(first: Record, second: Record) -> tuple[float, float] | None:
+    """x before and y at the last session of the one patient whose window the first bundle has longer."""
+    sums = []
+    for record in (first, second):
+        XX = cross_products(record, "x_to_y")
+        if XX is None:
+            return None
+        b = pd.Series({e.term: e.estimate for e in record.estimates if e.direction == "x_to_y"})
+        own = XX.loc["intercept"]
+        sums.append((own["x_within"] + own["x_mean"], own @ b[XX.columns]))
+    return tuple(np.subtract(*sums))
