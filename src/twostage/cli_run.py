@@ -91,7 +91,19 @@ def _planned(request: "Request") -> "Plan":
     if project not in (Path.cwd().resolve(), *Path.cwd().resolve().parents):
         typer.echo(f"project: {project}")
     _warn_of_twins(planned)
+    _say_missing(planned)
     return planned
+
+
+def _say_missing(planned: "Plan") -> None:
+    """Say which analyses the studies without data are missing from."""
+    from twostage.cli_share import say_missing
+    from twostage.collection import read_collection
+    from twostage.sharing.stored import stored_bundle
+
+    content = read_collection(planned.run.collection)
+    for study in content.shared:
+        say_missing(stored_bundle(content, study))
 
 
 def _warn_of_twins(planned: "Plan") -> None:

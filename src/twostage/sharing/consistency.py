@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
+from twostage.analysis import notebook_parameters
 from twostage.params import RECORDS, Parameters
 from twostage.problems import Problem
 from twostage.records import Record
-from twostage.sharing.analyse import notebook_parameters
 from twostage.sharing.layout import RECORD_MEMBERS
 
 #: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.

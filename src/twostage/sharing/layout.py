@@ -30,6 +30,9 @@ MOST_ARCHIVE, MOST_MEMBER, MOST_TOTAL, MOST_RATIO = 8_000_000, 4_000_000, 16_000
 TEXT = re.compile(r"[^<>{}`|$\[\]\\]{0,500}")
 TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $ and backslashes"
 
+#: Significant digits unless the site chooses; digits that tell a double exactly.
+DEFAULT_DIGITS, MOST_DIGITS = 3, 17
+
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -50,13 +53,14 @@ class Filters(_Model):
     subset : int
         Fewest patients of a study, and of a model. DataSHIELD's default is 3.
     digits : int or None
-        Significant digits to which numbers are rounded; None: not rounded.
+        Significant digits to which numbers are rounded; 17 tell every number exactly, None: not rounded. With the
+        default the difference of two bundles tells no patient's scores (tests/sharing/attacks/README.md).
     """
 
     tab: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(5, alias="nfilter.tab")
     glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
     subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
-    digits: Annotated[int, Field(strict=True, ge=3, le=15)] | None = None
+    digits: Annotated[int, Field(strict=True, ge=3, le=MOST_DIGITS)] | None = DEFAULT_DIGITS
 
 
 class Variable(_Model):

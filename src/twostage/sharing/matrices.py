@@ -8,9 +8,15 @@ from twostage.sharing.layout import RECORD_MEMBERS
 #: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
 WHOLE = ("lagged", "crosslevel")
 
+_NAMES = {
+    "covariances": "covariances between coefficients",
+    "joint_covariances": "common matrix of both directions",
+}
+
 RULE = (
     "covariances between coefficients are shared of the lagged and the cross-level models only, and of these only if "
-    "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always"
+    "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always, "
+    "the common matrix of both directions only with the others"
 )
 
 
@@ -44,11 +50,14 @@ def protect_matrices(
     kept, withheld = {}, []
     for analysis, record in records.items():
         bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
-        if (safe and analysis in WHOLE) or bare == record.covariances:
-            kept[analysis] = record
-        else:
-            kept[analysis] = record.model_copy(update={"covariances": bare})
-            withheld.append(f"{RECORD_MEMBERS[analysis]}: covariances between coefficients")
+        # The common matrix of both directions has the same equations; it also counts who is in one of them only.
+        common = () if any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances) else None
+        change = {} if common is None else {"joint_covariances": common}
+        if not (safe and analysis in WHOLE) and bare != record.covariances:
+            change = {"covariances": bare, "joint_covariances": ()}
+        lost = [_NAMES[name] for name in change if getattr(record, name)]
+        withheld += [f"{RECORD_MEMBERS[analysis]}: {name}" for name in lost]
+        kept[analysis] = record.model_copy(update=change)
     return kept, withheld
 
 
