@@ -23,6 +23,8 @@ LAYERS = {
     "params": 1,
     "schema": 2,
     "collection_file": 2,
+    "strict_yaml": 1,
+    "study_ids": 0,
     "collection_part": 2,
     "shared_studies": 3,
     "registry": 3,
