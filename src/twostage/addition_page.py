@@ -12,6 +12,7 @@ from twostage.display import inference, interval, number
 from twostage.printing import as_markdown
 from twostage.problems import Problem, RecordError
 from twostage.results import headline_terms
+from twostage.tabular import read_own
 from twostage.terms import DIRECTIONS, term_label
 
 #: The analyses whose coefficients are shown, by what the pooled notebooks leave.
@@ -34,7 +35,7 @@ def read_estimates(output: Path) -> pd.DataFrame:
         Empty where the run has left none.
     """
     files = sorted(Path(output).glob(f"*/{TABLES}"))
-    tables = [pd.read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
+    tables = [read_own(file) for file in files]
     tables = [table for table in tables if set(table) >= _NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(_NEEDED))

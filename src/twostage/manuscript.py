@@ -16,6 +16,7 @@ from twostage.params import Parameters, parameter_table
 from twostage.shared_studies import MARK_NOTE
 from twostage.simulations import read_simulation
 from twostage.tables import Effect, effect, left_out_lines
+from twostage.tabular import read_own
 from twostage.terms import DIRECTIONS, arrow, term_label
 
 #: Which pooled notebook leaves the tables of an analysis.
@@ -77,7 +78,7 @@ def book_context(
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
-    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    flow = read_own(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
@@ -140,7 +141,7 @@ def _chosen(parameters: Parameters) -> pd.DataFrame:
 
 
 def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
-    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+    return read_own(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
 def _effects(output: Path) -> Callable[..., Effect]:
@@ -201,7 +202,7 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_own(output / notebook / "sentences.csv").set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 

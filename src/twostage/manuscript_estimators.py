@@ -9,6 +9,7 @@ from twostage.display import html_table, interval, number
 from twostage.recovery.intervals import CONDITION
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.tables_estimators import believe_rule, bias_aware_sentence, bias_aware_table, how_made
+from twostage.tabular import read_own
 from twostage.terms import ESTIMATORS
 
 HOME = {"estimators": "stage2_estimators", "recovery": "stage2_recovery"}
@@ -42,7 +43,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return pd.read_csv(output / HOME["estimators"] / "comparison.csv")
+    return read_own(output / HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -58,5 +59,5 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = pd.read_csv(output / HOME["estimators"] / "bias_aware.csv")
+    rows = read_own(output / HOME["estimators"] / "bias_aware.csv")
     return f"{bias_aware_sentence(rows, recovery, CONDITION)}\n\n{html_table(bias_aware_table(rows, collection))}"

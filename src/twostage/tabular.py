@@ -58,6 +58,35 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     return Table(cells, (*more, *most), whole)
 
 
+#: Columns of the tables that we write ourselves whose cells are names or sentences, whatever they look like.
+TEXTS = (
+    "study",
+    "label",
+    "country",
+    "setting",
+    "treatment",
+    "design",
+    "x_instrument",
+    "y_instrument",
+    "source",
+)
+TEXTS += ("analysis", "variant", "direction", "term", "estimator", "name", "reason", "words", "text", "note")
+
+
+def read_own(path: Path) -> pd.DataFrame:
+    """Read a table that we wrote ourselves: a study called 003, 4e5 or NA keeps its name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of :data:`TEXTS` as str, "" where a cell is empty; others as pandas reads them, NaN where empty.
+    """
+    columns = pd.read_csv(path, nrows=0).columns
+    numbers = {column: [""] for column in columns if column not in TEXTS}
+    texts = {column: str for column in columns if column in TEXTS}
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=numbers)
+
+
 def _bytes(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
     try:
         content = path.read_bytes()
