@@ -25,6 +25,8 @@ LAYERS = {
     "collection_file": 2,
     "strict_yaml": 1,
     "study_ids": 0,
+    "bounds": 0,
+    "vocabulary": 2,
     "collection_part": 2,
     "shared_studies": 3,
     "registry": 3,
