@@ -13,9 +13,10 @@ from twostage.collection import Variable
 from twostage.estimates import StudyEstimates
 from twostage.panel import Panel, make_panel
 from twostage.params import make_parameters
-from twostage.sensitivity import sensitivity, variants
+from twostage.sensitivity import sensitivity
 from twostage.stage1 import crosslevel, lagged, outcome, outcome_rows, transition
 from twostage.terms import COLUMNS, DIRECTIONS
+from twostage.vocabulary import variants
 
 #: Closed forms against another order of the same sums.
 CLOSED_FORM = 1e-10

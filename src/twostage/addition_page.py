@@ -35,7 +35,7 @@ def read_estimates(output: Path) -> pd.DataFrame:
         Empty where the run has left none.
     """
     files = sorted(Path(output).glob(f"*/{TABLES}"))
-    tables = [read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
+    tables = [read_csv(file) for file in files]
     tables = [table for table in tables if set(table) >= _NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(_NEEDED))

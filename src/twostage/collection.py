@@ -16,7 +16,7 @@ import pandas as pd
 
 from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
-from twostage.problems import CollectionError, Problem
+from twostage.problems import CollectionError, Problem, distinct
 from twostage.registry import TABLES, Registry, read_registry
 from twostage.same_data import Examined, scores_digest, twins
 from twostage.shared_studies import FOLDER, with_shared
@@ -269,7 +269,7 @@ def examine_collection(path: str | Path) -> Examined:
             problems += more
             digests |= {id: scores_digest(study.sessions)} if study is not None else {}
     # A file that studies share has the same problems for each of them.
-    return Examined(tuple(dict.fromkeys(problems)), tuple(twins(digests)), lines)
+    return Examined(distinct(problems), tuple(twins(digests)), lines)
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

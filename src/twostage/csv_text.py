@@ -12,6 +12,21 @@ import pandas as pd
 
 #: Beginnings by which spreadsheets know a formula, in their full-width forms too.
 _FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+
+#: Columns whose cells are names or sentences, whatever they look like.
+TEXTS = (
+    "study",
+    "label",
+    "country",
+    "setting",
+    "treatment",
+    "design",
+    "x_instrument",
+    "y_instrument",
+    "source",
+)
+TEXTS += ("analysis", "variant", "direction", "term", "estimator", "name", "reason", "words", "text", "note")
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -41,12 +56,27 @@ def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
     path.write_text(to_csv(table, **options), encoding="utf-8", newline="\n")
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a table that was written here; options as of :func:`pandas.read_csv`."""
-    table = pd.read_csv(path, **options)
-    texts = {i: table.iloc[:, i].map(plain) for i in range(table.shape[1]) if _texts(table.iloc[:, i])}
-    for i, cells in texts.items():
-        table.isetitem(i, cells)
+def read_csv(path: Path, *, texts: bool = False) -> pd.DataFrame:
+    """Read a table that was written here: a study called 003, 4e5 or NA keeps its name.
+
+    Parameters
+    ----------
+    path : Path
+    texts : bool
+        Whether every column holds texts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of :data:`TEXTS` as str, "" where a cell is empty; others as pandas reads them, NaN where empty.
+    """
+    columns = pd.read_csv(path, nrows=0).columns
+    kinds = {column: str for column in columns if texts or column in TEXTS}
+    empty = {column: [""] for column in columns if column not in kinds}
+    table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=empty)
+    for i in range(table.shape[1]):
+        if _texts(table.iloc[:, i]):
+            table.isetitem(i, table.iloc[:, i].map(plain))
     return table.rename(columns=plain)
 
 

@@ -50,9 +50,12 @@ def inference(ci: str) -> str:
 
 _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "weight": 1}
 
+#: Columns whose texts are names: a study may be called True.
+_NAMES = {"study", "label"}
+
 
 def _cell(column: str, value) -> str:
-    if isinstance(value, bool) or str(value) in {"True", "False"}:
+    if isinstance(value, bool) or (column not in _NAMES and str(value) in {"True", "False"}):
         return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):
         return p_value(value)

@@ -210,7 +210,7 @@ def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
 def _table(output: Path, notebook: str, name: str) -> str:
     """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
     path = output / notebook / f"{name}.csv"
-    table = read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
     return html_table(table) if len(table) else ""
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pydantic
 from pydantic import ConfigDict, Field, model_validator
 
+from twostage.bounds import LARGEST_COVARIANCE, LEAST_VARIANCE
+
 #: Correlations of estimates may exceed 1 in the last digits only.
 PSD_TOLERANCE = 1e-8
 
@@ -23,12 +25,17 @@ def check_covariance(rows: Sequence[Sequence[float | None]], terms: int) -> None
     if matrix.shape != (terms, terms):
         raise ValueError(f"matrix of {len(rows)} rows for {terms} terms")
     known = np.nan_to_num(matrix)
+    if np.abs(known).max(initial=0.0) > LARGEST_COVARIANCE:
+        raise ValueError(f"a covariance of {np.abs(known).max():g}, more than {LARGEST_COVARIANCE:g}")
     scale = np.sqrt(np.abs(np.diag(known)))
     if not np.allclose(known, known.T, rtol=1e-8, atol=1e-12 * max(scale.max(initial=0.0) ** 2, 1e-300)):
         raise ValueError("matrix is not symmetric")
     correlation = known / np.outer(np.where(scale > 0, scale, 1), np.where(scale > 0, scale, 1))
     if np.linalg.eigvalsh(correlation).min(initial=0.0) < -PSD_TOLERANCE:
         raise ValueError("matrix is not positive semidefinite")
+    variances = np.diag(matrix)
+    if (variances < LEAST_VARIANCE).any():
+        raise ValueError(f"a variance of {np.nanmin(variances):g}, less than {LEAST_VARIANCE:g}")
 
 
 class Covariance(Model):

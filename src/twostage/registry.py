@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from twostage import schema
+from twostage import schema, study_ids
 from twostage.collection_file import FILE, Layout, Settings, read_settings
 from twostage.files import tidy
 from twostage.problems import Problem
@@ -101,7 +101,7 @@ def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
 
 def _usable(studies: pd.DataFrame) -> pd.DataFrame:
     """The studies that have a name and numbers to check their scores against."""
-    good = ~studies["study"].duplicated()
+    good = ~studies["study"].str.casefold().duplicated() & studies["study"].map(study_ids.why_not).isna()
     for column in ["study", *NUMERIC]:
         good &= studies[column].str.fullmatch(schema.REGISTRY[column][0])
     kept = studies[good]
@@ -128,9 +128,24 @@ def _references(
         for column in layout.registry_columns()
         if column not in studies
     ]
+    problems += _names(studies["study"])
     problems += _upside_down(studies)
     for layout in layouts.values():
         problems += _unregistered(path, layout, set(studies["study"]))
+    return problems
+
+
+def _names(ids: pd.Series) -> list[Problem]:
+    """Ids of the right shape that cannot be used, or not beside one another."""
+    problems = []
+    for i, (row, id) in enumerate(ids.items()):
+        if not schema.matches(study_ids.PATTERN, id):
+            continue
+        if (expected := study_ids.why_not(id)) is not None:
+            problems.append(Problem("studies.csv", row, "study", id, expected))
+        if (other := study_ids.same_file(id, ids.iloc[:i])) is not None:
+            found = f"{id}, beside {other}"
+            problems.append(Problem("studies.csv", row, "study", found, study_ids.TELL_APART))
     return problems
 
 

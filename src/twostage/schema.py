@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import pandera.pandas as pa
 
+from twostage import study_ids
 from twostage.plain_text import text_problem
 from twostage.problems import Problem
 
-STUDY_ID = r"[A-Za-z0-9_]+"
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 TEXT = r".*\S.*"
 
 #: Columns of studies.csv and what each must hold; all are required.
 REGISTRY = {
-    "study": (STUDY_ID, "letters, digits and underscores only"),
+    "study": (study_ids.PATTERN, study_ids.WORDS),
     "label": (TEXT, "the study's name"),
     "country": (TEXT, "a country"),
     "year": (r"[0-9]{4}", "a year of four digits"),

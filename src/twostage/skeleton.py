@@ -5,13 +5,13 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from twostage import schema
 from twostage.collection import locate_collection, validate_collection
 from twostage.collection_file import FILE, VariableSettings, read_settings
 from twostage.files import replace_folder, unfinished_folder, write_files
 from twostage.problems import CollectionError, Problem
+from twostage.strict_yaml import yaml_text
+from twostage.study_ids import is_device
 
 #: The note of a new collection, to be replaced by one of its own.
 NOTE = "Say here what these data are, whose they are and under which licence they may be used."
@@ -101,6 +101,10 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
         If the folder holds something, or two columns would have one name.
     """
     folder = Path(folder).resolve()
+    if is_device(folder.name):
+        raise CollectionError(
+            [Problem(str(folder), None, None, folder.name, "a name that Windows can have too")]
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CollectionError(
             [Problem(str(folder), None, None, "something there", "no folder, or an empty one")]
@@ -136,7 +140,7 @@ def _check(pair: Pair) -> None:
 
 def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
     def scalar(text: str) -> str:
-        return yaml.safe_dump(text, allow_unicode=True, width=10_000).removesuffix("\n").removesuffix("\n...")
+        return yaml_text(text, width=10_000).removesuffix("\n").removesuffix("\n...")
 
     quoted = {
         v: VariableSettings.model_construct(

@@ -8,7 +8,7 @@ from twostage.compare import Comparison, compare
 from twostage.params import Parameters
 from twostage.records import Record
 from twostage.results import pool_results
-from twostage.sensitivity import WINDOW_LENGTHS
+from twostage.vocabulary import WINDOW_LENGTHS
 
 #: Names of the parameters by which records are pooled, not made.
 POOLING = ("tau2_method", "ci_method", "level")
@@ -17,7 +17,7 @@ POOLING = ("tau2_method", "ci_method", "level")
 def other_window(parameters: Parameters) -> Parameters:
     """The window to compare a chosen one with.
 
-    The shortest of :data:`~twostage.sensitivity.WINDOW_LENGTHS` that is shorter than the chosen window and
+    The shortest of :data:`~twostage.vocabulary.WINDOW_LENGTHS` that is shorter than the chosen window and
     leaves an analysis; where there is none, a window twice as long.
     """
     first, last = parameters.first_session, parameters.last_session

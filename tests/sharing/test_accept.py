@@ -329,7 +329,8 @@ def matrix(change):
             matrix(lambda c: c.update(matrix=[[1e3 * (i != j) for i in range(5)] for j in range(5)])),
             "semidefinite",
         ),
-        (matrix(lambda c: c.update(terms=[*c["terms"][1:], "other"])), "the terms of the equation"),
+        (matrix(lambda c: c.update(terms=[*c["terms"][1:], "other"])), "nothing that this version"),
+        (matrix(lambda c: c.update(terms=[*c["terms"][1:], c["terms"][1]])), "the terms of the equation"),
     ],
 )
 def test_wrong_shapes_and_no_covariance_matrices(refused, members, change, said):
@@ -350,7 +351,68 @@ def test_a_standard_error_whose_square_is_out_of_range(refused, members):
         e = record["estimates"][1]
         e.update(std_error=1e308, statistic=e["estimate"] / 1e308)
 
-    assert "std_error squared = inf" in refused(zipped(changed(members, LAGGED, edit)))
+    assert "a standard error from 1e-08 to 1e+06: beyond, double precision" in refused(
+        zipped(changed(members, LAGGED, edit))
+    )
+
+
+OUT_OF_BOUNDS = {
+    "estimate": [1e154, -1e154, 1e7, 1e308],
+    "std_error": [1e-150, 5e-324, 1e-9, 1e7],
+    "df": [1e-9, 5e-324, 1e300],
+    "ci_high": [1e300],
+    "n_patients": [10**13, -1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in OUT_OF_BOUNDS.items() for v in values])
+def test_a_number_that_cannot_be_weighed_against_others(refused, members, name, value):
+    def edit(record):
+        e = record["estimates"][1]
+        e[name] = value
+        e["statistic"] = min(e["estimate"] / max(e["std_error"], 1e-300), 1e300)
+        e["ci_low"], e["ci_high"] = min(e["ci_low"], e["estimate"]), max(e["ci_high"], e["estimate"])
+
+    assert f"estimates.1.{name}" in refused(zipped(changed(members, LAGGED, edit)))
+
+
+def test_thousands_of_invented_words_are_refused_by_name(refused, members):
+    def invent(record):
+        row, fit = record["estimates"][0], record["fits"][0]
+        record["estimates"] += [row | {"variant": f"v{i}"} for i in range(4000)]
+        record["fits"] += [fit | {"variant": f"v{i}"} for i in range(4000)]
+
+    text = refused(zipped(changed(members, "records/sensitivity.json", invent)))
+    assert "v0, x_to_y, intercept, centred" in text
+    assert "more: nothing that this version of twostage writes in sensitivity" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "value", "words"),
+    [
+        ("estimates", "term", "z_within", "main, x_to_y, z_within, centred: nothing"),
+        ("estimates", "estimator", "bayes", "bayes: nothing that this version of twostage writes in lagged"),
+        ("fits", "variant", "robust", "robust, x_to_y: nothing"),
+        ("exclusions", "reason", "included", "each once and none but no score in sessions 1 to 7"),
+        ("exclusions", "reason", "study", "each once and none but"),
+    ],
+)
+def test_a_word_that_a_newer_version_may_have_is_refused(refused, members, key, field, value, words):
+    assert words in refused(
+        zipped(changed(members, LAGGED, lambda record: record[key][0].update({field: value})))
+    )
+
+
+def test_a_description_has_no_other_quantities(refused, members):
+    def more(record):
+        record["summary"]["icc_z"] = 0.5
+
+    assert "column 'summary.icc_z'" in refused(zipped(changed(members, "records/data.json", more)))
+
+
+@pytest.mark.parametrize("id", ["pooled", "CON", "tau"])
+def test_an_id_that_cannot_be_used(refused, members, id):
+    assert "another name" in refused(zipped(changed(members, "study.json", lambda row: row.update(study=id))))
 
 
 def first(**values):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage import schema
+from twostage import schema, study_ids
 from twostage.importing.columns import check_columns, score_columns, unused_columns
 from twostage.importing.facts import ends, study_facts
 from twostage.importing.mapping import ImportMapping, read_mapping
@@ -16,7 +16,7 @@ from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, with_points
 from twostage.importing.write import STUDIES, NewStudy, add_studies, layout_problems
-from twostage.problems import Problem
+from twostage.problems import Problem, distinct
 from twostage.registry import Registry, read_registry
 from twostage.shared_studies import FOLDER
 
@@ -160,8 +160,7 @@ def split(source: Source, mapping: ImportMapping, name: str, study: str | None) 
         Without a study id, with an impossible one, or with values of the study column that the mapping lacks.
     """
     if mapping.study_column is None:
-        if study is None or not schema.matches(schema.STUDY_ID, study):
-            expected = "letters, digits and underscores only"
+        if (expected := study_ids.why_not(study or "")) is not None:
             raise ImportProblems([Problem("command line", None, "--study", study, expected)])
         return [Sample(study, None, source)]
     keys = _keys(source, mapping)
@@ -212,7 +211,7 @@ def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry:
         if tables is not None:
             studies.append(NewStudy(sample.id, facts, tables))
     if problems:
-        raise ImportProblems(dict.fromkeys(problems))
+        raise ImportProblems(distinct(problems))
     return studies
 
 

@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from twostage import schema
+from twostage import schema, study_ids
 from twostage.importing.source import ImportProblems
 from twostage.plain_text import text_problems
 from twostage.problems import Problem
+from twostage.strict_yaml import YamlError, read_yaml
 
 #: What a proposal writes where only a person can know; an import refuses it by name.
 FILL_IN = "FILL IN"
-
-#: What PyYAML says of a colon in a text without quotes.
-COLON = "mapping values are not allowed here"
 
 #: Stands for the session's number in the names of a wide file's columns.
 SESSION = "{session}"
@@ -153,11 +150,17 @@ class PatientsBlock(_Model):
     post: Score | None = None
 
 
+def _usable(id: str) -> str:
+    if (expected := study_ids.why_not(id)) is not None:
+        raise ValueError(expected)
+    return id
+
+
 class SampleBlock(pydantic.BaseModel):
     """One sample of a file with several: its study id, what differs from `study`, or `skip`."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    study: Annotated[str, Field(pattern=rf"^(?:{schema.STUDY_ID})$")] | None = None
+    study: Annotated[str, BeforeValidator(_as_text), AfterValidator(_usable)] | None = None
     skip: bool = False
 
     @model_validator(mode="after")
@@ -231,17 +234,12 @@ def load_yaml(path: Path) -> Any:
     ImportProblems
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return read_yaml(path, str(path))
     except OSError as error:
-        found, row = error.strerror or type(error).__name__, None
-    except UnicodeDecodeError as error:
-        found, row = f"byte {error.start}", None
-    # PyYAML lets the errors of a date or number that is none through.
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        found, row = str(error).split("\n")[0], mark.line + 1 if mark else None
-    colon = "; a text with a colon in it needs quotes" if found == COLON else ""
-    raise ImportProblems([Problem(str(path), row, None, found, f"a mapping in YAML, text in UTF-8{colon}")])
+        found = error.strerror or type(error).__name__
+        raise ImportProblems([Problem(str(path), None, None, found, "a mapping in YAML")]) from None
+    except YamlError as error:
+        raise ImportProblems(error.problems) from None
 
 
 def read_mapping(path: Path) -> ImportMapping:

@@ -13,7 +13,8 @@ from twostage.importing.find_score import Finding, find_score
 from twostage.importing.mapping import FILL_IN, SESSION
 from twostage.importing.names import at_moment, listed, named, wide_groups
 from twostage.importing.source import Source, number_text, with_points
-from twostage.schema import NUMBER, STUDY_ID, matches
+from twostage.schema import NUMBER
+from twostage.study_ids import why_not
 
 BY_NAME = "by its name"
 
@@ -202,7 +203,7 @@ def _samples(source: Source, study_column: str | None) -> dict[str, Any]:
         ids[value] = next(
             n for n in (id, *(f"{id}_{i}" for i in range(2, 1000))) if n.casefold() not in taken
         )
-    studies = {v: {"study": i, "label": v} for v, i in ids.items() if matches(STUDY_ID, i)}
+    studies = {v: {"study": i, "label": v} for v, i in ids.items() if why_not(i) is None}
     return {"study_column": study_column, "studies": studies}
 
 

@@ -4,12 +4,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from twostage import schema
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import listed
 from twostage.importing.propose import Proposal
+from twostage.strict_yaml import yaml_text
 
 #: The first line, by which a mapping is known to be a file's.
 FIRST = "# Mapping of {file} for `twostage import`"
@@ -119,7 +118,7 @@ def _entry(key: str, value: Any, remarks: dict[str, str], path: str, depth: int)
 def _scalar(value: Any) -> str:
     # Quotes with escapes keep on one line what would otherwise need several.
     style = '"' if isinstance(value, str) and not value.isprintable() else None
-    text = yaml.safe_dump(
+    text = yaml_text(
         value, allow_unicode=style is None, default_flow_style=True, default_style=style, width=1_000_000
     )
     return text.removesuffix("\n").removesuffix("\n...")

@@ -122,6 +122,7 @@ def add_studies(
     ImportProblems
         With every problem that the collection would have; it stays as it was.
     """
+    _not_shared([study.id for study in studies], registry)
     before = (folder / STUDIES).read_bytes()
     contents: dict[str, str] = {}
     for study in studies:
@@ -148,6 +149,14 @@ def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
     pairs = () if same_data else tuple(pair for pair in found.twins if pair[1] in new)
     problems = [*found.problems, *replace(found, twins=pairs).same_data()]
     if problems:
+        raise ImportProblems(problems)
+
+
+def _not_shared(ids: Sequence[str], registry: Registry) -> None:
+    """Bundles are not in the copy that is examined."""
+    shared = {id.casefold(): id for id in registry.shared["study"]}
+    expected = "a study whose bundle the collection does not have, under this id or one that differs in capitals only"
+    if problems := [Problem(STUDIES, None, "study", id, expected) for id in ids if id.casefold() in shared]:
         raise ImportProblems(problems)
 
 

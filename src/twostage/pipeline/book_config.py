@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from twostage import strict_yaml
 from twostage.escape import rich_html
 from twostage.pipeline.book_text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
@@ -64,8 +65,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If it does not.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = strict_yaml.read_yaml(path, path.name)
+    except (OSError, strict_yaml.YamlError) as error:
         raise PipelineError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected names and values, found {content!r}")

@@ -3,11 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from twostage.params import ParameterError, Problem
 from twostage.pipeline.errors import PipelineError
@@ -15,6 +13,8 @@ from twostage.pipeline.inputs import prepare
 from twostage.pipeline.plan import Plan
 from twostage.pipeline.run import DEFAULT_RUN, LOCK, read_about
 from twostage.project import MARKS, is_project, project_folder
+from twostage.strict_yaml import YamlError, parse_yaml, read_yaml
+from twostage.study_ids import is_device
 
 #: The collection that the default run is made from.
 DEFAULT_COLLECTION = "data"
@@ -96,8 +96,10 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
             raise PipelineError(f"--run {request.name} and --out {request.out}: expected one of them")
         return _free(request.out.resolve(), collection)
     name = request.name or run_name(project, collection, request)
-    if not RUN_NAME.fullmatch(name):
-        raise PipelineError(f"run {name!r}: expected letters, digits, and . _ - after the first")
+    if not RUN_NAME.fullmatch(name) or is_device(name):
+        raise PipelineError(
+            f"run {name!r}: expected letters, digits, and . _ - after the first, and a name that Windows can have too"
+        )
     folder = project / "runs" / name
     if not request.studies:
         _same_collection(folder, project, collection)
@@ -148,9 +150,11 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         name = name.strip()
         try:
-            found = yaml.safe_load(value)
-        except yaml.YAMLError:
-            found = []
+            found = parse_yaml(value, "-p")
+        except YamlError as error:
+            expected = f"name=value, as in last_session=5: {error.problems[0].expected}"
+            problems.append(Problem("-p", None, name or None, text, expected))
+            continue
         if not name or not equals or isinstance(found, (list, dict)):
             problems.append(Problem("-p", None, name or None, text, "name=value, as in last_session=5"))
         elif name in values:
@@ -201,10 +205,13 @@ def read_parameters(path: Path) -> Mapping[str, Any]:
     """
     expected = "a file with lines like 'last_session: 5'"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        raise ParameterError([Problem(str(path), None, None, found, expected)]) from None
+        values = read_yaml(path, str(path))
+    except OSError as error:
+        raise ParameterError([Problem(str(path), None, None, error.strerror, expected)]) from None
+    except YamlError as error:
+        raise ParameterError(
+            replace(p, expected=f"{expected}, {p.expected}") for p in error.problems
+        ) from None
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ParameterError([Problem(str(path), None, None, values, expected)])

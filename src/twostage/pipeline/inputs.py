@@ -20,7 +20,7 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
 from twostage.pipeline.shared import fitting_bundles, shared_files, shared_study
-from twostage.problems import CollectionError, Problem
+from twostage.problems import CollectionError, Problem, distinct
 from twostage.recovery.store import recovery_files
 from twostage.skeleton import unedited
 
@@ -137,7 +137,7 @@ def _read_studies(collection: Collection) -> dict[str, Study]:
         problems.append(Problem("studies.csv", None, "study", "no study yet", expected))
     if problems:
         # A file that studies share has the same problems for each of them.
-        raise CollectionError(dict.fromkeys(problems))
+        raise CollectionError(distinct(problems))
     return studies
 
 

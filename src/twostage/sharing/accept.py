@@ -11,6 +11,7 @@ from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle
+from twostage.study_ids import TELL_APART, same_file
 
 #: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
 STAGE1 = tuple(n for n in Parameters.model_fields if any(n in NOTEBOOKS[b] for b in RECORDS) and n != "level")
@@ -108,6 +109,8 @@ def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Proble
     if bundle.study in set(collection.studies["study"]):
         expected = "a study whose data the collection does not have: if it is another study, the site needs another id"
         return [Problem(MANIFEST, None, "study", bundle.study, expected)]
+    if (other := same_file(bundle.study, collection.studies["study"])) is not None:
+        return [Problem(MANIFEST, None, "study", f"{bundle.study}, beside {other}", TELL_APART)]
     return []
 
 

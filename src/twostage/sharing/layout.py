@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, Field, StringConstraints
 
-from twostage import schema
 from twostage.params import Parameters
 from twostage.records import ANALYSES, Record
+from twostage.study_ids import PATTERN
 
 #: Raised when the meaning of a member or field changes; a reader refuses other versions.
 BUNDLE_VERSION = 1
@@ -76,7 +76,7 @@ class Manifest(_Model):
 
     schema_version: Literal[1]
     package_version: str
-    study: str = Field(pattern=f"^{schema.STUDY_ID}$", max_length=64)
+    study: str = Field(pattern=f"^{PATTERN}$")
     created: str = Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     x: Variable
     y: Variable

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.checks import real_array
+
 # A mean of equal scores is off in the last digit: deviations below this share of the scores' size are none.
 ROUNDING = 1e-12
 
@@ -99,7 +101,7 @@ def centred_transitions(Y, lag: int = 1) -> CentredTransitions:
 
 def check_panel(Y) -> np.ndarray:
     """Y as a float array (n, T, 2) with NaN where missing, or ValueError."""
-    Y = np.asarray(Y, dtype=float)
+    Y = real_array(Y, "Y")
     if Y.ndim != 3 or Y.shape[2] != 2:
         raise ValueError(f"Y must have shape (patients, sessions, 2), got {Y.shape}")
     if np.isinf(Y).any():

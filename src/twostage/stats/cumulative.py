@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from twostage.stats.checks import real_array
 from twostage.stats.pool_fit import PooledFit
 from twostage.stats.refit import frame, frozen, html_table, pooled, refit
 
@@ -132,7 +133,7 @@ def _values(fit, order):
         if order != PRECISION:
             raise ValueError(f"order must be {PRECISION!r} or one value per study, got {order!r}")
         return fit.v, PRECISION
-    values = np.asarray(order, dtype=float)
+    values = real_array(order, "order")
     if values.shape != (fit.k,):
         raise ValueError(f"order needs one value for each of the {fit.k} studies, got shape {values.shape}")
     missing = [fit.labels[i] for i in np.flatnonzero(np.isnan(values))]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from twostage.stats.checks import real_array
+
 
 def holm(p):
     """Adjusted p-values of m tests (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
@@ -26,7 +28,7 @@ def holm(p):
     -----
     Checked against R's ``p.adjust(method = "holm")``.
     """
-    p = np.array(p, dtype=float)
+    p = real_array(p, "p")
     known = np.flatnonzero(~np.isnan(p))
     if ((p[known] < 0.0) | (p[known] > 1.0)).any():
         raise ValueError("p-values must lie between 0 and 1")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from twostage.stats.checks import faults, real_array
 from twostage.stats.errors import NotEstimable
 
 INTERCEPT = "intercept"
@@ -49,19 +50,14 @@ class Design:
 
 def check_estimates(y, v, labels):
     """Estimates, variances and labels as arrays; one error names every study that cannot be used."""
-    y, v = np.array(y, dtype=float), np.array(v, dtype=float)
+    y, v = real_array(y, "y"), real_array(v, "v")
     if y.ndim != 1 or y.shape != v.shape or y.size == 0:
         raise ValueError(
             f"y and v must be one-dimensional, equally long, not empty; got {y.shape} and {v.shape}"
         )
     if labels is not None and len(labels) != len(y):
         raise ValueError(f"{len(labels)} labels for {len(y)} studies")
-    known = np.isfinite(v) & (v > 0)
-    problems = [f"{at(i, labels)}: estimate {y[i]} is not finite" for i in np.flatnonzero(~np.isfinite(y))]
-    problems += [
-        f"{at(i, labels)}: variance {v[i]} is not finite and positive" for i in np.flatnonzero(~known)
-    ]
-    raise_problems(problems)
+    raise_problems(faults(y, v, lambda index: at(index[0], labels)))
     return y, v, tuple(str(x) for x in (range(len(y)) if labels is None else labels))
 
 
@@ -127,7 +123,7 @@ def make_design(X, k, *, names, intercept, labels, what="moderator"):
 
 def _columns(X, k, names, what):
     given = getattr(X, "columns", None) if names is None else names
-    X = np.zeros((k, 0)) if X is None else np.array(X, dtype=float)
+    X = np.zeros((k, 0)) if X is None else real_array(X, f"{what}s", booleans=True)
     X = X[:, None] if X.ndim == 1 else X
     if X.ndim != 2 or X.shape[0] != k:
         raise ValueError(f"{what}s must have shape ({k}, q), a row for each estimate; got {X.shape}")

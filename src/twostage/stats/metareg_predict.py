@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from twostage.stats.checks import real_array
 from twostage.stats.metareg_design import raise_problems
 from twostage.stats.metareg_show import frame, html
 from twostage.stats.pool_core import NO_PREDICTION, critical_value
@@ -132,7 +133,7 @@ def new_design(design, Xnew, what="moderator"):
     if Xnew is None:
         return design.X
     q = design.X.shape[1] - int(design.added)
-    X = np.array(Xnew, dtype=float)
+    X = real_array(Xnew, "Xnew", booleans=True)
     X = X.reshape(-1, q) if X.ndim == 1 and q and X.size % q == 0 else X
     if X.ndim != 2 or X.shape[1] != q:
         names = ", ".join(design.names[int(design.added) :])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twostage.stats.checks import real_array
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed_groups import Grouping, group_rows
 
@@ -60,12 +61,7 @@ def check_design(y, X, groups, Z, names) -> Design:
 
 def numbers(values, name, ndim) -> np.ndarray:
     """Values as a float array of `ndim` dimensions, or ValueError saying what `name` must be."""
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} must hold real numbers")
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}") from error
+    array = real_array(values, name, booleans=name != "y")
     if array.ndim == 1 and ndim == 2 and name == "Z":
         array = array[:, None]
     if array.ndim != ndim:

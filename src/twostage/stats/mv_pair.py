@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
+from twostage.stats.checks import real_array
 from twostage.stats.jointregion import Region, region
 from twostage.stats.mv import inner_outer, pool_mv
 from twostage.stats.mv_fit import MvFit
@@ -195,7 +196,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
     if test not in TESTS:
         raise ValueError(f"test must be one of {', '.join(TESTS)}; got {test!r}")
     level = check_level(level)
-    Y, V = np.array(Y, dtype=float), np.array(V, dtype=float)
+    Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.shape[1] != 2 or V.shape != (len(Y), 2, 2):
         raise ValueError(f"Y must be (k, 2) and V (k, 2, 2); got {Y.shape} and {V.shape}")
     names = tuple(str(x) for x in names)

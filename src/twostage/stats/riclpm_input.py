@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from twostage.stats.checks import real_array
 from twostage.stats.errors import NotEstimable
 from twostage.stats.fiml_patterns import sums
 
@@ -141,7 +142,7 @@ def check_stacked(stacked, variables) -> Panels:
 
 
 def _array(Y, variables):
-    Y = np.asarray(Y, dtype=float)
+    Y = real_array(Y, "Y")
     if Y.ndim != 3 or Y.shape[2] != 2:
         raise ValueError(f"Y must be (persons, occasions, 2 variables), got {Y.shape}")
     if Y.shape[1] < FEWEST_OCCASIONS:

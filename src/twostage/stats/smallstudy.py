@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from twostage.stats.checks import real_array
 from twostage.stats.metareg import metareg
 from twostage.stats.pool_fit import PooledFit
 from twostage.stats.refit import frame, html_table, pooled
@@ -160,7 +161,7 @@ def _sizes(fit, n, *, needed):
         return None
     if n is None:
         raise ValueError("this predictor needs the sample sizes n")
-    n = np.array(n, dtype=float)
+    n = real_array(n, "n")
     if n.shape != (fit.k,):
         raise ValueError(f"n needs one sample size for each of the {fit.k} studies, got shape {n.shape}")
     bad = [f"{fit.labels[i]}: {n[i]:g}" for i in np.flatnonzero(~(np.isfinite(n) & (n > 0)))]
