@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection_file import Settings
-from twostage.importing.facts import WANTED
 from twostage.importing.find_score import Finding, find_score
+from twostage.importing.job import WANTED
 from twostage.importing.mapping import FILL_IN, SESSION
+from twostage.importing.marks import with_points
 from twostage.importing.names import at_moment, listed, named, wide_groups
-from twostage.importing.source import Source, number_text, with_points
+from twostage.importing.source import Source, number_text
 from twostage.schema import NUMBER, STUDY_ID, matches
 
 BY_NAME = "by its name"
@@ -107,10 +108,10 @@ def _timed(source: Source) -> list[str]:
 
 
 def _file(source: Source) -> dict[str, Any]:
-    used = vars(source.options)
-    if source.options.separator is not None and used["decimal"] is None:
-        used = used | {"decimal": FILL_IN}
-    return {key: value for key, value in used.items() if value is not None}
+    used = source.options.given()
+    if source.options.separator is not None and "decimal" not in used:
+        used["decimal"] = FILL_IN
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in used.items()}
 
 
 def _first(found: Sequence[str]) -> str | None:
