@@ -56,7 +56,8 @@ def test_both_decimal_marks_are_left_to_the_mapping(tmp_path):
     assert read(tmp_path, "id;x\na;1,5\nb;2.5\n").options.decimal is None
     both = "id;session;wai;oq\na;1;1,5;2.5\n"
     assert refused(tmp_path, both, LONG) == [
-        "data.csv: found 'both decimal points and decimal commas'; expected file: decimal: '.' or ',' in the mapping, or --decimal"
+        "data.csv: found 'both decimal points and decimal commas'; "
+        "expected file: decimal: '.' or ',' in the mapping, or --decimal"
     ]
     (problem,) = refused(tmp_path, both, LONG | {"file": {"decimal": "."}})
     assert problem.startswith("data.csv, row 2, column 'wai': found '1,5'; expected a number")
