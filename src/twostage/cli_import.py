@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,8 @@ IMPORT_HELP = """Put a study's file into a collection, in two steps.
 
 Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
 wai_7) or one row per session.
+
+How to read the file is detected and told; --encoding, --sheet, --header-row and the others say it instead.
 
 First, without --map: proposes a mapping from the names of the columns, says why, shows what would come of it, writes it
 as a YAML file for you to correct, and imports nothing. Then, with --map: imports everything, or nothing if anything
@@ -48,6 +50,13 @@ def register(app: typer.Typer) -> None:
     app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
 
 
+def Reading(help: str) -> Any:
+    """An option that says how to read a file."""
+    return Annotated[
+        str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
+    ]
+
+
 def import_study(
     file: Annotated[Path, typer.Argument(help="the data")],
     to: Annotated[Path, typer.Option(help="folder of the collection")],
@@ -64,14 +73,47 @@ def import_study(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
     same_data: SameData = False,
     all_problems: AllProblems = False,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="the system that wrote the file, as redcap; none: no one's rules",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Reading("of its text, as utf-8, cp1252, utf-16-le") = None,
+    sheet: Reading("of an Excel workbook: its name or number") = None,
+    frame: Reading("data frame of an .RData file") = None,
+    header_row: Reading("row with the columns' names: 3, or 1-2 for two together, or none") = None,
+    skip_rows: Reading("rows that are no data: 2,3") = None,
+    last_row: Reading("last row of data") = None,
+    separator: Reading("between columns: comma, semicolon, tab, bar, blank, or another sign") = None,
+    decimal: Reading("point or comma") = None,
+    thousands: Reading("mark between thousands: point, comma, apostrophe, blank or none") = None,
+    short_rows: Reading("true: rows may end early, with empty cells") = None,
+    fill_down: Reading("columns in which an empty cell means the one above: Patient,Clinic") = None,
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
+    from twostage.importing.mapping import file_options
     from twostage.importing.preview import Asked
 
     folder = locate_collection(to)
-    asked = Asked(file, folder, study, study_column)
+    said = {
+        "encoding": encoding,
+        "sheet": sheet,
+        "frame": frame,
+        "header_row": header_row,
+        "skip_rows": skip_rows,
+        "last_row": last_row,
+        "separator": separator,
+        "decimal": decimal,
+        "thousands": thousands,
+        "short_rows": short_rows,
+        "fill_down": fill_down,
+    }
     try:
+        asked = Asked(file, folder, study, study_column, file_options(said), system)
         if map is None:
             _propose(asked, dry_run)
         else:
@@ -84,7 +126,14 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
     from twostage.importing.job import import_file
 
     report = import_file(
-        asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run, same_data=same_data
+        asked.file,
+        asked.folder,
+        map,
+        asked.study,
+        asked.study_column,
+        how=asked.how,
+        dry_run=dry_run,
+        same_data=same_data,
     )
     for line in report.found:
         typer.echo(f"{asked.file.name}: {line}")

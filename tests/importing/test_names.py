@@ -5,8 +5,7 @@ import pytest
 from import_support import SETTINGS
 
 from twostage.collection_file import Variable
-from twostage.importing.find_score import find_score
-from twostage.importing.instruments import CONCEPTS, INSTRUMENTS, items_of, measuring
+from twostage.importing.instruments import CONCEPTS, INSTRUMENTS, find_score, items_of, measuring
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import at_moment, bare, listed
 from twostage.importing.propose import Proposal, propose

@@ -1,7 +1,8 @@
 """An import from its file to its collection."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,30 @@ import numpy as np
 import pandas as pd
 
 from twostage import schema, study_ids
-from twostage.importing.columns import check_columns, score_columns, unused_columns
-from twostage.importing.facts import ends, study_facts
-from twostage.importing.mapping import ImportMapping, read_mapping
+from twostage.collection_file import Settings
+from twostage.importing.mapping import (
+    ImportMapping,
+    check_columns,
+    read_mapping,
+    score_columns,
+    unused_columns,
+    used_columns,
+)
+from twostage.importing.marks import marks_problems, with_points
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems, Source, with_points
+from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
 from twostage.importing.write import STUDIES, NewStudy, add_studies, layout_problems
+from twostage.params import make_parameters
 from twostage.problems import Problem, distinct
 from twostage.registry import Registry, read_registry
 from twostage.shared_studies import FOLDER
+
+#: Columns of studies.csv that the import itself knows.
+OWN = ("study", "n")
+
+#: Columns of studies.csv that a person must give.
+WANTED = tuple(column for column in schema.REGISTRY if column not in OWN)
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,7 @@ def import_file(
     study: str | None = None,
     study_column: str | None = None,
     *,
+    how: FileOptions | None = None,
     dry_run: bool = False,
     same_data: bool = False,
 ) -> ImportReport:
@@ -98,6 +114,8 @@ def import_file(
         The study's id; with a study column: the one of the mapping's studies to import instead of all.
     study_column : str, optional
         Must be the mapping's, if both say one.
+    how : FileOptions, optional
+        How to read the file where the mapping does not say it, or says it otherwise.
     dry_run : bool
         Whether to do everything but write.
     same_data : bool
@@ -110,8 +128,9 @@ def import_file(
     """
     asked = read_mapping(mapping)
     registry = open_collection(folder)
-    source = read_source(file, FileOptions(**asked.file.model_dump()))
-    problems = [*_check_decimal(source), *check_columns(source, asked, str(mapping))]
+    options = asked.file.options()
+    source = read_source(file, replace(options, **(how or FileOptions()).given()))
+    source, problems = usable(source, asked, str(mapping))
     if study_column is not None and study_column != asked.study_column:
         expected = (
             f"{asked.study_column!r}, as in {mapping}" if asked.study_column else f"none, as in {mapping}"
@@ -119,7 +138,6 @@ def import_file(
         problems.append(Problem("command line", None, "--study-column", study_column, expected))
     if problems:
         raise ImportProblems(problems)
-    source = with_points(source, score_columns(source, asked))
     samples = split(source, asked, str(mapping), study)
     studies = _studies(samples, asked, str(mapping), registry)
     files = add_studies(folder, registry, studies, dry_run=dry_run, same_data=same_data)
@@ -127,11 +145,28 @@ def import_file(
     return ImportReport(folder, tuple(studies), files, source.found, unused)
 
 
-def _check_decimal(source: Source) -> list[Problem]:
-    if source.options.separator is None or source.options.decimal is not None:
-        return []
-    expected = "file: decimal: '.' or ',' in the mapping"
-    return [Problem(source.name, None, None, "both decimal points and decimal commas", expected)]
+def usable(source: Source, mapping: ImportMapping, name: str) -> tuple[Source, list[Problem]]:
+    """A source with the mapping's scores as numbers are written, or why it cannot be.
+
+    Parameters
+    ----------
+    source : Source
+    mapping : ImportMapping
+    name : str
+        The mapping's file.
+    """
+    problems = check_columns(source, mapping, name)
+    if problems:
+        return source, problems
+    scores = score_columns(source, mapping)
+    problems = marks_problems(source, scores)
+    expected = "its value (open and save the file in Excel or LibreOffice once)"
+    for column in used_columns(source, mapping):
+        problems += [
+            Problem(source.name, row, column, formula, expected)
+            for row, formula in source.formulas.get(column, {}).items()
+        ]
+    return with_points(source, scores), problems
 
 
 @dataclass(frozen=True)
@@ -198,7 +233,7 @@ def _keys(source: Source, mapping: ImportMapping) -> pd.Series:
 
 
 def _part(source: Source, rows: pd.Series) -> Source:
-    return Source(source.name, source.cells[rows], source.options, source.found, source.labels, source.values)
+    return replace(source, cells=source.cells[rows])
 
 
 def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry: Registry) -> list[NewStudy]:
@@ -245,4 +280,79 @@ def limits(registry: Registry, facts: Mapping[str, Any]) -> Limits:
 
     session = of(settings.sessions.columns["session"], schema.SESSION_LIMITS)
     age = of(settings.patient_column("age"), (-np.inf, np.inf))
-    return Limits(ends(facts, "x"), ends(facts, "y"), session, age)
+    return Limits(ends(facts, "x"), ends(facts, "y"), session, age, window(settings))
+
+
+def window(settings: Settings) -> tuple[int, int]:
+    """The first and the last session that a collection analyses."""
+    chosen = make_parameters(settings.parameters)
+    return chosen.first_session, chosen.last_session
+
+
+def study_facts(
+    mapping: ImportMapping, name: str, sample: str | None, columns: Sequence[str]
+) -> tuple[dict[str, str], list[Problem]]:
+    """A study's row of studies.csv, without its id and number of patients.
+
+    Parameters
+    ----------
+    mapping : ImportMapping
+    name : str
+        The mapping's file, for messages.
+    sample : str or None
+        The study's key in the mapping's `studies`.
+    columns : sequence of str
+        Of the collection's studies.csv.
+
+    Returns
+    -------
+    facts : dict
+        column -> text; "" for a column of the collection's own that the mapping does not have.
+    problems : list of Problem
+        Unknown and missing keys, values that the registry cannot have.
+    """
+    own: dict[str, Any] = {}
+    if sample is not None:
+        own = dict((mapping.studies or {})[sample].model_extra or {})
+    places = {key: f"study.{key}" for key in mapping.study} | {key: f"studies.{sample}.{key}" for key in own}
+    given, problems = {**mapping.study, **own}, []
+    for key in given:
+        if key in OWN or key not in columns:
+            expected = f"a column of studies.csv: {', '.join(c for c in columns if c not in OWN)}"
+            problems.append(Problem(name, None, str(places[key]), _shown(given[key]), expected))
+    facts = {column: _text(given.get(column)) for column in columns if column not in OWN}
+    for column in WANTED:
+        pattern, expected = schema.REGISTRY[column]
+        if not schema.matches(pattern, facts.get(column, "")):
+            found = _shown(given.get(column, "nothing"))
+            expected += " (in quotes: YAML takes no and yes for truth values)" * isinstance(found, bool)
+            problems.append(Problem(name, None, places.get(column, f"study.{column}"), found, expected))
+    problems += [] if problems else _upside_down(facts, name, places)
+    return facts, problems
+
+
+def _text(value: Any) -> str:
+    """A fact as text; "" for what cannot be one, lists and YAML's truth values among it."""
+    plain = isinstance(value, (str, int, float, datetime.date)) and not isinstance(value, bool)
+    return cell_text(value) if plain else ""
+
+
+def _shown(value: Any) -> Any:
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)[:80]
+
+
+def _upside_down(facts: dict[str, str], name: str, places: dict[str, str]) -> list[Problem]:
+    return [
+        Problem(name, None, places[f"{v}_max"], facts[f"{v}_max"], f"more than {v}_min")
+        for v in ("x", "y")
+        if not float(facts[f"{v}_min"]) < float(facts[f"{v}_max"])
+    ]
+
+
+def ends(facts: dict[str, str], v: str) -> tuple[float, float] | None:
+    """Lowest and highest possible score of x or y; None where the mapping does not say, or not well."""
+    texts = [facts.get(f"{v}_{end}", "") for end in ("min", "max")]
+    if not all(schema.matches(schema.NUMBER, text) for text in texts):
+        return None
+    low, high = map(float, texts)
+    return (low, high) if low < high else None

@@ -32,6 +32,11 @@ ABOUT = {
     "patient": "The column that says whose row it is.",
     "session": "The column with the session's number (or `date` and `date_format` instead).",
     "date": "The column with the session's date.",
+    "similar_ids": "Ids that may be one patient's.",
+    "unusual_patients": "Rows that may be no patient's.",
+    "session_labels": "What each session's label means.",
+    "join_rows": "Whether rows of one session are joined.",
+    "sessions": "Only these numbers are sessions.",
     "x": """\
 {x}. One column, or items with their key:
 #   x:

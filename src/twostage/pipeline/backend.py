@@ -16,7 +16,7 @@ import loky
 
 from twostage.pipeline.child import end_with
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.inputs import package_checksum
+from twostage.pipeline.code import modules_checksum
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -121,11 +121,11 @@ def _close(client: "Client") -> None:
 
 def _check_workers(client: "Client") -> None:
     """Refuse workers that would make other results, or none: Dask gives them tasks that they cannot read, for ever."""
-    ours = version("twostage"), package_checksum(())
+    ours = version("twostage"), modules_checksum()
     # Called by its name in the standard library, which workers without the package have too.
     found = client.run(version, "twostage", on_error="return")
     if all(theirs == ours[0] for theirs in found.values()):
-        found = {name: (ours[0], code) for name, code in client.run(package_checksum, ()).items()}
+        found = {name: (ours[0], code) for name, code in client.run(modules_checksum).items()}
     for name, theirs in found.items():
         if theirs != ours:
             has = "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
