@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import loky
 
 from twostage.pipeline.child import end_with
+from twostage.pipeline.code import code
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.code import modules_checksum
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -121,16 +121,16 @@ def _close(client: "Client") -> None:
 
 def _check_workers(client: "Client") -> None:
     """Refuse workers that would make other results, or none: Dask gives them tasks that they cannot read, for ever."""
-    ours = version("twostage"), modules_checksum()
+    ours = version("twostage"), code(results=False)
     # Called by its name in the standard library, which workers without the package have too.
     found = client.run(version, "twostage", on_error="return")
     if all(theirs == ours[0] for theirs in found.values()):
-        found = {name: (ours[0], code) for name, code in client.run(modules_checksum).items()}
+        found = {name: (ours[0], theirs) for name, theirs in client.run(code, results=False).items()}
     for name, theirs in found.items():
         if theirs != ours:
             has = "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
-            has = f"twostage {ours[0]} with other code" if isinstance(theirs, tuple) else has
+            has = f"twostage {ours[0]} with other code or libraries" if isinstance(theirs, tuple) else has
             raise PipelineError(
-                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it there, and start "
+                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it and requirements.lock there, and start "
                 "the worker again"
             )
