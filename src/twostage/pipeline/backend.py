@@ -131,6 +131,6 @@ def _check_workers(client: "Client") -> None:
             has = "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
             has = f"twostage {ours[0]} with other code or libraries" if isinstance(theirs, tuple) else has
             raise PipelineError(
-                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it and requirements.lock there, and start "
+                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it there, and start "
                 "the worker again"
             )
