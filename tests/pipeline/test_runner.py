@@ -11,8 +11,7 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
-from twostage.files import write_json
-from twostage.params import NOTEBOOKS, ParameterError, make_parameters
+from twostage.params import ParameterError, make_parameters
 from twostage.pipeline.errors import NotebookError
 from twostage.pipeline.run import Run
 from twostage.pipeline.runner import check_names, run_notebook
@@ -20,12 +19,9 @@ from twostage.pipeline.runner import check_names, run_notebook
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of one study, with the parameters of stage1_data written."""
+    """A run of one study."""
     parameters = make_parameters({}).model_dump()
-    run = Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
-    values = {name: parameters[name] for name in NOTEBOOKS["stage1_data"] if name in parameters}
-    write_json(run.parameter_file("stage1_data"), values)
-    return run
+    return Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
 
 
 def outputs(path, cell):

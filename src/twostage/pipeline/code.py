@@ -1,11 +1,12 @@
 """The code that makes results and pages: this package's modules and the libraries they compute with."""
 
-import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import twostage
+from twostage.files import as_json
+from twostage.pipeline.content import digest, digest_of
 
 #: Modules of what the book and a command say of finished results.
 ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
@@ -54,20 +55,22 @@ def _makes_results(module: Path) -> bool:
 
 
 def code(*, results: bool) -> dict[str, str]:
-    """What tells one state of the code from another: a checksum of the modules, and versions.
+    """What tells one state of the code from another: a checksum of the modules, and versions of what they compute with.
 
     Parameters
     ----------
     results : bool
-        Of what makes the results of notebooks; otherwise of all that makes the book.
+        Only of the modules that make the results of notebooks, not of all.
     """
     package = Path(twostage.__file__).parent
-    digest = hashlib.sha256()
-    for path in modules(results=results):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
-    libraries = RESULT_LIBRARIES if results else (*RESULT_LIBRARIES, *BOOK_LIBRARIES)
-    versions = {name: installed(name) for name in ("twostage", *libraries)}
-    return {"sha256": digest.hexdigest(), "python": platform.python_version(), **versions}
+    names = {path.relative_to(package).as_posix(): digest(path) for path in modules(results=results)}
+    versions = {name: installed(name) for name in ("twostage", *RESULT_LIBRARIES)}
+    return {"sha256": digest_of(as_json(names).encode()), "python": platform.python_version(), **versions}
+
+
+def book_libraries() -> dict[str, str]:
+    """Versions of what turns pages into a book."""
+    return {name: installed(name) for name in BOOK_LIBRARIES}
 
 
 def installed(library: str) -> str:

@@ -14,7 +14,7 @@ from twostage.collection_part import FILE as PART_FILE
 from twostage.collection_part import Part, part_text
 from twostage.files import as_json
 from twostage.params import make_parameters
-from twostage.pipeline.code import code
+from twostage.pipeline.code import book_libraries, code
 from twostage.pipeline.content import digest
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
@@ -105,7 +105,7 @@ def prepare(
         texts[f"{PART_FOLDER}/{PART_FILE}"] = part_text(run.collection, part)
     code_of = {"code": code(results=True), "all_code": code(results=False)}
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
-    sets |= {"package": code_of["code"], "source": code_of["all_code"]}
+    sets |= {"package": code_of["code"], "source": code_of["all_code"], "libraries": book_libraries()}
     sets |= {"recovery": {file.name: found for file, found in stored.items()} if run.has_recovery else {}}
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
     texts |= {f"inputs/{name}.json": as_json(value) for name, value in sets.items()}

@@ -30,7 +30,7 @@ class Plan:
     stored : dict
         Files of the recovery study that is stored with the collection -> their digest.
     code, all_code : dict
-        As :func:`twostage.pipeline.code.code` finds it: of results, and of everything.
+        As :func:`twostage.pipeline.code.code` finds it: of the modules of results, and of all.
     checksums : dict
         Study -> checksum of its data, as read.
     """

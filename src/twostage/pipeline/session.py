@@ -163,6 +163,8 @@ def _build(
             tasks=declare(plan),
             paths=root,
             config=config,
+            # Its lock file remembers all; a second memory on the disk would only cost time.
+            database_url="sqlite://",
             capture="no",
             verbose=0,
             n_workers=queue,
