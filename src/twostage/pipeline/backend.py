@@ -121,16 +121,20 @@ def _close(client: "Client") -> None:
 
 def _check_workers(client: "Client") -> None:
     """Refuse workers that would make other results, or none: Dask gives them tasks that they cannot read, for ever."""
-    ours = version("twostage"), code(results=False)
+    ours = version("twostage")
     # Called by its name in the standard library, which workers without the package have too.
     found = client.run(version, "twostage", on_error="return")
-    if all(theirs == ours[0] for theirs in found.values()):
-        found = {name: (ours[0], theirs) for name, theirs in client.run(code, results=False).items()}
-    for name, theirs in found.items():
-        if theirs != ours:
-            has = "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
-            has = f"twostage {ours[0]} with other code or libraries" if isinstance(theirs, tuple) else has
-            raise PipelineError(
-                f"the Dask worker at {name} has {has}; expected twostage {ours[0]} as here: install it there, and start "
-                "the worker again"
-            )
+    wrong = {
+        worker: "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
+        for worker, theirs in found.items()
+        if theirs != ours
+    }
+    if not wrong:
+        here, there = code(results=False), client.run(code, results=False)
+        has = f"twostage {ours} with other code or libraries"
+        wrong = {worker: has for worker, theirs in there.items() if theirs != here}
+    for worker, has in wrong.items():
+        raise PipelineError(
+            f"the Dask worker at {worker} has {has}; expected twostage {ours} as here: install it there, and start the "
+            "worker again"
+        )
