@@ -18,7 +18,7 @@ from twostage import collection_file, collection_part
 from twostage.collection_file import Variable
 from twostage.problems import CollectionError, Problem, distinct
 from twostage.registry import TABLES, Registry, read_registry
-from twostage.same_data import Examined, scores_digest, twins
+from twostage.same_data import Examined, overlaps, patient_series, scores_digest, twins
 from twostage.shared_studies import FOLDER, with_shared
 from twostage.study_files import StudyFiles
 
@@ -260,16 +260,17 @@ def examine_collection(path: str | Path) -> Examined:
     """
     path = locate_collection(path)
     registry, problems = read_registry(path)
-    digests, lines = {}, {}
+    digests, series, lines = {}, {}, {}
     if registry is not None:
         collection = _collection(path, registry)
         lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
         for id in (id for id in collection.studies["study"] if id not in collection.shared):
             study, more = collection._read(id)
             problems += more
-            digests |= {id: scores_digest(study.sessions)} if study is not None else {}
+            if study is not None:
+                digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
     # A file that studies share has the same problems for each of them.
-    return Examined(distinct(problems), tuple(twins(digests)), lines)
+    return Examined(distinct(problems), tuple(twins(digests)), lines, tuple(overlaps(series)))
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

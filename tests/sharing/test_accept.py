@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -17,6 +18,7 @@ from twostage.params import make_parameters
 from twostage.problems import CollectionError
 from twostage.sharing import archive
 from twostage.sharing.accept import accept_bundle, read_bundle
+from twostage.sharing.archive import unpack
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, MOST_MEMBER, PAGE, REPORT, STUDY, to_json
 from twostage.sharing.stored import shared_records, stored_bundle, stored_problems
@@ -594,3 +596,44 @@ def test_a_withheld_number_of_patients_is_missing_in_the_registry(accepted, memb
     n = read_collection(centre).studies["n"]
     assert n.isna().tolist() == [False, False, True]
     assert n.dropna().tolist() == read_collection(centre).studies["n"].tolist()[:2]
+
+
+def renamed(members, study: str) -> bytes:
+    """The bundle of another study by its id and label, with the same results."""
+    values = {name: json.loads(content) for name, content in members.items() if name != PAGE}
+    for name, value in values.items():
+        if name in (MANIFEST, "study.json") or name.startswith("records/"):
+            value["study"] = study
+        for row in value.get("estimates", []):
+            row["study"] = study
+    texts = {name: json.dumps(value).encode() for name, value in values.items()}
+    return zipped(signed(members | texts))
+
+
+def test_the_same_study_under_another_id_is_recognised_by_its_results(accepted, members, tmp_path):
+    centre, _ = accepted
+    path = tmp_path / "again.zip"
+    path.write_bytes(renamed(members, "S77"))
+    with pytest.raises(BundleError, match="S77, with the results of S02"):
+        accept_bundle(path, centre)
+    assert [p.name for p in (centre / "bundles").iterdir()] == ["S02"]
+
+
+def test_a_bundle_beside_its_own_data_is_recognised(written, members, tmp_path):
+    centre = shutil.copytree(written, tmp_path / "centre")
+    path = tmp_path / "again.zip"
+    path.write_bytes(renamed(members, "S77"))
+    with pytest.raises(BundleError, match="S77, with the results of S02"):
+        accept_bundle(path, centre)
+    assert not (centre / "bundles").exists()
+
+
+def test_data_that_come_after_their_bundle_are_a_problem(written, members, tmp_path):
+    both = shutil.copytree(written, tmp_path / "both")
+    for name, content in unpack(renamed(members, "S77"), "it").items():
+        if name != PAGE:
+            (both / "bundles" / "S77" / name).parent.mkdir(parents=True, exist_ok=True)
+            (both / "bundles" / "S77" / name).write_bytes(content)
+    (problem,) = stored_problems(both)
+    assert problem.file == "bundles/S77/records/lagged.json"
+    assert problem.value == "S77, with the results of S02"

@@ -146,8 +146,10 @@ def add_studies(
 def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
     found = examine_collection(staged)
     # Twins that were there before were meant then.
-    pairs = () if same_data else tuple(pair for pair in found.twins if pair[1] in new)
-    problems = [*found.problems, *replace(found, twins=pairs).same_data()]
+    pairs = tuple(pair for pair in found.twins if pair[1] in new)
+    some = tuple(pair for pair in found.overlaps if pair[1] in new)
+    twice = () if same_data else replace(found, twins=pairs, overlaps=some).same_data()
+    problems = [*found.problems, *twice]
     if problems:
         raise ImportProblems(problems)
 

@@ -11,6 +11,8 @@ from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.errors import BundleError
 from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle
+from twostage.sharing.same_results import ANALYSIS, own_records, same_results
+from twostage.sharing.stored import stored_bundles
 from twostage.study_ids import TELL_APART, same_file
 
 #: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
@@ -68,6 +70,7 @@ def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = F
     bundle = read_bundle(path)
     target = read_collection(collection)
     problems = [*misfits(bundle, target, make_parameters(target.defaults)), *_taken(bundle, target, replace)]
+    problems = problems or _twice(bundle, target)
     if problems:
         raise BundleError(problems).within(Path(path).name)
     _put(bundle, target.path / FOLDER)
@@ -112,6 +115,12 @@ def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Proble
     if (other := same_file(bundle.study, collection.studies["study"])) is not None:
         return [Problem(MANIFEST, None, "study", f"{bundle.study}, beside {other}", TELL_APART)]
     return []
+
+
+def _twice(bundle: Bundle, collection: Collection) -> list[Problem]:
+    """Studies of the collection, with data or not, that this bundle is under another id."""
+    others = {s: b.records[ANALYSIS] for s, b in stored_bundles(collection).items() if s != bundle.study}
+    return same_results(bundle, others | own_records(collection, bundle))
 
 
 def _put(bundle: Bundle, folder: Path) -> None:
