@@ -65,6 +65,7 @@ def test_without_a_project_it_is_bad_input(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_is_a_failure(project):
+    (project / "no").write_text("")
     result = invoke("S02", "--markdown", project / "no" / "S02.md")
     assert result.exit_code == 1
     assert "Traceback" not in result.output

@@ -369,7 +369,7 @@ BAD = {
         "collection.yml",
         None,
         None,
-        "byte 7",
+        "byte 0xe9",
         "UTF-8",
     ),
     "unknown key": Bad(

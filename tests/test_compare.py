@@ -237,7 +237,8 @@ def write_run(folder, collection, values):
     parameters = make_parameters(values)
     studies = tuple(collection.studies["study"])
     run = Run(folder, folder.parent.parent, collection.path, parameters.model_dump(), studies, True)
-    run.save()
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(run.text())
     for name, records in analyse(collection, parameters, ["lagged"]).records.items():
         write_pooled(pool_records(records), str(run.output_folder(f"stage2_{name}")))
     write = run.input_file("collection")

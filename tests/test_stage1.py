@@ -14,7 +14,8 @@ from twostage.params import make_parameters
 from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows, transition
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.panel import Panel, make_panel
-from twostage.stage1.sensitivity import sensitivity, variants
+from twostage.stage1.sensitivity import sensitivity
+from twostage.stage1.vocabulary import variants
 from twostage.terms import COLUMNS, DIRECTIONS
 
 #: Closed forms against another order of the same sums.

@@ -4,6 +4,8 @@ import textwrap
 
 import pandas as pd
 
+from twostage.text import to_csv
+
 #: Widest column of a table on a terminal, in characters; longer texts are wrapped.
 WIDEST = 44
 
@@ -45,7 +47,7 @@ def _escaped(value: object) -> str:
 #: Format -> function of a table that returns text without a last newline.
 PRINT = {
     "table": as_text,
-    "csv": lambda table: table.to_csv(index=False, lineterminator="\n").rstrip("\n"),
+    "csv": lambda table: to_csv(table).rstrip("\n"),
     "json": lambda table: table.to_json(orient="records", force_ascii=False, indent=1),
     "md": as_markdown,
 }

@@ -63,6 +63,11 @@ class Problem:
         return self.file, self.column, alike, self.row is None and (repr(self.value), self.expected)
 
 
+def distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each complaint once, in their order; what was found may be a list or a mapping, which have no hash."""
+    return tuple({str(problem): problem for problem in problems}.values())
+
+
 def summarised(problems: Sequence[Problem], word: str = "", lines: int = LINES) -> list[str]:
     """A line for each complaint, or for all of one kind about a column where they are many.
 

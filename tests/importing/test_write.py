@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from import_support import FACTS, LONG, bring, empty, refused, snapshot
 
 from twostage.collection.collection import read_collection, validate_collection
+from twostage.files import JOURNAL
 from twostage.importing import job, write
 
 DATA = "id,session,wai,oq\na,1,1,2\nb,1,3,4\n"
@@ -102,12 +104,13 @@ def test_a_disk_that_fails_at_any_step_leaves_the_collection_as_it_was(tmp_path,
     before, replace, calls = snapshot(collection), os.replace, []
 
     def failing(source, target):
-        calls.append(target)
+        if Path(target).name != JOURNAL:
+            calls.append(target)
         if len(calls) == step:
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(write.os, "replace", failing)
+    monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(OSError, match="No space left"):
         bring(tmp_path, DATA, LONG)
     assert len(calls) == step

@@ -128,7 +128,7 @@ def default_steps(*studies: str) -> set[str]:
 
 def command(*arguments: str) -> list[str]:
     """The command line; each run needs a process of its own, as for a user."""
-    return [sys.executable, "-c", "from twostage.cli.app import app; app()", *arguments]
+    return [sys.executable, "-m", "twostage", *arguments]
 
 
 def run_twostage(project: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -48,7 +48,7 @@ def parsed(command: str) -> dict:
     ],
 )
 def test_command_of_a_run_makes_the_same_run(project, request_):
-    run = plan_run(project, request_)
+    run = plan_run(project, request_).run
     found = parsed(run_command(run))
     again = Request(
         collection=found["collection"] and project / found["collection"],
@@ -56,17 +56,17 @@ def test_command_of_a_run_makes_the_same_run(project, request_):
         studies=tuple(found["study"] or ()),
         name=found["run"],
     )
-    assert plan_run(project, again) == run
+    assert plan_run(project, again).run == run
 
 
 def test_command_of_a_run_elsewhere_names_the_folder(project, tmp_path):
-    run = plan_run(project, Request(out=tmp_path / "a b"))
+    run = plan_run(project, Request(out=tmp_path / "a b")).run
     assert parsed(run_command(run))["out"] == tmp_path / "a b"
 
 
 @pytest.mark.parametrize("notebook", ["stage1_lagged", "stage2_lagged"])
 def test_command_of_a_notebook_gives_it_the_same_parameters(project, notebook):
-    run = plan_run(project, Request(assignments=("last_session=5", "random_slopes=true", "level=0.9")))
+    run = plan_run(project, Request(assignments=("last_session=5", "random_slopes=true", "level=0.9"))).run
     study = "S02" if notebook in RECORDS else None
     words = shlex.split(notebook_command(run, notebook, study))
     assert words[:2] == ["papermill", f"notebooks/{notebook}.ipynb"]
@@ -216,7 +216,7 @@ def test_address_that_is_none_stops_the_build(config):
 
 
 def test_notebooks_have_all_parameters_in_their_cell():
-    from twostage.pipeline.book.again import defaults_of
+    from twostage.pipeline.template import defaults_of
 
     for name, parameters in NOTEBOOKS.items():
         assert list(defaults_of(REPOSITORY / "notebooks" / f"{name}.ipynb")) == list(parameters)

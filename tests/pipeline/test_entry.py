@@ -18,8 +18,7 @@ from twostage.pipeline.entry import (
     run_name,
 )
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.inputs import package_checksum
-from twostage.pipeline.run import declared_run, load_run
+from twostage.pipeline.run import load_run
 from twostage.problems import CollectionError, ParameterError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -61,7 +60,8 @@ def test_another_collection_of_the_same_name_takes_no_run_s_place(tmp_path):
     collections = [tmp_path / parent / "games" for parent in ("one", "two")]
     folder = tmp_path / "runs" / "games"
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"collection": str(collections[0])}))
+    about = {"project": "..", "collection": str(collections[0]), "parameters": {}, "studies": []}
+    (folder / "run.json").write_text(json.dumps(about))
     assert run_folder(tmp_path, collections[0], Request()) == folder
     for request in (Request(), Request(name="games")):
         with pytest.raises(PipelineError, match="another name"):
@@ -86,7 +86,7 @@ def test_a_project_can_be_named_and_must_be_one(finished_project, tmp_path):
     with pytest.raises(PipelineError, match=r"--project .*: expected the project's folder"):
         plan_run(tmp_path, request)
     (tmp_path / "here").mkdir()
-    run = plan_run(tmp_path / "here", Request(name="named", project=finished_project))
+    run = plan_run(tmp_path / "here", Request(name="named", project=finished_project)).run
     assert (run.project, run.folder) == (finished_project, finished_project / "runs" / "named")
 
 
@@ -117,16 +117,19 @@ def test_run_cannot_leave_its_folder():
 
 def test_parameters_override_the_collections_defaults(finished_project, tmp_path):
     (tmp_path / "p.yml").write_text("last_session: 5\n")
-    run = plan_run(finished_project, Request(params=tmp_path / "p.yml", name="short"))
+    plan = plan_run(finished_project, Request(params=tmp_path / "p.yml", out=tmp_path / "short"))
+    run = plan.run
     assert run.parameters["last_session"] == 5
     assert run.parameters["tau2_method"] == "REML"
+    assert not run.folder.exists()
+    plan.write()
     assert load_run(run.folder) == run
 
 
 def test_assignments_are_typed_as_yaml_and_override_the_file(finished_project, tmp_path):
     (tmp_path / "p.yml").write_text("last_session: 5\nlevel: 0.9\n")
     given = ("last_session=4", "random_slopes=true", "standardize=none")
-    run = plan_run(finished_project, Request(None, tmp_path / "p.yml", given, (), "typed"))
+    run = plan_run(finished_project, Request(None, tmp_path / "p.yml", given, (), "typed")).run
     chosen = [run.parameters[n] for n in ("last_session", "level", "random_slopes", "standardize")]
     assert chosen == [4, 0.9, True, "none"]
 
@@ -149,7 +152,9 @@ def test_assignment_given_twice_or_impossible_is_an_error(finished_project):
 
 
 def test_run_of_some_studies_sees_only_these(finished_project, tmp_path):
-    run = plan_run(finished_project, Request(studies=("S02",), out=tmp_path / "run"))
+    plan = plan_run(finished_project, Request(studies=("S02",), out=tmp_path / "run"))
+    run = plan.run
+    plan.write()
     assert run.studies == ("S02",)
     part = read_collection(run.collection)
     assert list(part.studies["study"]) == ["S02"]
@@ -168,13 +173,3 @@ def test_a_run_takes_no_folder_that_holds_something_else(finished_project, tmp_p
             plan_run(finished_project, Request(out=taken))
     with pytest.raises(PipelineError, match="expected one of them"):
         plan_run(finished_project, Request(name="a", out=tmp_path / "a"))
-
-
-def test_nothing_is_declared_outside_a_run(monkeypatch):
-    monkeypatch.delenv("TWOSTAGE_RUN_FOLDER", raising=False)
-    assert declared_run() is None
-
-
-def test_results_do_not_depend_on_the_command_line():
-    assert package_checksum(("cli.py", "pipeline")) != package_checksum(())
-    assert package_checksum(("cli.py", "pipeline")) == package_checksum(("cli.py", "pipeline"))

@@ -113,15 +113,17 @@ def test_a_run_shows_what_is_stored(small, tmp_path):
     from standin import write_project
 
     project = write_project(tmp_path / "project")
-    without = prepare(project, project / "runs" / "a", small, {}, "test")
+    without = prepare(project, project / "runs" / "a", small, {}, "test").run
     assert not without.has_recovery
     assert RECOVERY_NOTEBOOK not in without.stage2
     write_recovery(small, pd.DataFrame({"condition": ["plain"]}), {"replicates": 20})
-    shown = prepare(project, project / "runs" / "b", small, {}, "test")
+    plan = prepare(project, project / "runs" / "b", small, {}, "test")
+    shown = plan.run
     assert shown.has_recovery
     assert RECOVERY_NOTEBOOK in shown.stage2
-    files = shown.stored(RECOVERY_NOTEBOOK)
-    assert [json.loads(p.read_text())["replicates"] for p in files if p.suffix == ".json"] == [20]
+    assert shown.reads_recovery(RECOVERY_NOTEBOOK)
+    assert [json.loads(p.read_text())["replicates"] for p in plan.stored if p.suffix == ".json"] == [20]
+    plan.write()
     assert load_run(shown.folder).stage2 == shown.stage2
     part = prepare(project, project / "runs" / "c", small, {}, "test", only=["S01"])
-    assert not part.has_recovery
+    assert not part.run.has_recovery

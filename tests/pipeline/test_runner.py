@@ -11,9 +11,8 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
-from twostage.params import NOTEBOOKS, make_parameters
+from twostage.params import make_parameters
 from twostage.pipeline.errors import NotebookError
-from twostage.pipeline.files import write_json
 from twostage.pipeline.run import Run
 from twostage.pipeline.runner import check_names, run_notebook
 from twostage.problems import ParameterError
@@ -21,12 +20,9 @@ from twostage.problems import ParameterError
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of one study, with the parameters of stage1_data written."""
+    """A run of one study."""
     parameters = make_parameters({}).model_dump()
-    run = Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
-    values = {name: parameters[name] for name in NOTEBOOKS["stage1_data"] if name in parameters}
-    write_json(run.parameter_file("stage1_data"), values)
-    return run
+    return Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
 
 
 def outputs(path, cell):

@@ -79,7 +79,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         site = write_collection(simulate_collection(11, n_studies=3, n_patients=150), Path(folder) / "site")
         collection = read_collection(site)
-        packed = make_bundle(collection, "S02", make_parameters({}), Filters(), date(2026, 2, 3))
+        packed = make_bundle(collection, "S02", make_parameters({}), Filters(digits=None), date(2026, 2, 3))
         centre = write_collection(
             simulate_collection(11, n_studies=1, n_patients=20), Path(folder) / "centre"
         )

@@ -8,9 +8,9 @@ import pytest
 from twostage.params import make_parameters
 from twostage.problems import Problem
 from twostage.records.record import ANALYSES, Exclusion, Failure, Record
-from twostage.sharing.analyse import one_sided
 from twostage.sharing.disclosure import WHOLE, protect
 from twostage.sharing.layout import DisclosureError, Filters
+from twostage.sharing.local import Local, look
 from twostage.sharing.summaries import Counts, protect_summary
 from twostage.stage1.panel import make_panel
 
@@ -18,11 +18,16 @@ STUDIES = ["S01", "S02", "S03"]
 
 
 #: Many patients with rows in one direction only: no matrix is withheld for it.
-MANY = 1000
+MANY = Local(1000)
 
 
-def shared(records: dict[str, Record], apart: int = MANY, **filters) -> dict[str, Record]:
-    return protect(records, Filters(**filters), apart)[0]
+def shared(records: dict[str, Record], local: Local = MANY, **filters) -> dict[str, Record]:
+    return protect(records, exact(**filters), local)[0]
+
+
+def exact(**filters) -> Filters:
+    """Filters that do not round unless they are told to."""
+    return Filters(**{"digits": None} | filters)
 
 
 def patient_counts(record: Record) -> list[int]:
@@ -99,9 +104,12 @@ def test_two_matrices_would_give_a_patients_scores_and_are_not_shared(three, tru
 def test_matrices_of_both_directions_are_shared_only_if_many_patients_tell_them_apart(
     true_records, apart, whole
 ):
-    records, report = protect(true_records["S02"], Filters(), apart)
+    records, report = protect(true_records["S02"], exact(), Local(apart))
     for analysis in WHOLE:
         assert (records[analysis].covariances == true_records["S02"][analysis].covariances) == whole
+        assert (
+            records[analysis].joint_covariances == true_records["S02"][analysis].joint_covariances
+        ) == whole
         assert [e.std_error for e in records[analysis].estimates] == [
             e.std_error for e in true_records["S02"][analysis].estimates
         ]
@@ -114,15 +122,15 @@ def test_patients_with_one_direction_only_are_counted(three):
     study, parameters = three.study("S02"), make_parameters({})
     rows = make_panel(study, parameters).transitions()
     lacking = rows[rows["x_next"].isna() | rows["y_next"].isna()]
-    assert one_sided(study, parameters) == len(set(lacking["patient"])) > 0
+    assert look(study, parameters, 5).one_sided == len(set(lacking["patient"])) > 0
 
 
 def test_a_session_count_that_equals_a_models_size_is_not_shown_beside_another_near_it(true_records):
     data = true_records["S02"]["data"]
     row = {**data.sessions[0], "n_x": 53.0, "n_y": 40.0}
     record = data.model_copy(update={"sessions": (row,)})
-    _, (near,) = protect_summary(record, Counts((53, 51), 5), Counts((), 5), 5)
-    _, (far,) = protect_summary(record, Counts((53, 60), 5), Counts((), 5), 5)
+    _, (near,) = protect_summary(record, Counts((53, 51), 5), Counts((), 5), 5, MANY)
+    _, (far,) = protect_summary(record, Counts((53, 60), 5), Counts((), 5), 5, MANY)
     assert [(r["n_x"], r["n_y"]) for r in (near, far)] == [(None, 40), (53, 40)]
 
 
@@ -135,7 +143,7 @@ def test_a_mean_of_equal_scores_is_each_ones_score_and_withheld(true_records):
             "summary": data.summary | {"n_pre": 50.0, "pre_mean": 9.0, "pre_sd": 0.0},
         }
     )
-    summary, (shown,) = protect_summary(record, Counts((), 5), Counts((), 5), 5)
+    summary, (shown,) = protect_summary(record, Counts((), 5), Counts((), 5), 5, MANY)
     assert (shown["x_mean"], shown["x_sd"]) == (None, None)
     assert (summary["pre_mean"], summary["pre_sd"]) == (None, None)
     assert shown["y_mean"] is not None
@@ -147,7 +155,7 @@ def test_models_that_few_patients_are_missing_from_are_named_in_the_report(true_
     fits = tuple(f.model_copy(update={"n_patients": n - 2}) for f in records["outcome"].fits)
     rows = tuple(e.model_copy(update={"n_patients": n - 2}) for e in records["outcome"].estimates)
     outcome = records["outcome"].model_copy(update={"fits": fits, "estimates": rows})
-    remains = protect(records | {"outcome": outcome}, Filters(), MANY)[1].remains[0]
+    remains = protect(records | {"outcome": outcome}, exact(), MANY)[1].remains[0]
     assert "fewer than nfilter.tab patients of the panel are missing" in remains
     assert "outcome (1)" in remains
 
@@ -199,7 +207,8 @@ def test_an_equation_with_too_many_coefficients_is_withheld_and_named(true_recor
     assert shared(records, glm=just_enough)["lagged"].estimates == records["lagged"].estimates
     record = shared(records, glm=just_enough * 0.999)["lagged"]
     assert (record.estimates, record.covariances, record.fits) == ((), (), ())
-    reason = "withheld by the site: too few patients (nfilter.glm)"
+    needed = int(np.ceil(5 / (just_enough * 0.999)))
+    reason = f"withheld by the site: too few patients (nfilter.glm), at least {needed} are needed"
     assert {(f.direction, f.reason) for f in record.failures} == {("x_to_y", reason), ("y_to_x", reason)}
 
 
@@ -211,14 +220,14 @@ def test_a_model_that_tells_a_small_exclusion_is_withheld(true_records):
         for e in records["estimators"].estimates
     )
     record = records["estimators"].model_copy(update={"estimates": larger, "fits": ()})
-    kept = protect(records | {"estimators": record}, Filters(), MANY)[0]["estimators"]
+    kept = protect(records | {"estimators": record}, exact(), MANY)[0]["estimators"]
     assert {e.variant for e in larger} - {e.variant for e in kept.estimates} == {"riclpm"}
     assert "withheld by the site: too few patients (nfilter.tab)" in {f.reason for f in kept.failures}
     assert shared(records | {"estimators": record}, tab=3)["estimators"].estimates == larger
 
 
 def test_the_report_names_what_was_withheld(true_records):
-    records, report = protect(true_records["S02"], Filters(glm=0.01), MANY)
+    records, report = protect(true_records["S02"], exact(glm=0.01), MANY)
     notes = {check.name: check.withheld for check in report.checks}
     assert "records/lagged.json: main, x_to_y" in notes["nfilter.glm"]
     data = records["data"]
@@ -249,7 +258,7 @@ def test_a_summary_that_no_rule_knows_is_withheld(true_records):
         "female_share": 0.05,
     }
     record = data.model_copy(update={"summary": data.summary | extra})
-    summary, _ = protect_summary(record, Counts((), 5), Counts((), 5), 5)
+    summary, _ = protect_summary(record, Counts((), 5), Counts((), 5), 5, MANY)
     assert {name: summary[name] for name in ("x_max", "age_median", "n_old")} == dict.fromkeys(
         ("x_max", "age_median", "n_old")
     )

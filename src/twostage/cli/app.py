@@ -12,6 +12,7 @@ import typer
 from twostage.cli import addition as cli_addition
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
+from twostage.cli.edge import Edge
 from twostage.cli.options import AllProblems, SameData
 from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
@@ -24,6 +25,7 @@ from twostage.problems import summarised
 from twostage.simulation import SEED, simulate_collection, write_collection
 
 app = typer.Typer(
+    cls=Edge,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -93,9 +95,6 @@ def simulate(
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"{out}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     n, patients = len(drawn.registry), drawn.registry["n"].sum()
     typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.problems import Problem
+from twostage.text import plain
 
 BOM = b"\xef\xbb\xbf"
 
@@ -101,13 +102,13 @@ def _cells(text: str, name: str, may_be_empty: bool) -> tuple[pd.DataFrame, list
     reader = csv.reader(io.StringIO(text), strict=True)
     rows, lines, problems, row = [], [], [], 1
     try:
-        header = [cell.strip() for cell in next(reader)]
+        header = [plain(cell.strip()) for cell in next(reader)]
         if not header:
             return pd.DataFrame(), [Problem(name, 1, None, "an empty line", "the header")], False
         row = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
-                rows.append(cells)
+                rows.append([plain(cell) for cell in cells])
                 lines.append(row)
             elif cells:
                 problems.append(_ragged(name, row, cells, header))

@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 from twostage.pipeline.errors import NotebookError
 from twostage.pipeline.kernel import ThisInterpreterKernelManager
 from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.pipeline.template import assigned, check_given
 from twostage.problems import ParameterError, Problem
 
 #: Colours and cursor movements in tracebacks.
@@ -63,7 +64,7 @@ def run_notebook(run: Run, notebook: str, study: str | None = None) -> Path:
     check_names(template, values)
     failed = run.failed / (study or POOLED_FOLDER) / target.name
     failed.unlink(missing_ok=True)
-    run.unfinished.mkdir(exist_ok=True)
+    run.unfinished.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=run.unfinished, prefix=f"{study or POOLED_FOLDER}-{notebook}-"))
     try:
         unfinished = scratch / target.name
@@ -72,6 +73,7 @@ def run_notebook(run: Run, notebook: str, study: str | None = None) -> Path:
         except (PapermillExecutionError, DeadKernelError) as error:
             _move(unfinished, failed)
             raise _explained(error, notebook, study, run.shown(failed)) from None
+        check_given(target.name, assigned(executed, "injected-parameters"), values)
         nbformat.write(tidied(executed), unfinished)
         _move(unfinished, target)
     finally:

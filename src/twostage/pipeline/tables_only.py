@@ -1,17 +1,17 @@
 """The main results of a run without notebooks and book: in seconds, with the same numbers."""
 
 from twostage.collection import read_collection
+from twostage.files import emptied, keep_only
 from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
 from twostage.pipeline.book.manuscript import HOME
-from twostage.pipeline.files import emptied, keep_only
-from twostage.pipeline.run import Run
+from twostage.pipeline.plan import Plan
 from twostage.pipeline.session import alone
 from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
 
 
-def write_tables(run: Run) -> None:
+def write_tables(plan: Plan) -> None:
     """Run stage 1 on every study and pool it; leave records and pooled tables where notebooks leave them.
 
     Only the analyses that answer the question (:data:`twostage.records.analyse.MAIN`). Other results that the run's
@@ -19,10 +19,11 @@ def write_tables(run: Run) -> None:
 
     Parameters
     ----------
-    run : Run
-        A prepared run.
+    plan : Plan
     """
+    run = plan.run
     with alone(run):
+        plan.write()
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)
         keep_only(run.folder / "records", run.studies)

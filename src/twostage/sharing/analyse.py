@@ -25,18 +25,3 @@ def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
         panel = make_panel(study, notebook_parameters(notebook, parameters))
         made |= {analysis: make_record(panel, FUNCTIONS[analysis](study, panel)) for analysis in analyses}
     return made
-
-
-def one_sided(study: Study, parameters: Parameters) -> int:
-    """Patients with a transition of which only one of the two outcomes was observed.
-
-    The models of the two directions differ by these patients' rows.
-
-    Parameters
-    ----------
-    study : Study
-    parameters : Parameters
-        Of the whole analysis.
-    """
-    rows = make_panel(study, notebook_parameters("stage1_lagged", parameters)).transitions()
-    return int(rows.loc[rows[["x_next", "y_next"]].isna().any(axis=1), "patient"].nunique())

@@ -11,6 +11,7 @@ import pandas as pd
 
 from twostage.collection import Study, Variable
 from twostage.params import Parameters
+from twostage.stage1.vocabulary import exclusions
 
 #: Differences below this share of the numbers' size are rounding: nothing varies there.
 ROUNDING = 1e-12
@@ -126,7 +127,7 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})
     everyone = _detrended(everyone, parameters.detrend)
-    eligible, exclusions = _eligible(study, everyone, parameters)
+    eligible, excluded = _eligible(study, everyone, parameters)
     return Panel(
         study=study.id,
         label=str(study.info["label"]),
@@ -137,7 +138,7 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
         everyone=everyone,
         patients=_oriented_patients(study),
         scale=scale,
-        exclusions=exclusions,
+        exclusions=excluded,
         n_enrolled=_enrolled(study),
         checksum=study.checksum,
     )
@@ -234,12 +235,6 @@ def _eligible(study: Study, everyone: pd.DataFrame, parameters: Parameters):
     counts = everyone.dropna(subset=["x", "y"]).groupby("patient").size()
     enough = counts.index[counts >= parameters.min_sessions]
     n_window = everyone["patient"].nunique()
-    window = f"sessions {parameters.first_session} to {parameters.last_session}"
-    exclusions = pd.DataFrame(
-        [
-            (f"no score in {window}", _enrolled(study) - n_window),
-            (f"fewer than {parameters.min_sessions} sessions with both variables", n_window - len(enough)),
-        ],
-        columns=["reason", "n_patients"],
-    )
-    return everyone[everyone["patient"].isin(enough)], exclusions
+    lost = (_enrolled(study) - n_window, n_window - len(enough))
+    reasons = pd.DataFrame({"reason": exclusions(parameters), "n_patients": lost})
+    return everyone[everyone["patient"].isin(enough)], reasons

@@ -15,6 +15,7 @@ from twostage.project import package_project, project_above
 from twostage.records import Record
 from twostage.stage2.pool import KEY, pool_records
 from twostage.terms import DIRECTIONS
+from twostage.text import read_csv
 
 #: Columns without which a file is no table of pooled coefficients.
 NEEDED = [*KEY, "k", "n_patients", "n_transitions", "estimate", "ci_low", "ci_high", "p_value"]
@@ -89,7 +90,7 @@ def read_results(folder: str | Path) -> Results:
     about = _json(folder / "run.json", "the folder of a run, as 'twostage run' leaves it")
     registry = _json(folder / "inputs" / "collection.json", "what the run was made from")
     files = sorted((folder / "output").glob("*/pooled_*.csv"))
-    tables = [table for table in map(_read, files) if set(NEEDED) <= set(table)]
+    tables = [table for table in map(read_csv, files) if set(NEEDED) <= set(table)]
     if not tables:
         expected = "tables of pooled coefficients; finish the run first"
         raise RecordError([Problem(str(folder / "output"), None, None, "none", expected)])
@@ -132,10 +133,6 @@ def find_results(run: str) -> tuple[Path, Results]:
     there = sorted({path.parent.name for home in homes for path in home.glob("*/run.json")})
     expected = f"a run's folder or one of {', '.join(there)}" if there else "a run's folder"
     raise RecordError([Problem(run, None, None, "no such run", expected)])
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def _checksum(path: Path) -> str:

@@ -12,6 +12,7 @@ from twostage.problems import Problem, RecordError
 from twostage.stage2 import KEY, headline_terms
 from twostage.stats.influence import influence
 from twostage.stats.pool import PooledFit, pool
+from twostage.text import read_csv
 
 #: The analyses whose coefficients are shown, by what the pooled notebooks leave.
 TABLES = "studies_*.csv"
@@ -34,7 +35,7 @@ def read_estimates(output: Path) -> pd.DataFrame:
         Empty where the run has left none.
     """
     files = sorted(Path(output).glob(f"*/{TABLES}"))
-    tables = [pd.read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
+    tables = [read_csv(file) for file in files]
     tables = [table for table in tables if set(table) >= _NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(_NEEDED))

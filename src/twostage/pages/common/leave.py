@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from twostage.display import show
 from twostage.stage2 import Attempt, PooledTable
+from twostage.text import write_csv
 
 
 def write_pooled(pooled: PooledTable, folder: str) -> None:
@@ -27,16 +28,16 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
-    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
-    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
-    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+    write_csv(pooled.table.assign(**how), Path(folder) / f"pooled_{pooled.analysis}.csv")
+    write_csv(pooled.estimates, Path(folder) / f"studies_{pooled.analysis}.csv")
+    write_csv(pooled.left_out, Path(folder) / f"left_out_{pooled.analysis}.csv")
 
 
 def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
     """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+        write_csv(table, Path(folder) / f"{name}.csv")
 
 
 def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:

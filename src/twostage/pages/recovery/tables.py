@@ -4,6 +4,7 @@ import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, number, percent
+from twostage.pages.estimators.tables import cautioned
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, believe
@@ -85,7 +86,7 @@ def how_made(recovery: Recovery) -> str:
         f"{a['date']} by version {a['package_version']} of the package (commit `{a['commit'][:12]}`) in {minutes} minutes "
         f"on {a['processes']} {'process' if a['processes'] == 1 else 'processes'}."
     )
-    return f"{text} **{recovery.caution()}**" if recovery.caution() else text
+    return cautioned(text, recovery)
 
 
 def recovery_figure_alt(measure: str, direction: str, collection: Collection, null: bool) -> str:

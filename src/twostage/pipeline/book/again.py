@@ -1,13 +1,11 @@
 """How a reader makes a page again: the command with its parameters, what to download, where to open it."""
 
-import ast
 import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 
 from twostage.collection import read_collection, read_part
@@ -15,16 +13,8 @@ from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.entry import DEFAULT_COLLECTION
 from twostage.pipeline.run import DEFAULT_RUN, Run
-
-
-def defaults_of(template: Path) -> dict[str, Any]:
-    """Name -> value of each plain assignment in the cell tagged ``parameters``; empty if there is none."""
-    for cell in nbformat.read(template, as_version=4).cells:
-        if "parameters" in cell.metadata.get("tags", ()):
-            assigned = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)]
-            return {node.targets[0].id: ast.literal_eval(node.value) for node in assigned}
-    return {}
-
+from twostage.pipeline.template import defaults_of
+from twostage.text import code, fence, write_csv
 
 #: Parameters that say where to leave results: a reader's own execution leaves none in the run's folders.
 LEFT_OUT = ("record_folder", "output_folder")
@@ -68,7 +58,7 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     given = run.notebook_parameters(notebook, study)
     words = [
         "papermill",
-        run.shown(run.template(notebook)),
+        f"notebooks/{notebook}.ipynb",
         f"{notebook}{f'-{study}' if study else ''}.ipynb",
     ]
     for name, value in given.items():
@@ -97,8 +87,9 @@ def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     ]
     lines = [
         "## Run this page again",
-        f"It is part of the run that `{run_command(run)}` makes. This page alone, leaving the run's results as they are:",
-        f"```bash\n{notebook_command(run, notebook, study)}\n```",
+        f"It is part of the run that {code(run_command(run))} makes. "
+        "This page alone, leaving the run's results as they are:",
+        fence(notebook_command(run, notebook, study), "bash"),
         "To take away: " + ", ".join(offered) + ".",
     ]
     return "\n\n".join([*lines, *_launch(run, launch, notebook)]) + "\n"
@@ -117,14 +108,14 @@ def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
         lines.append(
             "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
             "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
-            f"`{run_command(run)}`."
+            f"{code(run_command(run))}."
         )
     if "Colab" in links:
         lines.append(
             "Colab opens the template only. Begin there with a cell that fetches the project; if Colab then asks to "
             "restart the session, do so and repeat its last line:"
         )
-        lines.append(f"```\n{launch.colab_setup()}\n```")
+        lines.append(fence(launch.colab_setup()))
     return lines
 
 
@@ -142,7 +133,7 @@ def _files(run: Run, target: Path, notebook: str, study: str | None) -> list[Pat
         offered.append(copy)
         rows = _rows(json.loads(text))
         if rows:
-            pd.DataFrame(rows).to_csv(copy.with_suffix(".csv"), index=False, lineterminator="\n")
+            write_csv(pd.DataFrame(rows), copy.with_suffix(".csv"))
             offered.append(copy.with_suffix(".csv"))
     return offered
 

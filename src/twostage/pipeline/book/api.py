@@ -5,8 +5,8 @@ from pathlib import Path
 
 import twostage
 
-#: Modules whose import does something: pytask's tasks, and the one for ``python -m``.
-NOT_DOCUMENTED = ("task_", "__main__", "__init__")
+#: Modules whose import does something, and packages' faces.
+NOT_DOCUMENTED = ("__main__", "__init__")
 
 
 def documented_modules() -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from twostage.params import Parameters, parameter_table
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+from twostage.text import Markup, image, myst, read_csv, rich_myst
 
 ESTIMATOR_HOME = {"estimators": "stage2_estimators", "recovery": "stage2_recovery"}
 
@@ -50,7 +51,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "comparison.csv")
+    return read_csv(output / ESTIMATOR_HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -66,8 +67,9 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "bias_aware.csv")
-    return f"{bias_aware_sentence(rows, recovery, CONDITION)}\n\n{html_table(bias_aware_table(rows, collection))}"
+    rows = read_csv(output / ESTIMATOR_HOME["estimators"] / "bias_aware.csv")
+    said = myst(bias_aware_sentence(rows, recovery, CONDITION))
+    return Markup(f"{said}\n\n{html_table(bias_aware_table(rows, collection))}")
 
 
 #: Which pooled notebook leaves the tables of an analysis.
@@ -130,11 +132,11 @@ def book_context(
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
-    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
-        "note": collection.note,
+        "note": rich_myst(collection.note),
         "synthetic": collection.synthetic,
         "x": collection.x.label,
         "y": collection.y.label,
@@ -193,7 +195,7 @@ def _chosen(parameters: Parameters) -> pd.DataFrame:
 
 
 def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
-    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+    return read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
 def _effects(output: Path) -> Callable[..., Effect]:
@@ -254,14 +256,14 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 
 def _table(output: Path, notebook: str, name: str) -> str:
     """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
     path = output / notebook / f"{name}.csv"
-    table = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
     return html_table(table) if len(table) else ""
 
 
@@ -271,4 +273,4 @@ def _figure(output: Path, notebook: str, name: str) -> str:
     about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
     if "reason" in about:
         return ""
-    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"
+    return image(f"/output/{notebook}/{name}.svg", about["alt"])

@@ -14,6 +14,7 @@ from twostage.stats.base.inference import (
     two_sided_p,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, Optimum, maximise
+from twostage.stats.base.numbers import faults, raise_faults, real_array
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
 from twostage.stats.base.tables import facts_table, frame, frozen, html, html_table, one_row, test_text
 
@@ -34,6 +35,7 @@ __all__ = [
     "column_names",
     "critical_value",
     "facts_table",
+    "faults",
     "frame",
     "frozen",
     "holm",
@@ -44,8 +46,10 @@ __all__ = [
     "observed_span",
     "omnibus_p",
     "one_row",
+    "raise_faults",
     "raise_problems",
     "ratio",
+    "real_array",
     "test_text",
     "two_sided_p",
 ]

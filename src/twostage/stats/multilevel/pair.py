@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, two_sided_p
+from twostage.stats.base import check_level, critical_value, facts_table, frame, real_array, two_sided_p
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
@@ -197,7 +197,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
     if test not in TESTS:
         raise ValueError(f"test must be one of {', '.join(TESTS)}; got {test!r}")
     level = check_level(level)
-    Y, V = np.array(Y, dtype=float), np.array(V, dtype=float)
+    Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.shape[1] != 2 or V.shape != (len(Y), 2, 2):
         raise ValueError(f"Y must be (k, 2) and V (k, 2, 2); got {Y.shape} and {V.shape}")
     names = tuple(str(x) for x in names)

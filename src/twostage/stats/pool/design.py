@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from twostage.stats.base import NotEstimable, at, raise_problems
+from twostage.stats.base import NotEstimable, at, raise_problems, real_array
 
 INTERCEPT = "intercept"
 
@@ -100,7 +100,7 @@ def make_design(X, k, *, names, intercept, labels, what="moderator"):
 
 def _columns(X, k, names, what):
     given = getattr(X, "columns", None) if names is None else names
-    X = np.zeros((k, 0)) if X is None else np.array(X, dtype=float)
+    X = np.zeros((k, 0)) if X is None else real_array(X, f"{what}s", booleans=True)
     X = X[:, None] if X.ndim == 1 else X
     if X.ndim != 2 or X.shape[0] != k:
         raise ValueError(f"{what}s must have shape ({k}, q), a row for each estimate; got {X.shape}")

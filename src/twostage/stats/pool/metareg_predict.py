@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import NO_PREDICTION, check_level, critical_value, frame, html, raise_problems
+from twostage.stats.base import (
+    NO_PREDICTION,
+    check_level,
+    critical_value,
+    frame,
+    html,
+    raise_problems,
+    real_array,
+)
 
 PREDICTIONS = {
     "k-p-1": "t with k - p - 1 degrees of freedom",
@@ -129,7 +137,7 @@ def new_design(design, Xnew, what="moderator"):
     if Xnew is None:
         return design.X
     q = design.X.shape[1] - int(design.added)
-    X = np.array(Xnew, dtype=float)
+    X = real_array(Xnew, "Xnew", booleans=True)
     X = X.reshape(-1, q) if X.ndim == 1 and q and X.size % q == 0 else X
     if X.ndim != 2 or X.shape[1] != q:
         names = ", ".join(design.names[int(design.added) :])

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from twostage.stats.base import INTERVALS, NO_PREDICTION, PREDICTIONS, check_level
+from twostage.stats.base import (
+    INTERVALS,
+    NO_PREDICTION,
+    PREDICTIONS,
+    check_level,
+    faults,
+    raise_faults,
+    real_array,
+)
 from twostage.stats.pool.core import pool_arrays, pool_blocks, rules_in_force
 from twostage.stats.pool.results import PooledBatch, PooledFit
 from twostage.stats.pool.tau2_column import METHODS
-
-_SHOWN = 10  # problems listed in one message
 
 
 def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2", labels=None):
@@ -45,8 +51,9 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     Raises
     ------
     ValueError
-        Empty or mismatched input, estimates that are not finite, variances that are not finite and positive
-        (every such study is named), an unknown method, interval or prediction rule, a level outside (0, 1).
+        Empty or mismatched input, masked values, texts, estimates beyond 1e30, variances outside of 1e-60 to
+        1e60 (every such study is named; see :mod:`twostage.stats.base.numbers`), an unknown method, interval or
+        prediction rule, a level outside (0, 1).
 
     Notes
     -----
@@ -109,11 +116,11 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
     ValueError
         As :func:`pool`; the message names row and study.
     """
-    Y, V = np.asarray(Y, dtype=float), np.asarray(V, dtype=float)
+    Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
         raise ValueError(f"Y must be (n, k) and V (n, k) or (k,), neither empty; got {Y.shape} and {V.shape}")
     V = np.broadcast_to(V, Y.shape)
-    _raise_problems(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}")
+    raise_faults(faults(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}"))
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_blocks(Y, V, method=method, ci=ci, level=level, prediction=prediction)
@@ -124,7 +131,7 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
 
 
 def _checked(y, v, labels):
-    y, v = np.array(y, dtype=float), np.array(v, dtype=float)
+    y, v = real_array(y, "y"), real_array(v, "v")
     if y.ndim != 1 or y.shape != v.shape:
         raise ValueError(f"y and v must be one-dimensional and equally long; got {y.shape} and {v.shape}")
     if y.size == 0:
@@ -132,22 +139,9 @@ def _checked(y, v, labels):
     names = tuple(str(x) for x in (range(len(y)) if labels is None else labels))
     if len(names) != len(y):
         raise ValueError(f"{len(names)} labels for {len(y)} studies")
-    _raise_problems(y, v, lambda at: f"study {at[0]}" + (f" ({names[at[0]]})" if labels is not None else ""))
+    shown = names if labels is not None else None
+    raise_faults(faults(y, v, lambda at: f"study {at[0]}" + (f" ({shown[at[0]]})" if shown else "")))
     return y, v, names
-
-
-def _raise_problems(y, v, name):
-    """Raise one error that names every study whose numbers cannot be used (index from 0)."""
-    if np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all():
-        return
-    problems = [f"{name(at)}: estimate {y[tuple(at)]} is not finite" for at in np.argwhere(~np.isfinite(y))]
-    problems += [
-        f"{name(at)}: variance {v[tuple(at)]} is not finite and positive"
-        for at in np.argwhere(~(np.isfinite(v) & (v > 0)))
-    ]
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ValueError("; ".join(problems[:_SHOWN]) + more)
 
 
 def _check_options(method, ci, prediction):

@@ -19,6 +19,9 @@ CELL = 0.2  # width of a grid cell in log(tau2 + min v): an upper limit for the 
 STEP_TOLERANCE = 1e-13
 
 
+DOMINATED = 0.9  # sum w^2 / (sum w)^2 from which on the traces' short formulas lose digits
+
+
 NEWTON_ITERATIONS, MAX_ITERATIONS = 20, 100  # then bisection: 2^-80 of a cell is beyond double precision
 
 
@@ -52,6 +55,21 @@ def log_likelihood(y, v, tau2, *, reml):
     return -0.5 * (k * LOG_2PI + deviance)
 
 
+def sum_of_others(d):
+    """For each study the sum over the others, by adding only."""
+    before, after = np.zeros_like(d), np.zeros_like(d)
+    before[..., 1:] = np.cumsum(d, axis=-1)[..., :-1]
+    after[..., :-1] = np.cumsum(d[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+    return before + after
+
+
+def traces_of_positive_terms(w, w2, sum_w):
+    """tr(P) and tr(PP) of ``P = W - W11'W / 1'W1`` without a difference: exact where one weight dominates."""
+    total = sum_w[..., None]
+    rest = sum_of_others(w) / total
+    return (w * rest).sum(axis=-1), (w2 * (rest**2 + sum_of_others(w2) / total**2)).sum(axis=-1)
+
+
 def score(y, v, tau2, *, reml):
     """Twice the first and second derivative of :func:`log_likelihood` in tau2.
 
@@ -73,8 +91,11 @@ def score(y, v, tau2, *, reml):
     sum_w2 = w2.sum(axis=-1)
     trace, trace2 = sum_w, sum_w2
     if reml:
-        share = sum_w2 / sum_w
-        trace, trace2 = sum_w - share, sum_w2 - 2.0 * (w2 * w).sum(axis=-1) / sum_w + share**2
+        if (sum_w2 > DOMINATED * sum_w**2).any():
+            trace, trace2 = traces_of_positive_terms(w, w2, sum_w)
+        else:
+            share = sum_w2 / sum_w
+            trace, trace2 = sum_w - share, sum_w2 - 2.0 * (w2 * w).sum(axis=-1) / sum_w + share**2
     return (py**2).sum(axis=-1) - trace, trace2 - 2.0 * cubic
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, html_table
+from twostage.stats.base import frame, html_table, real_array
 from twostage.stats.pool import PooledFit, metareg, pooled
 from twostage.stats.small_study.line import weighted_line
 
@@ -157,7 +157,7 @@ def _sizes(fit, n, *, needed):
         return None
     if n is None:
         raise ValueError("this predictor needs the sample sizes n")
-    n = np.array(n, dtype=float)
+    n = real_array(n, "n")
     if n.shape != (fit.k,):
         raise ValueError(f"n needs one sample size for each of the {fit.k} studies, got shape {n.shape}")
     bad = [f"{fit.labels[i]}: {n[i]:g}" for i in np.flatnonzero(~(np.isfinite(n) & (n > 0)))]
