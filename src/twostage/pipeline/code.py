@@ -8,37 +8,17 @@ import twostage
 from twostage.files import as_json
 from twostage.pipeline.content import digest, digest_of
 
-#: Modules of what the book and a command say of finished results.
-ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
-
-
-#: Files and folders of the package that results do not depend on.
-NOT_RESULTS = (
-    *(
-        "cli.py",
-        "cli_compare.py",
-        "cli_edge.py",
-        "cli_import.py",
-        "cli_options.py",
-        "cli_recovery.py",
-        "cli_run.py",
-    ),
-    "cli_share.py",
-    *ADDITION,
-    *("examples.py", "importing", "pipeline", "project.py", "sharing", "skeleton.py", "tutorial.py"),
-)
-
+#: Folders and files of the package that the results of notebooks do not depend on.
+NOT_RESULTS = ("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing", "tutorial.py")
 
 #: Those of them that notebooks are executed with.
 EXECUTION = ("pipeline/kernel.py", "pipeline/runner.py")
-
 
 #: Libraries whose versions can change a number, a table or a figure of a notebook.
 RESULT_LIBRARIES = (
     *("numpy", "scipy", "pandas", "statsmodels", "formulaic", "matplotlib", "seaborn"),
     *("ipython", "ipykernel", "papermill"),
 )
-
 
 #: Libraries whose versions can change a page.
 BOOK_LIBRARIES = (
@@ -55,7 +35,8 @@ def modules(*, results: bool) -> list[Path]:
 
 
 def _makes_results(module: Path) -> bool:
-    return module.as_posix() in EXECUTION or module.parts[0] not in NOT_RESULTS
+    place = module.as_posix()
+    return place in EXECUTION or not any(f"{place}/".startswith(f"{name}/") for name in NOT_RESULTS)
 
 
 def code(*, results: bool) -> dict[str, str]:

@@ -19,9 +19,7 @@ from twostage.display import html_table, number
 from twostage.files import write_files
 from twostage.text import Markup, code, myst
 
-_PACKAGE = Path(__file__).parent
-
-
+_PACKAGE = Path(__file__).parent.parent
 _CORE = "twostage.stats."
 
 
@@ -120,7 +118,8 @@ def core_checksum(modules: list[str]) -> str:
     """SHA-256 over modules of `twostage.stats`; a module that is gone counts as empty."""
     digest = hashlib.sha256()
     for name in modules:
-        path = _PACKAGE / "stats" / f"{name.replace('.', '/')}.py"
+        place = _PACKAGE / "stats" / name.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         digest.update(f"{name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()
 

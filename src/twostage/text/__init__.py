@@ -1,4 +1,4 @@
-"""Texts from outside: which are refused, and how the others enter a page, a figure, a CSV cell or a terminal; YAML and CSV."""
+"""Texts from outside: which are refused, and how the others enter a page, a figure, a CSV cell or a terminal."""
 
 from twostage.text.csv_cells import guarded, plain, read_csv, to_csv, write_csv
 from twostage.text.escape import (
