@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twostage.characters import terminal
 from twostage.pipeline.book_source import assemble
-from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.errors import ANSI, PipelineError
 from twostage.pipeline.run import RUN_VARIABLE, Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
@@ -56,9 +57,10 @@ def _jupyter_book(source: Path, built: Path, log: Path) -> None:
         errors="replace",
         env=environment | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
     )
-    log.write_text(finished.stdout + finished.stderr, encoding="utf-8")
+    said = ANSI.sub("", finished.stdout + finished.stderr)
+    log.write_text(said, encoding="utf-8")
     if finished.returncode != 0:
-        lines = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
+        lines = [terminal(line) for line in said.splitlines() if line.strip()]
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines
         shown = "\n".join(f"    {line}" for line in telling[-SHOWN_MESSAGES:])
         raise PipelineError(f"the book could not be built (all messages: {log}):\n{shown}")
