@@ -13,6 +13,7 @@ LAYERS = {
     "stats": 0,
     "problems": 0,
     "project": 0,
+    "characters": 0,
     "plain_text": 0,
     "escape": 0,
     "csv_text": 0,

@@ -10,6 +10,7 @@ import pandas as pd
 from twostage.addition import Addition, addition
 from twostage.csv_text import read_csv
 from twostage.display import inference, interval, number
+from twostage.escape import code, myst
 from twostage.printing import as_markdown
 from twostage.problems import Problem, RecordError
 from twostage.results import headline_terms
@@ -197,11 +198,15 @@ def how(result: Addition) -> str:
 def markdown(result: Addition, x: str, y: str, run: str) -> str:
     """A comment for a pull request that adds the study."""
     table = addition_table(result, x, y)
-    parts = [f"## {result.label} ({result.study}) against the others", ""]
-    parts += [f"- {line}" for line in sentences(result, x, y)]
+    parts = [f"## {myst(result.label)} ({myst(result.study)}) against the others", ""]
+    parts += [f"- {myst(line)}" for line in sentences(result, x, y)]
     if len(table):
         parts += ["", as_markdown(table)]
-    parts += ["", f"{how(result)} Run `{run}`; intervals of this study and of the pools in brackets.", ""]
+    parts += [
+        "",
+        f"{myst(how(result))} Run {code(run)}; intervals of this study and of the pools in brackets.",
+        "",
+    ]
     return "\n".join(parts)
 
 
