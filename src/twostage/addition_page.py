@@ -13,7 +13,7 @@ from twostage.display import inference, interval, number
 from twostage.escape import code, myst
 from twostage.printing import as_markdown
 from twostage.problems import Problem, RecordError
-from twostage.results import headline_terms
+from twostage.results import headline_terms, read_about
 from twostage.terms import DIRECTIONS, term_label
 
 #: The analyses whose coefficients are shown, by what the pooled notebooks leave.
@@ -70,7 +70,7 @@ def read_addition(folder: Path, study: str) -> tuple[Addition, dict[str, str]]:
     RecordError
         If there is no such run, it has pooled nothing yet, or the study is not in its pool.
     """
-    about, registry = (_json(folder / name) for name in ("run.json", "inputs/collection.json"))
+    about, registry = read_about(folder, "parameters"), _json(folder / "inputs" / "collection.json")
     estimates = read_estimates(folder / "output")
     if study not in set(estimates["study"]):
         known = ", ".join(dict.fromkeys(estimates["study"])) or "no study: finish the run first"
@@ -94,6 +94,10 @@ def _json(path: Path) -> dict:
     except FileNotFoundError:
         expected = "the folder of a run, as 'twostage run' leaves it"
         raise RecordError([Problem(str(path), None, None, "no such file", expected)]) from None
+    except ValueError as error:
+        raise RecordError(
+            [Problem(str(path), None, None, str(error), "what the run was made from")]
+        ) from None
 
 
 def addition_table(result: Addition, x: str, y: str) -> pd.DataFrame:
