@@ -1,12 +1,16 @@
 """Covariance matrices: two of them, of models that differ by few patients, give those patients' scores away."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twostage.records import Record
 from twostage.sharing.layout import RECORD_MEMBERS
 
 #: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
 WHOLE = ("lagged", "crosslevel")
+
+Matrix = tuple[tuple[float | None, ...], ...]
+
+INTERCEPT = "intercept"
 
 _NAMES = {
     "covariances": "covariances between coefficients",
@@ -16,7 +20,7 @@ _NAMES = {
 RULE = (
     "covariances between coefficients are shared of the lagged and the cross-level models only, and of these only if "
     "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always, "
-    "the common matrix of both directions only with the others"
+    "those with an intercept never, the common matrix of both directions only with the others"
 )
 
 
@@ -48,7 +52,7 @@ def protect_matrices(
     """
     safe = one_sided == 0 or one_sided >= least
     kept, withheld = {}, []
-    for analysis, record in records.items():
+    for analysis, record in without_intercepts(records).items():
         bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
         # The common matrix of both directions has the same equations; it also counts who is in one of them only.
         common = () if any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances) else None
@@ -61,5 +65,30 @@ def protect_matrices(
     return kept, withheld
 
 
-def _variances(matrix: tuple[tuple[float | None, ...], ...]) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(v if i == j else None for j, v in enumerate(row)) for i, row in enumerate(matrix))
+def without_intercepts(records: Mapping[str, Record]) -> dict[str, Record]:
+    """Withhold the covariances of intercepts: with them, inverse matrices are sums of scores over all transitions.
+
+    From such sums the scores of one session follow by subtraction of the others' means. Nothing that is pooled needs
+    these covariances.
+    """
+    kept = {}
+    for analysis, record in records.items():
+        matrices = tuple(
+            c.model_copy(
+                update={"matrix": _where(c.matrix, lambda i, j, t=c.terms: INTERCEPT not in (t[i], t[j]))}
+            )
+            for c in record.covariances
+        )
+        kept[analysis] = record.model_copy(update={"covariances": matrices})
+    return kept
+
+
+def _variances(matrix: Matrix) -> Matrix:
+    return _where(matrix, lambda i, j: False)
+
+
+def _where(matrix: Matrix, keep: Callable[[int, int], bool]) -> Matrix:
+    """A matrix with its diagonal and those others that are kept."""
+    return tuple(
+        tuple(v if i == j or keep(i, j) else None for j, v in enumerate(row)) for i, row in enumerate(matrix)
+    )
