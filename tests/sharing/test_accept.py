@@ -4,6 +4,8 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +15,7 @@ from bundles import changed, entries, remove_study, sealed, signed, zipped
 
 from twostage.analysis import analyse
 from twostage.collection import read_collection, validate_collection
+from twostage.files import HOST
 from twostage.params import make_parameters
 from twostage.problems import CollectionError
 from twostage.sharing import archive
@@ -532,3 +535,21 @@ def test_a_withheld_number_of_patients_is_missing_in_the_registry(accepted, memb
     n = read_collection(centre).studies["n"]
     assert n.isna().tolist() == [False, False, True]
     assert n.dropna().tolist() == read_collection(centre).studies["n"].tolist()[:2]
+
+
+def test_a_bundle_moved_away_by_a_command_that_was_killed_comes_back(accepted):
+    centre, _ = accepted
+    before, bundles = entries(centre), centre / "bundles"
+    # As `accept --replace` leaves it when it is killed between its two renamings.
+    (bundles / "S02").rename(left_by_the_dead(bundles / "S02", "old"))
+    (left_by_the_dead(bundles / "S02", "part") / "records").mkdir(parents=True)
+    assert read_collection(centre).shared == ("S02",)
+    assert entries(centre) == before
+    assert [path.name for path in bundles.iterdir()] == ["S02"]
+
+
+def left_by_the_dead(path, end):
+    """An unfinished name of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return path.with_name(f".{path.name}.{HOST}-{ended.pid}-{'0' * 8}.{end}")
