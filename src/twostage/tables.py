@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.display import count, inference, interval, number, p_value
+from twostage.files import write_text
 from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import ESTIMATORS, arrow, term_label
@@ -236,18 +237,16 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
     """
     if not folder:
         return
-    Path(folder).mkdir(parents=True, exist_ok=True)
     how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
-    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
-    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
-    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+    tables = {"pooled": pooled.table.assign(**how), "studies": pooled.estimates, "left_out": pooled.left_out}
+    for name, table in tables.items():
+        write_table(table, folder, f"{name}_{pooled.analysis}")
 
 
 def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
     """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
     if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+        write_text(Path(folder) / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
@@ -270,7 +269,5 @@ def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
         target.mkdir(parents=True, exist_ok=True)
         # No date: the same results give the same bytes.
         ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
-        (target / f"{name}.json").write_text(
-            json.dumps({"alt": alt}, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_text(target / f"{name}.json", json.dumps({"alt": alt}, ensure_ascii=False) + "\n")
     return ax
