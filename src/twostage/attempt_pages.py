@@ -10,6 +10,7 @@ from IPython.display import HTML
 
 from twostage.attempt import Attempt
 from twostage.display import show
+from twostage.files import write_text
 from twostage.tables import save_figure, write_table
 
 
@@ -61,6 +62,5 @@ def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **
     if found:
         save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
     elif folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
-        (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")
+        write_text(Path(folder) / f"{name}.json", text)

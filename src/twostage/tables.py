@@ -14,6 +14,7 @@ from twostage.collection import Collection
 from twostage.csv_text import write_csv
 from twostage.display import count, inference, interval, number, p_value
 from twostage.escape import myst, rich_myst
+from twostage.files import write_text
 from twostage.shared_studies import MARK, MARK_NOTE
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.terms import ESTIMATORS, arrow, term_label
@@ -236,17 +237,15 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
     """
     if not folder:
         return
-    Path(folder).mkdir(parents=True, exist_ok=True)
     how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
-    write_csv(pooled.table.assign(**how), Path(folder) / f"pooled_{pooled.analysis}.csv")
-    write_csv(pooled.estimates, Path(folder) / f"studies_{pooled.analysis}.csv")
-    write_csv(pooled.left_out, Path(folder) / f"left_out_{pooled.analysis}.csv")
+    tables = {"pooled": pooled.table.assign(**how), "studies": pooled.estimates, "left_out": pooled.left_out}
+    for name, table in tables.items():
+        write_table(table, folder, f"{name}_{pooled.analysis}")
 
 
 def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
     """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
     if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
         write_csv(table, Path(folder) / f"{name}.csv")
 
 
@@ -270,7 +269,5 @@ def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
         target.mkdir(parents=True, exist_ok=True)
         # No date: the same results give the same bytes.
         ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
-        (target / f"{name}.json").write_text(
-            json.dumps({"alt": alt}, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_text(target / f"{name}.json", json.dumps({"alt": alt}, ensure_ascii=False) + "\n")
     return ax

@@ -1,18 +1,22 @@
 """One notebook: the parameters it is given, the kernel it runs in, what is left of it."""
 
+import asyncio
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
 from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
 from twostage.params import ParameterError, make_parameters
 from twostage.pipeline.errors import NotebookError
+from twostage.pipeline.kernel import ThisInterpreterKernelManager
 from twostage.pipeline.run import Run
 from twostage.pipeline.runner import check_names, run_notebook
 
@@ -114,3 +118,26 @@ def test_papermill_itself_ends_with_the_known_studies(tmp_path):
         "  - data/studies.csv, column 'study': found 'S99'; expected one of S01, S02, "
     )
     assert len(said) == 4
+
+
+def test_a_long_folder_for_temporary_files_is_no_obstacle(run, tmp_path, monkeypatch):
+    long = tmp_path / ("t" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    write_notebook(tmp_path / "notebooks", "stage1_data", code="print('well')")
+    assert outputs(run_notebook(run, "stage1_data", "S01"), 3) == "well\n"
+
+
+@pytest.mark.parametrize(("ending", "interrupts"), [(True, 0), (False, 1)])
+def test_a_kernel_that_is_ended_is_not_interrupted_first(monkeypatch, ending, interrupts):
+    """It would say that it caught an interruption."""
+    done = []
+
+    async def interrupt(kernel):
+        done.append(kernel)
+
+    monkeypatch.setattr(AsyncKernelManager, "_async_interrupt_kernel", interrupt)
+    kernel = ThisInterpreterKernelManager()
+    kernel.shutting_down = ending
+    asyncio.run(kernel._async_interrupt_kernel())
+    assert len(done) == interrupts
