@@ -14,7 +14,7 @@ from twostage.collection import Collection, Part, Study, part_text, read_collect
 from twostage.files import as_json
 from twostage.params import make_parameters
 from twostage.pipeline.code import book_libraries, code
-from twostage.pipeline.content import digest
+from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
@@ -111,10 +111,13 @@ def prepare(
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
     sets |= {"package": code_of["code"], "source": code_of["all_code"], "libraries": book_libraries()}
     sets |= {"recovery": {file.name: found for file, found in stored.items()} if run.has_recovery else {}}
+    copies = _copies(run)
+    # One set, so that a page that is no longer there is noticed too.
+    sets |= {"pages": {name: digest_of(copies[name]) for name in copies if not name.endswith(".ipynb")}}
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
     texts |= {f"inputs/{name}.json": as_json(value) for name, value in sets.items()}
     texts |= shared_files(content, bundles)
-    files = {name: text.encode() for name, text in texts.items()} | _copies(run)
+    files = {name: text.encode() for name, text in texts.items()} | copies
     checksums = {id: study.checksum for id, study in studies.items()}
     return Plan(run, files, registry, data, stored, **code_of, checksums=checksums)
 

@@ -2,9 +2,10 @@
 
 Labels, titles, notes, names of columns, files and runs are written by people whom nobody knows. Whatever they hold,
 it is shown, never obeyed: in a page written in MyST (:func:`myst`, :func:`code`, :func:`fence`, :func:`option`), in HTML
-(:func:`markup`), on a terminal (:func:`terminal`) and in a spreadsheet (:mod:`twostage.text.csv_cells`). In figures a
-text is text because :func:`twostage.pages.common.style.use_style` switches the typesetting of formulas off. What is markup
-because it was made here has the type :class:`Markup`; all else is escaped where pages are filled.
+(:func:`markup`), on a terminal (:func:`twostage.characters.terminal`) and in a spreadsheet
+(:mod:`twostage.text.csv_cells`). In figures a text is text because
+:func:`twostage.pages.common.style.use_style` switches the typesetting of formulas off. What is markup because it was made
+here has the type :class:`Markup`; all else is escaped where pages are filled.
 
 Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
 an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
-from twostage.text.plain import UNSEEN
+from twostage.characters import UNSEEN
 
 #: Protocols of a note's links.
 LINKS = re.compile(r"(?:https?://|doi:|mailto:)\S+", re.I)
@@ -96,18 +97,6 @@ def image(path: str, alt: str) -> Markup:
 def markup(text: object) -> str:
     """A value within HTML, as text or in an attribute's quotes."""
     return html.escape(str(text))
-
-
-def terminal(text: object) -> str:
-    """Text for a terminal: what would steer it, or is not seen, is shown by its code."""
-    letters = str(text)
-    if letters.isprintable():
-        return letters
-    return "".join(c if c == "\n" or unicodedata.category(c) not in UNSEEN else _coded(c) for c in letters)
-
-
-def _coded(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
 
 
 def _parser() -> MarkdownIt:

@@ -12,6 +12,7 @@ from twostage.collection import read_collection, read_part
 from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.entry import DEFAULT_COLLECTION
+from twostage.pipeline.places import public, without_places
 from twostage.pipeline.run import DEFAULT_RUN, Run
 from twostage.pipeline.template import defaults_of
 from twostage.text import code, fence, write_csv
@@ -30,7 +31,7 @@ def run_command(run: Run) -> str:
     collection = part.collection if part else run.collection
     words = ["twostage", "run"]
     if collection != (run.project / DEFAULT_COLLECTION).resolve():
-        words.append(run.shown(collection))
+        words.append(public(run, collection))
     usual = make_parameters(read_collection(run.collection).defaults).model_dump()
     for name, value in run.parameters.items():
         if value != usual[name]:
@@ -38,7 +39,7 @@ def run_command(run: Run) -> str:
     for study in part.studies if part else ():
         words += ["--study", study]
     if run.folder.parent != run.project / "runs":
-        words += ["--out", run.shown(run.folder)]
+        words += ["--out", public(run, run.folder)]
     elif run.folder.name != DEFAULT_RUN:
         words += ["--run", run.folder.name]
     return shlex.join(words)
@@ -61,7 +62,7 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
         f"notebooks/{notebook}.ipynb",
         f"{notebook}{f'-{study}' if study else ''}.ipynb",
     ]
-    for name, value in given.items():
+    for name, value in without_places(run, dict(given)).items():
         if name not in LEFT_OUT and (value != usual.get(name) or name == "study"):
             # -r passes a text as it is, where -p would read a study called 007 as a number.
             words += ["-r" if name in PLACES else "-p", name, str(value)]

@@ -1,8 +1,8 @@
 """Sphinx extension: texts of a collection arrive in the built book as they are.
 
 What MyST is given is escaped already (:mod:`twostage.text.escape`). Behind it Sphinx still puts typographic quotes and
-dashes into every text, its theme writes the title and the authors into pages as HTML, and its search page does the same with
-the headings in its index.
+dashes into every text, its theme writes the title and the authors into pages as HTML, and its search page does the same
+with the headings in its index.
 """
 
 import re
