@@ -48,7 +48,9 @@ def parsed(command: str) -> dict:
     ],
 )
 def test_command_of_a_run_makes_the_same_run(project, request_):
-    run = plan_run(project, request_).run
+    plan = plan_run(project, request_)
+    plan.write()
+    run = plan.run
     found = parsed(run_command(run))
     again = Request(
         collection=found["collection"] and project / found["collection"],
