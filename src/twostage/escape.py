@@ -45,6 +45,9 @@ def myst(text: object) -> Markup:
     if isinstance(text, Markup):
         return text
     line = _marked(_one_line(str(text)))
+    if line.startswith("http"):
+        # IPython takes a text that begins so for an address, and fetches what is there.
+        line = f"&#104;{line[1:]}"
     return Markup(_BLANKS.sub(lambda blanks: "".join(f"&#{ord(b)};" for b in blanks[0]), line))
 
 
