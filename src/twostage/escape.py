@@ -128,6 +128,8 @@ def rich_myst(note: str) -> Markup:
     for token in _tokens(note):
         if token.type == "link_open":
             address = re.sub(r"[<>\\\s]", "", _address(str(token.attrs["href"])))
+            if parts and parts[-1].endswith("!"):
+                parts[-1] = f"{parts[-1][:-1]}\\!"  # a link, no picture
             parts.append("[")
         elif token.type == "link_close":
             # In angle brackets only these, which were taken out, could end an address.
