@@ -26,6 +26,7 @@ def test_share_and_accept(written, centre, tmp_path):
     first, *missing, last = result.stdout.splitlines()
     assert first == f"{centre}: S02 (Synthetic study 02) is in, results only"
     assert last == f"next: twostage run {centre}"
+    # Eight patients tell the directions of this study apart, more than the six that are asked for.
     assert missing == []
     assert invoke("validate", centre).exit_code == 0
     again = invoke("accept", out, "--to", centre)
