@@ -73,6 +73,11 @@ def _is_real(value, booleans):
 
 def faults(y, v, name):
     """What is wrong with estimates and their sampling variances, arrays of one shape; `name` of an index, for messages."""
+    # A few passes over the data settle it for all that are usual.
+    least = v.min(initial=LARGEST_VARIANCE)
+    usual = least >= LEAST_VARIANCE and v.max(initial=0.0) <= LARGEST_VARIANCE
+    if usual and np.abs(y).max(initial=0.0) <= min(LARGEST_ESTIMATE, 0.5 * MOST_APART * least**0.5):
+        return []
     good_y = np.abs(y) <= LARGEST_ESTIMATE
     good_v = (v >= LEAST_VARIANCE) & (v <= LARGEST_VARIANCE)
     found = []
