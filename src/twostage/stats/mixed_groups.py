@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.checks import refuse_masked
+
 
 @dataclass(frozen=True)
 class Grouping:
@@ -61,6 +63,7 @@ def run_edges(values: np.ndarray) -> np.ndarray:
 
 def _as_vector(groups) -> np.ndarray:
     """Labels as a one-dimensional array; tuples stay whole instead of becoming a second axis."""
+    refuse_masked(groups, "groups")
     if isinstance(groups, np.ndarray) or hasattr(groups, "__array__"):
         labels = np.asarray(groups)
         if labels.ndim != 1:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from twostage.stats.checks import refuse_masked
 from twostage.stats.errors import NotEstimable
 from twostage.stats.mixed import SINGULAR, MixedFit, fit_mixed
 from twostage.stats.mixed_batch import MixedBatch
@@ -98,6 +99,7 @@ def checked(y, X, names):
 
 def as_codes(labels, n: int, name: str) -> np.ndarray:
     """n labels as numbers in the labels' order, or ValueError."""
+    refuse_masked(labels, name)
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"{name} must have one label per row: expected {n}, got shape {labels.shape}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
+from twostage.stats.checks import refuse_masked
 from twostage.stats.mv_blocks import independent_blocks
 from twostage.stats.mv_inference import tested_columns
 from twostage.stats.mv_likelihood import marginal
@@ -182,6 +183,7 @@ def robust(fit, cluster, kind="CR2", level=None):
 
 
 def _clusters(fit, cluster):
+    refuse_masked(cluster, "cluster")
     labels = np.asarray(cluster)
     if labels.shape != (fit.n,):
         raise ValueError(f"cluster must have {fit.n} labels, got shape {labels.shape}")
