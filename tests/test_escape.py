@@ -175,6 +175,7 @@ NOTES = {
     "# a\n\n- b\n": "# a - b",
     '[q](https://x.org/" onclick="x)': "[q](https://x.org/&quot; onclick=&quot;x)",
     "![i](https://x.org/i.png)": '!<a href="https://x.org/i.png">i</a>',
+    "see ![i](https://x.org/i.png)": 'see !<a href="https://x.org/i.png">i</a>',
     "http://x.org": "http://x.org",
 }
 

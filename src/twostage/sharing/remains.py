@@ -13,9 +13,8 @@ _ALWAYS = (
     "That something is withheld says why it had to be: that a number is small, near another that is shown, or that "
     "nearly all patients have one and the same score. How many do is not said, nor who does not.",
     "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
-    "Means and standard deviations of a session have three digits. Whoever knows all its scores but one can conclude "
-    "that one to about as many digits; so can, from a model's coefficients, who knows all patients but one and all "
-    "their scores.",
+    "Who knows all scores of a session but one can conclude that one from its mean and standard deviation to their few "
+    "digits; so can, from a model's coefficients, who knows all patients but one and all their scores.",
     "Many equations and the knowledge that scores are whole numbers narrow down what the scores can be; no way from "
     "this bundle alone to a single one is known to us.",
 )

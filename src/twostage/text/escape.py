@@ -3,9 +3,9 @@
 Labels, titles, notes, names of columns, files and runs are written by people whom nobody knows. Whatever they hold,
 it is shown, never obeyed: in a page written in MyST (:func:`myst`, :func:`code`, :func:`fence`, :func:`option`), in HTML
 (:func:`markup`), on a terminal (:func:`twostage.characters.terminal`) and in a spreadsheet
-(:mod:`twostage.text.csv_cells`). In figures a text is text because
-:func:`twostage.pages.common.style.use_style` switches the typesetting of formulas off. What is markup because it was made
-here has the type :class:`Markup`; all else is escaped where pages are filled.
+(:mod:`twostage.text.csv_cells`). In figures a text is text because :func:`twostage.pages.common.style.use_style`
+switches the typesetting of formulas off. What is markup because it was made here has the type :class:`Markup`; all else is escaped
+where pages are filled.
 
 Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
 an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
@@ -49,6 +49,9 @@ def myst(text: object) -> Markup:
     if isinstance(text, Markup):
         return text
     line = _marked(_one_line(str(text)))
+    if line.startswith("http"):
+        # IPython takes a text that begins so for an address, and fetches what is there.
+        line = f"&#104;{line[1:]}"
     return Markup(_BLANKS.sub(lambda blanks: "".join(f"&#{ord(b)};" for b in blanks[0]), line))
 
 
@@ -133,6 +136,8 @@ def rich_myst(note: str) -> Markup:
     for token in _tokens(note):
         if token.type == "link_open":
             address = re.sub(r"[<>\\\s]", "", _address(str(token.attrs["href"])))
+            if parts and parts[-1].endswith("!"):
+                parts[-1] = f"{parts[-1][:-1]}\\!"  # a link, no picture
             parts.append("[")
         elif token.type == "link_close":
             # In angle brackets only these, which were taken out, could end an address.

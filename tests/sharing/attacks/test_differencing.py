@@ -122,6 +122,21 @@ SECOND = {
 }
 
 
+@pytest.fixture
+def remembered(monkeypatch):
+    """No study is analysed twice with the same parameters: what follows asks the list, not the analyses."""
+    known = {}
+
+    def records(study, parameters):
+        key = study.checksum, parameters
+        if key not in known:
+            known[key] = stage1_records(study, parameters)
+        return known[key]
+
+    monkeypatch.setattr(share, "stage1_records", records)
+
+
+@pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("how", list(SECOND))
 def test_a_second_bundle_that_differs_is_refused(small, tmp_path, monkeypatch, how):
     folder = tmp_path / "sent"

@@ -22,7 +22,7 @@ _CHANGED = re.compile(r"['\"`\\]|--|\.\s?\.\s?\.|&#")
 
 
 #: What the theme puts into pages unescaped. A text so marked is not escaped again where it is.
-_UNESCAPED = ("docstitle", "shorttitle", "author", "project")
+_UNESCAPED = ("docstitle", "shorttitle", "root_title", "pagetitle", "page_description", "author", "project")
 
 
 def kept_texts(texts: list[str]) -> list[str]:
