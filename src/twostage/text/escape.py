@@ -4,8 +4,8 @@ Labels, titles, notes, names of columns, files and runs are written by people wh
 it is shown, never obeyed: in a page written in MyST (:func:`myst`, :func:`code`, :func:`fence`, :func:`option`), in HTML
 (:func:`markup`), on a terminal (:func:`twostage.characters.terminal`) and in a spreadsheet
 (:mod:`twostage.text.csv_cells`). In figures a text is text because :func:`twostage.pages.common.style.use_style`
-switches the typesetting of formulas off. What is markup because it was made here has the type :class:`Markup`; all else is escaped
-where pages are filled.
+switches the typesetting of formulas off. What is markup because it was made here has the type :class:`Markup`; all else is
+escaped where pages are filled.
 
 Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
 an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
