@@ -342,7 +342,7 @@ def record_text(record: Record) -> str:
     return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+def save_record(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
     """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
     if folder:
         write_record(make_record(panel, result), folder)

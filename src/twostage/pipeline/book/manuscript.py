@@ -13,7 +13,7 @@ from twostage.pages.common.tables import Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
 from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
-from twostage.pages.recovery.tables import believe_rule, how_made
+from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.params import Parameters, parameter_table
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
@@ -46,7 +46,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
         "difference": lambda *key: _difference(output, *key),
         "bias_aware": lambda: _bias_aware(output, collection, recovery),
         "recovery_made": lambda: how_made(recovery),
-        "recovery_rule": believe_rule,
+        "recovery_rule": best_estimator_rule,
     }
 
 

@@ -13,12 +13,12 @@ from twostage.files import emptied
 from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
-from twostage.pipeline.book.again import again_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
+from twostage.pipeline.book.rerun import rerun_section
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
@@ -158,9 +158,9 @@ class Contents:
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
         file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
-        again = again_section(self._run, self._target, self._launch, name, study)
+        rerun = rerun_section(self._run, self._target, self._launch, name, study)
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
-        title = copy_notebook(executed, page, label, again)
+        title = copy_notebook(executed, page, label, rerun)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     return shlex.join(words)
 
 
-def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: str | None = None) -> str:
+def rerun_section(run: Run, target: Path, launch: Launch, notebook: str, study: str | None = None) -> str:
     """The section at the end of a notebook's page, in MyST; what it offers is written below `target`.
 
     Parameters

@@ -17,9 +17,9 @@ from typer.main import get_command
 
 from twostage.cli.app import app
 from twostage.params import NOTEBOOKS, RECORDS
-from twostage.pipeline.book.again import notebook_command, run_command
 from twostage.pipeline.book.config import read_yaml
 from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.rerun import notebook_command, run_command
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.errors import PipelineError
