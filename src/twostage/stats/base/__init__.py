@@ -14,7 +14,7 @@ from twostage.stats.base.inference import (
     two_sided_p,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, Optimum, maximise
-from twostage.stats.base.numbers import faults, raise_faults, real_array, refuse_masked
+from twostage.stats.base.arrays import faults, raise_faults, real_array, refuse_masked
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
 from twostage.stats.base.tables import facts_table, frame, frozen, html, html_table, one_row, test_text
 
