@@ -13,7 +13,18 @@ GROUND = ("characters", "problems", "text", "files", "terms", "display", "printi
 
 #: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
 FLOORS = (
-    *("stats", "params", "collection", "simulation", "importing", "stage1", "records", "stage2", "recovery"),
+    *(
+        "stats",
+        "params",
+        "notebooks",
+        "collection",
+        "simulation",
+        "importing",
+        "stage1",
+        "records",
+        "stage2",
+        "recovery",
+    ),
     *("sharing", "pages", "pipeline", "cli", "tutorial", "__main__"),
 )
 

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from twostage.display import number
+from twostage.notebooks import HOME
 from twostage.pages.common.heterogeneity import heterogeneity_words, words_table
 from twostage.pages.common.leave import draw, save_figure, save_sentences, write_pooled, write_table
 from twostage.pages.common.tables import effect
 from twostage.params import make_parameters
-from twostage.pipeline.book.manuscript import HOME, book_context
+from twostage.pipeline.book.manuscript import book_context
 from twostage.stage2.attempt import Attempt
 from twostage.stage2.pool import patient_flow
 

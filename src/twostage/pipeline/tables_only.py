@@ -2,9 +2,9 @@
 
 from twostage.collection import read_collection
 from twostage.files import emptied, keep_only
+from twostage.notebooks import HOME
 from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
-from twostage.pipeline.book.manuscript import HOME
 from twostage.pipeline.plan import Plan
 from twostage.pipeline.session import run_lock
 from twostage.records import analyse, write_record

@@ -10,6 +10,7 @@ import yaml
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
 from twostage.files import emptied
+from twostage.notebooks import STAGE2
 from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
@@ -40,6 +41,10 @@ FACTS = {
     "source": "Source",
     "licence": "Licence",
 }
+
+
+#: Pages of the manuscript that quote a pooled notebook, and what each needs.
+RESULTS = [(notebook.chapter, notebook.needs) for notebook in STAGE2 if notebook.chapter]
 
 
 def assemble(run: Run, target: Path) -> None:
@@ -113,10 +118,14 @@ class Contents:
         ]
         return {"format": "jb-book", "root": contents["root"], "parts": [p for p in parts if p["chapters"]]}
 
-    def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
+    def _chapters(self, pages: str | list[dict[str, str] | str]) -> list[dict[str, Any]]:
         if isinstance(pages, list):
-            there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
-            return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
+            return [
+                self._page(file)
+                for page in pages
+                for file, needs in (RESULTS if page == "results" else [(page["file"], page.get("needs", ""))])
+                if self._run.has(needs)
+            ]
         generated = {
             "pooled": self._pooled,
             "tutorials": self._tutorials,
