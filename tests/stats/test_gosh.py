@@ -15,7 +15,7 @@ from tables import data_sets, grouped
 from twostage.stats.influence import gosh as module
 from twostage.stats.influence.gosh import all_subsets, gosh, pack, pool_subsets, sampled_subsets, unpack
 from twostage.stats.pool.pool import pool
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2 import METHODS
 
 ROUNDING = 1e-12
 # Sums as differences of sums: see CANCELLATION in gosh_tau2.

@@ -9,11 +9,9 @@ import pytest
 from twostage.stats.base.errors import NotEstimable
 from twostage.stats.base.inference import INTERVALS
 from twostage.stats.pool.design import make_design
-from twostage.stats.pool.metareg import metareg
-from twostage.stats.pool.metareg_core import regress
+from twostage.stats.pool.metareg import metareg, regress
 from twostage.stats.pool.pool import pool
-from twostage.stats.pool.tau2_column import METHODS
-from twostage.stats.pool.tau2_likelihood import log_likelihood, maximise_likelihood, score, search_bound
+from twostage.stats.pool.tau2 import METHODS, log_likelihood, maximise_likelihood, score, search_bound
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 # metareg and pool go different ways (orthogonal factors; sums) to the same numbers: rounding of some more operations.
@@ -167,12 +165,12 @@ def hard_data(k, seed):
 def test_no_grid_point_has_a_higher_likelihood(k, reml):
     y, v, U = hard_data(k, seed=k)
     tau2, _, converged, _, n_maxima = maximise_likelihood(y, v, U, reml=reml)
-    ours = log_likelihood(y, v, U, tau2, reml=reml)
+    ours = log_likelihood(y, v, tau2, U, reml=reml)
     low, wide = v.min(axis=1), 10 * search_bound(y, v, U)
     assert converged.all() and (k == 3 or (n_maxima > 1).any())
     for part in np.linspace(0.0, 1.0, 501):
         other = low * np.expm1(part * np.log1p(wide / low))
-        assert (log_likelihood(y, v, U, other, reml=reml) <= ours + LIKELIHOOD_ROUNDING).all()
+        assert (log_likelihood(y, v, other, U, reml=reml) <= ours + LIKELIHOOD_ROUNDING).all()
 
 
 @pytest.mark.parametrize("reml", [True, False])
@@ -182,10 +180,10 @@ def test_slope_and_curvature_are_derivatives(reml):
     v = rng.uniform(0.5, 2, (20, 6))
     U = np.linalg.qr(rng.normal(size=(6, 2)))[0]
     y, tau2, step = rng.normal(size=v.shape), np.full(20, 0.7), 1e-4
-    up, down = (log_likelihood(y, v, U, tau2 + s, reml=reml) for s in (step, -step))
-    slope, curvature = score(y, v, U, tau2, reml=reml)
+    up, down = (log_likelihood(y, v, tau2 + s, U, reml=reml) for s in (step, -step))
+    slope, curvature = score(y, v, tau2, U, reml=reml)
     np.testing.assert_allclose((up - down) / step, slope, rtol=1e-6, atol=1e-7)
-    slopes = [score(y, v, U, tau2 + s, reml=reml)[0] for s in (step, -step)]
+    slopes = [score(y, v, tau2 + s, U, reml=reml)[0] for s in (step, -step)]
     np.testing.assert_allclose((slopes[0] - slopes[1]) / (2 * step), curvature, rtol=1e-6, atol=1e-7)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twostage.stats.base.inference import INTERVALS
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2 import METHODS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 

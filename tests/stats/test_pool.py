@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from twostage.stats.base.inference import INTERVALS
-from twostage.stats.pool.core import BLOCK
-from twostage.stats.pool.pool import pool, pool_many
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.pool import BLOCK, pool, pool_many
+from twostage.stats.pool.tau2 import METHODS
 
 ROUNDING = 1e-12  # a handful of floating-point operations
 # pool_many cuts the search range into as many cells as its worst row needs, so its Newton steps start

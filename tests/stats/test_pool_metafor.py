@@ -10,7 +10,7 @@ import pytest
 
 from twostage.stats.base.inference import INTERVALS
 from twostage.stats.pool.pool import pool
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2 import METHODS
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CLOSED_FORMS = {"FE", "DL", "HE", "HS", "SJ"}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from twostage.stats.pool.heterogeneity import q_profile
 from twostage.stats.pool.pool import pool_many
+from twostage.stats.pool.tau2 import q_profile
 
 THETA, TAU2 = 0.3, 0.08
 REPLICATES = 4000

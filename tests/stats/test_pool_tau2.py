@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from twostage.stats.pool.heterogeneity import q_profile
-from twostage.stats.pool.tau2_column import METHODS, estimate_tau2, generalised_q, solve_q
-from twostage.stats.pool.tau2_column_likelihood import log_likelihood, score, search_bound
+from twostage.stats.pool.tau2 import (
+    METHODS,
+    estimate_tau2,
+    generalised_q,
+    log_likelihood,
+    q_profile,
+    score,
+    search_bound,
+    solve_q,
+)
 
 # A likelihood is a sum of some tens of terms of up to about 10^2: rounding.
 LIKELIHOOD_ROUNDING = 1e-9

@@ -1,6 +1,14 @@
 """What all families of statistics share: checks of input, inference, tables, Newton's method, panels."""
 
-from twostage.stats.base.checks import at, check_estimates, check_level, column_names, numbers, raise_problems
+from twostage.stats.base.checks import (
+    at,
+    check_choice,
+    check_estimates,
+    check_level,
+    column_names,
+    numbers,
+    raise_problems,
+)
 from twostage.stats.base.errors import NotEstimable
 from twostage.stats.base.inference import (
     INTERVALS,
@@ -12,10 +20,11 @@ from twostage.stats.base.inference import (
     omnibus_p,
     ratio,
     two_sided_p,
+    variance_factor,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, Optimum, maximise
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
-from twostage.stats.base.tables import facts_table, frame, frozen, html, html_table, one_row, test_text
+from twostage.stats.base.tables import frame, frozen, html, one_row, test_text
 
 __all__ = [
     "DIRECTIONS",
@@ -28,17 +37,16 @@ __all__ = [
     "VARIABLES",
     "WaldTest",
     "at",
+    "check_choice",
     "check_estimates",
     "check_level",
     "check_panel",
     "column_names",
     "critical_value",
-    "facts_table",
     "frame",
     "frozen",
     "holm",
     "html",
-    "html_table",
     "maximise",
     "numbers",
     "observed_span",
@@ -48,4 +56,5 @@ __all__ = [
     "ratio",
     "test_text",
     "two_sided_p",
+    "variance_factor",
 ]

@@ -31,6 +31,15 @@ PREDICTIONS = {
 NO_PREDICTION = "none"
 
 
+def variance_factor(q, df, ci):
+    """Factor on the variance of an effect: 1 (wald), Hartung & Knapp's ``Q(tau2) / df``, or that, at least 1 (ad hoc)."""
+    if ci == "wald":
+        return np.ones_like(q)
+    # As metafor: a weighted sum of squares below the rounding error of doubles is exact agreement.
+    factor = np.where(q <= np.finfo(float).eps, 0.0, q) / df
+    return np.maximum(factor, 1.0) if ci == "hartung-knapp-adhoc" else factor
+
+
 def critical_value(df, level):
     """Two-sided critical value of t; normal for infinite df; NaN for df below 1."""
     p = 0.5 + level / 2.0

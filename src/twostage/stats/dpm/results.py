@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import DIRECTIONS, frame, html_table
+from twostage.stats.base import DIRECTIONS, check_level, frame, html
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class DpmFit:
     def conf_int(self, level: float | None = None) -> np.ndarray:
         """Normal confidence intervals of `estimate`, (2, r, 2)."""
         level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = ndtri(0.5 + level / 2) * self.std_error
         return np.stack([self.estimate - half, self.estimate + half], axis=-1)
 
@@ -97,11 +96,10 @@ class DpmFit:
         return frame(rows)
 
     def _repr_html_(self) -> str:
-        table = self.tidy()
-        columns = ("direction", "term", "estimate", "std_error", "p_value", "ci_low", "ci_high")
+        columns = ["direction", "term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]
         good = "converged" if self.converged.all() else f"NOT CONVERGED: {'; '.join(self.messages)}"
         note = "; ".join([f"{self.n_obs.max()} persons", good, *self.problems])
-        return html_table("Dynamic panel models", {name: table[name].tolist() for name in columns}, note)
+        return html("Dynamic panel models", self.tidy()[columns], note=note)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def maximise_likelihood(member, y, v, *, reml):
 
     Notes
     -----
-    As :func:`twostage.stats.pool.tau2_column_likelihood.maximise_likelihood`: cells in which no weight changes by more
+    As :func:`twostage.stats.pool.tau2.maximise_likelihood`: cells in which no weight changes by more
     than a fifth, up to a bound beyond which the slope is negative for every subset (the largest variance of
     a subset is that of the two most distant estimates).
     """
@@ -178,7 +178,7 @@ def slope_and_curvature(member, y, v, tau2, reml):
 
 
 def log_likelihood(member, y, v, tau2, reml):
-    """Profile log-likelihood, as :func:`twostage.stats.pool.tau2_column_likelihood.log_likelihood`."""
+    """Profile log-likelihood, as :func:`twostage.stats.pool.tau2.log_likelihood`."""
     w, total, _, r = weighted(member, y, v, tau2)
     size = member.sum(axis=0)
     deviance = (member * np.log(column(v) + tau2)).sum(axis=0) + (w * r * r).sum(axis=0)

@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from twostage.stats.base import check_level
 from twostage.stats.mixed.cone import ConePoint, Face, face_at
 from twostage.stats.mixed.criterion import Evaluation
 from twostage.stats.mixed.design import check_design
@@ -128,8 +129,7 @@ class MixedFit:
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Confidence intervals, (p, 2), from the t distribution on `df` degrees of freedom."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
         return np.column_stack([self.coef - half, self.coef + half])
 

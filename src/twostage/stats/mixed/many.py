@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, column_names, numbers
+from twostage.stats.base import NotEstimable, check_level, column_names, numbers
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -83,8 +83,7 @@ class MixedBatch:
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Confidence intervals, (B, p, 2), from the t distribution on `df` degrees of freedom."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
         return np.stack([self.coef - half, self.coef + half], axis=-1)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, two_sided_p
+from twostage.stats.base import check_choice, check_level, critical_value, frame, html, two_sided_p
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
@@ -152,8 +152,7 @@ class PairFit:
         )
         rows.append(("both 0", f"p {self.joint.p_value:.3g}"))
         flags = ("" if self.converged else "did not converge. ") + ("singular. " if self.singular else "")
-        note = [("note", flags + self.note)] if flags or self.note else []
-        return facts_table(f"Two effects pooled jointly ({self.method})", rows + note)
+        return html(f"Two effects pooled jointly ({self.method})", facts=rows, note=flags + self.note)
 
 
 def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "second"), labels=None):
@@ -194,8 +193,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
     doi:10.1002/sim.1040). Joint test with Hotelling's ``(m - 1) / (2 m) Q`` on 2 and m - 1 df, m = k - 1 and Q
     the chi-square statistic. Checked against metafor 3.8-1's ``rma.mv`` with ``struct="UN"``.
     """
-    if test not in TESTS:
-        raise ValueError(f"test must be one of {', '.join(TESTS)}; got {test!r}")
+    check_choice("test", test, TESTS)
     level = check_level(level)
     Y, V = np.array(Y, dtype=float), np.array(V, dtype=float)
     if Y.ndim != 2 or Y.shape[1] != 2 or V.shape != (len(Y), 2, 2):

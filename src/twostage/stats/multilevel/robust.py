@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, two_sided_p
+from twostage.stats.base import check_choice, check_level, critical_value, frame, html, two_sided_p
 from twostage.stats.multilevel.blocks import independent_blocks
 from twostage.stats.multilevel.inference import tested_columns
 from twostage.stats.multilevel.likelihood import marginal
@@ -106,7 +106,7 @@ class RobustFit:
         rows = [
             (n, f"{b:.4g} (CI {lo:.4g} to {hi:.4g}; df {d:.3g}, p {p:.3g})") for n, b, lo, hi, d, p in each
         ]
-        return facts_table(f"Cluster-robust inference ({self.kind}, {self.n_clusters} clusters)", rows)
+        return html(f"Cluster-robust inference ({self.kind}, {self.n_clusters} clusters)", facts=rows)
 
 
 def robust(fit, cluster, kind="CR2", level=None):
@@ -146,8 +146,7 @@ def robust(fit, cluster, kind="CR2", level=None):
     Pustejovsky & Tipton 2018, doi:10.1080/07350015.2016.1247004. Checked against metafor 3.8-1 (``robust``)
     and clubSandwich 0.5.8 (``vcovCR``, ``coef_test``, ``Wald_test``).
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    check_choice("kind", kind, KINDS)
     level = fit.level if level is None else check_level(level)
     codes = _clusters(fit, cluster)
     J, p = int(codes.max()) + 1, len(fit.coef)

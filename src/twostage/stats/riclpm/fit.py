@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from twostage.stats.base import check_level
+from twostage.stats.base import check_choice, check_level
 from twostage.stats.riclpm.input import FEWEST_OCCASIONS, stack_panels
 from twostage.stats.riclpm.model import riclpm_structure, standardized_expansion
 from twostage.stats.riclpm.results import FimlRecord, RiclpmBatch, RiclpmFit
@@ -147,8 +147,7 @@ def _stacked(sets, rules, n_parameters, refused):
 def _rules(residuals, lags, first, se, level, variables):
     rules = {"residuals": residuals, "lags": lags, "first": first, "se": se}
     for name, value in rules.items():
-        if value not in _ALLOWED[name]:
-            raise ValueError(f"{name} must be one of {', '.join(_ALLOWED[name])}; got {value!r}")
+        check_choice(name, value, _ALLOWED[name])
     if first == "stationary" and (residuals, lags) != ("equal", "equal"):
         raise ValueError("a stationary first occasion needs equal lags and equal residuals")
     variables = tuple(str(name) for name in variables)

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import frame, html_table
+from twostage.stats.base import check_level, frame, html
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ class RiclpmFit:
     def conf_int(self, level: float | None = None) -> np.ndarray:
         """Normal confidence intervals of the parameters, (K, 2)."""
         level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = ndtri(0.5 + level / 2) * self.std_error
         return np.column_stack([self.estimate - half, self.estimate + half])
 
@@ -141,13 +140,12 @@ class RiclpmFit:
         )
 
     def _repr_html_(self) -> str:
-        table = self.tidy()
-        columns = ("term", "estimate", "std_error", "p_value", "ci_low", "ci_high")
+        columns = ["term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]
         state = "converged" if self.converged else f"NOT CONVERGED: {self.optimiser.message}"
         persons = f"{self.n_obs} persons, {self.n_patterns} missingness patterns"
         note = "; ".join([persons, f"log-likelihood {self.loglik:.4f}", state, *self.problems])
         caption = "Random-intercept cross-lagged panel model"
-        return html_table(caption, {name: table[name].tolist() for name in columns}, note)
+        return html(caption, self.tidy()[columns], note=note)
 
 
 @dataclass(frozen=True)

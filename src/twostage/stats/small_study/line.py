@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, critical_value, frame, html_table, ratio, two_sided_p
+from twostage.stats.base import NotEstimable, critical_value, frame, html, one_row, ratio, two_sided_p
 
 # Share of a predictor's length that rounding leaves of a constant one.
 CONSTANT = 1e-12
@@ -60,11 +60,10 @@ class Line:
 
     def glance(self):
         """One row: df, dispersion, level, note."""
-        return frame([{n: getattr(self, n) for n in ("df", "dispersion", "level", "note")}])
+        return one_row(self, ("df", "dispersion", "level", "note"))
 
     def _repr_html_(self):
-        table = self.tidy()
-        return html_table("Weighted regression line", {c: list(table[c]) for c in table}, self.note)
+        return html("Weighted regression line", self.tidy(), note=self.note)
 
 
 def weighted_line(y, v, x, *, predictor, level):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
-from twostage.stats.base import NotEstimable, frame, frozen, html_table, ratio
+from twostage.stats.base import NotEstimable, check_choice, frame, frozen, html, one_row, ratio, test_text
 from twostage.stats.pool import PooledFit, pool, pooled
 from twostage.stats.small_study.selection_fit import climb, log_likelihood, maximise, prepare
 
@@ -104,13 +104,11 @@ class SelectionFit:
         """One row: log-likelihoods, tests, convergence."""
         names = ("k", "alternative", "loglik", "loglik_unselected", "lrt", "lrt_df", "lrt_p_value")
         names += ("tau2_lrt", "tau2_lrt_p_value", "converged", "boundary", "note")
-        return frame([{n: getattr(self, n) for n in names}])
+        return one_row(self, names)
 
     def _repr_html_(self):
-        tidy = self.tidy()
-        test = f"test of selection: chi2({self.lrt_df}) = {self.lrt:.3g}, p = {self.lrt_p_value:.3g}"
-        note = "; ".join(x for x in (test, self.note) if x)
-        return html_table("Selection model", {c: list(tidy[c]) for c in tidy}, note)
+        test = test_text("likelihood ratio", self.lrt, self.lrt_df, np.inf, self.lrt_p_value)
+        return html("Selection model", self.tidy(), [("test of selection", test)], self.note)
 
 
 _SHORT = ("se", "statistic", "p_value", "ci_low", "ci_high")
@@ -232,8 +230,7 @@ def _inference(data, best, fixed, sign, level):
 
 
 def _checked_steps(steps, alternative):
-    if alternative not in ALTERNATIVES:
-        raise ValueError(f"alternative must be one of {', '.join(ALTERNATIVES)}; got {alternative!r}")
+    check_choice("alternative", alternative, ALTERNATIVES)
     steps = tuple(sorted(float(s) for s in np.atleast_1d(steps)))
     if not steps or len(set(steps)) < len(steps) or not all(0.0 < s < 1.0 for s in steps):
         raise ValueError(f"steps must be different p-values strictly between 0 and 1, got {steps}")
