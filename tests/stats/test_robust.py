@@ -112,7 +112,7 @@ def test_two_estimates_of_unequal_precision_by_hand():
     y = np.array([0.5, 0.1])
     share = (1 / v) / (1 / v).sum()
     e = y - share @ y
-    scores, shares = sandwich(np.ones((2, 1)), np.diag(v), e, np.array([0, 1]), True)
+    scores, shares, _ = sandwich(np.ones((2, 1)), np.diag(v), e, np.array([0, 1]), True)
     np.testing.assert_allclose(scores[:, 0], share * e / np.sqrt(1 - share), rtol=ROUNDING)
     own = share**2 / (1 - share) * (v - 1 / (1 / v).sum())
     np.testing.assert_allclose(np.diag(shares[:, :, 0, 0]), own, rtol=ROUNDING)
@@ -202,3 +202,18 @@ def test_what_is_no_cluster_is_refused():
     paired = pool_mv([0.1, 0.2, 0.3, 0.5], [np.eye(2) * 0.1 + 0.01] * 2, random=None)
     with pytest.raises(ValueError, match="row 1 shares one"):
         robust(paired, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("v", [np.full(18, 0.03), np.linspace(0.01, 0.05, 18)], ids=["equal", "unequal"])
+def test_a_coefficient_that_rests_on_one_cluster_has_no_inference(v, kind):
+    """Its cluster is fitted exactly; the other coefficient has the numbers that it has without that cluster's column."""
+    group, y = np.repeat(np.arange(6), 3), np.random.default_rng(4).normal(0, 0.4, 18)
+    last = (group == 5).astype(float)
+    model = pool_mv(y, v, np.column_stack([1 - last, last]), random=nested(study=group))
+    found = robust(model, group, kind)
+    for name in ("std_error", "statistic", "df", "p_value", "ci_low", "ci_high"):
+        assert np.isnan(getattr(found, name)[1]) and np.isfinite(getattr(found, name)[0])
+    assert np.isnan([found.omnibus.statistic, found.omnibus.p_value]).all()
+    assert found.wald([0]).p_value == pytest.approx(found.p_value[0], rel=ROUNDING)
+    assert found.coef[1] == pytest.approx(np.average(y[group == 5], weights=1 / v[group == 5]), rel=0.1)

@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import check_choice, check_level, critical_value, frame, html, two_sided_p
+from twostage.stats.base import (
+    WaldTest,
+    check_choice,
+    check_level,
+    critical_value,
+    frame,
+    html,
+    quadratic_form,
+    two_sided_p,
+)
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
 from twostage.stats.multilevel.results import MvFit
-from twostage.stats.multilevel.robust import WaldTest
 from twostage.stats.multilevel.terms import inner_outer
 
 _COLUMNS = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
@@ -135,8 +143,7 @@ class PairFit:
     def glance(self):
         """One row: studies, heterogeneity of both effects, their correlation, joint test, flags."""
         tau2 = {f"tau2_{n}": float(t) for n, t in zip(self.names, self.tau2, strict=True)}
-        joint = {f"joint_{c}": getattr(self.joint, c) for c in ("statistic", "df1", "df2", "p_value")}
-        return frame([{c: getattr(self, c) for c in _GLANCE} | tau2 | joint])
+        return frame([{c: getattr(self, c) for c in _GLANCE} | tau2 | self.joint.numbers("joint_")])
 
     def _repr_html_(self):
         terms = (*self.names, "difference")
@@ -260,7 +267,7 @@ def _contrast(fit, weights, df, level):
 
 
 def _joint(fit, m):
-    quadratic = float(fit.coef @ np.linalg.solve(fit.cov_coef, fit.coef))
+    quadratic = quadratic_form(fit.coef, fit.cov_coef)
     if np.isinf(m):
         return WaldTest(quadratic / 2.0, 2, np.inf, float(chdtrc(2.0, quadratic)))
     if m <= 1.0:

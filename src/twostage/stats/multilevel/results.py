@@ -315,7 +315,7 @@ class MvFit:
         return -2.0 * self.loglik + 2.0 * m * n / (n - m - 1)
 
     def profile(self, term, level=None) -> ProfileInterval:
-        """Profile-likelihood interval of a variance or correlation, see :func:`twostage.stats.multilevel.profile.profile`."""
+        """Profile-likelihood interval of a variance or correlation; see :func:`profile`."""
         return profile(self, term, level)
 
     def predict(self, X=None, inner=None, level=None) -> MvPrediction:

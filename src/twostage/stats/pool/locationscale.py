@@ -6,6 +6,7 @@ import numpy as np
 
 from twostage.stats.base import (
     NotEstimable,
+    WaldTest,
     check_choice,
     check_estimates,
     check_level,
@@ -315,10 +316,8 @@ def _scale_part(found, scale, rules):
     effects = {"std_error": std_error, "statistic": alpha / std_error}
     effects |= inference(alpha, std_error, effects["statistic"], df, rules["level"])
     tested, m = slice(scale.tested, None), q - scale.tested
-    size, z = std_error[tested], effects["statistic"][tested]
-    qs = float(z @ np.linalg.solve(cov[tested, tested] / np.outer(size, size), z))
-    qs = qs if np.isinf(df) else qs / m
-    test = {"qs": qs, "qs_df": m, "qs_df2": df, "qs_p_value": float(omnibus_p(qs, m, df))}
+    found_test = WaldTest.of(alpha[tested], cov[tested, tested], df)
+    test = {"qs": found_test.statistic, "qs_df": m, "qs_df2": df, "qs_p_value": found_test.p_value}
     named = {"scale_names": scale.names, "alpha": alpha, "alpha_df": df, "cov_alpha": cov}
     return named | {f"alpha_{n}": a for n, a in effects.items()} | test, np.exp(scale.X @ alpha)
 

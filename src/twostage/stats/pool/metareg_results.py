@@ -12,7 +12,6 @@ from twostage.stats.base import (
     critical_value,
     frame,
     html,
-    omnibus_p,
     one_row,
     raise_problems,
     test_text,
@@ -256,7 +255,7 @@ class MetaRegression:
         -------
         WaldTest
             ``b' C^-1 b`` with C their covariance: chi-square, or over their number F(m, k - p) with Hartung-Knapp,
-            as metafor's ``anova(fit, btt=)``.
+            as metafor's ``anova(fit, btt=)``; infinite where Hartung-Knapp's factor is 0, an exact fit.
 
         Raises
         ------
@@ -268,13 +267,7 @@ class MetaRegression:
         if unknown or not names:
             raise ValueError(f"coefficients are {', '.join(self.names)}; got {', '.join(unknown) or 'none'}")
         index = [self.names.index(n) for n in names]
-        m, statistic = len(index), float("inf")  # infinite where Hartung-Knapp's factor is 0: an exact fit
-        if self.variance_factor > 0.0:
-            z = self.statistic[index]
-            size = self.std_error[index]
-            total = float(z @ np.linalg.solve(self.cov_coef[np.ix_(index, index)] / np.outer(size, size), z))
-            statistic = total / (1 if self.ci == "wald" else m)
-        return WaldTest(names, statistic, m, self.df, float(omnibus_p(statistic, m, self.df)))
+        return WaldTest.of(self.coef[index], self.cov_coef[np.ix_(index, index)], self.df, names)
 
     def qprofile(self, level=None) -> QProfile:
         """Q-profile intervals of residual tau2, tau, I2 and H2.
