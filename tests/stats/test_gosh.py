@@ -12,7 +12,6 @@ sys.path.insert(0, str(REFERENCE))
 
 from tables import data_sets, grouped
 
-from twostage.stats.influence import gosh as module
 from twostage.stats.influence.gosh import all_subsets, gosh, pack, pool_subsets, sampled_subsets, unpack
 from twostage.stats.pool.pool import pool
 from twostage.stats.pool.tau2 import METHODS
@@ -155,7 +154,7 @@ def test_a_sample_is_taken_only_where_there_are_more_subsets():
 def test_chunks_do_not_matter_and_report_progress(method, monkeypatch):
     y, v = DATA["normand"]
     whole = gosh(y, v, method=method)
-    monkeypatch.setattr(module, "CHUNK", 9 * 100)
+    monkeypatch.setattr(sys.modules[gosh.__module__], "CHUNK", 9 * 100)
     calls = []
     parts = gosh(y, v, method=method, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(100, 511), (200, 511), (300, 511), (400, 511), (500, 511), (511, 511)]

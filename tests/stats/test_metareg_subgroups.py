@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 from metareg_tables import DATA, read
 
 from twostage.stats.base.errors import NotEstimable
-from twostage.stats.pool import subgroups as module
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.pool import pool
 from twostage.stats.pool.subgroups import subgroups
@@ -96,17 +95,21 @@ def test_single_studies_and_exact_agreement_are_named():
     assert np.isnan(same.qm) and np.isnan(same.qm_p_value) and "no test between subgroups: a" in same.note
 
 
+# The face's name `subgroups` is the function.
+MODULE = sys.modules[subgroups.__module__]
+
+
 def test_one_search_without_an_end_is_told(monkeypatch):
     data = [0.0, 2.0, 3.0, 5.0], [0.5] * 4, ["a", "a", "b", "b"]
     assert subgroups(*data).converged and subgroups(*data, tau2="common").converged
     for lost in (0.0, 3.0):
         monkeypatch.setattr(
-            module, "pool", lambda y, v, x=lost, **o: replace(pool(y, v, **o), converged=y[0] != x)
+            MODULE, "pool", lambda y, v, x=lost, **o: replace(pool(y, v, **o), converged=y[0] != x)
         )
         assert not subgroups(*data).converged
     for lost in (True, False):
         monkeypatch.setattr(
-            module,
+            MODULE,
             "metareg",
             lambda *a, intercept=True, x=lost, **o: replace(
                 metareg(*a, intercept=intercept, **o), converged=intercept != x

@@ -23,7 +23,7 @@ from twostage.stats.base.inference import (
     two_sided_p,
     variance_factor,
 )
-from twostage.stats.base.newton import MAX_ITERATIONS, Optimum, maximise
+from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
 from twostage.stats.base.tables import frame, frozen, html, one_row, test_text
 
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_ITERATIONS",
     "NO_PREDICTION",
     "NotEstimable",
+    "OptimiserRecord",
     "Optimum",
     "PREDICTIONS",
     "VARIABLES",

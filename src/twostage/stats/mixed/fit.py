@@ -6,11 +6,11 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import check_level
+from twostage.stats.base import OptimiserRecord, check_level
 from twostage.stats.mixed.cone import ConePoint, Face, face_at
 from twostage.stats.mixed.criterion import Evaluation
 from twostage.stats.mixed.design import check_design
-from twostage.stats.mixed.optimiser import OptimiserRecord, minimise_deviance
+from twostage.stats.mixed.optimiser import minimise_deviance
 from twostage.stats.mixed.working import prepare
 
 # Curvature eigenvalues below this share of the largest belong to directions the data say nothing about.
@@ -99,7 +99,7 @@ class MixedFit:
     n_obs, n_groups : int
         Rows and groups.
     optimiser : OptimiserRecord
-        Evaluations, iterations, gradient norm, criterion, message.
+        How the optimum was found.
     """
 
     names: tuple[str, ...]

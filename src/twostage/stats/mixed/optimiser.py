@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable
+from twostage.stats.base import NotEstimable, OptimiserRecord
 from twostage.stats.mixed.cone import (
     ConePoint,
     congruence,
@@ -83,32 +83,6 @@ SAME_MINIMUM = 1e-9
 
 
 @dataclass(frozen=True)
-class OptimiserRecord:
-    """How the optimiser arrived.
-
-    Attributes
-    ----------
-    evaluations : int
-        Times the deviance and its derivatives were computed.
-    iterations : int
-        Accepted steps.
-    gradient_norm : float
-        Length of the deviance's gradient along the cone's face at the solution, for random effects
-        scaled to unit mean square; divided by the number of groups.
-    criterion : float
-        The (restricted) deviance at the solution.
-    message : str
-        Why it stopped.
-    """
-
-    evaluations: int
-    iterations: int
-    gradient_norm: float
-    criterion: float
-    message: str
-
-
-@dataclass(frozen=True)
 class Optimum:
     """Where the optimiser stopped."""
 
@@ -177,7 +151,7 @@ def _descend(criterion: Criterion, start: np.ndarray) -> Optimum:
             "predicted fall below tolerance" if converged else f"{MAX_ITERATIONS} iterations did not suffice"
         )
     size = _face_gradient(point, at) / criterion.n_groups
-    record = OptimiserRecord(criterion.evaluations, iterations, size, at.value, message)
+    record = OptimiserRecord(iterations, criterion.evaluations, size, message)
     return Optimum(point, at, converged, record)
 
 

@@ -308,6 +308,11 @@ class MvFit:
         return -2.0 * self.loglik + np.log(self.n_effective) * self.n_parameters
 
     @property
+    def optimiser(self):
+        """How the optimum was found, an OptimiserRecord."""
+        return self.search.optimum.record
+
+    @property
     def aicc(self):
         """AIC corrected for small samples, as metafor defines it."""
         m = self.n_parameters

@@ -161,6 +161,11 @@ class LocationScale:
             return interval_at(self, X, np.full(len(Z), np.nan), level, np.nan, text)
         return interval_at(self, X, np.exp(Z @ self.alpha), level, pi_df, text)
 
+    @property
+    def optimiser(self):
+        """How the optimum was found, an OptimiserRecord."""
+        return self.search.record
+
     def r_call(self, *, data=True) -> str:
         """The metafor calls; see :class:`twostage.stats.pool.metafor.Script`."""
         columns, mods = moderators(self.design, estimates(self))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from twostage.stats.base import OptimiserRecord
 from twostage.stats.pool.design import project
 from twostage.stats.pool.tau2 import log_likelihood
 
@@ -102,7 +103,7 @@ class ScaleMaximum:
     information : ndarray, shape (q, q)
         Negative Hessian.
     converged : bool
-    iterations : int
+    record : OptimiserRecord
         Of the run that won.
     n_starts : int
     finite : float
@@ -113,7 +114,7 @@ class ScaleMaximum:
     loglik: float
     information: np.ndarray
     converged: bool
-    iterations: int
+    record: OptimiserRecord
     n_starts: int
     finite: float
 
@@ -164,8 +165,9 @@ def _climb(problem, g):
         method="trust-exact",
         options=TRUST,
     )
-    g, converged = result.x, False
-    for _ in range(POLISH):
+    g, converged, steps = result.x, False, 0
+    while steps < POLISH:
+        steps += 1
         gradient, hessian = problem.derivatives(g)
         if np.linalg.eigvalsh(-hessian)[0] <= FLAT:
             break
@@ -177,4 +179,10 @@ def _climb(problem, g):
         converged = bool(size < STEP_TOLERANCE)
         if converged:
             break
-    return g, problem.value(g), -problem.derivatives(g)[1], converged, int(result.nit)
+    gradient, hessian = problem.derivatives(g)
+    decrement = float(gradient @ np.linalg.lstsq(-hessian, gradient)[0])
+    message = (
+        "the last Newton step is below tolerance" if converged else "the likelihood has no maximum nearby"
+    )
+    record = OptimiserRecord(result.nit + steps, result.nfev + steps, max(decrement, 0.0) ** 0.5, message)
+    return g, problem.value(g), -hessian, converged, record

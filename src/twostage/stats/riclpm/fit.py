@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from twostage.stats.base import check_choice, check_level
+from twostage.stats.base import OptimiserRecord, check_choice, check_level
 from twostage.stats.riclpm.input import FEWEST_OCCASIONS, stack_panels
 from twostage.stats.riclpm.model import riclpm_structure, standardized_expansion
-from twostage.stats.riclpm.results import FimlRecord, RiclpmBatch, RiclpmFit
+from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm.solve import problems, solve
 
 _ALLOWED = {"residuals": ("equal", "free"), "lags": ("equal", "free"), "first": ("free", "stationary")}
@@ -186,7 +186,7 @@ def _coefficients(structure, solved):
 
 def _record(solved):
     root = float(np.sqrt(solved.decrement[0]))
-    return FimlRecord(int(solved.iterations[0]), int(solved.evaluations[0]), root, solved.messages[0])
+    return OptimiserRecord(int(solved.iterations[0]), int(solved.evaluations[0]), root, solved.messages[0])
 
 
 def _batch(structure, B, solved, reasons, rules):

@@ -6,26 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import check_level, frame, html
-
-
-@dataclass(frozen=True)
-class FimlRecord:
-    """How the optimiser ended.
-
-    Attributes
-    ----------
-    iterations, evaluations : int
-        Steps tried; likelihoods computed.
-    gradient_norm : float
-        Euclidean norm of the log-likelihood's gradient in standard errors (the root of Newton's decrement).
-    message : str
-    """
-
-    iterations: int
-    evaluations: int
-    gradient_norm: float
-    message: str
+from twostage.stats.base import OptimiserRecord, check_level, frame, html
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ class RiclpmFit:
         What is not admissible, with numbers.
     n_obs, n_dropped, n_patterns : int
         Persons used, persons without any observation, missingness patterns.
-    optimiser : FimlRecord
+    optimiser : OptimiserRecord
     variables, residuals, lags, first, se, level
         As asked for.
     """
@@ -88,7 +69,7 @@ class RiclpmFit:
     n_obs: int
     n_dropped: int
     n_patterns: int
-    optimiser: FimlRecord
+    optimiser: OptimiserRecord
     variables: tuple[str, str]
     residuals: str
     lags: str

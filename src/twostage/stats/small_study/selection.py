@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
-from twostage.stats.base import NotEstimable, check_choice, frame, frozen, html, one_row, ratio, test_text
+from twostage.stats.base import (
+    NotEstimable,
+    OptimiserRecord,
+    check_choice,
+    frame,
+    frozen,
+    html,
+    one_row,
+    ratio,
+    test_text,
+)
 from twostage.stats.pool import PooledFit, pool, pooled
 from twostage.stats.small_study.selection_fit import climb, log_likelihood, maximise, prepare
 
@@ -48,6 +58,8 @@ class SelectionFit:
     labels : tuple of str
     unadjusted : PooledFit
         The fit given.
+    optimiser : OptimiserRecord
+        How the maximum was found, from the start that led to it.
     note : str
     """
 
@@ -85,6 +97,7 @@ class SelectionFit:
     covariance: np.ndarray = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     unadjusted: PooledFit = field(repr=False)
+    optimiser: OptimiserRecord = field(repr=False)
     note: str = ""
 
     def tidy(self):
@@ -173,6 +186,7 @@ def selection_model(y, v=None, *, steps=(0.025,), alternative="greater", **optio
         k=fit.k,
         labels=fit.labels,
         unadjusted=fit,
+        optimiser=best.optimiser,
         note=_note(best, numbers["std_error"], fixed),
     )
 
@@ -181,7 +195,7 @@ def _tests(data, best, loglik_unselected, fixed):
     """Likelihood-ratio tests of selection and of tau2, and how the maximum was reached."""
     lrt, tau2_lrt, df = max(0.0, 2.0 * (best.loglik - loglik_unselected)), float("nan"), data.n_intervals - 1
     if not fixed:
-        without = climb(data, best.mu, 0.0, best.delta, fixed=True)
+        without = climb(data, best.mu, 0.0, best.delta, fixed=True) if best.tau2 > 0.0 else best
         tau2_lrt = max(0.0, 2.0 * (best.loglik - without.loglik)) if without.converged else float("nan")
     return {
         "tau2": best.tau2,
