@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from twostage.stats.mixed.cone import (
-    ConePoint,
-    congruence,
-    face_at,
-    minimise_quadratic,
-    move_along,
-    to_matrix,
-    to_vector,
-)
+from twostage.stats.mixed.criterion import congruence, to_matrix, to_vector
+from twostage.stats.mixed.optimiser import ConePoint, face_at, minimise_quadratic, move_along
 
 # Stationarity of the subproblem, relative to the gradient at its start.
 STATIONARY = 1e-9

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.stats.mixed.cone import symmetric_basis, to_matrix, to_vector
+from twostage.stats.mixed.criterion import symmetric_basis, to_matrix, to_vector
 from twostage.stats.mixed.design import check_design
-from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed.fit import fit_mixed, prepare
 from twostage.stats.mixed.optimiser import minimise_deviance
-from twostage.stats.mixed.working import prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mixed_oracle import dense_deviance, dense_information, random_panel

@@ -8,16 +8,19 @@ from scipy.stats import multivariate_normal
 
 from twostage.stats.fiml.likelihood import evaluate, expected_information, observed_information
 from twostage.stats.fiml.patterns import group_patterns
-from twostage.stats.riclpm import solve as riclpm_solve
+from twostage.stats.riclpm import fit as riclpm_fit
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
 from twostage.stats.riclpm.input import stack_panels
 from twostage.stats.riclpm.model import RiclpmStructure, starts
-from twostage.stats.riclpm.moments import StepMoments, joined, only_dropout, step_moments
 from twostage.stats.riclpm.steps import (
     StepLikelihood,
+    StepMoments,
     _quasi_newton,
+    joined,
+    only_dropout,
     profiled_means,
     search,
+    step_moments,
     value_and_gradient,
 )
 
@@ -59,7 +62,7 @@ def scaled_patterns(sets, moments):
 
 def by_pattern(monkeypatch):
     """Switch the search by one-step prediction off."""
-    monkeypatch.setattr(riclpm_solve, "only_dropout", lambda seen, set_of, b: np.zeros(b, dtype=bool))
+    monkeypatch.setattr(riclpm_fit, "only_dropout", lambda seen, set_of, b: np.zeros(b, dtype=bool))
 
 
 def test_moments_by_hand():
@@ -276,8 +279,8 @@ def test_more_panels_than_are_fitted_at_once(monkeypatch):
     sets[3], sets[20] = sets[3][:5], sets[20].copy()
     sets[20][0, :3, 0] = [1.0, np.nan, 1.0]
     whole = fit_riclpm_many(sets)
-    monkeypatch.setattr("twostage.stats.riclpm.fit._AT_ONCE", 4)
-    monkeypatch.setattr(riclpm_solve, "_AT_ONCE", 8)
+    monkeypatch.setattr("twostage.stats.riclpm.fit._CHECKED", 4)
+    monkeypatch.setattr(riclpm_fit, "_FITTED", 8)
     parts = fit_riclpm_many(sets)
     np.testing.assert_array_equal(whole.converged, np.arange(25) != 3)
     np.testing.assert_array_equal(parts.converged, whole.converged)
@@ -296,7 +299,7 @@ def test_a_search_that_gives_up_leaves_it_to_the_slower_way(monkeypatch):
         found.theta[[2, 7]] = np.nan
         return found
 
-    monkeypatch.setattr(riclpm_solve, "search", forgetful)
+    monkeypatch.setattr(riclpm_fit, "search", forgetful)
     found = fit_riclpm_many(sets)
     assert found.converged.all()
     np.testing.assert_allclose(found.estimate, plain.estimate, rtol=1e-6, atol=1e-9)

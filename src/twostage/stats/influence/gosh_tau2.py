@@ -70,7 +70,7 @@ def estimate_tau2(member, y, v, method, known):
     member : ndarray, shape (k, n)
     y, v : ndarray, shape (k,)
     method : str
-        Of :data:`twostage.stats.pool.tau2_column.METHODS`.
+        Of :data:`twostage.stats.pool.tau2.METHODS`.
     known : tuple
         Of :func:`moments`.
 
@@ -80,7 +80,7 @@ def estimate_tau2(member, y, v, method, known):
 
     Notes
     -----
-    The equations of :func:`twostage.stats.pool.tau2_column.estimate_tau2`, checked against it subset by subset and
+    The equations of :func:`twostage.stats.pool.tau2.estimate_tau2`, checked against it subset by subset and
     against metafor 3.8-1.
     """
     size, sums, q, _, trace = known

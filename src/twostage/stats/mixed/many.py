@@ -19,8 +19,7 @@ from twostage.stats.mixed.batch_sums import (
     stack_rows,
 )
 from twostage.stats.mixed.design import NEAR, constant_column
-from twostage.stats.mixed.fit import FLAT, SINGULAR, MixedFit, fit_mixed
-from twostage.stats.mixed.working import NO_SPREAD
+from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, fit_mixed
 
 
 @dataclass(frozen=True)
