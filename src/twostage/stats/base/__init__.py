@@ -22,6 +22,7 @@ from twostage.stats.base.inference import (
     ratio,
     two_sided_p,
     variance_factor,
+    wald,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
@@ -60,4 +61,5 @@ __all__ = [
     "test_text",
     "two_sided_p",
     "variance_factor",
+    "wald",
 ]

@@ -44,16 +44,27 @@ def variance_factor(q, df, ci):
 
 
 def critical_value(df, level):
-    """Two-sided critical value of t; normal for infinite df; NaN for df below 1."""
+    """Two-sided critical value of t; normal for infinite df; NaN for df below 1. `df` may be an array."""
     p = 0.5 + level / 2.0
+    if np.ndim(df):
+        return np.array([critical_value(d, level) for d in df])
     if np.isinf(df):
         return float(ndtri(p))
     return float(stdtrit(df, p)) if df >= 1 else float("nan")
 
 
 def two_sided_p(statistic, df):
-    """Two-sided p-value of a t (normal for infinite df) statistic."""
+    """Two-sided p-value of a t (normal for infinite df) statistic. `df` may be an array, one for each statistic."""
+    if np.ndim(df):
+        return np.array([two_sided_p(s, d) for s, d in zip(statistic, df, strict=True)])
     return 2.0 * (ndtr(-np.abs(statistic)) if np.isinf(df) else stdtr(df, -np.abs(statistic)))
+
+
+def wald(estimate, std_error, df=np.inf, level=0.95):
+    """Test and interval of estimates from their standard errors: statistic, p_value, ci_low, ci_high, as a dict."""
+    statistic, half = ratio(estimate, std_error), critical_value(df, level) * std_error
+    p_value = two_sided_p(statistic, df)
+    return {"statistic": statistic, "p_value": p_value, "ci_low": estimate - half, "ci_high": estimate + half}
 
 
 @dataclass(frozen=True)

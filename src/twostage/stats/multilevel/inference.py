@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import WaldTest, critical_value, two_sided_p
+from twostage.stats.base import WaldTest, wald
 from twostage.stats.multilevel.likelihood import evaluate
 from twostage.stats.multilevel.terms import Nested
 
@@ -37,7 +37,6 @@ def infer(blocks, at, X, names, df, options):
     coef, cov = blocks.start + inverse @ at.gamma, inverse @ at.cov_gamma @ inverse.T
     df = np.broadcast_to(df, p).astype(float)
     std_error = np.sqrt(np.diag(cov))
-    half = np.array([critical_value(d, options["level"]) for d in df]) * std_error
     tested = tested_columns(X)
     # With coefficients of different degrees of freedom, the smallest ones.
     test = WaldTest.of(coef[tested], cov[np.ix_(tested, tested)], np.min(df[tested]))
@@ -46,11 +45,8 @@ def infer(blocks, at, X, names, df, options):
         "coef": coef,
         "cov_coef": cov,
         "std_error": std_error,
-        "statistic": coef / std_error,
         "df": df,
-        "p_value": np.array([two_sided_p(s, d) for s, d in zip(coef / std_error, df, strict=True)]),
-        "ci_low": coef - half,
-        "ci_high": coef + half,
+        **wald(coef, std_error, df, options["level"]),
         "qe": plain.rss,
         "qe_df": n - p,
         "qe_p_value": float(chdtrc(n - p, plain.rss)),

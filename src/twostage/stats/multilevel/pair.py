@@ -5,16 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import (
-    WaldTest,
-    check_choice,
-    check_level,
-    critical_value,
-    frame,
-    html,
-    quadratic_form,
-    two_sided_p,
-)
+from twostage.stats.base import WaldTest, check_choice, check_level, frame, html, quadratic_form, wald
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
@@ -261,9 +252,8 @@ def _contrast(fit, weights, df, level):
     weights = np.array(weights, dtype=float)
     estimate = float(weights @ fit.coef)
     std_error = float(np.sqrt(weights @ fit.cov_coef @ weights))
-    half, statistic = critical_value(df, level) * std_error, estimate / std_error
-    p_value = float(two_sided_p(statistic, df))
-    return Contrast(estimate, std_error, float(df), statistic, p_value, estimate - half, estimate + half)
+    test = {name: float(number) for name, number in wald(estimate, std_error, df, level).items()}
+    return Contrast(estimate, std_error, float(df), **test)
 
 
 def _joint(fit, m):

@@ -88,7 +88,7 @@ def predict(fit, X=None, inner=None, level=None):
     level = fit.level if level is None else check_level(level)
     estimate, variance = X @ fit.coef, np.einsum("mp,pq,mq->m", X, fit.cov_coef, X)
     df = np.array([fit.df[row != 0.0].min() if (row != 0.0).any() else fit.df.min() for row in X])
-    c = np.array([critical_value(d, level) for d in df])
+    c = critical_value(df, level)
     spread = variance + _between(fit, inner, len(X))
     half, reach = c * np.sqrt(variance), c * np.sqrt(spread)
     ends = estimate - half, estimate + half, estimate - reach, estimate + reach

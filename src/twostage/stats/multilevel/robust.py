@@ -5,17 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
-from twostage.stats.base import (
-    WaldTest,
-    check_choice,
-    check_level,
-    critical_value,
-    frame,
-    html,
-    quadratic_form,
-    ratio,
-    two_sided_p,
-)
+from twostage.stats.base import WaldTest, check_choice, check_level, frame, html, quadratic_form, ratio, wald
 from twostage.stats.multilevel.blocks import independent_blocks
 from twostage.stats.multilevel.inference import tested_columns
 from twostage.stats.multilevel.likelihood import marginal
@@ -85,7 +75,7 @@ class RobustFit:
             CR0, CR1: ``Q / m`` with m and J - p df. CR2: the approximate Hotelling test of Pustejovsky &
             Tipton (2018), Zhang's degrees of freedom (HTZ).
         """
-        return wald(self.coef, self.cov_coef, list(tested), self.shares, self.n_clusters)
+        return joint_test(self.coef, self.cov_coef, list(tested), self.shares, self.n_clusters)
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
@@ -157,23 +147,18 @@ def robust(fit, cluster, kind="CR2", level=None):
     std_error = np.sqrt(np.diag(cov))
     df = _satterthwaite(shares) if adjust else np.full(p, float(J - p))
     df[alone] = np.nan
-    statistic = fit.coef / std_error
-    half = np.array([critical_value(d, level) for d in df]) * std_error
     return RobustFit(
         coef=fit.coef,
         cov_coef=cov,
         std_error=std_error,
-        statistic=statistic,
         df=df,
-        p_value=np.array([two_sided_p(s, d) for s, d in zip(statistic, df, strict=True)]),
-        ci_low=fit.coef - half,
-        ci_high=fit.coef + half,
+        **wald(fit.coef, std_error, df, level),
         kind=kind,
         n_clusters=J,
         level=level,
         names=fit.names,
         shares=shares,
-        omnibus=wald(fit.coef, cov, tested_columns(fit.X), shares, J),
+        omnibus=joint_test(fit.coef, cov, tested_columns(fit.X), shares, J),
         converged=fit.converged,
         singular=fit.singular,
     )
@@ -258,7 +243,7 @@ def _satterthwaite(shares):
     return ratio(np.trace(own) ** 2, (own**2).sum(axis=(0, 1)))
 
 
-def wald(coef, cov, tested, shares, n_clusters):
+def joint_test(coef, cov, tested, shares, n_clusters):
     """Cluster-robust F test that the tested coefficients are 0; see :meth:`RobustFit.wald`."""
     q, b, within = len(tested), coef[tested], cov[np.ix_(tested, tested)]
     if np.isnan(within).any():

@@ -15,11 +15,12 @@ from twostage.stats.base import (
     omnibus_p,
     one_row,
     test_text,
+    wald,
 )
 from twostage.stats.pool.design import Design, make_design, residual
 from twostage.stats.pool.locationscale_likelihood import ScaleMaximum, ScaleProblem, maximise
 from twostage.stats.pool.metafor import TESTS, Script, estimates, moderators
-from twostage.stats.pool.metareg import check_options, coefficients, inference
+from twostage.stats.pool.metareg import check_options, coefficients
 from twostage.stats.pool.metareg_results import Prediction, interval_at, new_design
 from twostage.stats.pool.tau2 import generalised_q, log_likelihood, maximise_likelihood
 
@@ -304,12 +305,12 @@ def _location_part(y, v, tau2, design, rules):
     df = np.inf if rules["ci"] == "wald" else float(k - p)
     numbers = coefficients(y, v, tau2, design, rules["ci"])
     qm, factor, m = float(numbers.pop("qm")), float(numbers.pop("variance_factor")), p - design.tested
-    effects = (numbers["coef"], numbers["std_error"], numbers["statistic"])
+    effects = wald(numbers["coef"], numbers["std_error"], df, rules["level"])
     qe = float(generalised_q(residual(y, design.U), v, 0.0, design.U))
     tests = {"qm": qm, "qm_df": m, "qm_df2": df, "qm_p_value": float(omnibus_p(qm, m, df))}
     tests |= {"qe": qe, "qe_df": k - p, "qe_p_value": float(omnibus_p(qe, k - p, np.inf))}
     named = {"names": design.names, "df": df, "variance_factor": factor}
-    return numbers | inference(*effects, df, rules["level"]) | tests | named
+    return numbers | effects | tests | named
 
 
 def _scale_part(found, scale, rules):
@@ -318,8 +319,7 @@ def _scale_part(found, scale, rules):
     df = np.inf if rules["ci"] == "wald" else float(k - q)
     alpha, cov = _in_units(found, scale)
     std_error = np.sqrt(np.diagonal(cov))
-    effects = {"std_error": std_error, "statistic": alpha / std_error}
-    effects |= inference(alpha, std_error, effects["statistic"], df, rules["level"])
+    effects = {"std_error": std_error} | wald(alpha, std_error, df, rules["level"])
     tested, m = slice(scale.tested, None), q - scale.tested
     found_test = WaldTest.of(alpha[tested], cov[tested, tested], df)
     test = {"qs": found_test.statistic, "qs_df": m, "qs_df2": df, "qs_p_value": found_test.p_value}

@@ -7,12 +7,11 @@ from twostage.stats.base import (
     check_choice,
     check_estimates,
     check_level,
-    critical_value,
     frozen,
     omnibus_p,
     ratio,
-    two_sided_p,
     variance_factor,
+    wald,
 )
 from twostage.stats.pool.design import make_design, project, times
 from twostage.stats.pool.metareg_results import MetaRegression
@@ -143,12 +142,6 @@ def check_options(method, ci):
     check_choice("ci", ci, INTERVALS)
 
 
-def inference(coef, std_error, statistic, df, level):
-    """p-values and intervals of coefficients, as a dict of arrays."""
-    half = critical_value(df, level) * std_error
-    return {"p_value": two_sided_p(statistic, df), "ci_low": coef - half, "ci_high": coef + half}
-
-
 def r_squared(y, v, design, tau2, method):
     """Heterogeneity accounted for, in percent; NaN without an intercept or without moderators."""
     k, p = design.X.shape
@@ -173,8 +166,8 @@ def _result(y, v, design, labels, numbers, search, *, method, ci, level):
     k, p = design.X.shape
     df = np.inf if ci == "wald" else float(k - p)
     tau2 = float(numbers["tau2"])
-    arrays = {n: numbers[n] for n in ("coef", "std_error", "statistic", "cov_coef")}
-    arrays |= inference(arrays["coef"], arrays["std_error"], arrays["statistic"], df, level)
+    arrays = {n: numbers[n] for n in ("coef", "std_error", "cov_coef")}
+    arrays |= wald(numbers["coef"], numbers["std_error"], df, level)
     fitted = design.X @ arrays["coef"]
     hat = project(y, 1.0 / (v + tau2), design.U).hat
     arrays |= {"fitted": fitted, "residuals": y - fitted, "hat": hat}

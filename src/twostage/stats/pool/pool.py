@@ -12,9 +12,8 @@ from twostage.stats.base import (
     check_level,
     critical_value,
     frozen,
-    ratio,
-    two_sided_p,
     variance_factor,
+    wald,
 )
 from twostage.stats.pool.design import project
 from twostage.stats.pool.results import PooledBatch, PooledFit
@@ -208,17 +207,11 @@ def pool_arrays(y, v, *, method, ci, level, prediction):
     estimate = at.mean + centre[..., 0]
     factor = variance_factor(at.rss, k - 1, ci)
     std_error = np.sqrt(factor / at.total)
-    statistic = ratio(estimate, std_error)
-    half = critical_value(df, level) * std_error
     reach = critical_value(prediction_df, level) * np.sqrt(tau2 + std_error**2)
     numbers = {
         "estimate": estimate,
         "std_error": std_error,
-        "ci_low": estimate - half,
-        "ci_high": estimate + half,
-        "statistic": statistic,
         "df": np.full(estimate.shape, df),
-        "p_value": two_sided_p(statistic, df),
         "tau2": tau2,
         "tau": np.sqrt(tau2),
         "pi_low": estimate - reach,
@@ -226,7 +219,7 @@ def pool_arrays(y, v, *, method, ci, level, prediction):
         "variance_factor": factor,
         "weights": 100.0 * at.hat,
     }
-    return numbers | heterogeneity(y, v, tau2, method), search
+    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method), search
 
 
 def pool_blocks(Y, V, **options):

@@ -3,18 +3,19 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import chdtrc, ndtr, ndtri
+from scipy.special import chdtrc
 
 from twostage.stats.base import (
     NotEstimable,
     OptimiserRecord,
     check_choice,
+    critical_value,
     frame,
     frozen,
     html,
     one_row,
-    ratio,
     test_text,
+    wald,
 )
 from twostage.stats.pool import PooledFit, pool, pooled
 from twostage.stats.small_study.selection_fit import climb, log_likelihood, maximise, prepare
@@ -225,20 +226,17 @@ def _inference(data, best, fixed, sign, level):
     covariance[0, 1:] *= sign
     covariance[1:, 0] *= sign
     error = np.sqrt(np.diag(covariance))
-    c = float(ndtri(0.5 + level / 2.0))
-    estimate = sign * best.mu
-    statistic = float(ratio(estimate, error[0]))
-    delta, delta_se = best.delta, np.append(np.nan, error[2:])
-    delta_statistic = (delta - 1.0) / delta_se
-    numbers = {"estimate": estimate, "std_error": float(error[0]), "statistic": statistic}
-    numbers |= {"p_value": float(2.0 * ndtr(-abs(statistic))), "covariance": frozen(covariance)[0]}
-    numbers |= {"ci_low": estimate - c * float(error[0]), "ci_high": estimate + c * float(error[0])}
+    c = critical_value(np.inf, level)
+    estimate, delta, delta_se = sign * best.mu, best.delta, np.append(np.nan, error[2:])
+    delta_test = wald(delta - 1.0, delta_se)
+    numbers = {"estimate": estimate, "std_error": float(error[0]), "covariance": frozen(covariance)[0]}
+    numbers |= {name: float(number) for name, number in wald(estimate, float(error[0]), level=level).items()}
     numbers |= {"tau2_se": float(error[1]), "tau2_ci_low": max(0.0, best.tau2 - c * float(error[1]))}
     numbers |= {"tau2_ci_high": best.tau2 + c * float(error[1])}
     if np.isnan(error[1]):
         numbers["tau2_ci_low"] = np.nan
     names = ("se", "statistic", "p_value", "ci_low", "ci_high")
-    arrays = (delta_se, delta_statistic, 2.0 * ndtr(-np.abs(delta_statistic)))
+    arrays = (delta_se, delta_test["statistic"], delta_test["p_value"])
     arrays += (np.maximum(0.0, delta - c * delta_se), delta + c * delta_se)
     return numbers | {f"delta_{n}": frozen(a)[0] for n, a in zip(names, arrays, strict=True)}
 
