@@ -216,7 +216,7 @@ def test_suppressed_studies_are_found():
 def test_trimfill_input():
     with pytest.raises(ValueError, match="estimator must be one of L0, R0, Q0"):
         trimfill([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], estimator="l0")
-    with pytest.raises(ValueError, match="side left, right or None"):
+    with pytest.raises(ValueError, match="side must be left, right or None"):
         trimfill([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], side="both")
     with pytest.raises(NotEstimable, match="std_error"):
         trimfill([0.1, 0.2, 0.3], [0.1, 0.1, 0.1])

@@ -15,8 +15,8 @@ from twostage.stats.pool.tau2 import (
     CELL,
     LOG_2PI,
     MAX_ITERATIONS,
-    NEWTON_ITERATIONS,
     STEP_TOLERANCE,
+    refine,
     search_bound,
 )
 
@@ -28,7 +28,6 @@ __all__ = [
     "LocationScale",
     "MAX_ITERATIONS",
     "MetaRegression",
-    "NEWTON_ITERATIONS",
     "PooledFit",
     "Prediction",
     "STEP_TOLERANCE",
@@ -44,6 +43,7 @@ __all__ = [
     "pool",
     "pool_many",
     "pooled",
+    "refine",
     "refit",
     "search_bound",
     "subgroups",

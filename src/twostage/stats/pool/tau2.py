@@ -304,7 +304,10 @@ def maximise_likelihood(y, v, U=None, *, reml):
     y, v = np.broadcast_arrays(y.reshape(-1, k), v.reshape(-1, k))
     grid, slopes = _slopes_on_grid(y, v, U, reml)
     row, cell = np.nonzero((slopes[:, :-1] > 0.0) & (slopes[:, 1:] <= 0.0))
-    inner, done, steps = _refine(y[row], v[row], U, grid[row, cell], grid[row, cell + 1], reml)
+    inner, done, steps = refine(
+        lambda tau2, at: score(y[row[at]], v[row[at]], tau2, U, reml=reml),
+        *(grid[row, cell], grid[row, cell + 1], v[row].min(axis=-1, initial=np.inf)),
+    )
     height = log_likelihood(y[row], v[row], inner, U, reml=reml)
 
     at_zero = slopes[:, 0] <= 0.0
@@ -331,24 +334,40 @@ def _slopes_on_grid(y, v, U, reml):
     return grid, np.stack(slopes, axis=1)
 
 
-def _refine(y, v, U, low, high, reml):
-    """Zero of the slope between `low` (slope > 0) and `high` (slope <= 0): Newton, guarded by bisection."""
-    floor = v.min(axis=-1) if len(v) else np.zeros(0)
-    tau2 = 0.5 * (low + high)
-    active = np.ones(tau2.shape, dtype=bool)
-    iterations = np.zeros(tau2.shape, dtype=int)
+def refine(score, low, high, floor):
+    """Zero of a slope in each bracket (n,): Newton's method, guarded by bisection.
+
+    Parameters
+    ----------
+    score : callable
+        tau2 (m,) and the places (m,) of these brackets among all, to the slope and its derivative (m,).
+    low, high : ndarray, shape (n,)
+        The slope is positive at `low` and at most 0 at `high`.
+    floor : ndarray, shape (n,)
+        Smallest sampling variances, against which steps are measured.
+
+    Returns
+    -------
+    tau2, converged, iterations : ndarray, shape (n,)
+    """
+    tau2, active = 0.5 * (low + high), np.arange(len(low))
+    iterations = np.zeros(len(low), dtype=int)
     for iteration in range(MAX_ITERATIONS):
-        if not active.any():
+        if not active.size:
             break
-        slope, curvature = score(y, v, tau2, U, reml=reml)
-        low, high = np.where(slope > 0.0, tau2, low), np.where(slope > 0.0, high, tau2)
-        newton = tau2 - slope / np.where(curvature < 0.0, curvature, -1.0)
+        now = tau2[active]
+        slope, curvature = score(now, active)
+        low, high = np.where(slope > 0.0, now, low), np.where(slope > 0.0, high, now)
+        newton = now - slope / np.where(curvature < 0.0, curvature, -1.0)
         usable = (curvature < 0.0) & (newton >= low) & (newton <= high) & (iteration < NEWTON_ITERATIONS)
-        new = np.where(active, np.where(usable, newton, 0.5 * (low + high)), tau2)
-        iterations += active
-        active &= np.abs(new - tau2) > STEP_TOLERANCE * (tau2 + floor)
-        tau2 = new
-    return tau2, ~active, iterations
+        new = np.where(usable, newton, 0.5 * (low + high))
+        tau2[active] = new
+        iterations[active] += 1
+        keep = np.abs(new - now) > STEP_TOLERANCE * (new + floor[active])
+        active, low, high = active[keep], low[keep], high[keep]
+    converged = np.ones(len(tau2), dtype=bool)
+    converged[active] = False
+    return tau2, converged, iterations
 
 
 def typical_variance(v, U=None):

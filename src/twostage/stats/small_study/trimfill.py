@@ -127,8 +127,8 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
     """
     fit = pooled(y, v, purpose="trim-and-fill", **options)
     check_choice("estimator", estimator, ESTIMATORS)
-    if side is not None:
-        check_choice("side", side, SIDES)
+    if side not in (None, *SIDES):
+        raise ValueError(f"side must be left, right or None; got {side!r}")
     side = _missing_side(fit) if side is None else side
     sign = -1.0 if side == "right" else 1.0
     order = np.argsort(sign * fit.y, kind="stable")
