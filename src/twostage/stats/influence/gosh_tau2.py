@@ -141,7 +141,7 @@ def maximise_likelihood(member, y, v, *, reml):
     cell, where = np.nonzero(up[:-1] & ~up[1:])
     mine = np.asfortranarray(
         member[:, where]
-    )  # a subset's studies lie together: those still searched for are cheap to take
+    )  # a subset's studies lie together, so that some are cheap to take
     inner, done, _ = refine(
         lambda t, at: slope_and_curvature(mine[:, at] if at.size < cell.size else mine, y, v, t, reml),
         *(grid[cell], grid[cell + 1], np.full(cell.size, v.min())),
