@@ -9,7 +9,7 @@ import pytest
 
 from twostage.stats.base.inference import holm
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "holm.json"
+REFERENCE = Path(__file__).parents[2] / "reference" / "holm.json"
 # The same products of doubles.
 ROUNDING = 1e-14
 REPLICATES = 4000

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 sys.path.insert(0, str(REFERENCE))
 
 from tables import data_sets, grouped

@@ -9,7 +9,7 @@ import pytest
 from twostage.stats.mixed.fit import fit_mixed
 from twostage.stats.mixed.stacked import influence, stacked_covariance
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 from tables import grouped, read_rows  # noqa: E402, RUF100  (the reference folder is not a package)
 
 # Same arithmetic in another order.

@@ -9,7 +9,7 @@ import pytest
 from twostage.stats.base.errors import NotEstimable
 from twostage.stats.centred.jackknife import fit_jackknife, split_panel
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 # lme4's optimiser stops within about 1e-8 of its optimum; the panels are written with 15 digits.
 AGREEMENT = 1e-6
 # Least squares and REML at a variance of zero are the same sums in another order.

@@ -9,7 +9,7 @@ import pytest
 
 from twostage.stats.mixed.fit import fit_mixed
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 sys.path.insert(0, str(REFERENCE))
 from mixed_cases import arrays, cases
 

@@ -8,7 +8,7 @@ import pytest
 
 from twostage.stats.pool.paired import paired_difference
 
-REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "paired.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "paired.json").read_text())
 
 #: DL and FE are closed forms; the iterative ones end at metafor's threshold of 1e-13 of tau2.
 CLOSED, ITERATIVE = 1e-10, 1e-7

@@ -10,7 +10,7 @@ import pytest
 from twostage.stats.base.inference import INTERVALS
 from twostage.stats.pool.tau2 import METHODS
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 
 from metareg_tables import DATA, ours, read
 

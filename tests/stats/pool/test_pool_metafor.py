@@ -12,7 +12,7 @@ from twostage.stats.base.inference import INTERVALS
 from twostage.stats.pool.pool import pool
 from twostage.stats.pool.tau2 import METHODS
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 CLOSED_FORMS = {"FE", "DL", "HE", "HS", "SJ"}
 # Same arithmetic in another order: rounding only. Measured: below 1e-11.
 CLOSED_TOLERANCE = 1e-10

@@ -10,7 +10,7 @@ from scipy import stats
 from twostage.stats.multilevel.pair import pool_pair
 from twostage.stats.pool.pool import pool
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 from mv_cases import arrays, key, read
 
 # The optimiser ends at a relative step of about 1e-9 in a variance.

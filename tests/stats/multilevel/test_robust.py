@@ -12,7 +12,7 @@ from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.robust import KINDS, robust, sandwich
 from twostage.stats.multilevel.terms import nested
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 from mv_cases import arrays, fit, key, read  # noqa: E402, RUF100  (the reference folder is not a package)
 
 # The working model's variances agree with the reference's to about 1e-7.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import chdtri
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 
 from metareg_tables import DATA, ours
 

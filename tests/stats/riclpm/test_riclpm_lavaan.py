@@ -9,7 +9,7 @@ import pytest
 
 from twostage.stats.riclpm.fit import fit_riclpm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 from riclpm_data import panel
 from tables import FOLDER, read_rows
 

@@ -16,7 +16,7 @@ from twostage.stats.fiml.patterns import group_patterns
 from twostage.stats.riclpm.model import RiclpmStructure
 from twostage.stats.riclpm.model import starting_values as special
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 EXACT = 1e-12  # rounding of a few sums of order one
 # Log-likelihoods and estimates: lavaan's optimiser stops within this of the maximum.
 AGREEMENT = 1e-5

@@ -8,7 +8,7 @@ import pytest
 
 from twostage.stats.riclpm.fit import fit_riclpm_many
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 from riclpm_data import PHI, ROOT, panel
 
 REPLICATES, PERSONS, OCCASIONS = 600, 250, 5
