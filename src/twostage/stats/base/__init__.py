@@ -1,4 +1,12 @@
-"""What all families of statistics share: checks of input, inference, tables, Newton's method, panels."""
+"""What all families of statistics share.
+
+- checks: what arrays and options must be like, and what is said of those that are not; `NotEstimable` is raised where
+  the data cannot answer, ValueError where the caller asked for something wrong.
+- inference: critical values, p-values, Wald tests and intervals, Hartung and Knapp's factor, Holm's adjustment.
+- newton: Newton's method over a box, and the record of how an optimum was found that every searched fit keeps.
+- panel: arrays of patients by sessions by the two variables.
+- tables: results as data frames and as small HTML tables.
+"""
 
 from twostage.stats.base.checks import (
     at,
