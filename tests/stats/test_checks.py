@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from twostage.stats.pool.tau2_column import METHODS, projection_trace
 
 from twostage.stats.base.arrays import faults, real_array
 from twostage.stats.base.inference import holm
@@ -16,7 +17,6 @@ from twostage.stats.multilevel.pair import pool_pair
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.paired import paired_difference
 from twostage.stats.pool.pool import pool, pool_many
-from twostage.stats.pool.tau2_column import METHODS, projection_trace
 from twostage.stats.riclpm.fit import fit_riclpm
 from twostage.stats.small_study.egger import egger
 from twostage.stats.small_study.selection import selection_model
