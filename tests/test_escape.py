@@ -29,7 +29,7 @@ from twostage.text.escape import (
     rich_texts,
     terminal,
 )
-from twostage.text.plain import unseen
+from twostage.text.unseen import unseen
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parent.parent / "_config.yml").read_text(encoding="utf-8"))
 EXTENSIONS = CONFIG["parse"]["myst_enable_extensions"]

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
-from twostage.text.plain import UNSEEN
+from twostage.text.unseen import UNSEEN
 
 #: Protocols of a note's links.
 LINKS = re.compile(r"(?:https?://|doi:|mailto:)\S+", re.I)
