@@ -8,9 +8,9 @@ from twostage.stats.pool.metareg_predict import Prediction
 from twostage.stats.pool.metareg_results import MetaRegression
 from twostage.stats.pool.paired import paired_difference
 from twostage.stats.pool.permutation import permutation_test
-from twostage.stats.pool.pool import pool, pool_many
+from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
 from twostage.stats.pool.refit import ZERO_RESIDUAL, all_but_one, pooled, refit
-from twostage.stats.pool.results import PooledFit
+from twostage.stats.pool.results import PooledBatch, PooledFit
 from twostage.stats.pool.subgroups import SubgroupFit, subgroups
 from twostage.stats.pool.tau2_column_likelihood import (
     CELL,
@@ -25,15 +25,19 @@ __all__ = [
     "BiasAware",
     "CELL",
     "Exceedance",
+    "Interval",
     "LOG_2PI",
     "LocationScale",
     "MAX_ITERATIONS",
     "MetaRegression",
     "NEWTON_ITERATIONS",
+    "PooledBatch",
     "PooledFit",
     "Prediction",
+    "PredictionRule",
     "STEP_TOLERANCE",
     "SubgroupFit",
+    "Tau2Method",
     "ZERO_RESIDUAL",
     "all_but_one",
     "bias_aware",
