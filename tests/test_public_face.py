@@ -1,7 +1,9 @@
 """``import twostage as ts``: a dozen names, each imported when it is first used, each with an example that runs."""
 
 import doctest
+import importlib
 import inspect
+import operator
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 import twostage as ts
 from twostage.frames import ColumnError
 from twostage.pages.moderators.formula import ModeratorError
+from twostage.pipeline.book.api import PAGES
 from twostage.problems import ParameterError
 from twostage.stats.pool import metareg, pool
 
@@ -156,3 +159,22 @@ def test_parameters_by_name(three):
     assert ts.make_panel(study).parameters.last_session == 7
     with pytest.raises(ParameterError, match="did you mean 'last_session'"):
         ts.make_panel(study, last_sesion=5)
+
+
+def test_each_public_name_and_what_it_returns_is_on_one_page_of_the_book():
+    documented = [name for page in PAGES for name in page.functions]
+    assert sorted(documented) == sorted([*FUNCTIONS, *(f"plots.{name}" for name in ts.plots.__all__)])
+    classes = {name.rpartition(".")[2] for page in PAGES for name in page.classes}
+    returned = {typing.get_type_hints(getattr(ts, name))["return"].__name__ for name in FUNCTIONS}
+    assert returned <= classes
+    for page in PAGES:
+        for name in (*page.functions, *page.classes):
+            thing = operator.attrgetter(name)(import_all(name))
+            assert inspect.getdoc(thing), name
+
+
+def import_all(name):
+    """The package, with the module imported that a name is in."""
+    if name not in FUNCTIONS:
+        importlib.import_module(f"twostage.{name.rpartition('.')[0]}")
+    return ts
