@@ -654,3 +654,37 @@ def test_the_real_collections_are_read(name):
         assert study.sessions["patient"].nunique() == study.info["n"]
         assert study.sessions["session"].between(1, 7).all()
         assert study.sessions[["x", "y"]].notna().any().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("[A. Author, ' B. Author ']", "A. Author, B. Author"),
+        ("\n- A. Author\n- B. Author", "A. Author, B. Author"),
+        ("", ""),
+        ("One", "One"),
+    ],
+)
+def test_authors_are_a_text_or_a_list_of_texts(small, given, text):
+    edit(small / "collection.yml", "authors: The twostage authors", f"authors: {given}")
+    assert validate_collection(small) == ()
+    assert read_collection(small).authors == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("authors", "{a: 1}", "or a list of texts"),
+        ("authors", "[1, 2]", "or a list of texts"),
+        ("title", "[a, b]", "string"),
+        ("first_session", "010", "programs read this one differently"),
+    ],
+)
+def test_a_list_where_none_is_expected_is_a_problem_and_no_crash(small, key, value, expected):
+    lines = (small / "collection.yml").read_text(encoding="utf-8").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
+    lines[at] = f"{lines[at].partition(':')[0]}: {value}"
+    (small / "collection.yml").write_text("\n".join(lines), encoding="utf-8")
+    (problem,) = validate_collection(small)
+    assert expected in problem.expected
+    assert problem.row == (at + 1 if value == "010" else None)

@@ -15,6 +15,7 @@ from myst_parser.mdit_to_docutils.base import DocutilsRenderer
 from myst_parser.parsers.directives import MarkupError, parse_directive_text
 from myst_parser.parsers.mdit import create_md_parser
 
+from twostage.characters import terminal, unseen
 from twostage.text.escape import (
     Markup,
     code,
@@ -27,9 +28,7 @@ from twostage.text.escape import (
     rich_html,
     rich_myst,
     rich_texts,
-    terminal,
 )
-from twostage.text.unseen import unseen
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parent.parent / "_config.yml").read_text(encoding="utf-8"))
 EXTENSIONS = CONFIG["parse"]["myst_enable_extensions"]
@@ -176,6 +175,7 @@ NOTES = {
     "# a\n\n- b\n": "# a - b",
     '[q](https://x.org/" onclick="x)': "[q](https://x.org/&quot; onclick=&quot;x)",
     "![i](https://x.org/i.png)": '!<a href="https://x.org/i.png">i</a>',
+    "see ![i](https://x.org/i.png)": 'see !<a href="https://x.org/i.png">i</a>',
     "http://x.org": "http://x.org",
 }
 

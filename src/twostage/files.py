@@ -245,11 +245,22 @@ def _unfinished(path: Path, end: str) -> Path:
 
 def _left_over(folder: Path) -> Iterator[tuple[Path, str]]:
     """Unfinished entries whose process has ended, and what each was to become."""
-    for path in folder.iterdir() if folder.is_dir() else ():
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for path in map(folder.joinpath, names):
         if found := _UNFINISHED.fullmatch(path.name):
-            here = found["host"] == HOST and not psutil.pid_exists(int(found["pid"]))
-            if here or time.time() - path.lstat().st_mtime > LEFT_OVER_SECONDS:
+            dead = found["host"] == HOST and not psutil.pid_exists(int(found["pid"]))
+            if dead or _untouched(path) > LEFT_OVER_SECONDS:
                 yield path, found["name"]
+
+
+def _untouched(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _discard(path: Path) -> None:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from twostage.characters import terminal
+
 #: Complaints of one kind about one column that a summary shows one by one; more are counted.
 FEW = 3
 
@@ -50,7 +52,7 @@ class Problem:
             place.append(f"row {self.row}")
         if self.column is not None:
             place.append(f"{word or self._word()} {self.column!r}")
-        return f"{', '.join(place)}: found {self.value!r}; expected {self.expected}"
+        return terminal(f"{', '.join(place)}: found {self.value!r}; expected {self.expected}")
 
     def _word(self) -> str:
         if self.column.startswith("--"):

@@ -177,4 +177,4 @@ def made(project: Path) -> dict[str, str]:
     kinds = ("records", "notebooks", "output", "html")
     files = [p for kind in kinds for p in sorted((run / kind).rglob("*")) if p.is_file()]
     texts = {p.relative_to(run).as_posix(): p.read_text(encoding="utf-8", errors="replace") for p in files}
-    return {name: re.sub(re.escape(str(project)), "PROJECT", text) for name, text in texts.items()}
+    return {name: re.sub(r"/\S*/runs/default", "RUN", text) for name, text in texts.items()}

@@ -200,3 +200,64 @@ def test_a_checkout_does_not_use_the_files_of_a_wheel(finished_project, monkeypa
     run = plan_run(finished_project, Request()).run
     assert (run.project, run.sources) == (finished_project, None)
     assert run.collection == finished_project / "data"
+
+
+#: What a stranger's ``run.json`` may say, and what is said of it.
+STRANGE = {
+    "empty": ("", "it is no JSON"),
+    "truncated": ('{"project": "..", "coll', "it is no JSON"),
+    "deep": ("[" * 200_000, "it is no JSON"),
+    "list": ("[1, 2]", "no 'project' and no 'collection' and no 'parameters' and no 'studies'"),
+    "of others": (
+        '{"name": "my run", "project": "x"}',
+        "no 'collection' and no 'parameters' and no 'studies'",
+    ),
+    "of another type": (
+        '{"project": "..", "collection": "data", "parameters": [], "studies": []}',
+        "no 'parameters'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), STRANGE.values(), ids=STRANGE)
+def test_a_file_called_run_json_makes_no_run(finished_project, tmp_path, text, said):
+    folder = tmp_path / "records"
+    folder.mkdir()
+    (folder / "run.json").write_text(text)
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(
+        PipelineError, match="expected a new or empty folder, or that of an earlier run, but"
+    ) as caught:
+        plan_run(finished_project, Request(out=folder))
+    assert said in str(caught.value)
+    with pytest.raises(PipelineError) as caught:
+        load_run(folder)
+    assert said in str(caught.value)
+    assert sorted(p.name for p in folder.iterdir()) == ["run.json", "thesis.txt"]
+
+
+def test_a_damaged_run_says_its_file_and_the_cure(tmp_path):
+    file = tmp_path / "runs" / "games" / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    with pytest.raises(PipelineError) as caught:
+        run_folder(tmp_path, tmp_path / "games", Request(name="games"))
+    assert str(caught.value).startswith(
+        f"{file}: it is no JSON; expected what 'twostage run' writes there; give"
+    )
+    assert str(caught.value).endswith("remove that file and give the command again")
+    file.unlink()
+    assert run_folder(tmp_path, tmp_path / "games", Request(name="games")) == file.parent
+
+
+def test_the_run_of_an_earlier_version_is_one(finished_project, tmp_path):
+    about = {"project": "..", "collection": "data", "parameters": {}, "studies": []}
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    assert plan_run(finished_project, Request(out=tmp_path)).run.folder == tmp_path
+    with pytest.raises(PipelineError, match="no 'has_outcome'"):
+        load_run(tmp_path)
+
+
+def test_a_run_that_was_ended_before_it_wrote_anything_can_be_taken_up(finished_project, tmp_path):
+    (tmp_path / ".lock").touch()
+    assert plan_run(finished_project, Request(out=tmp_path)).run.folder == tmp_path

@@ -5,6 +5,8 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from bundles import changed, entries, remove_study, sealed, signed, zipped
 
 from twostage.collection.collection import read_collection, validate_collection
+from twostage.files import HOST
 from twostage.params import make_parameters
 from twostage.problems import CollectionError
 from twostage.records.analyse import analyse
@@ -645,3 +648,21 @@ def test_data_that_come_after_their_bundle_are_a_problem(written, members, tmp_p
     (problem,) = stored_problems(both)
     assert problem.file == "bundles/S77/records/lagged.json"
     assert problem.value == "S77, with the results of S02"
+
+
+def test_a_bundle_moved_away_by_a_command_that_was_killed_comes_back(accepted):
+    centre, _ = accepted
+    before, bundles = entries(centre), centre / "bundles"
+    # As `accept --replace` leaves it when it is killed between its two renamings.
+    (bundles / "S02").rename(left_by_the_dead(bundles / "S02", "old"))
+    (left_by_the_dead(bundles / "S02", "part") / "records").mkdir(parents=True)
+    assert read_collection(centre).shared == ("S02",)
+    assert entries(centre) == before
+    assert [path.name for path in bundles.iterdir()] == ["S02"]
+
+
+def left_by_the_dead(path, end):
+    """An unfinished name of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return path.with_name(f".{path.name}.{HOST}-{ended.pid}-{'0' * 8}.{end}")

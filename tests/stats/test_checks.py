@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twostage.stats.base.arrays import faults, real_array
 from twostage.stats.base.inference import holm
-from twostage.stats.base.numbers import faults, real_array
 from twostage.stats.base.panel import check_panel
 from twostage.stats.dpm.fit import fit_dpm
 from twostage.stats.mixed.fit import fit_mixed
@@ -16,7 +16,7 @@ from twostage.stats.multilevel.pair import pool_pair
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.paired import paired_difference
 from twostage.stats.pool.pool import pool, pool_many
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2_column import METHODS, projection_trace
 from twostage.stats.riclpm.fit import fit_riclpm
 from twostage.stats.small_study.egger import egger
 from twostage.stats.small_study.selection import selection_model
@@ -36,6 +36,7 @@ ENTRIES = {
     "paired": lambda: paired_difference(MASKED, V, Y, V),
     "holm": lambda: holm(np.ma.array([0.1, 0.2], mask=[True, False])),
     "mixed": lambda: fit_mixed(MASKED, np.ones((6, 1)), [1, 1, 2, 2, 3, 3]),
+    "groups": lambda: fit_mixed(Y, np.ones((6, 1)), np.ma.array([1, 1, 2, 2, 3, 3], mask=[0, 0, 0, 0, 0, 1])),
     "riclpm": lambda: fit_riclpm(PANEL),
     "dpm": lambda: fit_dpm(PANEL),
     "centring": lambda: check_panel(PANEL),
@@ -116,3 +117,19 @@ def test_whatever_passes_gives_finite_numbers(method):
         fit = pool(y, v, method=method)
         numbers = [fit.estimate, fit.std_error, fit.ci_low, fit.ci_high, fit.tau2, fit.q, fit.i2, fit.loglik]
         assert np.isfinite(numbers).all(), (y, v, fit)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("ratio", [1e10, 1e17, 1e34])
+def test_a_weight_that_dominates_leaves_the_estimates_of_tau2_exact(method, ratio):
+    """Two studies: tau2 and its pool are those of the formulas with nothing cancelled."""
+    y, v = np.array([0.0, 1e-7]), np.array([1.0, ratio])
+    fit = pool(y, v, method=method, ci="wald")
+    assert fit.tau2 == 0.0 or method == "SJ"
+    assert np.isfinite([fit.estimate, fit.std_error, fit.loglik, fit.i2]).all()
+    total = 1.0 / (v[0] + fit.tau2) + 1.0 / (v[1] + fit.tau2)
+    assert fit.std_error == pytest.approx(total**-0.5, rel=1e-12)
+    if method == "DL":
+        # tr(P) of two studies is 2 w1 w2 / (w1 + w2); Q is w1 w2 / (w1 + w2) times the difference squared.
+        trace = 2.0 * (1.0 / ratio) / (1.0 + 1.0 / ratio)
+        assert projection_trace(1.0 / v) == pytest.approx(trace, rel=1e-12)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from twostage.characters import terminal
 from twostage.cli.options import AllProblems, SameData, next_run, refuse, synthetic_note
 from twostage.collection import locate_collection
 from twostage.files import write_text
@@ -139,14 +140,14 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
         same_data=same_data,
     )
     for line in report.found:
-        typer.echo(f"{asked.file.name}: {line}")
+        typer.echo(terminal(f"{asked.file.name}: {line}"))
     _say_unused(asked.file, report.unused)
     for row in report.tidy().to_dict("records"):
         typer.echo(
             f"{row['study']}: {row['patients']} patients, {row['rows']} rows of sessions, "
             f"{row['rows_with_both']} of them with both scores"
         )
-        typer.echo(f"  {row['notes']}") if row["notes"] else None
+        typer.echo(terminal(f"  {row['notes']}")) if row["notes"] else None
     if dry_run:
         typer.echo(
             f"dry run; an import would write {len(report.files)} files: {', '.join(report.files[:6])}"
@@ -164,7 +165,8 @@ def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
     from twostage.importing import listed
 
     if columns:
-        typer.echo(f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}")
+        text = f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}"
+        typer.echo(terminal(text))
 
 
 def _propose(asked: "Asked", dry_run: bool) -> None:
@@ -181,8 +183,8 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
         raise typer.Exit(2)
     suggestion = suggest(asked, target)
     for line in suggestion.source.found:
-        typer.echo(f"{asked.file.name}: {line}")
-    typer.echo(f"\n{suggestion.text}\n{suggestion.preview}\n")
+        typer.echo(terminal(f"{asked.file.name}: {line}"))
+    typer.echo(terminal(f"\n{suggestion.text}\n{suggestion.preview}\n"))
     _say_unused(asked.file, suggestion.unused)
     if suggestion.unfilled:
         typer.echo(f"{FILL_IN} stands for what only you can know: {', '.join(suggestion.unfilled)}")

@@ -51,8 +51,8 @@ def share(
     params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
     digits: Annotated[
         int,
-        typer.Option("--round", help="significant digits of all numbers; 17: not rounded", min=3, max=17),
-    ] = 3,
+        typer.Option("--round", help="significant digits of all numbers; 17: not rounded", min=2, max=17),
+    ] = 2,
     tab: Annotated[
         int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=3, max=1000)
     ] = 5,

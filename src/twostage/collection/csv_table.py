@@ -40,6 +40,9 @@ class Table:
 def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     """Read a CSV file as text; what can be read of a file with problems is read, so that all come at once.
 
+    An apostrophe before what would be a formula, which marks a text in spreadsheets, is no part of the cell
+    (:mod:`twostage.text.csv_cells`).
+
     Parameters
     ----------
     path : Path

@@ -14,7 +14,7 @@ from twostage.collection import Collection, Part, Study, part_text, read_collect
 from twostage.files import as_json
 from twostage.params import make_parameters
 from twostage.pipeline.code import book_libraries, code
-from twostage.pipeline.content import digest
+from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run, sources_of
@@ -104,20 +104,29 @@ def prepare(
         sources=sources_of(project),
     )
     _check_notebooks(run)
-    texts = {"run.json": run.text()}
-    if only:
-        part = Part(Path(collection).resolve(), run.studies)
-        texts[f"{PART_FOLDER}/{PART_FILE}"] = part_text(run.collection, part)
-    code_of = {"code": code(results=True), "all_code": code(results=False)}
+    found = {"registry": registry, "data": data, "stored": stored}
+    found |= {"code": code(results=True), "all_code": code(results=False)}
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
-    sets |= {"package": code_of["code"], "source": code_of["all_code"], "libraries": book_libraries()}
-    sets |= {"recovery": {file.name: found for file, found in stored.items()} if run.has_recovery else {}}
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
-    texts |= {f"inputs/{name}.json": as_json(value) for name, value in sets.items()}
-    texts |= shared_files(content, bundles)
-    files = {name: text.encode() for name, text in texts.items()} | _copies(run)
-    checksums = {id: study.checksum for id, study in studies.items()}
-    return Plan(run, files, registry, data, stored, **code_of, checksums=checksums)
+    sets |= {"package": found["code"], "source": found["all_code"], "libraries": book_libraries()}
+    sets |= {"recovery": {file.name: digest for file, digest in stored.items()} if run.has_recovery else {}}
+    files = _files(run, sets, Path(collection)) | {
+        n: t.encode() for n, t in shared_files(content, bundles).items()
+    }
+    return Plan(run, files, **found, checksums={id: study.checksum for id, study in studies.items()})
+
+
+def _files(run: Run, sets: dict[str, Any], collection: Path) -> dict[str, bytes]:
+    """What the run's folder is to hold before anything is done: name -> content."""
+    copies = _copies(run)
+    # One set, so that a page that is no longer there is noticed too.
+    pages = {name: digest_of(copies[name]) for name in copies if not name.endswith(".ipynb")}
+    texts = {"run.json": run.text()}
+    texts |= {f"inputs/{name}.json": as_json(value) for name, value in {**sets, "pages": pages}.items()}
+    if run.collection == run.folder / PART_FOLDER:
+        part = Part(collection.resolve(), run.studies)
+        texts[f"{PART_FOLDER}/{PART_FILE}"] = part_text(run.collection, part)
+    return {name: text.encode() for name, text in texts.items()} | copies
 
 
 def _check_notebooks(run: Run) -> None:

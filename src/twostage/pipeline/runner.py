@@ -1,7 +1,6 @@
 """Runs one notebook with papermill: all of it, with parameters it knows, or not at all."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,15 +12,12 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from twostage.pipeline.errors import NotebookError
+from twostage.pipeline.errors import ANSI, NotebookError
 from twostage.pipeline.kernel import ThisInterpreterKernelManager
+from twostage.pipeline.places import without_places
 from twostage.pipeline.run import POOLED_FOLDER, Run
 from twostage.pipeline.template import assigned, check_given
 from twostage.problems import ParameterError, Problem
-
-#: Colours and cursor movements in tracebacks.
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
 
 #: How long a kernel may take to start, and a cell's last output to arrive: long, because a machine with more
 #: work than cores is no reason for an error.
@@ -74,7 +70,7 @@ def run_notebook(run: Run, notebook: str, study: str | None = None) -> Path:
             _move(unfinished, failed)
             raise _explained(error, notebook, study, run.shown(failed)) from None
         check_given(target.name, assigned(executed, "injected-parameters"), values)
-        nbformat.write(tidied(executed), unfinished)
+        nbformat.write(without_places(run, tidied(executed)), unfinished)
         _move(unfinished, target)
     finally:
         shutil.rmtree(scratch)

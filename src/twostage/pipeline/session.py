@@ -117,7 +117,7 @@ def _due(plan: Plan) -> tuple[list[str], bool]:
         session = _build(plan, root)
         readable = session.exit_code is not pytask.ExitCode.CONFIGURATION_FAILED or not there
         if not readable:
-            print(f"{plan.run.state}: damaged, so that every step is due; it is made anew", file=sys.stderr)
+            print(f"{plan.run.state}: damaged and made anew, so every step is due", file=sys.stderr)
             session = _build(plan, emptied(root))
         if session.exit_code is not pytask.ExitCode.OK:
             raise _stopped(root)

@@ -119,7 +119,7 @@ def _on_study(plan: Plan, notebook: str, study: str) -> Step:
 
 
 def _on_all(plan: Plan, notebook: str) -> Step:
-    run, inputs, files = plan.run, ["package", f"pooled/{notebook}"], dict(plan.registry)
+    run, inputs, files = plan.run, ["package", f"pooled/{notebook}"], plan.registry | plan.copies("records/")
     if reads_recovery := run.reads_recovery(notebook):
         inputs, files = [*inputs, "recovery"], files | plan.stored
     if reads_recovery or notebook in READS_DATA:
@@ -160,9 +160,9 @@ def _book(plan: Plan) -> Step:
     executed += [run.executed(name) for name in (*run.stage2, *run.tutorials)]
     records = [r for notebook in run.stage1 for study in run.studies for r in run.records(notebook, study)]
     tables = [run.output_folder(name) for name in run.stage2]
-    pages = [name for name in plan.files if name.startswith((f"{SOURCES}/book/", f"{SOURCES}/_config"))]
-    inputs = ["collection", "source", "libraries", "recovery", *(f"studies/{study}" for study in run.shared)]
-    given = ["run.json", *pages, *(f"inputs/{name}.json" for name in inputs)]
+    inputs = ["collection", "pages", "source", "libraries", "recovery"]
+    inputs += [f"studies/{study}" for study in run.shared]
+    given = ["run.json", *(f"inputs/{name}.json" for name in inputs)]
     files = plan.registry | plan.copies(f"{SOURCES}/") | plan.copies(f"{PART_FOLDER}/")
     if run.has_recovery:
         files |= plan.stored | {file: found for of in plan.data.values() for file, found in of.items()}

@@ -26,10 +26,11 @@ def write_tables(plan: Plan) -> None:
         plan.write()
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)
-        keep_only(run.folder / "records", run.studies)
-        emptied(run.folder / "output")
         there = list(run.analysed)
         done = analyse(collection.only(there), parameters)
+        # Only now: what was there is not given up for something that fails.
+        keep_only(run.folder / "records", run.studies)
+        emptied(run.folder / "output")
         for study in there:
             emptied(run.record_folder(study))
         how = {"method": parameters.tau2_method, "ci": parameters.ci_method, "level": parameters.level}

@@ -4,7 +4,7 @@ Withheld numbers become null. Nothing that a pooled analysis needs is changed: a
 if it rests on too few patients, not at all, and is then named as a failure with the reason.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from twostage.problems import Problem
 from twostage.records import Exclusion, Record
@@ -19,6 +19,12 @@ from twostage.sharing.verdicts import CONCENTRATION, DESCRIPTIVE, verdicts, with
 WHOLE = ("lagged", "crosslevel")
 
 
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+INTERCEPT = "intercept"
+
+
 _NAMES = {
     "covariances": "covariances between coefficients",
     "joint_covariances": "common matrix of both directions",
@@ -28,7 +34,7 @@ _NAMES = {
 MATRIX_RULE = (
     "covariances between coefficients are shared of the lagged and the cross-level models only, and of these only if "
     "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always, "
-    "the common matrix of both directions only with the others"
+    "those with an intercept never, the common matrix of both directions only with the others"
 )
 
 
@@ -60,7 +66,7 @@ def protect_matrices(
     """
     safe = one_sided == 0 or one_sided >= least
     kept, withheld = {}, []
-    for analysis, record in records.items():
+    for analysis, record in without_intercepts(records).items():
         bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
         # The common matrix of both directions has the same equations; it also counts who is in one of them only.
         common = () if any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances) else None
@@ -73,8 +79,33 @@ def protect_matrices(
     return kept, withheld
 
 
-def _variances(matrix: tuple[tuple[float | None, ...], ...]) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(v if i == j else None for j, v in enumerate(row)) for i, row in enumerate(matrix))
+def without_intercepts(records: Mapping[str, Record]) -> dict[str, Record]:
+    """Withhold the covariances of intercepts: with them, inverse matrices are sums of scores over all transitions.
+
+    From such sums the scores of one session follow by subtraction of the others' means. Nothing that is pooled needs
+    these covariances.
+    """
+    kept = {}
+    for analysis, record in records.items():
+        matrices = tuple(
+            c.model_copy(
+                update={"matrix": _where(c.matrix, lambda i, j, t=c.terms: INTERCEPT not in (t[i], t[j]))}
+            )
+            for c in record.covariances
+        )
+        kept[analysis] = record.model_copy(update={"covariances": matrices})
+    return kept
+
+
+def _variances(matrix: Matrix) -> Matrix:
+    return _where(matrix, lambda i, j: False)
+
+
+def _where(matrix: Matrix, keep: Callable[[int, int], bool]) -> Matrix:
+    """A matrix with its diagonal and those others that are kept."""
+    return tuple(
+        tuple(v if i == j or keep(i, j) else None for j, v in enumerate(row)) for i, row in enumerate(matrix)
+    )
 
 
 _CONCENTRATION_RULE = (

@@ -58,7 +58,7 @@ TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $ and bac
 
 
 #: Significant digits unless the site chooses; digits that tell a double exactly.
-DEFAULT_DIGITS, MOST_DIGITS = 3, 17
+DEFAULT_DIGITS, MOST_DIGITS = 2, 17
 
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -88,7 +88,7 @@ class Filters(_Model):
     tab: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(5, alias="nfilter.tab")
     glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
     subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
-    digits: Annotated[int, Field(strict=True, ge=3, le=MOST_DIGITS)] | None = DEFAULT_DIGITS
+    digits: Annotated[int, Field(strict=True, ge=2, le=MOST_DIGITS)] | None = DEFAULT_DIGITS
 
 
 class Variable(_Model):

@@ -7,6 +7,8 @@ from twostage.sharing.verdicts import WITHHELD
 from twostage.sharing.words import ANALYSES, quantity
 from twostage.terms import DIRECTIONS, arrow
 
+_APART = "their common matrix is withheld, as too few patients tell the two models apart"
+
 
 def missing(records: Mapping[str, Record], x: str, y: str) -> list[str]:
     """A line for each analysis and reason for which models of a shared study were withheld.
@@ -34,6 +36,9 @@ def missing(records: Mapping[str, Record], x: str, y: str) -> list[str]:
                 else f" ({', '.join(m or 'main' for m in models)})"
             )
             lines.append(f"{ANALYSES[analysis].format(x=x, y=y)}{named}: {reason}")
+    main = records["lagged"]
+    if {e.direction for e in main.estimates} == set(DIRECTIONS) and not main.joint_covariances:
+        lines.append(f"Both directions pooled jointly: {_APART}")
     return lines
 
 

@@ -13,27 +13,28 @@ _ALWAYS = (
     "That something is withheld says why it had to be: that a number is small, near another that is shown, or that "
     "nearly all patients have one and the same score. How many do is not said, nor who does not.",
     "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
-    "Means and standard deviations of a session have three digits. Whoever knows all its scores but one can conclude "
-    "that one to about as many digits; so can, from a model's coefficients, who knows all patients but one and all "
-    "their scores.",
+    "Who knows all scores of a session but one can conclude that one from its mean and standard deviation to their few "
+    "digits; so can, from a model's coefficients, who knows all patients but one and all their scores.",
     "Many equations and the knowledge that scores are whole numbers narrow down what the scores can be; no way from "
     "this bundle alone to a single one is known to us.",
 )
 
 
-#: What remains where numbers are rounded as they are by default, or more.
+#: What remains where numbers are rounded as they are by default.
 _ROUNDED = (
     "A second bundle of the same study, under other parameters or with one patient more, can be subtracted from this "
-    "one. With {digits} digits the difference told no score in our trials, but averages over several such pairs may; the "
-    "site's own list of what it shared (shared.json) refuses a second one unless it is told otherwise."
+    "one. With {digits} digits the difference found a patient's scores hardly more often than a guess does in our trials, "
+    "but in small studies it narrows them down, and several such pairs do more. The site's own list of what it shared "
+    "(shared.json) refuses a second bundle unless it is told otherwise."
 )
 
 
 #: What remains where they have more digits.
 _EXACT = (
     "This bundle has {digits} digits. A second bundle of the same study, under other parameters or with one patient "
-    "more, subtracted from this one, then gives that patient's scores (in our trials from 5 digits on in part, with 7 "
-    "nearly all). The site's own list of what it shared (shared.json) refuses a second one unless it is told otherwise."
+    "more, subtracted from this one, gives scores of the patient by whom they differ: in our trials with 3 digits of most "
+    "patients, with 5 of nearly all. The site's own list of what it shared (shared.json) refuses a second bundle unless it "
+    "is told otherwise."
 )
 
 

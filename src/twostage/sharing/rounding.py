@@ -36,8 +36,10 @@ def rounded(record: Record, digits: int) -> Record:
     -----
     Covariances that rounding makes impossible are drawn toward 0 as far as they must, by the rounded numbers alone.
     """
-    content = to_digits(record.model_dump(exclude={"parameters"}), digits)
-    content |= {"parameters": record.parameters.model_dump()}
+    # Parameters are no results, and what only describes has its own few digits.
+    whole = ("parameters", "summary", "sessions")
+    content = record.model_dump()
+    content |= to_digits({n: v for n, v in content.items() if n not in whole}, digits)
     for c in (*content["covariances"], *content["joint_covariances"]):
         c["matrix"] = _possible(c["matrix"])
     variances = {
@@ -54,18 +56,19 @@ def rounded(record: Record, digits: int) -> Record:
 
 
 def _possible(matrix: list[list[float | None]]) -> list[list[float | None]]:
-    """A symmetric matrix with the same variances that is a covariance matrix."""
-    known = np.array([[np.nan if v is None else v for v in row] for row in matrix], dtype=float)
+    """A symmetric matrix with the same variances that is a covariance matrix; what is withheld stays so."""
+    known = np.array([[0.0 if v is None else v for v in row] for row in matrix], dtype=float)
     scale = np.sqrt(np.diag(known))
-    # Unknown variances or covariances make no matrix impossible.
-    if not np.isfinite(known).all() or not (scale > 0).all():
-        return matrix
+    scale = np.where(scale > 0, scale, 1.0)
     lowest = np.linalg.eigvalsh(known / np.outer(scale, scale)).min()
     if lowest >= 0:
         return matrix
     drawn = known / (1 - lowest)
     np.fill_diagonal(drawn, np.diag(known))
-    return drawn.tolist()
+    return [
+        [None if v is None else float(new) for v, new in zip(row, drawn[i], strict=True)]
+        for i, row in enumerate(matrix)
+    ]
 
 
 def _recomputed(row: dict[str, Any], exact: float, variances: dict, level: float) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def read_results(folder: str | Path) -> Results:
         If it is no run's folder, or the run has pooled nothing yet.
     """
     folder = Path(folder)
-    about = _json(folder / "run.json", "the folder of a run, as 'twostage run' leaves it")
+    about = read_about(folder, "studies", "parameters")
     registry = _json(folder / "inputs" / "collection.json", "what the run was made from")
     files = sorted((folder / "output").glob("*/pooled_*.csv"))
     tables = [table for table in map(read_csv, files) if set(NEEDED) <= set(table)]
@@ -133,6 +133,22 @@ def find_results(run: str) -> tuple[Path, Results]:
     there = sorted({path.parent.name for home in homes for path in home.glob("*/run.json")})
     expected = f"a run's folder or one of {', '.join(there)}" if there else "a run's folder"
     raise RecordError([Problem(run, None, None, "no such run", expected)])
+
+
+def read_about(folder: Path, *needed: str) -> dict:
+    """What a run's ``run.json`` says of it; all that is needed is there.
+
+    Raises
+    ------
+    RecordError
+        There is none, or it is damaged.
+    """
+    expected = "the folder of a run, as 'twostage run' leaves it; where it is damaged, remove it and give the command again"
+    about = _json(folder / "run.json", expected)
+    if not isinstance(about, dict) or not set(needed) <= set(about):
+        found = f"something without {' and '.join(needed)}"
+        raise RecordError([Problem(str(folder / "run.json"), None, None, found, expected)])
+    return about
 
 
 def _checksum(path: Path) -> str:

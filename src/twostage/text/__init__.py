@@ -12,8 +12,8 @@ from twostage.text.escape import (
     rich_myst,
     rich_texts,
 )
+from twostage.text.refused import text_problem, text_problems
 from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text
-from twostage.text.unseen import text_problem, text_problems
 
 __all__ = [
     "Markup",

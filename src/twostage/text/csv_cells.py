@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from twostage.files import write_text
+
 #: Beginnings by which spreadsheets know a formula, in their full-width forms too.
 _FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 
@@ -57,7 +59,7 @@ def to_csv(table: pd.DataFrame, **options: Any) -> str:
 
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
     """Write a table that :func:`read_csv` reads."""
-    path.write_text(to_csv(table, **options), encoding="utf-8", newline="\n")
+    write_text(path, to_csv(table, **options))
 
 
 def read_csv(path: Path, *, texts: bool = False) -> pd.DataFrame:

@@ -2,9 +2,10 @@
 
 Labels, titles, notes, names of columns, files and runs are written by people whom nobody knows. Whatever they hold,
 it is shown, never obeyed: in a page written in MyST (:func:`myst`, :func:`code`, :func:`fence`, :func:`option`), in HTML
-(:func:`markup`), on a terminal (:func:`terminal`) and in a spreadsheet (:mod:`twostage.text.csv_cells`). In figures a
-text is text because :func:`twostage.pages.common.style.use_style` switches the typesetting of formulas off. What is markup
-because it was made here has the type :class:`Markup`; all else is escaped where pages are filled.
+(:func:`markup`), on a terminal (:func:`twostage.characters.terminal`) and in a spreadsheet
+(:mod:`twostage.text.csv_cells`). In figures a text is text because :func:`twostage.pages.common.style.use_style`
+switches the typesetting of formulas off. What is markup because it was made here has the type :class:`Markup`; all else is
+escaped where pages are filled.
 
 Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
 an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
-from twostage.text.unseen import UNSEEN
+from twostage.characters import UNSEEN
 
 #: Protocols of a note's links.
 LINKS = re.compile(r"(?:https?://|doi:|mailto:)\S+", re.I)
@@ -48,6 +49,9 @@ def myst(text: object) -> Markup:
     if isinstance(text, Markup):
         return text
     line = _marked(_one_line(str(text)))
+    if line.startswith("http"):
+        # IPython takes a text that begins so for an address, and fetches what is there.
+        line = f"&#104;{line[1:]}"
     return Markup(_BLANKS.sub(lambda blanks: "".join(f"&#{ord(b)};" for b in blanks[0]), line))
 
 
@@ -98,18 +102,6 @@ def markup(text: object) -> str:
     return html.escape(str(text))
 
 
-def terminal(text: object) -> str:
-    """Text for a terminal: what would steer it, or is not seen, is shown by its code."""
-    letters = str(text)
-    if letters.isprintable():
-        return letters
-    return "".join(c if c == "\n" or unicodedata.category(c) not in UNSEEN else _coded(c) for c in letters)
-
-
-def _coded(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
-
-
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("zero").enable(["emphasis", "link", "escape"])
     parser.validateLink = lambda address: LINKS.fullmatch(address) is not None
@@ -149,7 +141,9 @@ def rich_myst(note: str) -> Markup:
             # In angle brackets only these, which were taken out, could end an address.
             parts.append(f"](<{address}>)")
         else:
-            parts.append(_MYST.get(token.type) or _marked(token.content))
+            # A link after an exclamation mark is no picture.
+            text, mark = (token.content[:-1], r"\!") if token.content.endswith("!") else (token.content, "")
+            parts.append(_MYST.get(token.type) or f"{_marked(text)}{mark}")
     return Markup("".join(parts))
 
 

@@ -9,7 +9,7 @@ from clinic import MOST, ordinary, shared, with_scores
 from weapons import one_below_the_ceiling, outlier, squares_of, typical_deviator, withheld_session
 
 from twostage.params import make_parameters
-from twostage.sharing import local, spread
+from twostage.sharing import local, spread, summaries
 
 CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "share-ceiling" / "ceil8.csv"
 
@@ -85,6 +85,8 @@ def test_seven_at_the_maximum_and_one_below(base, monkeypatch):
     row, scale = session_7(study)
     assert (row["n_x"], row["x_mean"], row["x_sd"]) == (8, None, None)
     assert one_below_the_ceiling(row, scale) is None
+    # With the few digits of the description this attack is off anyhow; the rule does not lean on them.
+    monkeypatch.setattr(summaries, "DESCRIPTIVE_DIGITS", 3)
     assert abs(withheld_session(shared(study, analyses=())["data"], 7, 8) - 4.25) > FOUND
     with monkeypatch.context() as switched:
         off(switched, SECONDARY)
@@ -104,7 +106,7 @@ def test_intake_scores_of_which_one_differs(base, monkeypatch):
     }
     off(monkeypatch, ALL_OF_IT)
     found = shared(study, analyses=())["data"].summary
-    assert 120 - found["pre_sd"] * np.sqrt(30) == pytest.approx(61, abs=1)
+    assert 120 - found["pre_sd"] * np.sqrt(30) == pytest.approx(61, abs=2)
 
 
 def test_a_variable_that_hardly_anybody_varies_in_has_no_unit(base, monkeypatch):

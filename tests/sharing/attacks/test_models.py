@@ -9,6 +9,7 @@ from twostage.records.record import ANALYSES
 from twostage.sharing import verdicts
 from twostage.sharing.analyse import stage1_records
 from twostage.sharing.layout import MOST_DIGITS
+from twostage.sharing.local import Local
 from twostage.sharing.missing import missing
 
 
@@ -115,3 +116,11 @@ def test_a_site_learns_what_it_is_missing_from(twelve):
     assert len(named) == len(
         [a for a in ANALYSES if any("withheld" in f.reason for f in records[a].failures)]
     )
+
+
+def test_a_site_learns_that_both_directions_are_not_pooled_jointly(three):
+    study = with_scores(three.study("S01"), *ordinary(3))
+    joint = "Both directions pooled jointly"
+    for one_sided, said in ((0, False), (3, True), (5, False)):
+        records = shared(study, analyses=("lagged",), local=Local(one_sided))
+        assert any(line.startswith(joint) for line in missing(records, "x", "y")) == said

@@ -54,11 +54,16 @@ def withheld_session(record: Record, session: int, n: int) -> float | None:
 
 
 def cross_products(record: Record, direction: str, variant: str = "main") -> pd.DataFrame | None:
-    """X'X of an equation without variance between patients: residual variance by covariance matrix."""
+    """X'X of an equation without variance between patients: residual variance by covariance matrix.
+
+    Where the intercept's covariances are withheld: of the predictors less their means.
+    """
     fit = next((f for f in record.fits if (f.variant, f.direction) == (variant, direction)), None)
     if fit is None:
         return None
     matrix = record.covariance(direction, variant)
+    if matrix["intercept"].isna().any():
+        matrix = matrix.drop("intercept").drop(columns="intercept")
     if matrix.isna().any(axis=None):
         return None
     return pd.DataFrame(fit.sigma2 * np.linalg.inv(matrix), matrix.index, matrix.columns)
@@ -74,34 +79,26 @@ def squares_of(record: Record, variant: str, direction: str, term: str) -> float
     return partial if whole is None else float(whole.loc[term, term])
 
 
-def subtracted(first: Record | None, second: Record | None, transitions: int) -> tuple[float, float] | None:
-    """Both means of the one patient whose rows the first bundle has more than the second."""
-    if first is None or second is None:
-        return None
-    more, fewer = (cross_products(r, "x_to_y") for r in (first, second))
+def subtracted(first: Record, second: Record, term: str = "_mean") -> dict[str, float] | None:
+    """How far from the others' mean the one patient is whose rows the first bundle has more than the second.
+
+    Adding n rows with the deviation d from the mean of N rows to a sum of squares adds ``n N / (n + N) d^2``. For a term
+    that varies within patients only, d is the patient's own deviation if they have one row.
+    """
+    more, fewer = (cross_products(record, "x_to_y") for record in (first, second))
     if more is None or fewer is None:
         return None
-    return tuple((more - fewer).loc["intercept", ["x_mean", "y_mean"]] / transitions)
+    total, N = (next(f.n_transitions for f in r.fits if f.direction == "x_to_y") for r in (first, second))
+    squares = np.diag(more - fewer) * total / ((total - N) * N)
+    found = pd.Series(np.sqrt(np.maximum(squares, 0.0)), more.index)
+    return {v: float(found[f"{v}{term}"]) for v in ("x", "y")}
 
 
 def last_session_total(record: Record, first_mean: float | None, n: int) -> float | None:
     """Sum of y at the last session of a study without gaps: that of sessions 2 to T, less 1 to T - 1, plus the first."""
     XX = cross_products(record, "x_to_y")
-    if XX is None or first_mean is None:
+    if XX is None or "intercept" not in XX or first_mean is None:
         return None
     b = pd.Series({e.term: e.estimate for e in record.estimates if e.direction == "x_to_y"})
     sums = XX.loc["intercept"]
     return float(sums @ b[XX.columns] - sums["y_within"] - sums["y_mean"] + n * first_mean)
-
-
-def newly_observed(first: Record, second: Record) -> tuple[float, float] | None:
-    """x before and y at the last session of the one patient whose window the first bundle has longer."""
-    sums = []
-    for record in (first, second):
-        XX = cross_products(record, "x_to_y")
-        if XX is None:
-            return None
-        b = pd.Series({e.term: e.estimate for e in record.estimates if e.direction == "x_to_y"})
-        own = XX.loc["intercept"]
-        sums.append((own["x_within"] + own["x_mean"], own @ b[XX.columns]))
-    return tuple(np.subtract(*sums))

@@ -11,6 +11,7 @@ import pandas as pd
 from twostage.collection import read_collection, read_part
 from twostage.params import PLACES, POOLED, RECORDS, make_parameters
 from twostage.pipeline.book.launch import Launch
+from twostage.pipeline.places import public, without_places
 from twostage.pipeline.plan import SOURCES
 from twostage.pipeline.run import DEFAULT_RUN, Run
 from twostage.pipeline.template import defaults_of
@@ -31,7 +32,7 @@ def run_command(run: Run) -> str:
     collection = part.collection if part else run.collection
     words = ["twostage", "run"]
     if collection != default_collection(run.project).resolve():
-        words.append(run.shown(collection))
+        words.append(public(run, collection))
     usual = make_parameters(read_collection(run.collection).defaults).model_dump()
     for name, value in run.parameters.items():
         if value != usual[name]:
@@ -39,7 +40,7 @@ def run_command(run: Run) -> str:
     for study in part.studies if part else ():
         words += ["--study", study]
     if run.folder.parent != run.project / "runs":
-        words += ["--out", run.shown(run.folder)]
+        words += ["--out", public(run, run.folder)]
     elif run.folder.name != DEFAULT_RUN:
         words += ["--run", run.folder.name]
     return shlex.join(words)
@@ -58,13 +59,13 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     usual = defaults_of(run.template(notebook))
     given = run.notebook_parameters(notebook, study)
     # Without a checkout the run's own copy of the template is the one at hand.
-    place = "notebooks" if is_project(run.project) else run.shown(run.folder / SOURCES / "notebooks")
+    place = "notebooks" if is_project(run.project) else public(run, run.folder / SOURCES / "notebooks")
     words = [
         "papermill",
         f"{place}/{notebook}.ipynb",
         f"{notebook}{f'-{study}' if study else ''}.ipynb",
     ]
-    for name, value in given.items():
+    for name, value in without_places(run, dict(given)).items():
         if name not in LEFT_OUT and (value != usual.get(name) or name == "study"):
             # -r passes a text as it is, where -p would read a study called 007 as a number.
             words += ["-r" if name in PLACES else "-p", name, str(value)]

@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from twostage.characters import terminal
 from twostage.files import replace_folder, write_text
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.child import child_command
-from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.errors import ANSI, PipelineError
 from twostage.pipeline.run import Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
@@ -58,9 +59,10 @@ def _jupyter_book(source: Path, built: Path, log: Path) -> None:
         errors="replace",
         env=os.environ | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
     )
-    write_text(log, finished.stdout + finished.stderr)
+    said = ANSI.sub("", finished.stdout + finished.stderr)
+    write_text(log, said)
     if finished.returncode != 0:
-        lines = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
+        lines = [terminal(line) for line in said.splitlines() if line.strip()]
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines
         shown = "\n".join(f"    {line}" for line in telling[-SHOWN_MESSAGES:])
         raise PipelineError(f"the book could not be built (all messages: {log}):\n{shown}")

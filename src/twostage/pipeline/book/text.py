@@ -1,8 +1,8 @@
 """Sphinx extension: texts of a collection arrive in the built book as they are.
 
 What MyST is given is escaped already (:mod:`twostage.text.escape`). Behind it Sphinx still puts typographic quotes and
-dashes into every text, its theme writes the title and the authors into pages as HTML, and its search page does the same with
-the headings in its index.
+dashes into every text, its theme writes the title and the authors into pages as HTML, and its search page does the same
+with the headings in its index.
 """
 
 import re
@@ -22,7 +22,7 @@ _CHANGED = re.compile(r"['\"`\\]|--|\.\s?\.\s?\.|&#")
 
 
 #: What the theme puts into pages unescaped. A text so marked is not escaped again where it is.
-_UNESCAPED = ("docstitle", "shorttitle", "author", "project")
+_UNESCAPED = ("docstitle", "shorttitle", "root_title", "pagetitle", "page_description", "author", "project")
 
 
 def kept_texts(texts: list[str]) -> list[str]:

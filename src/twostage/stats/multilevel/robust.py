@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, two_sided_p
+from twostage.stats.base import check_level, critical_value, facts_table, frame, refuse_masked, two_sided_p
 from twostage.stats.multilevel.blocks import independent_blocks
 from twostage.stats.multilevel.inference import tested_columns
 from twostage.stats.multilevel.likelihood import marginal
@@ -183,6 +183,7 @@ def robust(fit, cluster, kind="CR2", level=None):
 
 
 def _clusters(fit, cluster):
+    refuse_masked(cluster, "cluster")
     labels = np.asarray(cluster)
     if labels.shape != (fit.n,):
         raise ValueError(f"cluster must have {fit.n} labels, got shape {labels.shape}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.pool.tau2_column_likelihood import maximise_likelihood, sum_of_others
+from twostage.stats.pool.tau2_column_likelihood import dominated, maximise_likelihood, sum_of_others
 
 METHODS = ("FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE")
 
@@ -117,9 +117,12 @@ def solve_q(y, v, target):
 def projection_trace(d):
     """Trace of ``P = D - D11'D / 1'D1`` for weights d (..., k), the diagonal of D: ``sum d - sum d^2 / sum d``.
 
-    Computed as ``sum d_i (sum of the others) / sum d``, which has nothing to cancel where one weight dominates.
+    Where one weight dominates it is ``sum d_i (sum of the others) / sum d``, which has nothing to cancel.
     """
-    return (d * sum_of_others(d)).sum(axis=-1) / d.sum(axis=-1)
+    total, squares = d.sum(axis=-1), (d * d).sum(axis=-1)
+    if dominated(squares, total):
+        return (d * sum_of_others(d)).sum(axis=-1) / total
+    return total - squares / total
 
 
 def projection_traces(d, v):
@@ -135,9 +138,26 @@ def projection_traces(d, v):
     dict of ndarray, shape (...)
         tr(P), tr(PV), tr(PP), tr(PPV), tr(PVPV), named ``p``, ``pv``, ``pp``, ``ppv``, ``pvpv``.
     """
+    s1, s2 = d.sum(axis=-1), (d * d).sum(axis=-1)
+    if dominated(s2, s1):
+        return _traces_of_positive_terms(d, v)
+    d2, dv = d * d, d * v
+    share, s3 = s2 / s1, (d2 * d).sum(axis=-1)
+    first, second, third = dv.sum(axis=-1), (d * dv).sum(axis=-1), (d2 * dv).sum(axis=-1)
+    squares, cubes = (dv * dv).sum(axis=-1), (d * dv * dv).sum(axis=-1)
+    return {
+        "p": s1 - share,
+        "pv": first - second / s1,
+        "pp": s2 - 2.0 * s3 / s1 + share**2,
+        "ppv": second - 2.0 * third / s1 + share * second / s1,
+        "pvpv": squares - 2.0 * cubes / s1 + (second / s1) ** 2,
+    }
+
+
+def _traces_of_positive_terms(d, v):
+    """The same without a difference: from the diagonals of P and PP, and the squares of the rest of P's rows against V."""
     total = d.sum(axis=-1, keepdims=True)
     d2, rest = d * d, sum_of_others(d) / total
-    # The diagonals of P and PP, and the squares of the rest of P's rows against V: sums of positive terms.
     p = d * rest
     pp = d2 * (rest**2 + sum_of_others(d2) / total**2)
     beside = d2 * v * sum_of_others(d2 * v) / total**2

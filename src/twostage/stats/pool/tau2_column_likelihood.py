@@ -55,6 +55,11 @@ def log_likelihood(y, v, tau2, *, reml):
     return -0.5 * (k * LOG_2PI + deviance)
 
 
+def dominated(squares, total):
+    """Whether in some meta-analysis one weight is nearly the sum, from the sum of their squares and their sum."""
+    return bool((squares > DOMINATED * total**2).any())
+
+
 def sum_of_others(d):
     """For each study the sum over the others, by adding only."""
     before, after = np.zeros_like(d), np.zeros_like(d)
@@ -91,7 +96,7 @@ def score(y, v, tau2, *, reml):
     sum_w2 = w2.sum(axis=-1)
     trace, trace2 = sum_w, sum_w2
     if reml:
-        if (sum_w2 > DOMINATED * sum_w**2).any():
+        if dominated(sum_w2, sum_w):
             trace, trace2 = traces_of_positive_terms(w, w2, sum_w)
         else:
             share = sum_w2 / sum_w

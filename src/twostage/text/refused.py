@@ -1,19 +1,10 @@
 """Which characters a text from outside may have: those that people see, on one line."""
 
-import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from twostage.characters import unseen
 from twostage.problems import Problem
-
-#: Unicode's categories of what is not seen: control and format characters (zero-width ones and those that turn the
-#: direction of writing are among the latter), halves of characters, ends of lines and paragraphs.
-UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-#: Letters and marks by category that are nevertheless blank: joiners and fillers.
-FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-
 
 #: Longest text of a field, in characters. Longer ones would burst tables and figures.
 LONGEST = 500
@@ -24,22 +15,6 @@ LONGEST_LINES = 5000
 
 
 EXPECTED = "a text on one line without control, zero-width and direction-turning characters"
-
-
-def unseen(text: str, allowed: str = "") -> str:
-    """The first character of a text that nobody sees, by its code point and place; empty if there is none.
-
-    Parameters
-    ----------
-    text : str
-    allowed : str
-        Characters that are no fault, such as ends of lines.
-    """
-    for place, letter in enumerate(text, start=1):
-        if letter not in allowed and (letter in FILLERS or unicodedata.category(letter) in UNSEEN):
-            name = unicodedata.name(letter, "")
-            return f"U+{ord(letter):04X}{f' ({name})' if name else ''} at place {place}"
-    return ""
 
 
 def text_problem(

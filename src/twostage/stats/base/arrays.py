@@ -36,7 +36,7 @@ def real_array(values, name, *, booleans=False):
         Masked values, texts (also those that look like numbers), truth values, complex numbers, dates or anything
         else that is no number.
     """
-    _refuse_masked(values, name)
+    refuse_masked(values, name)
     if hasattr(values, "to_numpy"):
         values = values.to_numpy(na_value=np.nan)
     try:
@@ -56,7 +56,8 @@ def real_array(values, name, *, booleans=False):
     return array.astype(float)
 
 
-def _refuse_masked(values, name):
+def refuse_masked(values, name):
+    """Raise ValueError if something is masked, of numbers or of labels."""
     parts = values if isinstance(values, list | tuple) else (values,)
     masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
     if masked:
@@ -74,6 +75,11 @@ def _is_real(value, booleans):
 
 def faults(y, v, name):
     """What is wrong with estimates and their sampling variances, arrays of one shape; `name` of an index, for messages."""
+    # A few passes over the data settle it for all that are usual.
+    least = v.min(initial=LARGEST_VARIANCE)
+    usual = least >= LEAST_VARIANCE and v.max(initial=0.0) <= LARGEST_VARIANCE
+    if usual and np.abs(y).max(initial=0.0) <= min(LARGEST_ESTIMATE, 0.5 * MOST_APART * least**0.5):
+        return []
     good_y = np.abs(y) <= LARGEST_ESTIMATE
     good_v = (v >= LEAST_VARIANCE) & (v <= LARGEST_VARIANCE)
     found = []
