@@ -271,7 +271,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
     write_run(tmp_path / "project" / "runs" / "long", three, {})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("twostage.project.package_project", lambda: tmp_path / "project")
+    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: tmp_path / "project")
     folder, found = find_results("long")
     assert (folder, found.name) == (tmp_path / "project" / "runs" / "long", "long")
 
@@ -279,7 +279,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
 def test_command_names_the_runs_there_are(three, tmp_path, monkeypatch):
     write_run(tmp_path / "runs" / "long", three, {})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twostage.project.package_project", lambda: None)
+    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: None)
     done = CliRunner().invoke(app, ["compare", "long", "lang"])
     assert done.exit_code == 2
     assert "found 'no such run'; expected a run's folder or one of long" in done.stderr

@@ -112,7 +112,7 @@ def test_workshop_is_a_project_of_its_own_and_takes_no_used_folder(workshop, mon
 
 
 def test_without_a_project_a_tutorial_says_so(monkeypatch):
-    monkeypatch.setattr("twostage.project.project_folder", lambda start: None)
+    monkeypatch.setattr("twostage.tutorial.project_folder", lambda start: None)
     with pytest.raises(TutorialError, match="expected the project's folder or one in it"):
         Workshop()
 

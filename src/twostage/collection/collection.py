@@ -207,6 +207,18 @@ def read_collection(path: str | Path) -> Collection:
     ------
     CollectionError
         With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
+
+    Examples
+    --------
+    In the project's folder, where `data` is its collection:
+
+    >>> import twostage as ts
+    >>> collection = ts.read_collection("data")
+    >>> len(collection.studies), collection.x.label, collection.y.label
+    (17, 'alliance', 'symptom severity')
+    >>> study = collection.study("S01")
+    >>> list(study.sessions)
+    ['patient', 'session', 'x', 'y']
     """
     path = locate_collection(path)
     if (part := collection_part.read_part(path)) is not None:

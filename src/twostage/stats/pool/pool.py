@@ -1,8 +1,11 @@
 """Random-effects meta-analysis of k estimates with known sampling variances."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twostage.stats.base import (
     INTERVALS,
@@ -25,8 +28,26 @@ from twostage.stats.pool.tau2 import METHODS, Tau2Search, estimate_tau2, heterog
 #: Meta-analyses pooled together: their arrays stay in the processor's cache, however many there are.
 BLOCK = 4096
 
+#: The choices of estimator, interval and prediction interval, for type checkers.
+Tau2Method = Literal["REML", "FE", "DL", "PM", "ML", "EB", "SJ", "HS", "HE"]
 
-def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2", labels=None):
+
+Interval = Literal["hartung-knapp", "hartung-knapp-adhoc", "wald"]
+
+
+PredictionRule = Literal["k-2", "k-1", "normal"]
+
+
+def pool(
+    y: ArrayLike,
+    v: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+    labels: Sequence[str] | None = None,
+) -> PooledFit:
     """Pool k estimates with a random-effects model, ``y_i ~ N(theta, v_i + tau2)``.
 
     Parameters
@@ -102,7 +123,15 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     return replace(fit, note="; ".join(_notes(fit, ci)))
 
 
-def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2"):
+def pool_many(
+    Y: ArrayLike,
+    V: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+) -> PooledBatch:
     """Pool many meta-analyses of k estimates each in one vectorised call.
 
     Parameters
@@ -121,6 +150,13 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
     ------
     ValueError
         As :func:`pool`; the message names row and study.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> fits = ts.pool_many([[0.21, 0.08, 0.30], [0.10, 0.52, 0.33]], [0.010, 0.014, 0.020])
+    >>> fits.estimate.round(3), fits.tau2.round(3)
+    (array([0.188, 0.31 ]), array([0.   , 0.035]))
     """
     Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
