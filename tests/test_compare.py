@@ -11,12 +11,13 @@ from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
 from twostage.cli.app import app
+from twostage.notebooks import RECORD_HOME
 from twostage.pages.common.leave import write_pooled
 from twostage.pages.compare.analysis import compare, notes, side_by_side, verdict
 from twostage.pages.compare.page import comparison_page, write_comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
-from twostage.params import RECORDS, make_parameters
+from twostage.params import make_parameters
 from twostage.pipeline.run import Run
 from twostage.problems import ProblemError
 from twostage.records.analyse import FUNCTIONS, MAIN, analyse
@@ -225,7 +226,7 @@ def test_names_cannot_become_markup(windows):
 
 
 def test_analyses_without_notebooks_are_those_of_the_notebooks(three, panels):
-    analyses = {name for made in RECORDS.values() for name in made}
+    analyses = set(RECORD_HOME)
     assert set(FUNCTIONS) <= analyses
     assert set(MAIN) <= set(FUNCTIONS)
     done = analyse(three, make_parameters({}), ["lagged"])

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection import read_collection, read_part
-from twostage.params import PLACES, POOLED, RECORDS, make_parameters
+from twostage.notebooks import NOTEBOOKS
+from twostage.params import PLACES, make_parameters
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.places import public, without_places
 from twostage.pipeline.plan import SOURCES
@@ -72,7 +73,7 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     return shlex.join(words)
 
 
-def again_section(run: Run, target: Path, launch: Launch, notebook: str, study: str | None = None) -> str:
+def rerun_section(run: Run, target: Path, launch: Launch, notebook: str, study: str | None = None) -> str:
     """The section at the end of a notebook's page, in MyST; what it offers is written below `target`.
 
     Parameters
@@ -108,7 +109,7 @@ def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
     lines += [
         f"```{{button-link}} {url}\n:color: primary\n:outline:\n{name}\n```" for name, url in links.items()
     ]
-    if notebook in POOLED:
+    if NOTEBOOKS[notebook].kind == "stage2":
         lines.append(
             "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
             "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
@@ -130,7 +131,7 @@ def _files(run: Run, target: Path, notebook: str, study: str | None) -> list[Pat
     folder = target / DOWNLOADS / study
     folder.mkdir(parents=True, exist_ok=True)
     offered = []
-    for analysis, record in zip(RECORDS[notebook], run.records(notebook, study), strict=True):
+    for analysis, record in zip(NOTEBOOKS[notebook].leaves, run.records(notebook, study), strict=True):
         text = record.read_text(encoding="utf-8")
         copy = folder / f"{study}-{analysis}.json"
         copy.write_text(text, encoding="utf-8")

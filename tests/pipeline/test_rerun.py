@@ -16,10 +16,10 @@ import yaml
 from typer.main import get_command
 
 from twostage.cli.app import app
-from twostage.params import NOTEBOOKS, RECORDS
-from twostage.pipeline.book.again import notebook_command, run_command
+from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.book.config import read_yaml
 from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.rerun import notebook_command, run_command
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.errors import PipelineError
@@ -69,7 +69,7 @@ def test_command_of_a_run_elsewhere_says_what_its_folder_is_called_and_not_where
 @pytest.mark.parametrize("notebook", ["stage1_lagged", "stage2_lagged"])
 def test_command_of_a_notebook_gives_it_the_same_parameters(project, notebook):
     run = plan_run(project, Request(assignments=("last_session=5", "random_slopes=true", "level=0.9"))).run
-    study = "S02" if notebook in RECORDS else None
+    study = "S02" if NOTEBOOKS[notebook].kind == "stage1" else None
     words = shlex.split(notebook_command(run, notebook, study))
     assert words[:2] == ["papermill", f"notebooks/{notebook}.ipynb"]
     given = {words[i + 1]: (words[i], words[i + 2]) for i in range(3, len(words), 3)}
@@ -106,7 +106,9 @@ def test_each_notebook_page_has_its_command_and_its_files(finished_project):
             page = run.html / "notebooks" / study / f"{notebook}.html"
             assert "Run this page again" in page.read_text()
             files = downloads(page)
-            wanted = {f"{study}-{analysis}.json" for analysis in RECORDS[notebook]} | {f"{notebook}.ipynb"}
+            wanted = {f"{study}-{analysis}.json" for analysis in NOTEBOOKS[notebook].leaves} | {
+                f"{notebook}.ipynb"
+            }
             assert wanted <= set(files)
             for name in wanted:
                 assert files[name].is_file()
@@ -220,5 +222,5 @@ def test_address_that_is_none_stops_the_build(config):
 def test_notebooks_have_all_parameters_in_their_cell():
     from twostage.pipeline.template import defaults_of
 
-    for name, parameters in NOTEBOOKS.items():
-        assert list(defaults_of(REPOSITORY / "notebooks" / f"{name}.ipynb")) == list(parameters)
+    for name, about in NOTEBOOKS.items():
+        assert list(defaults_of(REPOSITORY / "notebooks" / f"{name}.ipynb")) == list(about.takes)
