@@ -136,3 +136,15 @@ def test_fitting_touches_no_disk():
         and any(word in path.read_text(encoding="utf-8") for word in words)
     ]
     assert not wrong
+
+
+def test_no_face_has_a_name_of_a_file_behind_it_that_is_another_thing():
+    wrong = [
+        f"{face}: {name}"
+        for face, path in MODULES.items()
+        if path.name == "__init__.py"
+        for module, names, _ in ours(path)
+        for name in names
+        if f"{face}.{name}" in MODULES and module != f"{face}.{name}"
+    ]
+    assert not wrong

@@ -79,10 +79,10 @@ class Page(HTMLParser):
         values = dict(attributes)
         self._hidden += tag in ("script", "style")
         self.text += values.get("alt") or ""
-        if any(
-            "pwned" in (v or "") and (n.startswith("on") or n in ("href", "src")) for n, v in values.items()
-        ):
-            self.acting.append((tag, values))
+        for name, value in values.items():
+            scheme = name in ("href", "src") and (value or "").strip().lower().startswith("javascript:")
+            if scheme or (name.startswith("on") and "pwned" in (value or "")):
+                self.acting.append((tag, values))
 
     def handle_endtag(self, tag):
         self._hidden -= tag in ("script", "style")

@@ -88,7 +88,9 @@ def test_the_same_texts_are_in_the_pages(pages):
         assert [text for text in shown if text not in page] == []
     index = pages["index.html"].text
     assert "T " + " ".join(TEXTS[19:27]) in index
-    assert [text for text in TEXTS if text not in index] == []
+    # In a note stars, lines below and backslashes are marks.
+    plain = [text for text in TEXTS if not set(text) & set("*_\\")]
+    assert [text for text in plain if text not in index] == []
 
 
 def test_titles_in_the_search_index_are_no_html(project):

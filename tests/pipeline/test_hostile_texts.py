@@ -26,7 +26,7 @@ from twostage.pipeline.book.pages import Pages
 from twostage.pipeline.entry import RUN_NAME
 from twostage.problems import ParameterError
 from twostage.simulation.simulate import simulate_collection, write_collection
-from twostage.text.plain import text_problems
+from twostage.text.refused import text_problems
 
 BOOK = Path(__file__).parents[2] / "book"
 EXTENSIONS = yaml.safe_load((BOOK.parent / "_config.yml").read_text(encoding="utf-8"))["parse"][

@@ -12,7 +12,7 @@ from twostage.text.escape import (
     rich_myst,
     rich_texts,
 )
-from twostage.text.plain import text_problem, text_problems
+from twostage.text.refused import text_problem, text_problems
 from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text
 
 __all__ = [

@@ -136,14 +136,14 @@ def rich_myst(note: str) -> Markup:
     for token in _tokens(note):
         if token.type == "link_open":
             address = re.sub(r"[<>\\\s]", "", _address(str(token.attrs["href"])))
-            if parts and parts[-1].endswith("!"):
-                parts[-1] = f"{parts[-1][:-1]}\\!"  # a link, no picture
             parts.append("[")
         elif token.type == "link_close":
             # In angle brackets only these, which were taken out, could end an address.
             parts.append(f"](<{address}>)")
         else:
-            parts.append(_MYST.get(token.type) or _marked(token.content))
+            # A link after an exclamation mark is no picture.
+            text, mark = (token.content[:-1], r"\!") if token.content.endswith("!") else (token.content, "")
+            parts.append(_MYST.get(token.type) or f"{_marked(text)}{mark}")
     return Markup("".join(parts))
 
 

@@ -1,5 +1,6 @@
 """What all families of statistics share: checks of input, inference, tables, Newton's method, panels."""
 
+from twostage.stats.base.arrays import faults, raise_faults, real_array, refuse_masked
 from twostage.stats.base.checks import at, check_estimates, check_level, column_names, numbers, raise_problems
 from twostage.stats.base.errors import NotEstimable
 from twostage.stats.base.inference import (
@@ -14,7 +15,6 @@ from twostage.stats.base.inference import (
     two_sided_p,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, Optimum, maximise
-from twostage.stats.base.numbers import faults, raise_faults, real_array, refuse_masked
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
 from twostage.stats.base.tables import facts_table, frame, frozen, html, html_table, one_row, test_text
 

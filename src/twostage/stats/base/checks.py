@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twostage.stats.base.numbers import faults, real_array
+from twostage.stats.base.arrays import faults, real_array
 
 
 def check_level(level):

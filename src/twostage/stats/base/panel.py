@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twostage.stats.base.numbers import real_array
+from twostage.stats.base.arrays import real_array
 
 VARIABLES = ("x", "y")
 

@@ -52,7 +52,7 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     ------
     ValueError
         Empty or mismatched input, masked values, texts, estimates beyond 1e30, variances outside of 1e-60 to
-        1e60 (every such study is named; see :mod:`twostage.stats.base.numbers`), an unknown method, interval or
+        1e60 (every such study is named; see :mod:`twostage.stats.base.arrays`), an unknown method, interval or
         prediction rule, a level outside (0, 1).
 
     Notes
