@@ -16,7 +16,7 @@ from twostage.pipeline.book.manuscript import book_context
 from twostage.stage2.attempt import Attempt
 from twostage.stage2.pool import patient_flow
 
-BOOK = Path(__file__).resolve().parent.parent / "book"
+BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
 @pytest.fixture(scope="module")

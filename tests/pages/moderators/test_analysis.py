@@ -63,7 +63,7 @@ def collection(three):
     rows["country"] = ["A"] * 6 + ["B"] * 4 + ["C", "not stated"]
     rows["setting"] = "clinic"
     rows["x_instrument"] = [f"x{i}" for i in range(K)]
-    rows["y_instrument"] = ["one"] * 8 + ["two"] * 3 + ["three"]
+    rows["y_instrument"] = ["one"] * 8 + ["two"] * 2 + ["three", "four"]
     return dataclasses.replace(three, studies=rows.reset_index(drop=True))
 
 
@@ -122,11 +122,11 @@ def test_table_by_hand(collection, table):
     assert row["log_n"] == pytest.approx(8.0, rel=ROUNDING)
     assert row["missing"] == pytest.approx(0.03, rel=ROUNDING)
     assert row["severity"] == pytest.approx(100 * (13.0 - about["y_min"]) / span, rel=ROUNDING)
-    # Eight studies share the instrument: their mean intake scores average 13.5; the twelfth has none to compare with.
-    assert row["severity_within"] == pytest.approx(100 * (13.0 - 13.5) / span, rel=1e-9)
-    assert np.isnan(table["severity_within"].iloc[11]) and table["country"].isna().tolist() == [
-        False
-    ] * 11 + [True]
+    # Eight studies share an instrument: their mean intake scores average 13.5; two share another, and two have theirs alone.
+    within = table["severity_within"] * span / 100
+    np.testing.assert_allclose(within[:8], np.arange(8) - 3.5, atol=1e-9)
+    np.testing.assert_allclose(within[8:], [-0.5, 0.5, np.nan, np.nan], atol=1e-9)
+    assert table["country"].isna().tolist() == [False] * 11 + [True]
     shown = shown_moderators(table)
     assert shown.loc[11, "country"] == "–" and shown.loc[0, "year"] == "2001"
 
@@ -187,6 +187,19 @@ def test_few_studies_are_said_and_nothing_crashes(pooled, three, panels):
     found = heterogeneity_moderated(pooled["lagged"], "x_to_y", table, wanted[0])
     assert found == "Year is not tested: 3 studies are too few for 2 coefficients."
     assert "Every" not in scale_words({"year": found}) and scale_table({"year": found}, wanted).empty
+
+
+@pytest.mark.parametrize(("n", "tested"), [(5, True), (4, False)])
+def test_a_test_needs_three_residual_degrees_of_freedom(n, tested):
+    numbers = pd.DataFrame({"label": list("abcde"), "year": [1.0, 2.0, 3.0, 4.0, 5.0]})[:n]
+    groups = pd.DataFrame({"label": list("abcdef"), "design": ["one", "two"] * 3})[: n + n % 2]
+    for data, moderator in (
+        (numbers, StudyModerator("year", "year", False)),
+        (groups, StudyModerator("design", "design", True)),
+    ):
+        used, words = usable(data, moderator)
+        assert (used is not None) == tested
+        assert tested or "4 studies are too few for 2 coefficients" in words[-1]
 
 
 def test_a_moderator_nobody_has():

@@ -18,7 +18,7 @@ from twostage.stage1.equations import crosslevel, lagged, outcome, transition
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage2.pool import leave_one_out, pool_records
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 ANALYSES = {"lagged": lagged, "crosslevel": crosslevel, "transition": transition, "outcome": outcome}
 KEY = ["options", "study", "analysis", "variant", "direction", "term"]
 

@@ -16,7 +16,7 @@ from twostage.pages.common.leave import write_pooled
 from twostage.stage2.pool import pool_records
 from twostage.terms import COLUMNS as STANDARD
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 #: Sums of three numbers.
 ROUNDING = 1e-12

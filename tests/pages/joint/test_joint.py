@@ -199,6 +199,18 @@ def test_correlation_at_its_bound(records):
     assert found.rho.high_bounded and not found.rho.low_bounded
 
 
+@pytest.mark.parametrize("rho", [0.999, 1 - 1e-5, 1e-5 - 1])
+def test_a_correlation_near_its_bound_is_not_called_at_it(records, rho):
+    """Equal sampling covariances: the estimate is the correlation of S - V, which is chosen here."""
+    covariance = rho * (0.3 * 0.2) ** 0.5
+    G = np.array([[0.3, covariance], [covariance, 0.2]])
+    Y = heterogeneous(12)
+    white = np.linalg.solve(np.linalg.cholesky(np.cov(Y.T)), (Y - Y.mean(axis=0)).T)
+    found = pool_joint(made(records[0], (np.linalg.cholesky(G + V2) @ white).T, [V2] * 12))
+    assert found.fit.rho == pytest.approx(rho, abs=1e-6)
+    assert not flagged(found, "at its bound")
+
+
 def test_no_heterogeneity(records):
     Y = np.array([[0.30, 0.10], [0.32, 0.11], [0.29, 0.09], [0.31, 0.10]])
     found = pool_joint(made(records[0], Y, [V2] * 4))

@@ -12,7 +12,7 @@ from twostage.params import make_parameters
 from twostage.stage1.equations import lagged
 from twostage.stage1.panel import Panel, make_panel
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 # lme4's optimiser stops within about 1e-8 of its optimum; the panels are written with 15 digits.
 AGREEMENT = 1e-6
 # lmerTest's degrees of freedom come from numerical second derivatives.

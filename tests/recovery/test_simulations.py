@@ -10,7 +10,7 @@ import pytest
 
 from twostage.recovery.simulations import core_checksum, read_simulation, used_modules, write_simulation
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 STORED = PROJECT / "book" / "simulations"
 
 

@@ -13,7 +13,7 @@ import pytest
 from twostage.stats.pool.pool import pool
 from twostage.stats.riclpm.fit import fit_riclpm
 
-DATA = Path(__file__).parents[2] / "shared" / "real" / "gametime" / "gametime_long.csv.gz"
+DATA = Path(__file__).parents[3] / "shared" / "real" / "gametime" / "gametime_long.csv.gz"
 VARIANT = {"residuals": "free", "lags": "equal"}
 
 #: Game -> estimate, lower and upper limit as printed: hours -> affect, affect -> hours.

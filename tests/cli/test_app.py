@@ -17,7 +17,7 @@ from twostage.cli import app as cli
 from twostage.cli.app import app
 from twostage.notebooks import parameter_table
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def invoke(*arguments: str):

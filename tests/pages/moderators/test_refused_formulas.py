@@ -9,7 +9,7 @@ import pytest
 from twostage.pages.moderators.formula import ModeratorError, moderators
 from twostage.pages.moderators.grammar import refused
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 TABLE = pd.DataFrame(
     {"year": [2001, 2005, 2010, 2012], "setting": ["a", "b", "a", "b"], "mean age": [30, 31, 35, 33]}
 )

@@ -11,7 +11,7 @@ from twostage.stage1.estimators import estimators
 from twostage.stage1.panel import make_panel
 from twostage.terms import ESTIMATORS
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
+REAL = Path(__file__).parents[3] / "shared" / "real"
 COLLECTIONS = {"openesm_anx_dep": "openesm", "openesm_pa_na": "openesm", "gametime": "gametime"}
 
 #: Estimators without an estimate in some study of a collection, and how their reasons begin or end.
@@ -42,7 +42,7 @@ def real(request):
     """Name of a collection and its studies' estimates."""
     if not (REAL / COLLECTIONS[request.param]).is_dir():
         pytest.skip(f"the folder ../shared/real/{COLLECTIONS[request.param]} with the real data is absent")
-    collection = read_collection(Path(__file__).parent / "collections" / request.param)
+    collection = read_collection(Path(__file__).parents[1] / "collections" / request.param)
     parameters = make_parameters(collection.defaults)
     studies = [collection.study(study) for study in collection.studies["study"]]
     found = {s.id: estimators(make_panel(s, parameters), bootstraps=50) for s in studies}

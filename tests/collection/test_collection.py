@@ -642,9 +642,9 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_the_real_collections_are_read(name):
     data, n_studies, n_patients = REAL[name]
-    if not (Path(__file__).parents[2] / "shared" / "real" / data).is_dir():
+    if not (Path(__file__).parents[3] / "shared" / "real" / data).is_dir():
         pytest.skip(f"the folder ../shared/real/{data} with the real data is absent")
-    folder = Path(__file__).parent / "collections" / name
+    folder = Path(__file__).parents[1] / "collections" / name
     assert validate_collection(folder) == ()
     collection = read_collection(folder)
     assert not collection.synthetic

@@ -26,7 +26,7 @@ from twostage.stage1 import equations as stage1
 from twostage.stage1.panel import make_panel
 from twostage.stage2.pool import pool_records
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}
 
 #: Estimates from simulated data may lie this many standard errors from the truth: 1 in 16,000 by chance.
