@@ -53,7 +53,9 @@ def register(app: typer.Typer) -> None:
 
 def Reading(help: str) -> Any:  # noqa: N802
     """An option that says how to read a file."""
-    return Annotated[str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")]
+    return Annotated[
+        str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
+    ]
 
 
 def import_study(
@@ -74,7 +76,11 @@ def import_study(
     all_problems: AllProblems = False,
     system: Annotated[
         str | None,
-        typer.Option("--from", help="the system that wrote the file, as redcap; none: no one's rules", show_default=False),
+        typer.Option(
+            "--from",
+            help="the system that wrote the file, as redcap; none: no one's rules",
+            show_default=False,
+        ),
     ] = None,
     encoding: Reading("of its text, as utf-8, cp1252, utf-16-le") = None,
     sheet: Reading("of an Excel workbook: its name or number") = None,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection_file import Settings
-from twostage.importing.instruments import INSTRUMENTS, Finding, find_score
+from twostage.importing.instruments import INSTRUMENTS, Finding, find_score, instrument_of
 from twostage.importing.job import WANTED
 from twostage.importing.mapping import FILL_IN, SESSION
 from twostage.importing.marks import with_points
@@ -94,10 +94,15 @@ def propose(
 
 def _numbered(columns: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, ItemGrid]]:
     """Names that differ in a session's number, of scores and of items."""
-    counts = sorted({n for instrument in INSTRUMENTS for n in instrument.items})
-    grids = _named_grids(item_grids(columns, counts))
+    grids = _named_grids(item_grids(columns, _counts))
     of_items = {column for grid in grids.values() for column in grid.columns}
     return wide_groups([c for c in columns if c not in of_items]), grids
+
+
+def _counts(name: str) -> tuple[int, ...]:
+    """How many items the questionnaire of a name has."""
+    instrument = instrument_of(name, INSTRUMENTS)
+    return instrument.items if instrument else ()
 
 
 def _find(looked: dict[str, tuple], names: Sequence[str]) -> dict[str, Finding]:
@@ -143,7 +148,8 @@ def _in_order(content: dict[str, Any]) -> dict[str, Any]:
 def _named_grids(grids: Sequence[ItemGrid]) -> dict[str, ItemGrid]:
     """Grids of items by the name that their score would have: ``phq_s{session}`` for ``phq_s{session}_i{item}``."""
     marks = "|".join(ITEM_MARKS)
-    expression = rf"[\W_]*(?:(?<=[\W_])(?:{marks}))?[\W_]*\{{item(:0)?\}}"
+    between = r"(?:[^\w{}]|_)*"
+    expression = rf"{between}(?:(?<![^\W_])(?:{marks}))?{between}\{{item(?::0)?\}}"
     return {re.sub(expression, "", grid.pattern, flags=re.I): grid for grid in grids}
 
 
@@ -171,8 +177,7 @@ def _items(grid: ItemGrid, versions: list[Version]) -> dict[str, Any]:
 
 def _items_remark(grid: ItemGrid, found: Finding) -> str:
     sessions, items = grid.sessions, grid.items
-    text = f"items {items[0]} to {items[-1]} for sessions {sessions[0]} to {sessions[-1]}: {found.why}"
-    return text + "" * grid.sure + "; or are sessions and items the other way round?" * (not grid.sure)
+    return f"items {items[0]} to {items[-1]} for sessions {sessions[0]} to {sessions[-1]}: {found.why}"
 
 
 def _only_sessions(
