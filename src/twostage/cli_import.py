@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
     app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
 
 
-def Reading(help: str) -> Any:  # noqa: N802
+def Reading(help: str) -> Any:
     """An option that says how to read a file."""
     return Annotated[
         str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
@@ -96,7 +96,7 @@ def import_study(
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
-    from twostage.importing.mapping import file_options
+    from twostage.importing.blocks import file_options
     from twostage.importing.preview import Asked
 
     folder = locate_collection(to)

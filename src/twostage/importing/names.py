@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from twostage.importing.mapping import SESSION
+from twostage.importing.blocks import SESSION
 
 
 def _words(text: str) -> tuple[str, ...]:

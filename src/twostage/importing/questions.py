@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from twostage.importing.blocks import LEAVE_OUT, SESSION
 from twostage.importing.identity import in_words, similar, unusual
-from twostage.importing.mapping import FILL_IN, LEAVE_OUT, SESSION
+from twostage.importing.mapping import FILL_IN
 from twostage.importing.marks import with_points
 from twostage.importing.sessions import label_numbers
 from twostage.importing.source import Source

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from twostage import schema
-from twostage.importing.mapping import LEAVE_OUT, ImportMapping
+from twostage.importing.blocks import LEAVE_OUT
+from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
 from twostage.problems import Problem
 
