@@ -210,7 +210,9 @@ def _lines(text: str, separator: str, most: int | None = None) -> list[tuple[int
     """Each record and the line on which it begins."""
     reader, lines, row = _reader(text, separator), [], 1
     for cells in reader:
-        lines.append((row, [one_line(cell) for cell in cells]))
+        # Only a record of several lines can have a line's end in a cell.
+        several = reader.line_num > row
+        lines.append((row, [one_line(cell) if several else cell.strip() for cell in cells]))
         row = reader.line_num + 1
         if len(lines) == most:
             break

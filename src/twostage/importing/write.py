@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from twostage.collection import examine_collection
 from twostage.collection_file import Layout, Settings
@@ -55,7 +56,10 @@ def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([[cell_text(value) for value in row] for row in rows])
+    # Tables have millions of cells, and few different ones.
+    known: dict[Any, str] = {}
+    for row in rows:
+        writer.writerow([known[v] if v in known else known.setdefault(v, cell_text(v)) for v in row])
     return text.getvalue()
 
 
