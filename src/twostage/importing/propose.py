@@ -15,6 +15,7 @@ from twostage.importing.marks import with_points
 from twostage.importing.names import ITEM_MARKS, ItemGrid, at_moment, item_grids, listed, named, wide_groups
 from twostage.importing.propose_facts import items_block, known_facts, version_of
 from twostage.importing.questions import ask
+from twostage.importing.recipes import Recipe
 from twostage.importing.source import Source
 from twostage.schema import NUMBER, STUDY_ID, matches
 
@@ -22,8 +23,11 @@ BY_NAME = "by its name"
 
 #: Date formats that a proposal tells apart.
 FORMATS = {
-    "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?",
+    "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?",
     "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
+    "%d.%m.%Y %H:%M": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}",
+    "%d.%m.%Y %H:%M:%S": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}:\d{2}",
+    "unix": r"1\d{9}(\.\d+)?|1\d{12}",
 }
 
 
@@ -47,7 +51,11 @@ class Proposal:
 
 
 def propose(
-    source: Source, settings: Settings, instruments: dict[str, Iterable[str]], study_column: str | None = None
+    source: Source,
+    settings: Settings,
+    instruments: dict[str, Iterable[str]],
+    study_column: str | None = None,
+    recipe: Recipe | None = None,
 ) -> Proposal:
     """Propose a mapping.
 
@@ -60,19 +68,21 @@ def propose(
         ``x`` and ``y`` -> instruments of the collection's other studies, looked for as well.
     study_column : str, optional
         Column that says which sample a row belongs to.
+    recipe : Recipe, optional
+        Of the system that wrote the file.
     """
     columns, remarks = list(source.cells), {}
-    patient = _first(named("patient", columns))
+    patient = _first(_called("patient", source, recipe))
     looked = {v: (getattr(settings, v), instruments.get(v, ())) for v in ("x", "y")}
     wide, grids = _numbered(columns)
     likely = any(find_score(*for_what, [*wide, *grids]).name for for_what in looked.values())
-    layout, remarks["layout"] = _layout(source, patient, likely, study_column)
+    layout, remarks["layout"] = _layout(source, patient, likely, study_column, recipe)
     file = _file(source)
     content: dict[str, Any] = {"file": file} if file else {}
-    content |= {"layout": layout, "patient": patient or FILL_IN, "missing": []}
+    content |= {"layout": layout, "patient": patient or FILL_IN, "missing": _there(source, recipe)}
     remarks["patient"] = BY_NAME if patient else _choices(listed(columns))
     if layout == "long":
-        content |= _when(source, columns, remarks)
+        content |= _when(source, recipe, remarks)
     names = [*wide, *grids] if layout == "wide" else _scorelike(source, content)
     found = _find(looked, names)
     versions = {v: version_of(found[v], grids) for v in ("x", "y")}
@@ -195,9 +205,27 @@ def _scorelike(source: Source, content: dict[str, Any]) -> list[str]:
     return [c for c in columns if _is_numeric(cells[c], r"[^\d]*\d+[^\d]*|" + NUMBER)] or columns
 
 
-def _layout(source: Source, patient: str | None, likely: bool, study_column: str | None) -> tuple[str, str]:
+def _called(role: str, source: Source, recipe: Recipe | None) -> list[str]:
+    """Columns of a role: by the rules of the system that wrote the file, then by their names."""
+    ruled = recipe.columns(role, source.cells) if recipe else []
+    # What a system calls a session may be its patient.
+    taken = recipe.columns("patient", source.cells) if recipe and role != "patient" else []
+    return list(dict.fromkeys([*ruled, *(c for c in named(role, list(source.cells)) if c not in taken)]))
+
+
+def _there(source: Source, recipe: Recipe | None) -> list[str]:
+    """A system's words for missing values that the file has."""
+    cells = source.cells
+    return [
+        text for text in (recipe.missing if recipe else ()) if any((cells[c] == text).any() for c in cells)
+    ]
+
+
+def _layout(
+    source: Source, patient: str | None, likely: bool, study_column: str | None, recipe: Recipe | None
+) -> tuple[str, str]:
     """wide or long and why; `likely`: whether names that differ in a number look like x or y."""
-    timed = _timed(source)
+    timed = _called("session", source, recipe) + _called("date", source, recipe)
     if patient is not None:
         keys = source.cells[list(dict.fromkeys([study_column or patient, patient]))]
         if keys[keys[patient] != ""].duplicated().any():
@@ -205,11 +233,6 @@ def _layout(source: Source, patient: str | None, likely: bool, study_column: str
     if not likely and timed:
         return "long", f"there is a column {timed[0]}"
     return "wide", f"each row has another {patient}" if patient else ""
-
-
-def _timed(source: Source) -> list[str]:
-    columns = list(source.cells)
-    return named("session", columns) + named("date", columns)
 
 
 def _file(source: Source) -> dict[str, Any]:
@@ -227,8 +250,9 @@ def _choices(columns: Sequence[str], n: int = 12) -> str:
     return "one of " + ", ".join(columns[:n]) + (", ..." if len(columns) > n else "")
 
 
-def _when(source: Source, columns: Sequence[str], remarks: dict[str, str]) -> dict[str, Any]:
-    session, date = (_first(named(role, columns)) for role in ("session", "date"))
+def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dict[str, Any]:
+    columns = list(source.cells)
+    session, date = (_first(_called(role, source, recipe)) for role in ("session", "date"))
     if session or not date:
         remarks["session"] = BY_NAME if session else _choices(listed(columns))
         return {"session": session or FILL_IN}
@@ -236,7 +260,7 @@ def _when(source: Source, columns: Sequence[str], remarks: dict[str, str]) -> di
     fitting = [f for f, pattern in FORMATS.items() if len(cells) and cells.str.fullmatch(pattern).all()]
     example = cells.iloc[0] if len(cells) else ""
     remarks["date"] = f"{BY_NAME}; sessions are numbered by the order of their dates within the patient"
-    remarks["date_format"] = f"ISO, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
+    remarks["date_format"] = f"ISO, unix, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
     return {"date": date, "date_format": fitting[0] if fitting else FILL_IN}
 
 
