@@ -141,9 +141,7 @@ def work(folder: Path, kind: str, seed: int, numbers: range, report: multiproces
 
 def run_format(folder: Path, kind: str, n: int, seed: int) -> dict[int, str]:
     """What came of each of n mutants."""
-    pair = Pair(
-        *(VariableSettings(name=v, label=v, better="higher") for v in ("alliance", "symptoms"))
-    )
+    pair = Pair(*(VariableSettings(name=v, label=v, better="higher") for v in ("alliance", "symptoms")))
     pristine = _snapshot(new_collection(folder / "c", pair))
     (folder / "m.yml").write_text(yaml.safe_dump(MAPPING))
     good_file(folder, kind)
@@ -159,6 +157,8 @@ def run_format(folder: Path, kind: str, n: int, seed: int) -> dict[int, str]:
             else:
                 number, result = report.get()
                 results[number] = result
+                if len(results) % 1000 == 0:
+                    print(kind, dict(Counter(text.split(":")[0] for text in results.values())), flush=True)
         worker.join()
         if len(results) < n:
             results[len(results)] = f"died: exit status {worker.exitcode}"
