@@ -42,6 +42,9 @@ NEW_EXAMPLES = examples(
     "twostage new-collection sleep --x sleep --x-label 'hours of sleep' --y mood --y-better higher",
 )
 
+#: Bytes of a file whose reading is announced.
+LARGE = 5 * 2**20
+
 Better = Literal["higher", "lower"]
 
 
@@ -96,7 +99,7 @@ def import_study(
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
-    from twostage.importing.mapping import file_options
+    from twostage.importing.blocks import file_options
     from twostage.importing.preview import Asked
 
     folder = locate_collection(to)
@@ -126,6 +129,7 @@ def import_study(
 def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
     from twostage.importing.job import import_file
 
+    _say_large(asked.file)
     report = import_file(
         asked.file,
         asked.folder,
@@ -158,6 +162,15 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
     typer.echo(next_run(asked.folder))
 
 
+def _say_large(file: Path) -> None:
+    """Where reading takes longer than people wait without a word."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size > LARGE:
+        typer.echo(
+            f"{file.name}: {size / 2**20:,.0f} MB; reading and checking takes a minute or so ...", err=True
+        )
+
+
 def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
     from twostage.importing.names import listed
 
@@ -178,6 +191,7 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
             err=True,
         )
         raise typer.Exit(2)
+    _say_large(asked.file)
     suggestion = suggest(asked, target)
     for line in suggestion.source.found:
         typer.echo(terminal(f"{asked.file.name}: {line}"))

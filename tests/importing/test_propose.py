@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from twostage.cli import app
 from twostage.examples import example_study, fill_in, write_example
-from twostage.importing.job import WANTED
+from twostage.importing.facts import WANTED
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import wide_groups
 from twostage.importing.propose import propose

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from twostage.cli import app
 from twostage.collection import Collection, read_collection, validate_collection
 from twostage.collection_file import VariableSettings
-from twostage.importing.job import WANTED
+from twostage.importing.facts import WANTED
 from twostage.skeleton import Pair, new_collection
 
 REAL = Path(__file__).parents[3] / "shared" / "real"

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from twostage import schema
+from twostage.importing.columns import score_columns, wide_columns
 from twostage.importing.identity import resolve
-from twostage.importing.mapping import ImportMapping, score_columns, wide_columns
+from twostage.importing.mapping import ImportMapping
 from twostage.importing.scores import as_written, out_of_range, score, texts
 from twostage.importing.sessions import number_sessions, window_note
 from twostage.importing.source import Source
