@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, OptimiserRecord, check_level
+from twostage.stats.base import NotEstimable, OptimiserRecord, check_level, frame
 from twostage.stats.mixed.criterion import Criterion, Evaluation
 from twostage.stats.mixed.design import (
     Design,
@@ -240,20 +240,16 @@ class MixedFit:
 
     def tidy(self, level: float = 0.95):
         """One row per fixed effect: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         low, high = self.conf_int(level).T
         columns = {"term": self.names, "estimate": self.coef, "std_error": self.std_error, "df": self.df}
         columns |= {"statistic": self.statistic, "p_value": self.p_value, "ci_low": low, "ci_high": high}
-        return pd.DataFrame(columns)
+        return frame(columns)
 
     def glance(self):
         """One row for the fit: sizes, likelihood, residual variance and how the optimiser ended."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         row = {name: getattr(self, name) for name in ("n_obs", "n_groups", "sigma2", "loglik", "reml")}
         row |= {"converged": self.converged, "singular": self.singular}
-        return pd.DataFrame([row | {"evaluations": self.optimiser.evaluations}])
+        return frame([row | {"evaluations": self.optimiser.evaluations}])
 
     def _repr_html_(self) -> str:
         """The table of fixed effects with a line on the fit."""

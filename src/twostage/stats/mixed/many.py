@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, check_level, column_names, numbers
+from twostage.stats.base import NotEstimable, check_level, column_names, frame, numbers
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -89,21 +89,17 @@ class MixedBatch:
     def tidy(self, level: float = 0.95):
         """One row per data set and fixed effect: data_set, term, estimate, std_error, df, statistic,
         p_value, ci_low, ci_high."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         B, p = self.coef.shape
         columns = {"data_set": np.repeat(np.arange(B), p), "term": np.tile(self.names, B)}
         for name, key in {"coef": "estimate", "std_error": "std_error", "df": "df"}.items():
             columns[key] = getattr(self, name).ravel()
         columns |= {"statistic": self.statistic.ravel(), "p_value": self.p_value.ravel()}
         low, high = np.moveaxis(self.conf_int(level), -1, 0)
-        return pd.DataFrame(columns | {"ci_low": low.ravel(), "ci_high": high.ravel()})
+        return frame(columns | {"ci_low": low.ravel(), "ci_high": high.ravel()})
 
     def glance(self):
         """One row per data set: sizes, variances, likelihood, how it ended, and why where it has no fit."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
-        names = [
+        names = (
             "n_obs",
             "n_groups",
             "sigma2",
@@ -112,15 +108,13 @@ class MixedBatch:
             "converged",
             "singular",
             "evaluations",
-        ]
-        return pd.DataFrame({name: getattr(self, name) for name in names} | {"reason": list(self.reasons)})
+        )
+        return frame({name: getattr(self, name) for name in names} | {"reason": list(self.reasons)})
 
     def _repr_html_(self) -> str:
         """Mean and spread of each coefficient over the data sets with a fit."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         fitted = self.coef[self.estimable]
-        table = pd.DataFrame(fitted, columns=list(self.names)).describe().T
+        table = frame(dict(zip(self.names, fitted.T, strict=True))).describe().T
         line = f"{len(self.coef)} data sets: {len(fitted)} fitted, {self.converged.sum()} converged, "
         return f"{table.to_html()}<p>{escape(line + f'{self.singular.sum()} singular')}</p>"
 

@@ -101,7 +101,7 @@ class RiclpmFit:
 
     def glance(self):
         """One row for the fit."""
-        fields = (
+        names = (
             "n_obs",
             "n_dropped",
             "n_patterns",
@@ -112,10 +112,8 @@ class RiclpmFit:
             "converged",
             "admissible",
         )
-        row = {name: getattr(self, name) for name in fields}
-        return frame(
-            [row | {"iterations": self.optimiser.iterations, "evaluations": self.optimiser.evaluations}]
-        )
+        row = {name: getattr(self, name) for name in names}
+        return frame([row | {name: getattr(self.optimiser, name) for name in ("iterations", "evaluations")}])
 
     def _repr_html_(self) -> str:
         columns = ["term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]
