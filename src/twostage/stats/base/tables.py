@@ -4,6 +4,9 @@ from html import escape
 
 import numpy as np
 
+#: What is reported of an effect.
+EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
+
 
 def frozen(*arrays):
     """The arrays as read-only copies."""
@@ -18,6 +21,11 @@ def frame(rows):
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def coefficient_rows(fit):
+    """A data frame with one row per coefficient: its name and what is reported of an effect."""
+    return frame({"term": list(fit.names), "estimate": fit.coef} | {c: getattr(fit, c) for c in EFFECT[1:]})
 
 
 def one_row(result, names):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import frame, frozen, html, ratio
-from twostage.stats.pool import EFFECT, ZERO_RESIDUAL, PooledFit, all_but_one, pooled, refit
+from twostage.stats.base import EFFECT, frame, frozen, html, ratio
+from twostage.stats.pool import ZERO_RESIDUAL, PooledFit, all_but_one, pooled, refit
 
 _LEFT_OUT = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, frozen, html
-from twostage.stats.pool import EFFECT, PooledFit, pooled, refit
+from twostage.stats.base import EFFECT, frame, frozen, html
+from twostage.stats.pool import PooledFit, pooled, refit
 
 PRECISION = "precision"
 

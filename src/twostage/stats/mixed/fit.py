@@ -177,8 +177,27 @@ def _joint_curvature(face: Face, at: Evaluation, p: int) -> np.ndarray:
     return curvature
 
 
+class TInference:
+    """Tests and intervals of `coef` from `std_error` and `df`, arrays (..., p)."""
+
+    @property
+    def statistic(self) -> np.ndarray:
+        """t statistics of coef = 0, (..., p)."""
+        return self.coef / self.std_error
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Two-sided p values of coef = 0 on `df` degrees of freedom, (..., p)."""
+        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
+
+    def conf_int(self, level: float = 0.95) -> np.ndarray:
+        """Confidence intervals, (..., p, 2), from the t distribution on `df` degrees of freedom."""
+        half = stdtrit(self.df, 0.5 + check_level(level) / 2) * self.std_error
+        return np.stack([self.coef - half, self.coef + half], axis=-1)
+
+
 @dataclass(frozen=True)
-class MixedFit:
+class MixedFit(TInference):
     """A fitted linear mixed model.
 
     Attributes
@@ -221,22 +240,6 @@ class MixedFit:
     n_obs: int
     n_groups: int
     optimiser: OptimiserRecord
-
-    @property
-    def statistic(self) -> np.ndarray:
-        """t statistics of coef = 0, (p,)."""
-        return self.coef / self.std_error
-
-    @property
-    def p_value(self) -> np.ndarray:
-        """Two-sided p values of coef = 0 on `df` degrees of freedom, (p,)."""
-        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
-
-    def conf_int(self, level: float = 0.95) -> np.ndarray:
-        """Confidence intervals, (p, 2), from the t distribution on `df` degrees of freedom."""
-        check_level(level)
-        half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
-        return np.column_stack([self.coef - half, self.coef + half])
 
     def tidy(self, level: float = 0.95):
         """One row per fixed effect: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""

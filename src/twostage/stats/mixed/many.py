@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, check_level, column_names, frame, numbers
+from twostage.stats.base import NotEstimable, column_names, frame, numbers
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -19,11 +18,11 @@ from twostage.stats.mixed.batch_sums import (
     stack_rows,
 )
 from twostage.stats.mixed.design import NEAR, constant_column
-from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, fit_mixed
+from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, TInference, fit_mixed
 
 
 @dataclass(frozen=True)
-class MixedBatch:
+class MixedBatch(TInference):
     """Fits of one random-intercept model to B data sets.
 
     Attributes
@@ -69,22 +68,6 @@ class MixedBatch:
         """Some of the data sets."""
         parts = {name: value[which] for name, value in vars(self).items() if name not in ("names", "reml")}
         return MixedBatch(names=self.names, reml=self.reml, **parts)
-
-    @property
-    def statistic(self) -> np.ndarray:
-        """t statistics of coef = 0, (B, p)."""
-        return self.coef / self.std_error
-
-    @property
-    def p_value(self) -> np.ndarray:
-        """Two-sided p values of coef = 0, (B, p)."""
-        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
-
-    def conf_int(self, level: float = 0.95) -> np.ndarray:
-        """Confidence intervals, (B, p, 2), from the t distribution on `df` degrees of freedom."""
-        check_level(level)
-        half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
-        return np.stack([self.coef - half, self.coef + half], axis=-1)
 
     def tidy(self, level: float = 0.95):
         """One row per data set and fixed effect: data_set, term, estimate, std_error, df, statistic,

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
-from twostage.stats.base import WaldTest, check_choice, check_level, frame, html, quadratic_form, ratio, wald
+from twostage.stats.base import (
+    WaldTest,
+    check_choice,
+    check_level,
+    coefficient_rows,
+    frame,
+    html,
+    quadratic_form,
+    ratio,
+    wald,
+)
 from twostage.stats.multilevel.blocks import independent_blocks
 from twostage.stats.multilevel.inference import tested_columns
 from twostage.stats.multilevel.likelihood import marginal
@@ -79,10 +89,7 @@ class RobustFit:
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        columns = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-        return frame(
-            {"term": list(self.names), "estimate": self.coef} | {c: getattr(self, c) for c in columns}
-        )
+        return coefficient_rows(self)
 
     def glance(self):
         """One row: kind, clusters, omnibus test."""

@@ -4,13 +4,9 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from twostage.stats.base import NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
+from twostage.stats.base import EFFECT, NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
 from twostage.stats.pool.metafor import Script, estimates, options, vector
 from twostage.stats.pool.tau2 import Tau2Search, q_profile, share_and_ratio, typical_variance
-
-#: What is reported of a pooled effect, and of its heterogeneity.
-EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-
 
 _HETEROGENEITY = (
     *("k", "method", "ci", "level", "tau2", "tau2_se", "tau", "i2", "h2", "q", "q_df", "q_p_value"),

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, html, two_sided_p
-from twostage.stats.pool import EFFECT, PooledFit, pooled
+from twostage.stats.base import EFFECT, frame, html, two_sided_p
+from twostage.stats.pool import PooledFit, pooled
 from twostage.stats.small_study.line import Line, weighted_line
 
 ALTERNATIVES = ("two-sided", "greater", "less")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, check_choice, frame, html, one_row
-from twostage.stats.pool import EFFECT, PooledFit, metareg, pool, pooled
+from twostage.stats.base import EFFECT, NotEstimable, check_choice, frame, html, one_row
+from twostage.stats.pool import PooledFit, metareg, pool, pooled
 
 ESTIMATORS = ("L0", "R0", "Q0")
 
