@@ -82,16 +82,8 @@ class MixedBatch(TInference):
 
     def glance(self):
         """One row per data set: sizes, variances, likelihood, how it ended, and why where it has no fit."""
-        names = (
-            "n_obs",
-            "n_groups",
-            "sigma2",
-            "re_variance",
-            "loglik",
-            "converged",
-            "singular",
-            "evaluations",
-        )
+        names = ("n_obs", "n_groups", "sigma2", "re_variance", "loglik")
+        names += ("converged", "singular", "evaluations")
         return frame({name: getattr(self, name) for name in names} | {"reason": list(self.reasons)})
 
     def _repr_html_(self) -> str:

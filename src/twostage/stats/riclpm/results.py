@@ -101,17 +101,8 @@ class RiclpmFit:
 
     def glance(self):
         """One row for the fit."""
-        names = (
-            "n_obs",
-            "n_dropped",
-            "n_patterns",
-            "n_parameters",
-            "loglik",
-            "aic",
-            "bic",
-            "converged",
-            "admissible",
-        )
+        names = ("n_obs", "n_dropped", "n_patterns", "n_parameters", "loglik")
+        names += ("aic", "bic", "converged", "admissible")
         row = {name: getattr(self, name) for name in names}
         return frame([row | {name: getattr(self.optimiser, name) for name in ("iterations", "evaluations")}])
 
