@@ -14,6 +14,7 @@ from twostage.stats.base.checks import (
     check_estimates,
     check_level,
     column_names,
+    frozen,
     numbers,
     raise_problems,
 )
@@ -34,7 +35,7 @@ from twostage.stats.base.inference import (
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
-from twostage.stats.base.tables import EFFECT, coefficient_rows, frame, frozen, html, one_row, test_text
+from twostage.stats.base.tables import EFFECT, coefficient_rows, frame, html, one_row, test_text
 
 __all__ = [
     "DIRECTIONS",

@@ -8,14 +8,6 @@ import numpy as np
 EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
 
 
-def frozen(*arrays):
-    """The arrays as read-only copies."""
-    copies = [np.array(a) for a in arrays]
-    for copy in copies:
-        copy.flags.writeable = False
-    return copies
-
-
 def frame(rows):
     """A data frame; the numeric core itself needs NumPy and SciPy only."""
     import pandas as pd
