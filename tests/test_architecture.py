@@ -7,13 +7,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "twostage"
 
-#: Files beside the folders: they may be imported from everywhere and import only each other.
-GROUND = ("problems", "terms", "display", "printing", "project")
+#: The ground: files beside the folders, and the folder of texts. They may be imported from everywhere and
+#: import only each other.
+GROUND = ("characters", "problems", "text", "files", "terms", "display", "printing", "project")
 
 #: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
 FLOORS = (
-    *("stats", "params", "collection", "simulation", "importing", "stage1", "records", "stage2", "recovery"),
-    *("sharing", "pages", "pipeline", "cli", "tutorial", "__main__"),
+    *("stats", "params", "notebooks", "collection", "simulation", "importing", "stage1", "records", "stage2"),
+    *("recovery", "sharing", "pages", "frames", "plots", "pipeline", "cli", "tutorial", "__main__"),
 )
 
 #: Folders on different floors that still know nothing of each other: records join the stages.
@@ -133,5 +134,17 @@ def test_fitting_touches_no_disk():
         for name, path in MODULES.items()
         if name.split(".")[0] in ("stats", "stage1")
         and any(word in path.read_text(encoding="utf-8") for word in words)
+    ]
+    assert not wrong
+
+
+def test_no_face_has_a_name_of_a_file_behind_it_that_is_another_thing():
+    wrong = [
+        f"{face}: {name}"
+        for face, path in MODULES.items()
+        if path.name == "__init__.py"
+        for module, names, _ in ours(path)
+        for name in names
+        if f"{face}.{name}" in MODULES and module != f"{face}.{name}"
     ]
     assert not wrong

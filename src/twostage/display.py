@@ -5,6 +5,8 @@ import math
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from twostage.text import Markup, paragraphs
+
 MISSING = "–"
 
 
@@ -49,8 +51,12 @@ def inference(ci: str) -> str:
 _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "weight": 1}
 
 
+#: Columns whose texts are names: a study may be called True.
+_NAMES = {"study", "label"}
+
+
 def _cell(column: str, value) -> str:
-    if isinstance(value, bool) or str(value) in {"True", "False"}:
+    if isinstance(value, bool) or (column not in _NAMES and str(value) in {"True", "False"}):
         return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):
         return p_value(value)
@@ -73,17 +79,14 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({c: [_cell(c, v) for v in table[c].tolist()] for c in table.columns})
 
 
-def html_table(table: pd.DataFrame, spaced: bool = True) -> str:
+def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
     """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`.
 
     Titles of columns are shown with blanks instead of underscores, unless `spaced` is false.
     """
     titles = {c: str(c).replace("_", " ") if spaced else str(c) for c in table.columns}
-    return (
-        readable(table)
-        .rename(columns=titles)
-        .to_html(index=False, border=0, classes="twostage", justify="left")
-    )
+    cells = readable(table).rename(columns=titles)
+    return Markup(cells.to_html(index=False, border=0, classes="twostage", justify="left"))
 
 
 def show(table: pd.DataFrame) -> HTML:
@@ -91,6 +94,6 @@ def show(table: pd.DataFrame) -> HTML:
     return HTML(html_table(table))
 
 
-def say(text: str) -> Markdown:
-    """A sentence for the last line of a notebook cell."""
-    return Markdown(text)
+def show_text(text: str) -> Markdown:
+    """A sentence for the last line of a notebook cell; text, unless it is :class:`~twostage.text.escape.Markup`."""
+    return Markdown(paragraphs(text))

@@ -4,6 +4,9 @@ import textwrap
 
 import pandas as pd
 
+from twostage.characters import terminal
+from twostage.text import myst, to_csv
+
 #: Widest column of a table on a terminal, in characters; longer texts are wrapped.
 WIDEST = 44
 
@@ -23,7 +26,7 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _lines(value: object) -> list[str]:
-    return textwrap.wrap(str(value), WIDEST, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(terminal(value), WIDEST, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _row(cells: list[str], widths: list[int]) -> str:
@@ -39,13 +42,13 @@ def as_markdown(table: pd.DataFrame) -> str:
 
 
 def _escaped(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return myst(value)
 
 
 #: Format -> function of a table that returns text without a last newline.
 PRINT = {
     "table": as_text,
-    "csv": lambda table: table.to_csv(index=False, lineterminator="\n").rstrip("\n"),
+    "csv": lambda table: to_csv(table).rstrip("\n"),
     "json": lambda table: table.to_json(orient="records", force_ascii=False, indent=1),
     "md": as_markdown,
 }

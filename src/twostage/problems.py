@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from twostage.characters import terminal
+
 #: Complaints of one kind about one column that a summary shows one by one; more are counted.
 FEW = 3
 
@@ -50,7 +52,7 @@ class Problem:
             place.append(f"row {self.row}")
         if self.column is not None:
             place.append(f"{word or self._word()} {self.column!r}")
-        return f"{', '.join(place)}: found {self.value!r}; expected {self.expected}"
+        return terminal(f"{', '.join(place)}: found {self.value!r}; expected {self.expected}")
 
     def _word(self) -> str:
         if self.column.startswith("--"):
@@ -61,6 +63,11 @@ class Problem:
         """What it shares with others of its kind: file, column, and what was expected but for the values in it."""
         alike = re.sub(r"'[^']*'|\"[^\"]*\"|[-+.\d]+", "#", self.expected)
         return self.file, self.column, alike, self.row is None and (repr(self.value), self.expected)
+
+
+def distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each complaint once, in their order; what was found may be a list or a mapping, which have no hash."""
+    return tuple({str(problem): problem for problem in problems}.values())
 
 
 def summarised(problems: Sequence[Problem], word: str = "", lines: int = LINES) -> list[str]:

@@ -70,6 +70,16 @@ class Direction:
         """Terms of the cross-level analysis: the cross-lag by each person mean."""
         return f"{self.cross}:x_mean", f"{self.cross}:y_mean"
 
+    @property
+    def lagged(self) -> tuple[str, ...]:
+        """Terms of the lagged analysis, in their order."""
+        return "intercept", self.cross, self.auto, "x_mean", "y_mean"
+
+    @property
+    def crosslevel(self) -> tuple[str, ...]:
+        """Terms of the cross-level analysis, in their order."""
+        return *self.lagged, *self.interactions
+
 
 X_TO_Y = Direction("x_to_y", "x", "y")
 

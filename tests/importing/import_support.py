@@ -6,11 +6,11 @@ import yaml
 
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings
 from twostage.collection.skeleton import Pair, new_collection
-from twostage.importing.job import ImportReport, import_file
-from twostage.importing.mapping import check_columns, check_mapping, score_columns
+from twostage.importing.job import ImportReport, import_file, usable
+from twostage.importing.mapping import check_mapping
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems, with_points
+from twostage.importing.source import ImportProblems
 from twostage.importing.write import NewStudy, study_files
 
 FACTS = {
@@ -119,10 +119,8 @@ def written(folder: Path, study: str = "S1") -> tuple[str, str]:
 def contents(file: Path, content: dict) -> dict[str, str]:
     """The files that an import would write, without a collection to write to; faster than :func:`bring`."""
     mapping = check_mapping({"study": FACTS} | content, "m.yml")
-    source = read_source(file, FileOptions(**mapping.file.model_dump()))
-    problems = check_columns(source, mapping, "m.yml")
+    source, problems = usable(read_source(file, mapping.file.options()), mapping, "m.yml")
     assert not problems, problems
-    source = with_points(source, score_columns(source, mapping))
     tables, problems = reshape(source, mapping, Limits((0.0, 100.0), (0.0, 180.0)))
     assert not problems, problems
     return study_files(NewStudy("S1", {}, tables), SETTINGS)

@@ -163,7 +163,8 @@ def test_an_excel_formula_without_its_value_is_not_taken_for_missing(tmp_path):
 
 def test_numbers_typed_as_texts_with_commas(tmp_path):
     file = workbook(tmp_path / "a.xlsx", data=[["id", "session", "wai", "oq"], ["a", 1, "1,5", 3]])
-    assert "file: decimal: ','" in refused(tmp_path, file, LONG)[0]
+    assert "file: decimal: ','" in refused(tmp_path, file, LONG | {"file": {"decimal": "."}})[0]
+    assert "decimal commas (detected)" in bring(tmp_path / "detected", file, LONG).found
     bring(tmp_path, file, LONG | {"file": {"decimal": ","}})
     assert written(tmp_path)[0].splitlines()[1] == "a,1,1.5,3"
 

@@ -170,7 +170,7 @@ BAD = {
     ),
     "two ages": (
         "id,session,wai,oq,age\na,1,1,2,30\na,2,1,2,31\n",
-        LONG | {"patients": {"age": "age"}},
+        LONG | {"patients": {"age": {"column": "age", "changes": "refuse"}}},
         "row 3, column 'age': found 31; expected 30, as in the patient's other rows",
     ),
     "no date": (
@@ -216,14 +216,13 @@ def test_what_will_not_do_is_named_with_row_column_and_value(tmp_path, name):
 
 def test_a_comma_in_a_number_is_explained(tmp_path):
     (problem,) = refused(tmp_path, 'id,session,wai,oq\na,1,"1,5",2.5\n', LONG | {"file": {"decimal": "."}})
-    assert problem.endswith("decimal commas: say file: decimal: ',' in the mapping")
+    assert problem.endswith("decimal commas: say --decimal ',', or file: decimal: ',' in the mapping")
 
 
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [
-        ("1.234,5", "without marks between thousands"),
-        ("12 345", "without marks between thousands"),
+        ("12 345", "a mark between thousands: say --thousands, or file: thousands: in the mapping"),
         ("1,5,5", "missing codes"),
         ("x,y", "missing codes"),
     ],
@@ -267,10 +266,10 @@ def test_a_wrong_range_is_a_line_for_each_column(tmp_path):
 
 
 def test_all_problems_come_at_once(tmp_path):
-    problems = refused(tmp_path, "id,session,wai,oq\n,1,x,999\na,y,2,2\n", LONG)
+    problems = refused(tmp_path, "id,session,wai,oq\n,1,x,999\na,y,x,999\n", LONG)
     assert [p.split(": ")[0] for p in problems] == [
         "data.csv, row 2, column 'id'",
         "data.csv, row 3, column 'session'",
-        "data.csv, row 2, column 'wai'",
-        "data.csv, row 2, column 'oq'",
+        "data.csv, row 3, column 'wai'",
+        "data.csv, row 3, column 'oq'",
     ]

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from import_support import LONG, WIDE, bring, contents, refused, written
 
+from twostage.importing.marks import with_points
 from twostage.importing.read_text import SEPARATORS, read_text
-from twostage.importing.source import FileOptions, cell_text, number_text, with_points
+from twostage.importing.source import FileOptions, cell_text, number_text
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
 
@@ -55,7 +56,8 @@ def test_both_decimal_marks_are_left_to_the_mapping(tmp_path):
     assert read(tmp_path, "id;x\na;1,5\nb;2.5\n").options.decimal is None
     both = "id;session;wai;oq\na;1;1,5;2.5\n"
     assert refused(tmp_path, both, LONG) == [
-        "data.csv: found 'both decimal points and decimal commas'; expected file: decimal: '.' or ',' in the mapping"
+        "data.csv: found 'both decimal points and decimal commas'; "
+        "expected file: decimal: '.' or ',' in the mapping, or --decimal"
     ]
     (problem,) = refused(tmp_path, both, LONG | {"file": {"decimal": "."}})
     assert problem.startswith("data.csv, row 2, column 'wai': found '1,5'; expected a number")
@@ -84,18 +86,11 @@ REFUSED = {
         "data.csv, row 3: found '3 cells'; expected 4 cells",
     ),
     "open quote": (b'id,session,wai,oq\na,1,2,"3\n', {}, "data.csv: found 'unexpected end of data'"),
-    "name twice": (b"id,id,wai,oq\na,1,2,3\n", {}, "data.csv, column 'id': found 'the name twice'"),
-    "no name": (b"id,,wai,oq\na,1,2,3\n", {}, "data.csv: found 'no name above column 2'"),
     "not the encoding": (b"id,x\n\xe9,1\n", {"encoding": "utf-8"}, "data.csv, row 2: found 'byte 0xe9'"),
     "no encoding": (b"id,x\na,1\n", {"encoding": "utf-9"}, "data.csv, column 'encoding': found 'utf-9'"),
     "no text codec": (b"id,x\na,1\n", {"encoding": "hex"}, "data.csv, column 'encoding': found 'hex'"),
     "neither": (b"id,x\n\x81,1\n", {}, "data.csv, row 2: found 'byte 0x81'; expected text in UTF-8 or"),
     "two separators": (b"a;b,c;d,e\n1;2,3;4,5\n", {}, "data.csv, row 1: found 'commas or semicolons'"),
-    "UTF-16 without a mark": (
-        "id,x\na,1\n".encode("utf-16-le"),
-        {},
-        "data.csv, row 1: found 'a byte 0x00'; expected characters; if the file is UTF-16",
-    ),
     "half a character": (b"\xff\xfei\x00d", {}, "data.csv, row 1: found"),
 }
 

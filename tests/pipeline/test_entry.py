@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from twostage import project
 from twostage.collection.collection import read_collection
+from twostage.pipeline.book.again import run_command
 from twostage.pipeline.entry import (
     Request,
     find_project,
@@ -18,8 +20,7 @@ from twostage.pipeline.entry import (
     run_name,
 )
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.inputs import package_checksum
-from twostage.pipeline.run import declared_run, load_run
+from twostage.pipeline.run import load_run
 from twostage.problems import CollectionError, ParameterError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -61,7 +62,8 @@ def test_another_collection_of_the_same_name_takes_no_run_s_place(tmp_path):
     collections = [tmp_path / parent / "games" for parent in ("one", "two")]
     folder = tmp_path / "runs" / "games"
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"collection": str(collections[0])}))
+    about = {"project": "..", "collection": str(collections[0]), "parameters": {}, "studies": []}
+    (folder / "run.json").write_text(json.dumps(about))
     assert run_folder(tmp_path, collections[0], Request()) == folder
     for request in (Request(), Request(name="games")):
         with pytest.raises(PipelineError, match="another name"):
@@ -86,7 +88,7 @@ def test_a_project_can_be_named_and_must_be_one(finished_project, tmp_path):
     with pytest.raises(PipelineError, match=r"--project .*: expected the project's folder"):
         plan_run(tmp_path, request)
     (tmp_path / "here").mkdir()
-    run = plan_run(tmp_path / "here", Request(name="named", project=finished_project))
+    run = plan_run(tmp_path / "here", Request(name="named", project=finished_project)).run
     assert (run.project, run.folder) == (finished_project, finished_project / "runs" / "named")
 
 
@@ -117,16 +119,19 @@ def test_run_cannot_leave_its_folder():
 
 def test_parameters_override_the_collections_defaults(finished_project, tmp_path):
     (tmp_path / "p.yml").write_text("last_session: 5\n")
-    run = plan_run(finished_project, Request(params=tmp_path / "p.yml", name="short"))
+    plan = plan_run(finished_project, Request(params=tmp_path / "p.yml", out=tmp_path / "short"))
+    run = plan.run
     assert run.parameters["last_session"] == 5
     assert run.parameters["tau2_method"] == "REML"
+    assert not run.folder.exists()
+    plan.write()
     assert load_run(run.folder) == run
 
 
 def test_assignments_are_typed_as_yaml_and_override_the_file(finished_project, tmp_path):
     (tmp_path / "p.yml").write_text("last_session: 5\nlevel: 0.9\n")
     given = ("last_session=4", "random_slopes=true", "standardize=none")
-    run = plan_run(finished_project, Request(None, tmp_path / "p.yml", given, (), "typed"))
+    run = plan_run(finished_project, Request(None, tmp_path / "p.yml", given, (), "typed")).run
     chosen = [run.parameters[n] for n in ("last_session", "level", "random_slopes", "standardize")]
     assert chosen == [4, 0.9, True, "none"]
 
@@ -149,7 +154,9 @@ def test_assignment_given_twice_or_impossible_is_an_error(finished_project):
 
 
 def test_run_of_some_studies_sees_only_these(finished_project, tmp_path):
-    run = plan_run(finished_project, Request(studies=("S02",), out=tmp_path / "run"))
+    plan = plan_run(finished_project, Request(studies=("S02",), out=tmp_path / "run"))
+    run = plan.run
+    plan.write()
     assert run.studies == ("S02",)
     part = read_collection(run.collection)
     assert list(part.studies["study"]) == ["S02"]
@@ -170,11 +177,87 @@ def test_a_run_takes_no_folder_that_holds_something_else(finished_project, tmp_p
         plan_run(finished_project, Request(name="a", out=tmp_path / "a"))
 
 
-def test_nothing_is_declared_outside_a_run(monkeypatch):
-    monkeypatch.delenv("TWOSTAGE_RUN_FOLDER", raising=False)
-    assert declared_run() is None
+def test_without_a_checkout_the_files_of_the_wheel_are_used_and_runs_are_made_here(
+    finished_project, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(project, "SHIPPED", finished_project)
+    here = tmp_path / "here"
+    here.mkdir()
+    run = plan_run(here, Request()).run
+    assert (run.folder, run.project) == (here / "runs" / "default", here)
+    assert run.collection == finished_project / "data"
+    assert run.template("stage1_lagged").is_relative_to(finished_project)
+    assert run.tutorials
+    assert run_command(run) == "twostage run"
+    shutil.copytree(finished_project / "data", here / "data")
+    assert plan_run(here, Request()).run.collection == here / "data"
+    assert find_project(finished_project / "notebooks") == finished_project
+    assert project.package_project() is None
 
 
-def test_results_do_not_depend_on_the_command_line():
-    assert package_checksum(("cli.py", "pipeline")) != package_checksum(())
-    assert package_checksum(("cli.py", "pipeline")) == package_checksum(("cli.py", "pipeline"))
+def test_a_checkout_does_not_use_the_files_of_a_wheel(finished_project, monkeypatch):
+    monkeypatch.setattr(project, "SHIPPED", REPOSITORY)
+    run = plan_run(finished_project, Request()).run
+    assert (run.project, run.sources) == (finished_project, None)
+    assert run.collection == finished_project / "data"
+
+
+#: What a stranger's ``run.json`` may say, and what is said of it.
+STRANGE = {
+    "empty": ("", "it is no JSON"),
+    "truncated": ('{"project": "..", "coll', "it is no JSON"),
+    "deep": ("[" * 200_000, "it is no JSON"),
+    "list": ("[1, 2]", "no 'project' and no 'collection' and no 'parameters' and no 'studies'"),
+    "of others": (
+        '{"name": "my run", "project": "x"}',
+        "no 'collection' and no 'parameters' and no 'studies'",
+    ),
+    "of another type": (
+        '{"project": "..", "collection": "data", "parameters": [], "studies": []}',
+        "no 'parameters'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), STRANGE.values(), ids=STRANGE)
+def test_a_file_called_run_json_makes_no_run(finished_project, tmp_path, text, said):
+    folder = tmp_path / "records"
+    folder.mkdir()
+    (folder / "run.json").write_text(text)
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(
+        PipelineError, match="expected a new or empty folder, or that of an earlier run, but"
+    ) as caught:
+        plan_run(finished_project, Request(out=folder))
+    assert said in str(caught.value)
+    with pytest.raises(PipelineError) as caught:
+        load_run(folder)
+    assert said in str(caught.value)
+    assert sorted(p.name for p in folder.iterdir()) == ["run.json", "thesis.txt"]
+
+
+def test_a_damaged_run_says_its_file_and_the_cure(tmp_path):
+    file = tmp_path / "runs" / "games" / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    with pytest.raises(PipelineError) as caught:
+        run_folder(tmp_path, tmp_path / "games", Request(name="games"))
+    assert str(caught.value).startswith(
+        f"{file}: it is no JSON; expected what 'twostage run' writes there; give"
+    )
+    assert str(caught.value).endswith("remove that file and give the command again")
+    file.unlink()
+    assert run_folder(tmp_path, tmp_path / "games", Request(name="games")) == file.parent
+
+
+def test_the_run_of_an_earlier_version_is_one(finished_project, tmp_path):
+    about = {"project": "..", "collection": "data", "parameters": {}, "studies": []}
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    assert plan_run(finished_project, Request(out=tmp_path)).run.folder == tmp_path
+    with pytest.raises(PipelineError, match="no 'has_outcome'"):
+        load_run(tmp_path)
+
+
+def test_a_run_that_was_ended_before_it_wrote_anything_can_be_taken_up(finished_project, tmp_path):
+    (tmp_path / ".lock").touch()
+    assert plan_run(finished_project, Request(out=tmp_path)).run.folder == tmp_path

@@ -49,6 +49,7 @@ def processes_of(project):
     ("how", "whole_group", "status"),
     [
         pytest.param(signal.SIGINT, True, 130, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, False, 143, id="kill"),
         pytest.param(signal.SIGKILL, False, -signal.SIGKILL, id="kill-9"),
     ],
 )

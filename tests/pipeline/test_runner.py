@@ -1,19 +1,22 @@
 """One notebook: the parameters it is given, the kernel it runs in, what is left of it."""
 
+import asyncio
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
 from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 from standin import write_notebook
 
-from twostage.params import NOTEBOOKS, make_parameters
+from twostage.params import make_parameters
 from twostage.pipeline.errors import NotebookError
-from twostage.pipeline.files import write_json
+from twostage.pipeline.kernel import ThisInterpreterKernelManager
 from twostage.pipeline.run import Run
 from twostage.pipeline.runner import check_names, run_notebook
 from twostage.problems import ParameterError
@@ -21,12 +24,9 @@ from twostage.problems import ParameterError
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of one study, with the parameters of stage1_data written."""
+    """A run of one study."""
     parameters = make_parameters({}).model_dump()
-    run = Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
-    values = {name: parameters[name] for name in NOTEBOOKS["stage1_data"] if name in parameters}
-    write_json(run.parameter_file("stage1_data"), values)
-    return run
+    return Run(tmp_path / "runs" / "r", tmp_path, tmp_path / "data", parameters, ("S01",), False)
 
 
 def outputs(path, cell):
@@ -45,7 +45,9 @@ def test_notebook_runs_in_this_interpreter_with_its_parameters(run, monkeypatch,
     write_notebook(tmp_path / "notebooks", "stage1_data", code=code)
     target = run_notebook(run, "stage1_data", "S01")
     assert target == tmp_path / "runs" / "r" / "notebooks" / "S01" / "stage1_data.ipynb"
-    where = f"{sys.executable} S01 data runs/r/records/S01 7\n{tmp_path} 1\n"
+    # A notebook shows the project's folder as the place where it is.
+    executable = sys.executable.replace(str(Path.home()), "~")
+    where = f"{executable} S01 data runs/r/records/S01 7\n. 1\n"
     assert outputs(target, 3) == where
     assert list(run.unfinished.iterdir()) == []
 
@@ -117,3 +119,26 @@ def test_papermill_itself_ends_with_the_known_studies(tmp_path):
         "  - data/studies.csv, column 'study': found 'S99'; expected one of S01, S02, "
     )
     assert len(said) == 4
+
+
+def test_a_long_folder_for_temporary_files_is_no_obstacle(run, tmp_path, monkeypatch):
+    long = tmp_path / ("t" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    write_notebook(tmp_path / "notebooks", "stage1_data", code="print('well')")
+    assert outputs(run_notebook(run, "stage1_data", "S01"), 3) == "well\n"
+
+
+@pytest.mark.parametrize(("ending", "interrupts"), [(True, 0), (False, 1)])
+def test_a_kernel_that_is_ended_is_not_interrupted_first(monkeypatch, ending, interrupts):
+    """It would say that it caught an interruption."""
+    done = []
+
+    async def interrupt(kernel):
+        done.append(kernel)
+
+    monkeypatch.setattr(AsyncKernelManager, "_async_interrupt_kernel", interrupt)
+    kernel = ThisInterpreterKernelManager()
+    kernel.shutting_down = ending
+    asyncio.run(kernel._async_interrupt_kernel())
+    assert len(done) == interrupts

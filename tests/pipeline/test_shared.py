@@ -47,7 +47,9 @@ def with_bundle(project, bundle) -> Path:
 
 
 def prepared(project: Path, **values):
-    return prepare(project, project / "runs" / "default", project / "data", values, "here")
+    plan = prepare(project, project / "runs" / "default", project / "data", values, "here")
+    plan.write()
+    return plan.run
 
 
 def test_its_records_are_the_runs_and_are_written_only_once(with_bundle):

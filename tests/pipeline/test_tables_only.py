@@ -20,8 +20,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of three small studies with the real notebooks, none executed yet."""
+def plan(tmp_path_factory):
+    """The plan of a run of three small studies with the real notebooks, none executed yet."""
     folder = tmp_path_factory.mktemp("tables")
     collection = write_collection(simulate_collection(11, n_studies=3, n_patients=150), folder / "small")
     return plan_run(
@@ -38,8 +38,9 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_results_are_those_of_the_notebooks(run):
-    write_tables(run)
+def test_results_are_those_of_the_notebooks(plan):
+    write_tables(plan)
+    run = plan.run
     results = read_results(run.folder)
     assert len(results.headline()) == len(headline_terms())
     tables, records = contents(run.folder / "output"), contents(run.folder / "records")
@@ -54,13 +55,14 @@ def test_results_are_those_of_the_notebooks(run):
     assert {name: now[name] for name in crosslevel} == {name: tables[name] for name in crosslevel}
 
 
-def test_nothing_of_an_earlier_run_stays_beside_the_tables(run):
+def test_nothing_of_an_earlier_run_stays_beside_the_tables(plan):
+    run = plan.run
     stale = [run.folder / "output" / "stage2_sensitivity" / "pooled_sensitivity.csv"]
     stale.append(run.record_folder("S01") / "sensitivity.json")
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("old")
-    write_tables(run)
+    write_tables(plan)
     assert not any(os.path.exists(path) for path in stale)
     record = json.loads((run.record_folder("S01") / "lagged.json").read_text())
     # As the notebook leaves it: with what it takes, the rest at the defaults.

@@ -31,7 +31,7 @@ def true_records(three: Collection) -> dict[str, dict[str, Record]]:
 @pytest.fixture(scope="session")
 def packed(three: Collection) -> bytes:
     """The bundle of one study."""
-    return make_bundle(three, STUDY, make_parameters({}), Filters(), DAY)
+    return make_bundle(three, STUDY, make_parameters({}), Filters(digits=None), DAY)
 
 
 @pytest.fixture(scope="session")

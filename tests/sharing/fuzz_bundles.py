@@ -12,26 +12,41 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from bundles import entries
+from bundles import entries, remove_study
 from malformed import Members, malformed
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from later import use
 
 from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
+from twostage.pipeline.shared import shared_page
+from twostage.records.record import Record
 from twostage.sharing.accept import accept_bundle
+from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.layout import PAGE, BundleError, Filters
 from twostage.sharing.share import make_bundle
-from twostage.sharing.stored import stored_problems
+from twostage.sharing.stored import shared_records, stored_problems
 from twostage.simulation.simulate import simulate_collection, write_collection
+
+#: Records by analysis of the studies that are in the collection already.
+Others = Sequence[Mapping[str, Record]]
+
+#: One in so many accepted bundles goes through everything that comes later.
+THOROUGH = 10
 
 
 def offer(
-    content: bytes, original: bytes, kind: str, centre: Path, before: Members
+    content: bytes, original: bytes, kind: str, centre: Path, before: Members, others: Others
 ) -> tuple[str, str | None]:
     """Offer a bundle to a collection; returns what came of it and what is wrong with that."""
     path = centre.parent / "bundle.zip"
@@ -43,9 +58,25 @@ def offer(
     except Exception:
         return "failed", traceback.format_exc()
     try:
-        return "accepted", wrong_acceptance(content, original, kind, centre)
+        return "accepted", wrong_acceptance(content, original, kind, centre) or fails_later(centre, others)
+    except Exception:
+        return "accepted", traceback.format_exc()
     finally:
         shutil.rmtree(centre / "bundles")
+
+
+def fails_later(centre: Path, others: Others) -> str | None:
+    """Pool what was accepted with other studies' records, and make its page, tables and sentences; None without them."""
+    if not others:
+        return None
+    collection = read_collection(centre)
+    (study,) = collection.shared
+    records = shared_records(collection)[study]
+    together = {a: [of_study[a] for of_study in (*others, records)] for a in records}
+    with tempfile.TemporaryDirectory() as out:
+        use(collection, together, Path(out))
+    shared_page(collection, study)
+    return None
 
 
 def wrong_acceptance(content: bytes, original: bytes, kind: str, centre: Path) -> str | None:
@@ -60,14 +91,18 @@ def wrong_acceptance(content: bytes, original: bytes, kind: str, centre: Path) -
     return None if written == expected else "accepted, but something else is there"
 
 
-def fuzz(n: int, seed: int, packed: bytes, centre: Path) -> tuple[Counter, list[str]]:
-    """Offer n malformed bundles; returns counts by kind and outcome, and everything that is wrong."""
+def fuzz(n: int, seed: int, packed: bytes, centre: Path, others: Others = ()) -> tuple[Counter, list[str]]:
+    """Offer n malformed bundles; returns counts by kind and outcome, and everything that is wrong.
+
+    `others` are the records of the collection's studies; with them, one acceptance in :data:`THOROUGH` is used.
+    """
     rng, members, before = random.Random(seed), unpack(packed, "original"), entries(centre)
     counts: Counter = Counter()
     faults = []
     for i in range(n):
         kind, content = malformed(packed, members, rng)
-        outcome, fault = offer(content, packed, kind, centre, before)
+        chosen = others if rng.randrange(THOROUGH) == 0 else ()
+        outcome, fault = offer(content, packed, kind, centre, before, chosen)
         counts[kind, outcome] += 1
         faults += [f"bundle {i}, {kind}: {fault}"] if fault else []
     return counts, faults
@@ -75,16 +110,17 @@ def fuzz(n: int, seed: int, packed: bytes, centre: Path) -> tuple[Counter, list[
 
 def main() -> int:
     """Run from the command line."""
+    warnings.simplefilter("error")
     n, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder:
         site = write_collection(simulate_collection(11, n_studies=3, n_patients=150), Path(folder) / "site")
         collection = read_collection(site)
-        packed = make_bundle(collection, "S02", make_parameters({}), Filters(), date(2026, 2, 3))
-        centre = write_collection(
-            simulate_collection(11, n_studies=1, n_patients=20), Path(folder) / "centre"
-        )
+        packed = make_bundle(collection, "S02", make_parameters({}), Filters(digits=None), date(2026, 2, 3))
+        centre = shutil.copytree(site, Path(folder) / "centre")
+        remove_study(centre, "S02")
+        others = [stage1_records(collection.study(s), make_parameters({})) for s in ("S01", "S03")]
         start = time.process_time()
-        counts, faults = fuzz(n, seed, packed, centre)
+        counts, faults = fuzz(n, seed, packed, centre, others)
     print(f"{n} malformed bundles, seed {seed}, {time.process_time() - start:.0f} s of processor time")
     for (kind, outcome), count in sorted(counts.items()):
         print(f"  {kind}: {count} {outcome}")

@@ -186,6 +186,26 @@ def damaged_numbers(members: Members, rng: random.Random) -> bytes:
         return zipped(members | {name: repr(record).encode("utf-8", errors="replace")})
 
 
+def unlikely_numbers(members: Members, rng: random.Random) -> bytes:
+    """A record whose numbers fit each other and are far from any study's: estimates and errors scaled, matrices too."""
+    name = rng.choice([n for n in members if n.startswith("records/")])
+    record = json.loads(members[name])
+    up, down = (10.0 ** rng.choice([-150, -8, -5, -2, 0, 0, 2, 5, 7, 150]) for _ in range(2))
+    chosen = {(e["variant"], e["direction"]) for e in record["estimates"] if rng.random() < 0.5}
+    for e in record["estimates"]:
+        if (e["variant"], e["direction"]) in chosen:
+            middle, error = e["estimate"] * up, e["std_error"] * down
+            e.update(estimate=middle, std_error=error, statistic=middle / max(error, 1e-300))
+            e.update(ci_low=middle - 2 * error, ci_high=middle + 2 * error)
+    for c in record["covariances"]:
+        if (c["variant"], c["direction"]) in chosen:
+            c["matrix"] = [[v if v is None else v * down**2 for v in row] for row in c["matrix"]]
+    if rng.random() < 0.5:
+        for c in record["joint_covariances"]:
+            c["matrix"] = [[v * down**2 for v in row] for row in c["matrix"]]
+    return zipped(signed(members | {name: json.dumps(record).encode()}))
+
+
 def change_matrix(c: dict, what: int, rng: random.Random) -> None:
     """Another shape, no symmetry, no positive definiteness, or numbers out of range."""
     rows = c["matrix"]
@@ -256,6 +276,7 @@ def malformed(packed: bytes, members: Members, rng: random.Random) -> tuple[str,
         "members and headers": lambda: damaged_archive(members, rng),
         "fields, signed anew": lambda: damaged_field(members, rng),
         "numbers, signed anew": lambda: damaged_numbers(members, rng),
+        "unlikely, signed anew": lambda: unlikely_numbers(members, rng),
     }
     kind = rng.choice([*kinds, "fields, signed anew"])
     return kind, kinds[kind]()

@@ -1,12 +1,12 @@
 """The command that sets a study against the pool of the others."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from twostage.files import write_text
 from twostage.printing import as_text, examples
 from twostage.problems import ProblemError
 
@@ -53,21 +53,5 @@ def addition(
         typer.echo(f"\n{as_text(addition_table(result, **names))}\n\n{how(result)}")
     if markdown is None:
         return
-    try:
-        _write(markdown, as_page(result, **names, run=folder.name))
-    except OSError as error:
-        typer.echo(f"{markdown}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+    write_text(markdown, as_page(result, **names, run=folder.name))
     typer.echo(f"written: {markdown}")
-
-
-def _write(target: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

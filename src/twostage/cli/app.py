@@ -12,18 +12,21 @@ import typer
 from twostage.cli import addition as cli_addition
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
+from twostage.cli.edge import Edge
+from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
 from twostage.cli.options import AllProblems, SameData
 from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
 from twostage.cli.share import bundle_problems
 from twostage.cli.share import register as register_sharing
 from twostage.collection import read_collection, unedited, validate_collection
-from twostage.params import parameter_table
+from twostage.notebooks import parameter_table
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
 from twostage.simulation import SEED, simulate_collection, write_collection
 
 app = typer.Typer(
+    cls=Edge,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -93,9 +96,6 @@ def simulate(
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"{out}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     n, patients = len(drawn.registry), drawn.registry["n"].sum()
     typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
 
@@ -112,6 +112,9 @@ def params(
 ) -> None:
     """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
     typer.echo(PRINT[format](parameter_table()))
+
+
+app.command(epilog=NOTEBOOKS_EXAMPLES)(notebooks)
 
 
 app.command(epilog=RUN_EXAMPLES)(run)

@@ -56,9 +56,5 @@ def compare(
     ]
     typer.echo("\n" + "\n".join(chosen or ["all parameters are equal"]))
     typer.echo("\n".join(notes(found)))
-    try:
-        page = write_comparison(found, out or folder_b / "comparisons" / folder_a.name, folder_b / "html")
-    except OSError as error:
-        typer.echo(f"{error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+    page = write_comparison(found, out or folder_b / "comparisons" / folder_a.name, folder_b / "html")
     typer.echo(f"page: {page.resolve()}")

@@ -1,15 +1,15 @@
 """Commands for a collection of one's own: an empty one, and a study put into it."""
 
-import os
 import shlex
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from twostage.characters import terminal
 from twostage.cli.options import AllProblems, SameData, next_run, refuse, synthetic_note
 from twostage.collection import locate_collection
+from twostage.files import write_text
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
@@ -21,6 +21,8 @@ IMPORT_HELP = """Put a study's file into a collection, in two steps.
 
 Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
 wai_7) or one row per session.
+
+How to read the file is detected and told; --encoding, --sheet, --header-row and the others say it instead.
 
 First, without --map: proposes a mapping from the names of the columns, says why, shows what would come of it, writes it
 as a YAML file for you to correct, and imports nothing. Then, with --map: imports everything, or nothing if anything
@@ -53,6 +55,13 @@ def register(app: typer.Typer) -> None:
     app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
 
 
+def Reading(help: str) -> Any:
+    """An option that says how to read a file."""
+    return Annotated[
+        str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
+    ]
+
+
 def import_study(
     file: Annotated[Path, typer.Argument(help="the data")],
     to: Annotated[Path, typer.Option(help="folder of the collection")],
@@ -69,40 +78,76 @@ def import_study(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
     same_data: SameData = False,
     all_problems: AllProblems = False,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="the system that wrote the file, as redcap; none: no one's rules",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Reading("of its text, as utf-8, cp1252, utf-16-le") = None,
+    sheet: Reading("of an Excel workbook: its name or number") = None,
+    frame: Reading("data frame of an .RData file") = None,
+    header_row: Reading("row with the columns' names: 3, or 1-2 for two together, or none") = None,
+    skip_rows: Reading("rows that are no data: 2,3") = None,
+    last_row: Reading("last row of data") = None,
+    separator: Reading("between columns: comma, semicolon, tab, bar, blank, or another sign") = None,
+    decimal: Reading("point or comma") = None,
+    thousands: Reading("mark between thousands: point, comma, apostrophe, blank or none") = None,
+    short_rows: Reading("true: rows may end early, with empty cells") = None,
+    fill_down: Reading("columns in which an empty cell means the one above: Patient,Clinic") = None,
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
-    from twostage.importing import Asked
+    from twostage.importing import Asked, file_options
 
     folder = locate_collection(to)
-    asked = Asked(file, folder, study, study_column)
+    said = {
+        "encoding": encoding,
+        "sheet": sheet,
+        "frame": frame,
+        "header_row": header_row,
+        "skip_rows": skip_rows,
+        "last_row": last_row,
+        "separator": separator,
+        "decimal": decimal,
+        "thousands": thousands,
+        "short_rows": short_rows,
+        "fill_down": fill_down,
+    }
     try:
+        asked = Asked(file, folder, study, study_column, file_options(said), system)
         if map is None:
             _propose(asked, dry_run)
         else:
             _import(asked, map, dry_run=dry_run, same_data=same_data)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{error.filename or folder}: {error.strerror or error}; nothing was written", err=True)
-        raise typer.Exit(1) from None
 
 
 def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
     from twostage.importing import import_file
 
     report = import_file(
-        asked.file, asked.folder, map, asked.study, asked.study_column, dry_run=dry_run, same_data=same_data
+        asked.file,
+        asked.folder,
+        map,
+        asked.study,
+        asked.study_column,
+        how=asked.how,
+        dry_run=dry_run,
+        same_data=same_data,
     )
     for line in report.found:
-        typer.echo(f"{asked.file.name}: {line}")
+        typer.echo(terminal(f"{asked.file.name}: {line}"))
     _say_unused(asked.file, report.unused)
     for row in report.tidy().to_dict("records"):
         typer.echo(
             f"{row['study']}: {row['patients']} patients, {row['rows']} rows of sessions, "
             f"{row['rows_with_both']} of them with both scores"
         )
-        typer.echo(f"  {row['notes']}") if row["notes"] else None
+        typer.echo(terminal(f"  {row['notes']}")) if row["notes"] else None
     if dry_run:
         typer.echo(
             f"dry run; an import would write {len(report.files)} files: {', '.join(report.files[:6])}"
@@ -120,7 +165,8 @@ def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
     from twostage.importing import listed
 
     if columns:
-        typer.echo(f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}")
+        text = f"{file.name}: columns that the mapping does not use: {', '.join(listed(columns))}"
+        typer.echo(terminal(text))
 
 
 def _propose(asked: "Asked", dry_run: bool) -> None:
@@ -137,32 +183,19 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
         raise typer.Exit(2)
     suggestion = suggest(asked, target)
     for line in suggestion.source.found:
-        typer.echo(f"{asked.file.name}: {line}")
-    typer.echo(f"\n{suggestion.text}\n{suggestion.preview}\n")
+        typer.echo(terminal(f"{asked.file.name}: {line}"))
+    typer.echo(terminal(f"\n{suggestion.text}\n{suggestion.preview}\n"))
     _say_unused(asked.file, suggestion.unused)
     if suggestion.unfilled:
         typer.echo(f"{FILL_IN} stands for what only you can know: {', '.join(suggestion.unfilled)}")
     if dry_run:
         typer.echo("dry run; nothing was written or imported")
         return
-    _write_new(target, suggestion.text)
+    write_text(target, suggestion.text)
     typer.echo(
         f"{target} written; nothing is imported yet. Check and complete the mapping, then import with it:\n"
         f"  {suggestion.command}"
     )
-
-
-def _write_new(target: Path, text: str) -> None:
-    """Write a file that is not there yet, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def new_collection(
@@ -190,9 +223,6 @@ def new_collection(
         written = new_collection(folder, pair, title)
     except ProblemError as error:
         refuse(error, "")
-    except OSError as error:
-        typer.echo(f"{folder}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(
         f"{folder}: an empty collection ({x}, {y}); edit title, note and authors in {written.name}/collection.yml"
     )

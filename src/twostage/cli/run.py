@@ -11,7 +11,7 @@ from twostage.problems import ProblemError
 
 if TYPE_CHECKING:
     from twostage.pipeline.entry import Request
-    from twostage.pipeline.run import Run
+    from twostage.pipeline.plan import Plan
 
 
 RUN_EXAMPLES = examples(
@@ -90,13 +90,15 @@ def run(
     planned = _planned(
         Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out, project)
     )
-    if no_book:
+    if no_book and dry_run:
+        typer.echo("the tables of the main results, which are always made anew")
+    elif no_book:
         _tables_only(planned)
     else:
         _notebooks(planned, jobs, dask, dry_run)
 
 
-def _planned(request: "Request") -> "Run":
+def _planned(request: "Request") -> "Plan":
     from twostage.pipeline.entry import plan_run
     from twostage.pipeline.errors import PipelineError
 
@@ -104,24 +106,35 @@ def _planned(request: "Request") -> "Run":
         planned = plan_run(Path.cwd(), request)
     except (ProblemError, PipelineError) as error:
         refuse(error, f"twostage validate {request.collection or 'data'} --all-problems")
-    if planned.project not in (Path.cwd().resolve(), *Path.cwd().resolve().parents):
-        typer.echo(f"project: {planned.project}")
+    project = planned.run.project
+    if project not in (Path.cwd().resolve(), *Path.cwd().resolve().parents):
+        typer.echo(f"project: {project}")
     _warn_of_twins(planned)
+    _say_missing(planned)
     return planned
 
 
-def _warn_of_twins(planned: "Run") -> None:
-    from twostage.collection import twins
-    from twostage.pipeline.files import read_json
+def _say_missing(planned: "Plan") -> None:
+    """Say which analyses the studies without data are missing from."""
+    from twostage.cli.share import say_missing
+    from twostage.collection import read_collection
+    from twostage.sharing import stored_bundle
 
-    checksums = {study: read_json(planned.study_file(study))["checksum"] for study in planned.analysed}
-    for pair in twins(checksums):
+    content = read_collection(planned.run.collection)
+    for study in content.shared:
+        say_missing(stored_bundle(content, study))
+
+
+def _warn_of_twins(planned: "Plan") -> None:
+    from twostage.collection import duplicates
+
+    for pair in duplicates(planned.checksums):
         typer.echo(
             f"warning: {' and '.join(pair)} have the same data: pools count these patients twice", err=True
         )
 
 
-def _notebooks(planned: "Run", jobs: int | None, dask: str | None, dry_run: bool) -> None:
+def _notebooks(planned: "Plan", jobs: int | None, dask: str | None, dry_run: bool) -> None:
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.session import carry_out, steps_to_do
 
@@ -135,11 +148,11 @@ def _notebooks(planned: "Run", jobs: int | None, dask: str | None, dry_run: bool
         raise typer.Exit(1) from None
     if status:
         raise typer.Exit(status)
-    _report(planned.folder)
-    typer.echo(f"book: {planned.html / 'index.html'}")
+    _report(planned.run.folder)
+    typer.echo(f"book: {planned.run.html / 'index.html'}")
 
 
-def _tables_only(planned: "Run") -> None:
+def _tables_only(planned: "Plan") -> None:
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.tables_only import write_tables
 
@@ -148,8 +161,8 @@ def _tables_only(planned: "Run") -> None:
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    _report(planned.folder)
-    typer.echo(f"tables: {planned.folder / 'output'}")
+    _report(planned.run.folder)
+    typer.echo(f"tables: {planned.run.folder / 'output'}")
 
 
 def _report(folder: Path) -> None:

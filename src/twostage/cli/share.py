@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +12,14 @@ from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
 from twostage.problems import Problem, ProblemError
 
+if TYPE_CHECKING:
+    from twostage.sharing import Bundle
+
+
 SHARE_EXAMPLES = examples(
-    "twostage share S03",
-    "twostage share S03 --collection clinic -p last_session=5 --out S03-short.zip",
-    "twostage share S03 --collection clinic --params agreed.yml",
-    "twostage share S03 --collection clinic --round 6 --nfilter-tab 10",
+    "twostage share S03 --collection clinic",
+    "twostage share S04 --collection clinic --params agreed.yml",
+    "twostage share S05 --collection clinic --nfilter-tab 10 --out to-send/S05.zip",
 )
 
 
@@ -47,9 +50,9 @@ def share(
     assignments: Assignments = None,
     params: Annotated[Path | None, typer.Option(help="YAML file with the parameters that differ")] = None,
     digits: Annotated[
-        int | None,
-        typer.Option("--round", help="significant digits; default: numbers are not rounded", min=3, max=15),
-    ] = None,
+        int,
+        typer.Option("--round", help="significant digits of all numbers; 17: not rounded", min=2, max=17),
+    ] = 2,
     tab: Annotated[
         int, typer.Option("--nfilter-tab", help="nfilter.tab: fewest patients in a cell", min=3, max=1000)
     ] = 5,
@@ -66,11 +69,19 @@ def share(
         ),
     ] = 10,
     force: Annotated[bool, typer.Option("--force", help="replace files of these names")] = False,
+    second: Annotated[
+        bool,
+        typer.Option(
+            "--second-bundle",
+            help="share although an earlier bundle of the study has other results; who has both can subtract them",
+        ),
+    ] = False,
     all_problems: AllProblems = False,
 ) -> None:
     """Analyse a study here and write a bundle of results that holds no participant's data.
 
-    Beside STUDY.zip a page STUDY.html shows everything that is in it: read it before you send the bundle.
+    Beside STUDY.zip a page STUDY.html shows everything that is in it: read it before you send the bundle. Agree on the
+    parameters first: a study is shared once, and the collection's shared.json notes what was.
     """
     # The other commands need not wait for what only this one imports.
     from twostage.sharing import Filters
@@ -78,31 +89,53 @@ def share(
     target = out or Path(f"{study}.zip")
     try:
         filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
-        _share(study, read_collection(collection), (params, assignments or []), filters, target, force)
+        content = read_collection(collection)
+        parameters = _parameters(content, params, assignments or [])
+        _share(study, content, parameters, filters, target, force, second)
     except (ProblemError, FileExistsError) as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{error.filename or target}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
 
 
-def _share(study: str, collection: Collection, changes: tuple, filters, target: Path, force: bool) -> None:
+def _share(
+    study: str,
+    collection: Collection,
+    parameters: Parameters,
+    filters,
+    target: Path,
+    force: bool,
+    second: bool,
+) -> None:
     """Write the bundle and its page, and say what to read."""
-    from twostage.sharing import free, make_bundle, replaced_differs, write_bundle
+    from twostage.sharing import FILE, share_study
 
-    free(target, replace=force)
-    content = make_bundle(collection, study, _parameters(collection, *changes), filters, date.today())
-    earlier = replaced_differs(target, content)
-    bundle = write_bundle(content, target, replace=force)
-    withheld = sum(len(check.withheld) for check in bundle.report.checks)
+    shared = share_study(
+        collection, study, parameters, filters, target, today=date.today(), replace=force, second=second
+    )
+    withheld = sum(len(check.withheld) for check in shared.bundle.report.checks)
     typer.echo(f"{target}: results of {study}, {withheld} entries withheld")
     page = target.with_suffix(".html")
     typer.echo(f"read {page} before you send it: it shows all that is in the bundle, and what was withheld")
-    if earlier:
+    say_missing(shared.bundle, f", which has {shared.n_patients} patients in the analysis,")
+    if shared.again:
         typer.echo(
-            "note: the replaced bundle had other numbers. If it was sent, who has both can subtract one from the other: "
-            f"see 'What the rules do not prevent' in {page}"
+            f"the same results were shared before, as {collection.path / FILE} says: this is the same bundle"
         )
+    else:
+        typer.echo(f"noted in {collection.path / FILE}; keep that file, it is for this collection only")
+    if shared.earlier:
+        typer.echo(
+            f"note: a bundle of {shared.earlier.study} of {shared.earlier.date} has other results. Who has both can "
+            f"subtract one from the other: see 'What the rules do not prevent' in {page}"
+        )
+
+
+def say_missing(bundle: "Bundle", patients: str = "") -> None:
+    """Say which analyses a shared study is missing from."""
+    from twostage.sharing import missing
+
+    lines = missing(bundle.records, bundle.manifest.x.label, bundle.manifest.y.label)
+    if lines:
+        typer.echo("\n  ".join([f"{bundle.study}{patients} will be missing from", *lines]))
 
 
 def _parameters(collection: Collection, file: Path | None, assignments: list[str]) -> Parameters:
@@ -133,10 +166,8 @@ def accept(
         accepted = accept_bundle(bundle, to, replace=replace)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
-    except OSError as error:
-        typer.echo(f"{to}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+    say_missing(accepted)
     note = synthetic_note(to, accepted.study)
     typer.echo(note) if note else None
     typer.echo(next_run(to))

@@ -10,11 +10,12 @@ from twostage.collection.collection import (
 )
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
-from twostage.collection.same_data import twins
-from twostage.collection.schema import NUMBER, STUDY_ID, matches
+from twostage.collection.same_data import duplicates
+from twostage.collection.schema import NUMBER
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
 from twostage.collection.skeleton import Pair, new_collection, unedited
+from twostage.collection.study_ids import PATTERN, TELL_APART, is_device, same_file, why_not
 
 __all__ = [
     "Collection",
@@ -24,18 +25,19 @@ __all__ = [
     "MARK",
     "MARK_NOTE",
     "NUMBER",
+    "PATTERN",
     "Pair",
     "Part",
     "Registry",
-    "STUDY_ID",
     "Settings",
     "Study",
     "TABLES",
+    "TELL_APART",
     "Variable",
     "VariableSettings",
     "examine_collection",
+    "is_device",
     "locate_collection",
-    "matches",
     "new_collection",
     "part_text",
     "read_collection",
@@ -43,7 +45,9 @@ __all__ = [
     "read_registry",
     "read_settings",
     "row_findings",
-    "twins",
+    "same_file",
+    "duplicates",
     "unedited",
     "validate_collection",
+    "why_not",
 ]

@@ -16,12 +16,12 @@ import pandas as pd
 
 from twostage.collection import part as collection_part
 from twostage.collection import settings as collection_file
-from twostage.collection.registry import Registry, read_registry
-from twostage.collection.same_data import Examined, scores_digest, twins
+from twostage.collection.registry import TABLES, Registry, read_registry
+from twostage.collection.same_data import Examined, duplicates, overlaps, patient_series, scores_digest
 from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
 from twostage.collection.study_files import StudyFiles
-from twostage.problems import CollectionError, Problem
+from twostage.problems import CollectionError, Problem, distinct
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,12 @@ class Collection:
             raise CollectionError(problems)
         return study
 
+    def files(self, id: str | None = None) -> list[Path]:
+        """What reading opens: the files of one study, or those of the registry, whether they are there or not."""
+        if id is None:
+            return [self.path.resolve() / name for name in (collection_file.FILE, *TABLES, FOLDER)]
+        return self._files.paths(self.studies.iloc[list(self.studies["study"]).index(id)].to_dict())
+
     def only(self, studies: Sequence[str]) -> "Collection":
         """Some of the studies, in the order of the registry; the note says that they are not all.
 
@@ -201,6 +207,18 @@ def read_collection(path: str | Path) -> Collection:
     ------
     CollectionError
         With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
+
+    Examples
+    --------
+    In the project's folder, where `data` is its collection:
+
+    >>> import twostage as ts
+    >>> collection = ts.read_collection("data")
+    >>> len(collection.studies), collection.x.label, collection.y.label
+    (17, 'alliance', 'symptom severity')
+    >>> study = collection.study("S01")
+    >>> list(study.sessions)
+    ['patient', 'session', 'x', 'y']
     """
     path = locate_collection(path)
     if (part := collection_part.read_part(path)) is not None:
@@ -244,16 +262,17 @@ def examine_collection(path: str | Path) -> Examined:
     """
     path = locate_collection(path)
     registry, problems = read_registry(path)
-    digests, lines = {}, {}
+    digests, series, lines = {}, {}, {}
     if registry is not None:
         collection = _collection(path, registry)
         lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
         for id in (id for id in collection.studies["study"] if id not in collection.shared):
             study, more = collection._read(id)
             problems += more
-            digests |= {id: scores_digest(study.sessions)} if study is not None else {}
+            if study is not None:
+                digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
     # A file that studies share has the same problems for each of them.
-    return Examined(tuple(dict.fromkeys(problems)), tuple(twins(digests)), lines)
+    return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)))
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

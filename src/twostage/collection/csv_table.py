@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.problems import Problem
+from twostage.text import plain
 
 BOM = b"\xef\xbb\xbf"
 
@@ -38,6 +39,9 @@ class Table:
 
 def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     """Read a CSV file as text; what can be read of a file with problems is read, so that all come at once.
+
+    An apostrophe before what would be a formula, which marks a text in spreadsheets, is no part of the cell
+    (:mod:`twostage.text.csv_cells`).
 
     Parameters
     ----------
@@ -101,13 +105,13 @@ def _cells(text: str, name: str, may_be_empty: bool) -> tuple[pd.DataFrame, list
     reader = csv.reader(io.StringIO(text), strict=True)
     rows, lines, problems, row = [], [], [], 1
     try:
-        header = [cell.strip() for cell in next(reader)]
+        header = [plain(cell.strip()) for cell in next(reader)]
         if not header:
             return pd.DataFrame(), [Problem(name, 1, None, "an empty line", "the header")], False
         row = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
-                rows.append(cells)
+                rows.append([plain(cell) for cell in cells])
                 lines.append(row)
             elif cells:
                 problems.append(_ragged(name, row, cells, header))

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from twostage.problems import CollectionError, Problem
+from twostage.text import YamlError, read_yaml, yaml_text
 
 FILE = "part.yml"
 
@@ -32,7 +31,7 @@ def part_text(folder: Path, part: Part) -> str:
         place = Path(os.path.relpath(part.collection, folder)).as_posix()
     except ValueError:  # on another drive
         place = part.collection.resolve().as_posix()
-    return yaml.safe_dump({"collection": place, "studies": list(part.studies)}, allow_unicode=True)
+    return yaml_text({"collection": place, "studies": list(part.studies)})
 
 
 def read_part(folder: Path) -> Part | None:
@@ -47,9 +46,11 @@ def read_part(folder: Path) -> Part | None:
     if not path.is_file():
         return None
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _wrong(path, " ".join(str(error).split())) from None
+        content = read_yaml(path, str(path))
+    except OSError as error:
+        raise _wrong(path, error.strerror) from None
+    except YamlError as error:
+        raise CollectionError(error.problems) from None
     if not isinstance(content, dict) or set(content) != {"collection", "studies"}:
         raise _wrong(path, content)
     place, studies = content["collection"], content["studies"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from twostage.collection import schema
+from twostage.collection import schema, study_ids
 from twostage.collection.csv_table import Table, read_table
 from twostage.collection.settings import FILE, Layout, Settings, read_settings
-from twostage.collection.shared_studies import read_shared
+from twostage.collection.shared_studies import FOLDER, read_shared
+from twostage.files import tidy
 from twostage.problems import Problem
 
 NUMERIC = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_direction", "n"]
@@ -52,6 +53,9 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         more of them, in the files of the studies that it has.
     problems : list of Problem
     """
+    # A command that was killed may have left a study, or all of the collection, under another name.
+    for folder in (path, path / FOLDER) if path.is_dir() else (path.parent,):
+        tidy(folder)
     if not path.is_dir():
         expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
         return None, [Problem(str(path), None, None, "no such folder", expected)]
@@ -81,6 +85,7 @@ def _table(
     absent = schema.missing_columns(table.cells, name, rules)
     problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules)]
     problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
+    problems += schema.check_seen(table.cells, name)
     return (None if absent else table.cells), problems
 
 
@@ -97,7 +102,7 @@ def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
 
 def _usable(studies: pd.DataFrame) -> pd.DataFrame:
     """The studies that have a name and numbers to check their scores against."""
-    good = ~studies["study"].duplicated()
+    good = ~studies["study"].str.casefold().duplicated() & studies["study"].map(study_ids.why_not).isna()
     for column in ["study", *NUMERIC]:
         good &= studies[column].str.fullmatch(schema.REGISTRY[column][0])
     kept = studies[good]
@@ -124,9 +129,24 @@ def _references(
         for column in layout.registry_columns()
         if column not in studies
     ]
+    problems += _names(studies["study"])
     problems += _upside_down(studies)
     for layout in layouts.values():
         problems += _unregistered(path, layout, set(studies["study"]))
+    return problems
+
+
+def _names(ids: pd.Series) -> list[Problem]:
+    """Ids of the right shape that cannot be used, or not beside one another."""
+    problems = []
+    for i, (row, id) in enumerate(ids.items()):
+        if not schema.matches(study_ids.PATTERN, id):
+            continue
+        if (expected := study_ids.why_not(id)) is not None:
+            problems.append(Problem("studies.csv", row, "study", id, expected))
+        if (other := study_ids.same_file(id, ids.iloc[:i])) is not None:
+            found = f"{id}, beside {other}"
+            problems.append(Problem("studies.csv", row, "study", found, study_ids.TELL_APART))
     return problems
 
 

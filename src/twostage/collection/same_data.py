@@ -1,8 +1,9 @@
-"""Studies with one and the same scores: a pool would count their patients twice, and its intervals would be too narrow."""
+"""Studies with the same patients: a pool would count them twice, and its intervals would be too narrow."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def scores_digest(sessions: pd.DataFrame) -> str:
     return hashlib.sha256(np.sort(series.to_numpy()).tobytes()).hexdigest()
 
 
-def twins(digests: Mapping[str, str]) -> list[tuple[str, str]]:
+def duplicates(digests: Mapping[str, str]) -> list[tuple[str, str]]:
     """The studies whose digest another one before them has.
 
     Parameters
@@ -53,6 +54,66 @@ def twins(digests: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
+#: Fewest scores of a patient who can be recognised by them, and fewest such patients of two studies to say that they are
+#: the same people; both, and at least ten times as many as would agree by chance.
+FEWEST_SCORES, FEWEST_PATIENTS, TIMES_CHANCE = 6, 3, 10.0
+
+
+def patient_series(sessions: pd.DataFrame) -> np.ndarray:
+    """A number for the series of each patient who can be recognised by it, whatever the sessions' numbers.
+
+    Parameters
+    ----------
+    sessions : pandas.DataFrame
+        patient, session, x, y.
+
+    Returns
+    -------
+    ndarray of uint64
+        Of the patients with at least :data:`FEWEST_SCORES` scores that are not all alike.
+    """
+    scored = sessions[sessions[["x", "y"]].notna().any(axis=1)].sort_values(
+        ["patient", "session"], kind="stable"
+    )
+    if scored.empty:
+        return np.zeros(0, dtype=np.uint64)
+    by_patient = scored.groupby("patient", sort=False)
+    places = pd.DataFrame({"place": by_patient.cumcount(), "x": scored["x"], "y": scored["y"]})
+    hashes = pd.util.hash_pandas_object(places, index=False)
+    series = hashes.groupby(scored["patient"].to_numpy(), sort=False).sum().to_numpy()
+    many = by_patient[["x", "y"]].count().sum(axis=1) >= FEWEST_SCORES
+    varied = (by_patient[["x", "y"]].nunique() > 1).any(axis=1)
+    return series[(many & varied).to_numpy()]
+
+
+def overlaps(series: Mapping[str, np.ndarray]) -> list[tuple[str, str, int]]:
+    """Pairs of studies with some of the same patients, the earlier first, and how many these are.
+
+    Parameters
+    ----------
+    series : mapping
+        Study -> :func:`patient_series`.
+
+    Notes
+    -----
+    How many patients of two studies agree by chance is estimated from how many agree within each of them.
+    """
+    found = []
+    chance = {study: _chance(of) for study, of in series.items()}
+    for a, b in combinations(series, 2):
+        shared = len(np.intersect1d(series[a], series[b]))
+        by_chance = max(chance[a], chance[b]) * len(series[a]) * len(series[b])
+        if shared >= FEWEST_PATIENTS and shared > TIMES_CHANCE * by_chance:
+            found.append((a, b, shared))
+    return found
+
+
+def _chance(series: np.ndarray) -> float:
+    """The share of pairs of patients in a study who have the same series."""
+    n, same = len(series), np.unique(series, return_counts=True)[1]
+    return float((same * (same - 1)).sum() / (n * (n - 1))) if n > 1 else 0.0
+
+
 @dataclass(frozen=True)
 class Examined:
     """What an examination of a collection's files found.
@@ -61,22 +122,28 @@ class Examined:
     ----------
     problems : tuple of Problem
         For which it cannot be used.
-    twins : tuple of tuple
+    duplicates : tuple of tuple
         Pairs of studies with the same scores, the earlier first.
     lines : dict
         Study -> its line in studies.csv.
+    overlaps : tuple of tuple
+        Pairs of other studies with some of the same patients, and how many.
     """
 
     problems: tuple[Problem, ...]
-    twins: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[tuple[str, str], ...] = ()
     lines: dict[str, int] = field(default_factory=dict)
+    overlaps: tuple[tuple[str, str, int], ...] = ()
 
     def same_data(self) -> tuple[Problem, ...]:
-        """The twins as problems."""
+        """The duplicates and overlaps as problems."""
         expected = (
             "scores of its own: a pool would count the same patients twice (--same-data if it is meant)"
         )
-        return tuple(
-            Problem("studies.csv", self.lines.get(b), "study", f"{b}, with the same scores as {a}", expected)
-            for a, b in self.twins
-        )
+        found = [(b, f"{b}, with the same scores as {a}") for a, b in self.duplicates]
+        found += [
+            (b, f"{b}, with the scores of {n} patients of {a}")
+            for a, b, n in self.overlaps
+            if (a, b) not in self.duplicates
+        ]
+        return tuple(Problem("studies.csv", self.lines.get(b), "study", text, expected) for b, text in found)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import pandera.pandas as pa
 
+from twostage.collection import study_ids
 from twostage.problems import Problem
-
-STUDY_ID = r"[A-Za-z0-9_]+"
-
+from twostage.text import text_problem
 
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
@@ -20,7 +19,7 @@ TEXT = r".*\S.*"
 
 #: Columns of studies.csv and what each must hold; all are required.
 REGISTRY = {
-    "study": (STUDY_ID, "letters, digits and underscores only"),
+    "study": (study_ids.PATTERN, study_ids.WORDS),
     "label": (TEXT, "the study's name"),
     "country": (TEXT, "a country"),
     "year": (r"[0-9]{4}", "a year of four digits"),
@@ -100,6 +99,14 @@ def check_texts(table: pd.DataFrame, name: str, rules: Mapping[str, tuple[str, s
     }
     expected = {column: words for column, (_, words) in rules.items()}
     return _failures(table, pa.DataFrameSchema(columns), name, expected)
+
+
+def check_seen(table: pd.DataFrame, name: str) -> list[Problem]:
+    """Check that names of columns and cells of text have no character that nobody sees, and an end."""
+    found = [text_problem(name, 1, None, column) for column in table.columns]
+    for column in table.columns:
+        found += [text_problem(name, row, column, cell) for row, cell in table[column].items()]
+    return [problem for problem in found if problem is not None]
 
 
 def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[float, float]]) -> list[Problem]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from twostage.params import make_parameters
 from twostage.problems import ParameterError, Problem
+from twostage.text import YamlError, read_yaml, text_problems
 
 FILE = "collection.yml"
 
@@ -91,10 +91,20 @@ class _PatientsBlock(_Model):
     where: dict[str, str] = {}
 
 
+def _signed(value: Any) -> Any:
+    """Authors as one text: a list of them is joined, nothing is nobody."""
+    if value is None:
+        return ""
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a text such as 'A. Author, B. Author', or a list of texts")
+    return ", ".join(name.strip() for name in names)
+
+
 class _File(_Model):
     title: str = Field(min_length=1)
     note: str = Field(min_length=1)
-    authors: str = ""
+    authors: Annotated[str, BeforeValidator(_signed)] = ""
     synthetic: bool
     x: VariableSettings
     y: VariableSettings
@@ -125,18 +135,16 @@ class Settings:
 def read_settings(path: Path) -> tuple[Settings | None, list[Problem]]:
     """Read ``collection.yml`` of a folder; the settings are None where there are problems."""
     try:
-        content = yaml.safe_load((path / FILE).read_text(encoding="utf-8"))
+        content = read_yaml(path / FILE, FILE)
     except FileNotFoundError:
         return None, [Problem(FILE, None, None, "no such file", "this file, which says what x and y are")]
     except OSError as error:
         return None, [Problem(FILE, None, None, type(error).__name__, "a readable file")]
-    except UnicodeDecodeError as error:
-        return None, [Problem(FILE, None, None, f"byte {error.start}", "text in UTF-8")]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        row = mark.line + 1 if mark else None
-        return None, [Problem(FILE, row, None, str(error).split("\n")[0], "valid YAML")]
-    problems = _parameter_problems(content)
+    except YamlError as error:
+        return None, list(error.problems)
+    # A note may be written over several lines.
+    problems = text_problems(FILE, content, lambda key: "\n" if key == "note" else "")
+    problems += _parameter_problems(content)
     try:
         file = _File.model_validate(content)
     except pydantic.ValidationError as error:
@@ -152,7 +160,7 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
         return Problem(FILE, None, key, _short(detail["input"]), "only keys that a collection has")
     if detail["type"] == "missing":
         return Problem(FILE, None, key, "nothing", "this key and its value")
-    return Problem(FILE, None, key, _short(detail["input"]), detail["msg"])
+    return Problem(FILE, None, key, _short(detail["input"]), detail["msg"].removeprefix("Value error, "))
 
 
 def _parameter_problems(content: Any) -> list[Problem]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.collection import schema
+from twostage.collection import schema, study_ids
 from twostage.problems import Problem
 
 #: Folder of a collection with its accepted bundles, and the file with a study's row of the registry.
@@ -53,6 +53,12 @@ def read_shared(path: Path, taken: set[str]) -> tuple[pd.DataFrame, list[Problem
         problems += [Problem(name, None, column, value, expected) for column, value, expected in found]
         if folder.name in taken:
             problems.append(Problem(name, None, "study", folder.name, "a study that is not in studies.csv"))
+        elif (
+            other := study_ids.same_file(folder.name, [*sorted(taken), *(r["study"] for r in rows)])
+        ) is not None:
+            problems.append(
+                Problem(name, None, "study", f"{folder.name}, beside {other}", study_ids.TELL_APART)
+            )
         elif not found:
             rows.append(row | {"label": f"{row['label']} {MARK}"})
     return pd.DataFrame(rows, columns=list(schema.REGISTRY), dtype=object), problems
@@ -87,6 +93,8 @@ def row_findings(row: Any) -> list[Finding]:
             findings.append((column, repr(value)[:80], "a text, as in studies.csv"))
         elif not re.fullmatch(f"(?s:{pattern})", value) and (column, value) != ("n", ""):
             findings.append((column, value[:80], words))
+    if not findings and (expected := study_ids.why_not(row["study"])) is not None:
+        findings.append(("study", row["study"], expected))
     for v in () if findings else ("x", "y"):
         if not float(row[f"{v}_min"]) < float(row[f"{v}_max"]):
             findings.append((f"{v}_max", row[f"{v}_max"], f"more than {v}_min"))

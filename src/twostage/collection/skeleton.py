@@ -2,18 +2,16 @@
 
 import csv
 import io
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from twostage.collection import schema
 from twostage.collection.collection import locate_collection, validate_collection
 from twostage.collection.settings import FILE, VariableSettings, read_settings
+from twostage.collection.study_ids import is_device
+from twostage.files import replace_folder, unfinished_folder, write_files
 from twostage.problems import CollectionError, Problem
+from twostage.text import yaml_text
 
 #: The note of a new collection, to be replaced by one of its own.
 NOTE = "Say here what these data are, whose they are and under which licence they may be used."
@@ -106,27 +104,22 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
         If the folder holds something, or two columns would have one name.
     """
     folder = Path(folder).resolve()
+    if is_device(folder.name):
+        raise CollectionError(
+            [Problem(str(folder), None, None, folder.name, "a name that Windows can have too")]
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CollectionError(
             [Problem(str(folder), None, None, "something there", "no folder, or an empty one")]
         )
     _check(pair)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    # mkdtemp's folders are private; a collection is as readable as any other folder.
-    new.chmod(0o755)
-    try:
-        for name, text in _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}").items():
-            (new / name).write_text(text, encoding="utf-8", newline="\n")
+    with unfinished_folder(folder) as new:
+        texts = _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}")
+        write_files({new / name: text.encode() for name, text in texts.items()})
         problems = validate_collection(new)
         if problems:
             raise CollectionError(problems)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
+        replace_folder(new, folder)
     return folder
 
 
@@ -150,7 +143,7 @@ def _check(pair: Pair) -> None:
 
 def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
     def scalar(text: str) -> str:
-        return yaml.safe_dump(text, allow_unicode=True, width=10_000).removesuffix("\n").removesuffix("\n...")
+        return yaml_text(text, width=10_000).removesuffix("\n").removesuffix("\n...")
 
     quoted = {
         v: VariableSettings.model_construct(

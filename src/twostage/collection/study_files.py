@@ -62,6 +62,11 @@ class StudyFiles:
         strange = strange or _count(info, row, layout, raw)
         return sessions, patients, [*problems, *more, *strange]
 
+    def paths(self, info: dict[str, Any]) -> list[Path]:
+        """The files that :meth:`read` opens for the study with this row of the registry."""
+        layouts = [self.settings.sessions, *([self.settings.patients] if self.settings.patients else [])]
+        return [(self.folder / layout.path(info)).resolve() for layout in layouts]
+
     def _table(self, layout: Layout, info: dict[str, Any]) -> Table:
         """The study's rows and the columns that the collection uses, still text."""
         file = layout.path(info)

@@ -1,46 +1,102 @@
-"""What names of columns usually mean: roles, sessions' numbers, moments of treatment; English and German."""
+"""What names of columns usually mean, in the languages of their users: roles, sessions' numbers, moments."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from twostage.importing.mapping import SESSION
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+#: What a person, an occasion or a date is called: English, German, French, Spanish, Dutch, Swedish, Italian.
+_PERSON = _words(
+    "patient client subject participant proband klient teilnehmer chiffre patientin klientin probandin vpn vp"
+    " versuchsperson sujet participante paciente sujeto deltagare deelnemer cliënt paziente partecipante soggetto"
+    " pasient deltaker respondent person case code record"
+)
+
+
+_OCCASION = _words(
+    "session sitzung stunde termin seance séance sesion sesión sessie zitting seduta sessione wave visit occasion"
+    " timepoint messzeitpunkt mzp therapiestunde meting mätning matning consult moment beep"
+)
+
+
+_DATE = _words("date datum fecha data sessiondate sitzungsdatum visitdate terminsdatum")
+
+
+_PERIOD = _words("week woche semaine semana vecka settimana day tag jour dia día dag giorno")
+
+
+#: What may follow a person's or an occasion's word: number, code, label.
+_ENDS = ("", "id", "nr", "no", "num", "number", "nummer", "code", "kode", "key", "index", "name")
+
+
+_BOTH_ENDS = ("n", "s", "en")
+
+
+def _with_ends(words: Sequence[str]) -> tuple[str, ...]:
+    """Each word with what may stand around it, the plainest first."""
+    forms = [f"{w}{e}" for e in _ENDS for w in words]
+    forms += [f"{w}{between}{e}" for w in words for between in _BOTH_ENDS for e in _ENDS if e]
+    forms += [f"{e}{w}" for w in words for e in ("id", "nr", "num")]
+    return tuple(dict.fromkeys(forms))
+
+
 #: What columns are usually called; the first that fits wins.
 NAMES = {
-    "patient": ("patient", "patientid", "pid", "clientid", "client", "subject", "subjectid", "participant")
-    + ("participantid", "patientnr", "patnr", "patid", "code", "vpn", "vp", "case", "caseid", "id"),
+    "patient": (
+        "patientid",
+        *_with_ends(_PERSON),
+        "patnr",
+        "patid",
+        "pat",
+        "pid",
+        "id",
+        "caseid",
+        "userid",
+        "user",
+    ),
     "session": (
         "session",
-        "sessionnr",
-        "sessionno",
-        "sessionnumber",
-        "sessionnum",
-        "sess",
-        "sessnr",
-        "sessno",
-    )
-    + (
-        "sitzung",
-        "sitzungsnr",
-        "wave",
-        "visit",
-        "occasion",
-        "timepoint",
-        "messzeitpunkt",
-        "mzp",
-        "week",
-        "woche",
-        "day",
+        *_with_ends(_OCCASION),
+        *("sess", "sessnr", "sessno", "sessnum", "sitznr", "stdnr"),
+        *_with_ends(_PERIOD),
     ),
-    "date": ("date", "datum", "sessiondate", "sitzungsdatum", "visitdate"),
-    "therapist": ("therapist", "therapistid", "therapistnr", "therapeut", "therapeutid", "tid"),
-    "age": ("age", "alter"),
-    "gender": ("gender", "sex", "geschlecht"),
+    "date": (*_DATE, "timestamp", "datetime", "zeitstempel", "starttime", "time"),
+    "therapist": ("therapist", "therapistid", "therapistnr", "therapeut", "therapeutid", "therapeutin", "tid")
+    + ("therapeute", "terapeuta", "terapeut", "behandler", "behandelaar", "clinician", "clinicianid"),
+    "age": ("age", "alter", "edad", "leeftijd", "ålder", "alder", "eta", "età"),
+    "gender": ("gender", "sex", "geschlecht", "sexe", "genre", "sexo", "genero", "género", "geslacht")
+    + ("kön", "kon", "kjønn", "sesso", "genere"),
 }
 
 
 #: What may stand between a score's name and its session's number.
-SESSION_MARKS = ("s", "t", "w", "session", "sess", "sitzung", "wave", "week", "time", "visit")
+SESSION_MARKS = (
+    "s",
+    "t",
+    "w",
+    "session",
+    "sess",
+    "sitzung",
+    "wave",
+    "week",
+    "time",
+    "visit",
+    "mzp",
+    "termin",
+) + (
+    *("stunde", "woche", "seance", "sesion", "sessie", "seduta", "semaine", "semana", "vecka", "tag", "day"),
+)
+
+
+#: What may stand before an item's number.
+ITEM_MARKS = ("i", "item", "q", "it", "frage", "question", "fr", "pregunta", "vraag", "domanda")
 
 
 #: Parts of a name that say only that it is a score.
@@ -58,7 +114,7 @@ _LAST = re.compile(r"(?P<before>.*?[^0-9])(?P<number>[0-9]{1,3})")
 
 
 _FIRST = re.compile(
-    rf"(?P<before>(?:{'|'.join(SESSION_MARKS)})_?)(?P<number>[0-9]{{1,3}})(?P<after>[_.\- ].+)", re.I
+    rf"(?P<before>(?:{'|'.join(SESSION_MARKS)})[_ .-]?)(?P<number>[0-9]{{1,3}})(?P<after>[_.\- ].+)", re.I
 )
 
 
@@ -96,7 +152,7 @@ def listed(columns: Sequence[str], least: int = 3) -> list[str]:
 
 def plain(text: str) -> str:
     """Letters and digits of a name, in lower case."""
-    return re.sub(r"[\W_]+", "", text).casefold()
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", text)).casefold()
 
 
 def named(role: str, columns: Sequence[str]) -> list[str]:
@@ -133,3 +189,117 @@ def at_moment(moment: str, columns: Sequence[str], words: Sequence[str]) -> list
     marks, found = MOMENTS[moment], {c: bare(c) for c in columns}
     both = {f"{a}{b}" for w in words for m in marks for a, b in ((w, m), (m, w))}
     return [c for c in columns if found[c] in both] or [c for c in columns if found[c] in marks]
+
+
+@dataclass(frozen=True)
+class ItemGrid:
+    """Columns of items for each session of a wide file.
+
+    Attributes
+    ----------
+    pattern : str
+        With ``{session}`` and ``{item}``.
+    sessions, items : tuple of int
+        Every item is there for every session.
+    columns : tuple of str
+    sure : bool
+        Whether the names say which number is the session's.
+    """
+
+    pattern: str
+    sessions: tuple[int, ...]
+    items: tuple[int, ...]
+    columns: tuple[str, ...]
+    sure: bool
+
+    def names(self) -> list[str]:
+        """The items' columns with ``{session}``, as a mapping has them."""
+        digits = max(len(str(self.items[-1])), 1) if "{item:0}" in self.pattern else 1
+        return [
+            self.pattern.replace("{item}", str(i)).replace("{item:0}", str(i).zfill(digits))
+            for i in self.items
+        ]
+
+
+_TWO = re.compile(r"(?P<before>.*?\D)(?P<a>\d{1,3})(?P<between>\D+)(?P<b>\d{1,3})(?P<after>\D*)")
+
+
+_RUN = re.compile(r"(?P<before>.*\D)(?P<run>\d{2,5})")
+
+
+def item_grids(columns: Sequence[str], counts: Sequence[int] = ()) -> list[ItemGrid]:
+    """Columns that differ in two numbers, the session's and the item's: ``phq_s1_i3``, ``wai_1_12``, ``wai712``.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    counts : sequence of int
+        How many items questionnaires have: tells which number is which where the names do not.
+    """
+    two: dict[tuple[str, str, str], dict[tuple[int, int], str]] = {}
+    runs: dict[str, dict[str, str]] = {}
+    for column in columns:
+        match = _TWO.fullmatch(column)
+        if match:
+            key = match["before"], match["between"], match["after"]
+            two.setdefault(key, {})[int(match["a"]), int(match["b"])] = column
+        elif run := _RUN.fullmatch(column):
+            runs.setdefault(run["before"], {})[run["run"]] = column
+    found = [_of_two(*key, pairs, counts) for key, pairs in two.items()]
+    found += [_of_run(before, texts, counts) for before, texts in runs.items()]
+    return [grid for grid in found if grid]
+
+
+def _of_two(
+    before: str, between: str, after: str, pairs: dict[tuple[int, int], str], counts: Sequence[int]
+) -> ItemGrid | None:
+    first, second = (tuple(sorted({pair[i] for pair in pairs})) for i in (0, 1))
+    full = len(pairs) == len(first) * len(second)
+    if not full or min(len(first), len(second)) < 2 or not all(_plainly(c, p) for p, c in pairs.items()):
+        return None
+    said = _first_is_session(before, between)
+    session_first = said if said is not None else _by_count(first, second, counts)
+    a, b = ("{session}", "{item}") if session_first else ("{item}", "{session}")
+    sessions, items = (first, second) if session_first else (second, first)
+    return ItemGrid(
+        before + a + between + b + after, sessions, items, tuple(pairs.values()), said is not None
+    )
+
+
+def _plainly(column: str, pair: tuple[int, int]) -> bool:
+    """Whether numbers are written without leading zeros, as a mapping's pattern has them."""
+    return all(re.search(rf"(?<!\d){n}(?!\d)", column) for n in pair)
+
+
+def _first_is_session(before: str, between: str) -> bool | None:
+    first, second = (re.split(r"[\W_]+", text.casefold().rstrip("_-. "))[-1] for text in (before, between))
+    if first in ITEM_MARKS or second in SESSION_MARKS:
+        return False
+    return True if first in SESSION_MARKS or second in ITEM_MARKS else None
+
+
+def _by_count(first: Sequence[int], second: Sequence[int], counts: Sequence[int]) -> bool:
+    return not (len(first) in counts and len(second) not in counts)
+
+
+def _of_run(before: str, texts: dict[str, str], counts: Sequence[int]) -> ItemGrid | None:
+    """Two numbers without anything between them, where only one way to part them gives every item of every session."""
+    n, ways = len(texts), []
+    for a in range(2, n // 3 + 1):
+        if n % a:
+            continue
+        for digits in (0, 2):
+            b = n // a
+            made = {f"{s}{str(i).zfill(digits)}" for s in range(1, a + 1) for i in range(1, b + 1)}
+            if made == set(texts):
+                ways.append((a, b, digits if any(len(str(i)) < digits for i in range(1, b + 1)) else 0))
+    if len(set(ways)) != 1:
+        return None
+    a, b, digits = ways[0]
+    item = "{item:0}" if digits else "{item}"
+    session_first = _by_count(range(a), range(b), counts)
+    if not session_first and digits:
+        return None
+    pattern = before + ("{session}" + item if session_first else "{item}{session}")
+    sessions, items = (tuple(range(1, k + 1)) for k in ((a, b) if session_first else (b, a)))
+    return ItemGrid(pattern, sessions, items, tuple(texts.values()), sure=b in counts or a in counts)

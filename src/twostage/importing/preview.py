@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pydantic
 
-from twostage.importing.job import open_collection
-from twostage.importing.mapping import ImportMapping, check_columns, score_columns, unfilled
+from twostage.importing.job import open_collection, usable, window
+from twostage.importing.mapping import ImportMapping, unfilled
 from twostage.importing.propose import Proposal, first_line, mapping_text, propose
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
-from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text, with_points
+from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
 from twostage.problems import Problem, summarised
 
 #: Rows that a preview shows, and problems it names.
@@ -55,12 +55,18 @@ class Asked:
     file, folder : Path
         The data and the collection.
     study, study_column : str or None
+    how : FileOptions
+        How to read the file.
+    system : str or None
+        What wrote it: the name of a recipe, or "none"; None: guessed.
     """
 
     file: Path
     folder: Path
     study: str | None = None
     study_column: str | None = None
+    how: FileOptions = FileOptions()
+    system: str | None = None
 
     def command(self, mapping: Path) -> str:
         """The command that imports with a mapping."""
@@ -117,7 +123,7 @@ def suggest(asked: Asked, target: Path) -> Suggestion:
         If the file or the collection cannot be read, or there is no such study column.
     """
     registry = open_collection(asked.folder)
-    source = read_source(asked.file, FileOptions())
+    source = read_source(asked.file, asked.how, guess=True)
     if asked.study_column is not None and asked.study_column not in source.cells:
         expected = f"a column of {source.name}"
         raise ImportProblems([Problem("command line", None, "--study-column", asked.study_column, expected)])
@@ -129,11 +135,11 @@ def suggest(asked: Asked, target: Path) -> Suggestion:
         proposal, source.name, list(source.cells), command, settings.x.label, settings.y.label
     )
     names = {v: getattr(settings, v).name for v in ("x", "y")}
-    shown = _preview(source, proposal, names)
+    shown = _preview(source, proposal, names, window(settings))
     return Suggestion(source, text, shown, tuple(unfilled(proposal.content)), proposal.unused, command)
 
 
-def _preview(source: Source, proposal: Proposal, names: dict[str, str]) -> str:
+def _preview(source: Source, proposal: Proposal, names: dict[str, str], analysed: tuple[int, int]) -> str:
     needed = {k: v for k, v in proposal.content.items() if k != "study"}
     missing = list(unfilled(needed))
     if missing:
@@ -142,10 +148,10 @@ def _preview(source: Source, proposal: Proposal, names: dict[str, str]) -> str:
         mapping = ImportMapping.model_validate(needed)
     except pydantic.ValidationError as error:
         return f"no preview: {error.errors()[0]['msg']}"
-    problems = check_columns(source, mapping, "the proposal")
+    ready, problems = usable(source, mapping, "the proposal")
     if not problems:
-        part, which = _one_sample(with_points(source, score_columns(source, mapping)), mapping)
-        tables, problems = reshape(part, mapping, Limits(None, None))
+        part, which = _one_sample(ready, mapping)
+        tables, problems = reshape(part, mapping, Limits(None, None, window=analysed))
     if problems:
         lines = [f"  - {line}" for line in summarised(problems, lines=NAMED)]
         return "\n".join(["no preview, with this mapping there would be:", *lines])

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from twostage.collection import NUMBER, STUDY_ID, Settings, matches, schema
-from twostage.importing.instruments import Finding, find_score
+from twostage.collection import NUMBER, Settings, schema, why_not
+from twostage.importing.instruments import INSTRUMENTS, Finding, find_score
 from twostage.importing.job import WANTED
 from twostage.importing.mapping import FILL_IN, SESSION
-from twostage.importing.names import at_moment, listed, named, wide_groups
-from twostage.importing.source import Source, number_text, with_points
+from twostage.importing.marks import with_points
+from twostage.importing.names import ITEM_MARKS, ItemGrid, at_moment, item_grids, listed, named, wide_groups
+from twostage.importing.questions import ask, score_columns
+from twostage.importing.source import Source, number_text
+from twostage.importing.versions import Version, fitting, versions_of
+from twostage.text import yaml_text
 
 #: The first line, by which a mapping is known to be a file's.
 FIRST = "# Mapping of {file} for `twostage import`"
@@ -40,6 +43,11 @@ ABOUT = {
     "patient": "The column that says whose row it is.",
     "session": "The column with the session's number (or `date` and `date_format` instead).",
     "date": "The column with the session's date.",
+    "similar_ids": "Ids that may be one patient's.",
+    "unusual_patients": "Rows that may be no patient's.",
+    "session_labels": "What each session's label means.",
+    "join_rows": "Whether rows of one session are joined.",
+    "sessions": "Only these numbers are sessions.",
     "x": """\
 {x}. One column, or items with their key:
 #   x:
@@ -146,7 +154,7 @@ def _entry(key: str, value: Any, remarks: dict[str, str], path: str, depth: int)
 def _scalar(value: Any) -> str:
     # Quotes with escapes keep on one line what would otherwise need several.
     style = '"' if isinstance(value, str) and not value.isprintable() else None
-    text = yaml.safe_dump(
+    text = yaml_text(
         value, allow_unicode=style is None, default_flow_style=True, default_style=style, width=1_000_000
     )
     return text.removesuffix("\n").removesuffix("\n...")
@@ -183,34 +191,154 @@ def propose(
         Column that says which sample a row belongs to.
     """
     columns, remarks = list(source.cells), {}
-    wide = wide_groups(columns)
     patient = _first(named("patient", columns))
     looked = {v: (getattr(settings, v), instruments.get(v, ())) for v in ("x", "y")}
-    likely = any(find_score(*for_what, list(wide)).name for for_what in looked.values())
+    wide, grids = _numbered(columns)
+    likely = any(find_score(*for_what, [*wide, *grids]).name for for_what in looked.values())
     layout, remarks["layout"] = _layout(source, patient, likely, study_column)
     file = _file(source)
     content: dict[str, Any] = {"file": file} if file else {}
-    content |= {"layout": layout, "patient": patient or FILL_IN}
+    content |= {"layout": layout, "patient": patient or FILL_IN, "missing": []}
     remarks["patient"] = BY_NAME if patient else _choices(listed(columns))
     if layout == "long":
         content |= _when(source, columns, remarks)
-    names = list(wide) if layout == "wide" else [c for c in columns if c not in content.values()]
-    found = {v: find_score(*for_what, names) for v, for_what in looked.items()}
-    if found["x"].name is not None and found["x"].name == found["y"].name:
-        both = f"{found['x'].name} could be x as well as y"
-        found = {v: replace(f, name=None, why=both) for v, f in found.items()}
+    names = [*wide, *grids] if layout == "wide" else _scorelike(source, content)
+    found = _find(looked, names)
+    versions = {v: _version(found[v], grids) for v in ("x", "y")}
     for v in ("x", "y"):
-        content[v] = {"column": found[v].name or FILL_IN}
-        remarks[v] = _remark(source, layout, wide, found[v])
-    content["missing"] = []
+        grid = grids.get(found[v].name) if layout == "wide" else None
+        content[v] = _items(grid, versions[v]) if grid else {"column": found[v].name or FILL_IN}
+        remarks[v] = _items_remark(grid, found[v]) if grid else _remark(source, layout, wide, found[v])
+    _only_sessions(content, remarks, found, wide, grids)
     patients, why = _patients(source, found["y"])
     if patients and settings.patients:
         content["patients"] = patients
         remarks |= why
     content |= _samples(source, study_column)
-    content["study"], facts = _facts(source, settings, content, found)
+    ask(source, content, remarks, {v: known[0].ends for v, known in versions.items() if len(known) == 1})
+    content["study"], facts = _facts(source, settings, content, found, versions)
     remarks = {k: r for k, r in (remarks | facts).items() if r}
-    return Proposal(content, remarks, tuple(_unused(columns, content)))
+    return Proposal(_in_order(content), remarks, tuple(_unused(columns, content)))
+
+
+def _numbered(columns: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, ItemGrid]]:
+    """Names that differ in a session's number, of scores and of items."""
+    counts = sorted({n for instrument in INSTRUMENTS for n in instrument.items})
+    grids = _named_grids(item_grids(columns, counts))
+    of_items = {column for grid in grids.values() for column in grid.columns}
+    return wide_groups([c for c in columns if c not in of_items]), grids
+
+
+def _find(looked: dict[str, tuple], names: Sequence[str]) -> dict[str, Finding]:
+    found = {v: find_score(*for_what, names) for v, for_what in looked.items()}
+    if found["x"].name is not None and found["x"].name == found["y"].name:
+        both = f"{found['x'].name} could be x as well as y"
+        found = {v: replace(f, name=None, why=both) for v, f in found.items()}
+    return found
+
+
+#: Order of a mapping's keys.
+ORDER = (
+    *(
+        "file",
+        "layout",
+        "patient",
+        "similar_ids",
+        "unusual_patients",
+        "session",
+        "session_labels",
+        "session_shift",
+    ),
+    *(
+        "date",
+        "date_format",
+        "join_rows",
+        "sessions",
+        "x",
+        "y",
+        "missing",
+        "patients",
+        "study_column",
+        "studies",
+    ),
+    "study",
+)
+
+
+def _in_order(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: content[key] for key in ORDER if key in content}
+
+
+def _named_grids(grids: Sequence[ItemGrid]) -> dict[str, ItemGrid]:
+    """Grids of items by the name that their score would have: ``phq_s{session}`` for ``phq_s{session}_i{item}``."""
+    marks = "|".join(ITEM_MARKS)
+    expression = rf"[\W_]*(?:(?<=[\W_])(?:{marks}))?[\W_]*\{{item(:0)?\}}"
+    return {re.sub(expression, "", grid.pattern, flags=re.I): grid for grid in grids}
+
+
+def _version(found: Finding, grids: dict[str, ItemGrid]) -> list[Version]:
+    if found.name is None:
+        return []
+    grid = grids.get(found.name)
+    return versions_of(found.name, found.names, len(grid.items) if grid else None)
+
+
+def _items(grid: ItemGrid, versions: list[Version]) -> dict[str, Any]:
+    """A score of items, by the key of its version where there is only one."""
+    names = grid.names()
+    answers = {v.answers for v in versions}
+    keys = {(v.score, v.reversed) for v in versions}
+    low, high = answers.pop() if len(answers) == 1 and None not in answers else (FILL_IN, FILL_IN)
+    usual, reversed_items = keys.pop() if len(keys) == 1 else (FILL_IN, ())
+    block = {
+        "items": names,
+        "score": usual,
+        "reversed": [names[i - 1] for i in reversed_items if i <= len(names)],
+    }
+    return block | {"item_min": low, "item_max": high}
+
+
+def _items_remark(grid: ItemGrid, found: Finding) -> str:
+    sessions, items = grid.sessions, grid.items
+    text = f"items {items[0]} to {items[-1]} for sessions {sessions[0]} to {sessions[-1]}: {found.why}"
+    return text + "" * grid.sure + "; or are sessions and items the other way round?" * (not grid.sure)
+
+
+def _only_sessions(
+    content: dict[str, Any],
+    remarks: dict[str, str],
+    found: dict[str, Finding],
+    wide: dict[str, list[int]],
+    grids: dict[str, ItemGrid],
+) -> None:
+    """Say which numbers are sessions, where columns have others: items, or a total that is named by its items."""
+    if content["layout"] != "wide":
+        return
+    ends, doubts = [], []
+    for v in ("x", "y"):
+        name = found[v].name
+        if name in grids:
+            ends += grids[name].sessions
+        elif name in wide:
+            numbers = wide[name]
+            near = next((i for i in range(1, len(numbers)) if numbers[i] - numbers[i - 1] > 2), len(numbers))
+            near = near if near > 1 else len(numbers)
+            ends += numbers[:near]
+            doubts += [name.replace(SESSION, str(n)) for n in numbers[near:]]
+    if doubts or any(found[v].name in grids for v in ("x", "y")):
+        content["sessions"] = [min(ends), max(ends)]
+        remarks["sessions"] = "the numbers that {session} stands for" + (
+            f"; NOT {', '.join(doubts)}: a total of so many items? If these are sessions, say so here"
+            if doubts
+            else ""
+        )
+
+
+def _scorelike(source: Source, content: dict[str, Any]) -> list[str]:
+    """Columns that may be scores: most cells are numbers, or answers that begin with or contain one."""
+    columns = [c for c in source.cells if c not in content.values()]
+    cells = with_points(source, columns).cells
+    return [c for c in columns if _is_numeric(cells[c], r"[^\d]*\d+[^\d]*|" + NUMBER)] or columns
 
 
 def _layout(source: Source, patient: str | None, likely: bool, study_column: str | None) -> tuple[str, str]:
@@ -231,10 +359,10 @@ def _timed(source: Source) -> list[str]:
 
 
 def _file(source: Source) -> dict[str, Any]:
-    used = vars(source.options)
-    if source.options.separator is not None and used["decimal"] is None:
-        used = used | {"decimal": FILL_IN}
-    return {key: value for key, value in used.items() if value is not None}
+    used = source.options.given()
+    if source.options.separator is not None and "decimal" not in used:
+        used["decimal"] = FILL_IN
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in used.items()}
 
 
 def _first(found: Sequence[str]) -> str | None:
@@ -288,8 +416,11 @@ def _numeric(source: Source) -> list[str]:
     return [c for c in cells if (cells[c] == "").sum() < len(cells) and _is_numeric(cells[c])]
 
 
-def _is_numeric(cells: pd.Series) -> bool:
-    return bool(cells[cells != ""].str.fullmatch(NUMBER).all())
+def _is_numeric(cells: pd.Series, pattern: str = NUMBER) -> bool:
+    """Whether most cells are numbers; the others may be words for missing values."""
+    counts = cells[cells != ""].value_counts()
+    numbers = sum(n for text, n in counts.items() if re.fullmatch(pattern, text))
+    return bool(numbers > counts.sum() / 2)
 
 
 def _patients(source: Source, y: Finding) -> tuple[dict[str, Any], dict[str, str]]:
@@ -326,49 +457,84 @@ def _samples(source: Source, study_column: str | None) -> dict[str, Any]:
         ids[value] = next(
             n for n in (id, *(f"{id}_{i}" for i in range(2, 1000))) if n.casefold() not in taken
         )
-    studies = {v: {"study": i, "label": v} for v, i in ids.items() if matches(STUDY_ID, i)}
+    studies = {v: {"study": i, "label": v} for v, i in ids.items() if why_not(i) is None}
     return {"study_column": study_column, "studies": studies}
 
 
 def _facts(
-    source: Source, settings: Settings, content: dict[str, Any], found: dict[str, Finding]
+    source: Source,
+    settings: Settings,
+    content: dict[str, Any],
+    found: dict[str, Finding],
+    versions: dict[str, list[Version]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     several = "studies" in content
     facts = {c: FILL_IN for c in WANTED if not (several and c == "label")}
     remarks = {}
     for v in ("x", "y"):
-        label = getattr(settings, v).label
+        label, known = getattr(settings, v).label, versions[v]
         if found[v].title:
+            words = "; ".join(version.in_words() for version in known)
             remarks[f"study.{v}_instrument"] = (
-                f"which version? the names of the columns suggest: {found[v].title}"
+                f"which version? the names of the columns suggest: {found[v].title}{f' ({words})' * bool(known)}"
             )
         remarks[f"study.{v}_direction"] = f"1: a higher score means more {label}; -1: scored the other way"
-        seen = _seen(source, content[v]["column"])
+        numbers, seen = _seen(source, content, v)
         remarks[f"study.{v}_min"] = f"lowest possible score{seen}"
         remarks[f"study.{v}_max"] = f"highest possible score{seen}"
+        if len(known) == 1:
+            _of_version(v, known[0], numbers, seen, content[v], facts, remarks)
     return facts, remarks
 
 
-def _seen(source: Source, column: str) -> str:
-    if column == FILL_IN:
-        return ""
-    pattern = r"[0-9]{1,4}".join(re.escape(part) for part in column.split(SESSION, 1))
-    columns = [c for c in source.cells if re.fullmatch(pattern, c)]
+def _of_version(
+    v: str,
+    version: Version,
+    numbers: pd.Series,
+    seen: str,
+    block: dict[str, Any],
+    facts: dict[str, Any],
+    remarks: dict[str, str],
+) -> None:
+    """Fill in what is known of an instrument, and say where it is from."""
+    facts |= {f"{v}_instrument": version.title, f"{v}_direction": version.direction}
+    remarks[f"study.{v}_instrument"] = f"by the name of the column ({version.source}); is it this version?"
+    remarks[f"study.{v}_direction"] += f"; {version.title}: {version.direction}"
+    if "items" in block:
+        way = version.score, version.ends
+    elif numbers.empty:
+        return
+    else:
+        way = fitting(version, numbers.min(), numbers.max(), bool((numbers % 1 == 0).all()))
+    if way is None:
+        remarks[f"study.{v}_min"] += f"; {version.in_words()} does not fit"
+        return
+    for end, value in zip(("min", "max"), way[1], strict=True):
+        facts[f"{v}_{end}"] = int(value) if value == int(value) else value
+        remarks[f"study.{v}_{end}"] = f"{version.title} as a {way[0]}{seen}"
+
+
+def _seen(source: Source, content: dict[str, Any], v: str) -> tuple[pd.Series, str]:
+    """The numbers of a score, and from where to where they go, in words."""
+    columns = score_columns(source, content[v])
     chosen = [with_points(source, columns).cells[c] for c in columns]
     cells = pd.concat(chosen) if chosen else pd.Series([], dtype=str)
-    numbers = pd.to_numeric(cells[cells.str.fullmatch(NUMBER)])
-    if numbers.empty:
-        return ""
-    codes = "" if source.emptied.issuperset(columns) else " (missing codes included)"
-    return f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())}{codes}"
+    cells = cells.map(lambda text: str(content[v].get("values", {}).get(text, text)))
+    codes = [str(code) for code in content["missing"]]
+    numbers = pd.to_numeric(cells[cells.str.fullmatch(NUMBER) & ~cells.isin(codes)])
+    if numbers.empty or "items" in content[v]:
+        return numbers, ""
+    words = f" (without {', '.join(c for c in codes if re.fullmatch(NUMBER, c))})"
+    note = words if any(re.fullmatch(NUMBER, c) for c in codes) else " (missing codes included)"
+    note = "" if source.emptied.issuperset(columns) else note
+    return numbers, f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())}{note}"
 
 
 def _unused(columns: Sequence[str], content: dict[str, Any]) -> Iterator[str]:
     """Columns that no part of the content names."""
     parts = [content.get(key) for key in ("patient", "session", "date", "study_column")]
-    parts += [
-        block["column"] for block in (content["x"], content["y"], *content.get("patients", {}).values())
-    ]
+    for block in (content["x"], content["y"], *content.get("patients", {}).values()):
+        parts += block.get("items", [block.get("column")])
     expressions = [
         "[0-9]{1,4}".join(re.escape(part) for part in text.split(SESSION, 1)) for text in parts if text
     ]

@@ -1,20 +1,39 @@
 """Text files with any separator, decimal mark and encoding; each is detected by a rule that can be told."""
 
+import bz2
 import codecs
 import csv
 import gzip
 import io
+import lzma
 import re
-import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
-from twostage.importing.source import COMMA, FileOptions, ImportProblems, Source, checked, one_line
+from twostage.importing.grid import Grid, table_of
+from twostage.importing.marks import marks_of
+from twostage.importing.source import (
+    DAMAGE,
+    LARGEST,
+    FileOptions,
+    ImportProblems,
+    Source,
+    cure,
+    one_line,
+    too_large,
+    unreadable,
+)
 from twostage.problems import Problem
 
 #: Candidates, in words.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+#: Any number of it is one separator; only where nothing else could be.
+BLANK = " "
 
 
 MARKS = (
@@ -30,58 +49,120 @@ MARKS = (
 FALLBACK = "cp1252"
 
 
-POINT = re.compile(r"[+-]?\d+\.\d+")
+#: How files begin that are no text.
+BEGINNINGS = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive: unpack it, or name it .xlsx",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls): save it as .xlsx",
+    b"$FL2": "an SPSS file: name it .sav",
+    b"$FL3": "a compressed SPSS file: name it .zsav",
+    b"<stata_dta>": "a Stata file: name it .dta",
+    b"RDX": "an R file: name it .RData",
+    b"RDA": "an R file: name it .RData",
+    b"X\n\x00\x00\x00": "an R file: name it .rds",
+    b"PAR1": "a Parquet file: save it as CSV",
+    b"%PDF": "a PDF: export the table itself",
+    b"SQLite format 3": "a database: export the table as CSV",
+}
 
 
-MIXED = "numbers with decimal points and others with commas"
+#: Library that unpacks what begins so.
+PACKED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 
 
-def read_text(path: Path, options: FileOptions) -> Source:
-    """Read a CSV or TSV file.
+#: Records by which a separator is chosen.
+SAMPLE = 2000
+
+
+#: The first line that Excel understands as the separator.
+SEP_LINE = re.compile(r"\"?sep=(.)\"?\r?\n?", re.I)
+
+
+def read_text(path: Path, options: FileOptions, guess: bool = False) -> Source:
+    """Read a text file with a table.
 
     Parameters
     ----------
     path : Path
-        May end in ``.gz``.
+        May be packed by gzip, bzip2 or xz.
     options : FileOptions
-        What is None is detected: the encoding by its byte order mark, else UTF-8 if the bytes are valid,
-        else Windows-1252; the separator as the one that gives every line the header's number of cells (the
-        most cells where several do); the decimal mark as the one that occurs.
+        What is None is detected: the encoding by its byte order mark, else UTF-8 if the bytes are valid, else
+        UTF-16 where every other byte is 0, else Windows-1252; the separator as the one that gives most lines the
+        same number of cells (the most cells where several do); the decimal mark as the one that occurs.
+    guess : bool
+        Whether to decide what is not sure, see :func:`twostage.importing.grid.table_of`.
 
     Raises
     ------
     ImportProblems
         If the file cannot be read, its encoding is not the one given, no separator fits, lines are ragged,
-        or both decimal marks occur.
+        or its table is not clear.
     """
     name = path.name
-    text, encoding, found = _decode(_bytes(path, name), options.encoding, name)
-    separator = options.separator or _separator(text, name)
-    if options.separator is None:
-        found.append(f"{SEPARATORS[separator]} between columns (detected)")
-    cells, empty = _cells(text, separator, name)
+    content = unpacked(path)
+    _no_text(content, name)
+    text, encoding, found = _decode(content, options.encoding, name)
+    first = SEP_LINE.match(text)
+    separator = options.separator or (first[1] if first else None)
+    if separator is None:
+        separator = _separator(text, name)
+        found.append(f"{(SEPARATORS | {BLANK: 'blanks'})[separator]} between columns (detected)")
+    lines = _all_lines(text, separator, name)
+    filled = [(row, cells) for row, cells in lines if any(cells)]
+    filled = filled[1:] if first and filled else filled
+    empty = len(lines) - len(filled) - bool(first)
     if empty:
         found.append(f"{empty} empty line{'s' * (empty > 1)} left out")
-    decimal = options.decimal or _decimal(cells)
-    if options.decimal is None:
-        words = {",": "decimal commas (detected)", ".": "decimal points", None: MIXED}[decimal]
-        found.append(words)
-    used = FileOptions(encoding, separator, decimal, options.sheet)
-    return Source(name, cells, used, tuple(found))
+    grid = Grid(name, filled, row_names=separator in " \t")
+    table = table_of(grid, replace(options, encoding=encoding, separator=separator), guess)
+    found += table.found
+    marks = marks_of({c: table.cells[c].unique() for c in table.cells}, options, separator)
+    found += marks.found
+    used = replace(table.options, decimal=marks.decimal, thousands=marks.thousands)
+    return Source(name, table.cells, used, tuple(found), twice=table.twice, doubtful=marks.doubtful)
 
 
-def _bytes(path: Path, name: str) -> bytes:
+def unpacked(path: Path) -> bytes:
+    """A file's content; unpacked where it is packed, as far as memory is safe.
+
+    Raises
+    ------
+    ImportProblems
+        If it cannot be read, or would be larger than :data:`twostage.importing.source.LARGEST`.
+    """
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        found = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImportProblems([Problem(name, None, None, found, "a readable file")]) from None
+        with path.open("rb") as file:
+            beginning = file.read(6)
+        library = next((lib for mark, lib in PACKED.items() if beginning.startswith(mark)), None)
+        if library is None and path.stat().st_size > LARGEST:
+            raise too_large(path.name, f"{path.stat().st_size / 2**20:,.0f} MB")
+        with path.open("rb") if library is None else library.open(path) as file:
+            content = file.read(LARGEST + 1)
+    except ImportProblems:
+        raise
+    except OSError as error:
+        found = error.strerror or str(error) or type(error).__name__
+        raise ImportProblems([Problem(path.name, None, None, found, "a readable file")]) from None
+    except (*DAMAGE, lzma.LZMAError) as error:
+        raise unreadable(path.name, "compressed", error) from None
+    if len(content) > LARGEST:
+        raise too_large(path.name, f"more than {LARGEST / 2**20:,.0f} MB")
+    return content
+
+
+def _no_text(content: bytes, name: str) -> None:
+    """Files of other programs that are named like a text."""
+    for beginning, what in BEGINNINGS.items():
+        if content.startswith(beginning):
+            raise ImportProblems([Problem(name, None, None, f"{what}", "text with a row for each line")])
+    if re.match(rb"\s*<(!doctype html|html|table|\?xml)", content[:200], re.I):
+        found = "a web page or XML: open it in a spreadsheet and save it as .xlsx or .csv"
+        raise ImportProblems([Problem(name, None, None, found, "text with a row for each line")])
 
 
 def _decode(content: bytes, encoding: str | None, name: str) -> tuple[str, str, list[str]]:
     given = encoding is not None
-    encoding = encoding or next((e for mark, e in MARKS if content.startswith(mark)), "utf-8")
+    encoding = encoding or next((e for mark, e in MARKS if content.startswith(mark)), None)
+    encoding = encoding or _unmarked_utf16(content) or "utf-8"
     try:
         text = content.decode(encoding)
     except UnicodeError as error:
@@ -89,19 +170,29 @@ def _decode(content: bytes, encoding: str | None, name: str) -> tuple[str, str, 
             start = getattr(error, "start", 0)
             row = content[:start].count(b"\n") + 1
             found = f"byte 0x{content[start]:02x}" if start < len(content) else "an incomplete text"
-            raise ImportProblems([Problem(name, row, None, found, f"text in {encoding}")]) from None
+            expected = f"text in {encoding}: say {cure('encoding', 'cp1252')}, or another"
+            raise ImportProblems([Problem(name, row, None, found, expected)]) from None
         encoding = FALLBACK
         # Five bytes have no character in Windows-1252; they would be no text in any encoding near it.
         text = _fallback(content, name)
     except LookupError:
         raise ImportProblems([Problem(name, None, "encoding", encoding, "an encoding's name")]) from None
+    if not isinstance(text, str):
+        raise ImportProblems([Problem(name, None, "encoding", encoding, "a text's encoding")])
     if "\0" in text:
         row = text[: text.index("\0")].count("\n") + 1
-        expected = (
-            "characters; if the file is UTF-16 without a mark, say file: encoding: utf-16-le in the mapping"
-        )
+        expected = f"characters; if it is a text, say {cure('encoding', 'utf-16-le')}, or another"
         raise ImportProblems([Problem(name, row, None, "a byte 0x00", expected)])
     return text.removeprefix("\ufeff"), encoding, [] if given else [f"text in {encoding} (detected)"]
+
+
+def _unmarked_utf16(content: bytes) -> str | None:
+    """UTF-16 without a mark: nearly every second byte of a table in it is 0."""
+    part = content[:4000]
+    for encoding, zeros in (("utf-16-le", part[1::2]), ("utf-16-be", part[::2])):
+        if len(part) > 7 and zeros.count(0) > 0.7 * len(zeros) and part.count(0) < 0.6 * len(part):
+            return encoding
+    return None
 
 
 def _fallback(content: bytes, name: str) -> str:
@@ -109,85 +200,74 @@ def _fallback(content: bytes, name: str) -> str:
         return content.decode(FALLBACK)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
-        expected = "text in UTF-8 or Windows-1252; otherwise say file: encoding: in the mapping"
+        expected = f"text in UTF-8 or Windows-1252; otherwise say {cure('encoding', 'mac-roman')}, or another"
         found = f"byte 0x{content[error.start]:02x}"
         raise ImportProblems([Problem(name, row, None, found, expected)]) from None
 
 
-def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
+def _reader(text: str, separator: str) -> Any:
+    lines: Iterable[str] = io.StringIO(text, newline="")
+    if separator == BLANK:
+        lines = (line.replace("\t", " ").strip(" ") for line in lines)
+    blanks = separator == BLANK
+    return csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=blanks)
+
+
+def _lines(text: str, separator: str, most: int | None = None) -> list[tuple[int, list[str]]]:
     """Each record and the line on which it begins."""
-    reader, lines, row = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [], 1
+    reader, lines, row = _reader(text, separator), [], 1
     for cells in reader:
         lines.append((row, [one_line(cell) for cell in cells]))
         row = reader.line_num + 1
+        if len(lines) == most:
+            break
     return lines
 
 
+def _all_lines(text: str, separator: str, name: str) -> list[tuple[int, list[str]]]:
+    try:
+        return _lines(text, separator)
+    except csv.Error as error:
+        raise _unclosed(name, str(error)) from None
+
+
 def _separator(text: str, name: str) -> str:
-    widths, broken = {}, []
-    for separator in SEPARATORS:
+    fits, broken = {}, []
+    top = text.lstrip().split("\n", 1)[0]
+    candidates = [*SEPARATORS] + [BLANK] * (not any(s in top for s in SEPARATORS))
+    for separator in candidates:
         try:
-            lines = [cells for _, cells in _lines(text, separator) if any(cells)]
+            lines = [cells for _, cells in _lines(text, separator, SAMPLE) if any(cells)]
         except csv.Error as error:
             broken.append(str(error))
             continue
-        if lines and len(lines[0]) > 1:
-            same = all(len(cells) == len(lines[0]) for cells in lines)
-            widths[separator] = (same, len(lines[0]))
-    if broken and not widths:
+        widths = Counter(map(len, lines))
+        if widths:
+            width, n = max(widths.items(), key=lambda item: (item[1], item[0]))
+            # m-Path leaves out empty cells at the end: most rows are then as wide as the first, or narrower.
+            first = len(lines[0])
+            short = sum(k for w, k in widths.items() if 1 < w <= first) if first > 1 else 0
+            if width > 1 or first > 1:
+                fits[separator] = (
+                    max(n * (width > 1), short * (first >= width)) / len(lines),
+                    max(width, first),
+                )
+    if broken and not fits:
         raise _unclosed(name, broken[0])
-    if not widths:
-        found = text.split("\n", 1)[0].strip()[:60] or "an empty file"
-        expected = "names of columns with commas, semicolons, tabs or bars between them"
-        raise ImportProblems([Problem(name, 1, None, found, expected)])
-    best = max(widths.values())
-    leading = [separator for separator, width in widths.items() if width == best]
+    if not fits:
+        found = top.strip()[:60] or "an empty file"
+        expected = "names of columns with commas, semicolons, tabs, bars or blanks between them"
+        raise ImportProblems([Problem(name, 1, None, found, f"{expected}: say {cure('separator')}")])
+    if fits.get(BLANK, (0, 0))[0] >= 0.9:
+        return BLANK
+    best = max(fits.values())
+    leading = [separator for separator, fit in fits.items() if fit == best]
     if len(leading) > 1:
-        found = " or ".join(SEPARATORS[s] for s in leading)
-        raise ImportProblems([Problem(name, 1, None, found, "file: separator: in the mapping")])
+        found = " or ".join(SEPARATORS.get(s, "blanks") for s in leading)
+        raise ImportProblems([Problem(name, 1, None, found, f"one separator: say {cure('separator')}")])
     return leading[0]
 
 
 def _unclosed(name: str, found: str) -> ImportProblems:
-    return ImportProblems([Problem(name, None, None, found, "quotes that are closed")])
-
-
-def _cells(text: str, separator: str, name: str) -> tuple[pd.DataFrame, int]:
-    try:
-        lines = _lines(text, separator)
-    except csv.Error as error:
-        raise _unclosed(name, str(error)) from None
-    filled = [(row, cells) for row, cells in lines if any(cells)]
-    if not filled:
-        raise ImportProblems([Problem(name, None, None, "an empty file", "names of columns and data")])
-    (_, header), *rest = filled
-    width = _named_width(header, [cells for _, cells in rest])
-    ragged = [
-        Problem(name, row, None, f"{len(cells)} cells", f"{len(header)} cells, as in the header")
-        for row, cells in rest
-        if len(cells) != len(header)
-    ]
-    if ragged:
-        raise ImportProblems(ragged)
-    table = [cells[:width] for _, cells in rest]
-    frame = pd.DataFrame(table, columns=header[:width], index=[row for row, _ in rest], dtype=str)
-    problems = checked(name, frame)
-    if problems:
-        raise ImportProblems(problems)
-    return frame, len(lines) - len(filled)
-
-
-def _named_width(header: list[str], rows: list[list[str]]) -> int:
-    """Columns up to the last that has a name or a cell: spreadsheets leave empty ones behind."""
-    width = len(header)
-    while width > 1 and not header[width - 1] and not any(c for cells in rows for c in cells[width - 1 :]):
-        width -= 1
-    return width
-
-
-def _decimal(cells: pd.DataFrame) -> str | None:
-    commas = any(cells[c].str.fullmatch(COMMA.pattern).any() for c in cells)
-    points = any(cells[c].str.fullmatch(POINT.pattern).any() for c in cells)
-    if commas and points:
-        return None
-    return "," if commas else "."
+    expected = "quotes that are closed, and cells of fewer than 131,072 characters"
+    return ImportProblems([Problem(name, None, None, found, expected)])

@@ -8,13 +8,15 @@ import pandas as pd
 
 from twostage.collection import NUMBER
 from twostage.importing.mapping import ScoreBlock, TextBlock
-from twostage.importing.source import COMMA, number_text
+from twostage.importing.marks import COMMA
+from twostage.importing.source import number_text
 from twostage.problems import Problem
 
 #: How cells look that nearly are numbers, and what helps. Where a file has decimal commas they are points by now.
 HINTS = {
-    COMMA.pattern: "; decimal commas: say file: decimal: ',' in the mapping",
-    r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?": "; without marks between thousands",
+    COMMA.pattern: "; decimal commas: say --decimal ',', or file: decimal: ',' in the mapping",
+    r"[+-]?\d{1,3}([.,' \u2019\u00a0\u202f]\d{3})+([.,]\d+)?": "; a mark between thousands: say --thousands, "
+    "or file: thousands: in the mapping",
 }
 
 
@@ -39,10 +41,11 @@ def to_number(
     problems : list of Problem
     """
     codes = {*missing, ""}
-    numeric = cells.str.fullmatch(NUMBER)
-    numbers = pd.to_numeric(cells.where(numeric), errors="coerce").astype(float)
+    # Files have millions of cells, and few different ones.
+    known = {text: float(text) if re.fullmatch(NUMBER, text) else np.nan for text in cells.unique()}
+    numbers = cells.map(known).astype(float)
     absent = cells.isin(codes) | numbers.isin([float(c) for c in codes if re.fullmatch(NUMBER, c)])
-    wrong = ~absent & ~(numeric & np.isfinite(numbers))
+    wrong = ~absent & ~np.isfinite(numbers)
     problems = []
     for row, value in cells[wrong].items():
         hint = next((words for look, words in HINTS.items() if re.fullmatch(look, value)), "")
@@ -92,6 +95,9 @@ def score(
     problems : list of Problem
     """
     codes = (*missing, *block.missing)
+    if block.values:
+        said = {text: number_text(number) for text, number in block.values.items()}
+        cells = cells.assign(**{c: cells[c].map(lambda text: said.get(text, text)) for c in columns})
     if block.items is None:
         return to_number(cells[columns[0]], name, columns[0], codes)
     problems, answers = [], []

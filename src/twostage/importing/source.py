@@ -3,8 +3,12 @@
 import datetime
 import math
 import re
+import shlex
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -15,8 +19,27 @@ from twostage.problems import Problem, ProblemError
 SINGLE = 7
 
 
-#: A number with a decimal comma.
-COMMA = re.compile(r"[+-]?\d+,\d+")
+#: What libraries raise over a damaged file; each says it of the file that it was given.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+#: Bytes that a file may have when it is unpacked.
+LARGEST = 2**29
 
 
 #: Whole numbers below this are written out, ids of many digits among them.
@@ -31,20 +54,48 @@ class ImportProblems(ProblemError):
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How to read a file; what is None is detected.
+    """How to read a file; what is None or empty is detected, or not so.
 
     Attributes
     ----------
-    encoding, separator, decimal : str or None
-        Of a text file.
-    sheet : str or None
-        Of an Excel workbook, or the data frame of an .RData file.
+    encoding : str or None
+        Of a text, SPSS or Stata file.
+    separator, decimal, thousands : str or None
+        Of a text file; `decimal` and `thousands` of texts in any file.
+    sheet, frame : str or None
+        Of an Excel workbook; of an .RData file.
+    header_row : str or None
+        The row with the names of the columns: ``3``; ``1-2`` where two rows make them together; ``none``.
+    skip_rows : tuple of int
+        Rows that are no data.
+    last_row : int or None
+        The last row of data.
+    short_rows : bool or None
+        Whether rows may end before the last column.
+    fill_down : tuple of str
+        Columns in which an empty cell means the one above.
     """
 
     encoding: str | None = None
     separator: str | None = None
     decimal: str | None = None
+    thousands: str | None = None
     sheet: str | None = None
+    frame: str | None = None
+    header_row: str | None = None
+    skip_rows: tuple[int, ...] = ()
+    last_row: int | None = None
+    short_rows: bool | None = None
+    fill_down: tuple[str, ...] = ()
+
+    def given(self) -> dict[str, Any]:
+        """What is not left to be detected."""
+        return {key: value for key, value in vars(self).items() if value not in (None, ())}
+
+
+def cure(key: str, value: str = "...") -> str:
+    """How a file's reader is told something, in words: by an option or in the mapping."""
+    return f"--{key.replace('_', '-')} {shlex.quote(value)}, or file: {key}: in the mapping"
 
 
 @dataclass(frozen=True)
@@ -56,7 +107,7 @@ class Source:
     name : str
         The file, for messages.
     cells : pandas.DataFrame
-        Every cell a str without surrounding blanks, numbers with a decimal point, "" where there is none;
+        Every cell a str without surrounding blanks, "" where there is none; no name of a column twice;
         index = the row as the file's own program counts it (line, row of the sheet, case).
     options : FileOptions
         As used, detected ones filled in.
@@ -68,6 +119,12 @@ class Source:
         column -> {code: its label}, where the file says so.
     emptied : frozenset of str
         Columns whose missing codes the file declares; they were read as empty.
+    twice : dict
+        A name that several columns have -> what they are called in `cells`.
+    formulas : dict
+        column -> {row: formula without a stored value}.
+    doubtful : dict
+        column -> a cell of it that has a decimal mark, or a mark between thousands: it is not clear which.
     """
 
     name: str
@@ -77,17 +134,9 @@ class Source:
     labels: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     emptied: frozenset[str] = frozenset()
-
-
-def with_points(source: Source, columns: Iterable[str]) -> Source:
-    """Numbers of some columns with decimal points, where the file has commas; other columns stay as they are."""
-    if source.options.decimal != ",":
-        return source
-    cells = source.cells.copy()
-    for column in columns:
-        text = cells[column]
-        cells[column] = text.where(~text.str.fullmatch(COMMA.pattern), text.str.replace(",", "."))
-    return replace(source, cells=cells)
+    twice: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    formulas: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    doubtful: Mapping[str, str] = field(default_factory=dict)
 
 
 def number_text(value: float, digits: int = 15) -> str:
@@ -140,18 +189,18 @@ def text_frame(table: pd.DataFrame, single: Iterable[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(columns, index=range(1, len(table) + 1), dtype=str)
 
 
-def checked(name: str, cells: pd.DataFrame) -> list[Problem]:
-    """What is wrong with a table as such: no column, no row, a name twice or missing."""
-    names = list(cells.columns)
-    problems = [
-        Problem(name, None, c, "the name twice", "a name of its own for each column")
-        for c in sorted({c for c in names if names.count(c) > 1})
-    ]
-    problems += [
-        Problem(name, None, None, f"no name above column {i}", "a name for each column")
-        for i, c in enumerate(names, 1)
-        if not c
-    ]
-    if not names or cells.empty:
-        problems.append(Problem(name, None, None, "no data", "a row of names and rows of data"))
-    return problems
+def unreadable(name: str, kind: str, error: BaseException) -> ImportProblems:
+    """The refusal of a file that a library could not read."""
+    found = " ".join(str(error).split())[:200] or type(error).__name__
+    return ImportProblems([Problem(name, None, None, found, f"a readable {kind} file")])
+
+
+def too_large(name: str, size: str) -> ImportProblems:
+    """The refusal of a file that would fill the memory."""
+    return ImportProblems(
+        [
+            Problem(
+                name, None, None, size, f"at most {LARGEST // 2**20} MB when unpacked, in a file of one study"
+            )
+        ]
+    )

@@ -4,15 +4,16 @@ import csv
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection
+from twostage.files import place_files, unfinished_folder
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
 from twostage.problems import Problem
+from twostage.text import guarded
 
 STUDIES = "studies.csv"
 
@@ -49,11 +50,11 @@ def layout_problems(settings: Settings) -> list[Problem]:
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
-    """Rows as CSV: commas, \\n, numbers as short as they can be, an empty cell where nothing is."""
+    """Rows as CSV: commas, \\n, numbers as short as they can be, no formulas, an empty cell where nothing is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[cell_text(value) for value in row] for row in rows])
+    writer.writerow(map(guarded, columns))
+    writer.writerows([[guarded(cell_text(value)) for value in row] for row in rows])
     return text.getvalue()
 
 
@@ -119,14 +120,14 @@ def add_studies(
     ImportProblems
         With every problem that the collection would have; it stays as it was.
     """
+    _not_shared([study.id for study in studies], registry)
     before = (folder / STUDIES).read_bytes()
     contents: dict[str, str] = {}
     for study in studies:
         contents |= study_files(study, registry.settings)
     _nothing_there(folder, contents)
     contents[STUDIES] = registry_text(before.decode("utf-8"), list(registry.studies.columns), studies)
-    staged = Path(tempfile.mkdtemp(dir=folder, prefix=".import-"))
-    try:
+    with unfinished_folder(folder / "import") as staged:
         _stage(folder, staged, registry)
         for file, text in contents.items():
             _write(staged / file, text)
@@ -136,18 +137,26 @@ def add_studies(
                 [Problem(STUDIES, None, None, "a change during the import", "to be left alone")]
             )
         if not dry_run:
-            _put_in_place(staged, folder, [*contents])
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+            place_files(staged, [*contents])
     return tuple(contents)
 
 
 def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
     found = examine_collection(staged)
     # Twins that were there before were meant then.
-    pairs = () if same_data else tuple(pair for pair in found.twins if pair[1] in new)
-    problems = [*found.problems, *replace(found, twins=pairs).same_data()]
+    pairs = tuple(pair for pair in found.duplicates if pair[1] in new)
+    some = tuple(pair for pair in found.overlaps if pair[1] in new)
+    twice = () if same_data else replace(found, duplicates=pairs, overlaps=some).same_data()
+    problems = [*found.problems, *twice]
     if problems:
+        raise ImportProblems(problems)
+
+
+def _not_shared(ids: Sequence[str], registry: Registry) -> None:
+    """Bundles are not in the copy that is examined."""
+    shared = {id.casefold(): id for id in registry.shared["study"]}
+    expected = "a study whose bundle the collection does not have, under this id or one that differs in capitals only"
+    if problems := [Problem(STUDIES, None, "study", id, expected) for id in ids if id.casefold() in shared]:
         raise ImportProblems(problems)
 
 
@@ -181,22 +190,3 @@ def _write(path: Path, text: str) -> None:
         raise ImportProblems(
             [Problem(path.name, None, None, found, "characters that a text can have")]
         ) from None
-
-
-def _put_in_place(staged: Path, folder: Path, files: Sequence[str]) -> None:
-    placed, made = [], []
-    try:
-        for file in files:
-            target = folder / file
-            for parent in reversed(target.relative_to(folder).parents):
-                if not (folder / parent).exists():
-                    (folder / parent).mkdir()
-                    made.append(folder / parent)
-            os.replace(staged / file, target)
-            placed += [] if file == STUDIES else [target]
-    except BaseException:
-        for target in placed:
-            target.unlink(missing_ok=True)
-        for parent in reversed(made):
-            parent.rmdir()
-        raise

@@ -4,17 +4,23 @@ pytask-parallel looks for finished tasks at growing intervals, up to a second. H
 than there are workers keeps the workers busy meanwhile.
 """
 
+import logging
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import loky
 
+from twostage.pipeline.child import end_with
+from twostage.pipeline.code import code
 from twostage.pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 #: Tasks handed out per worker of this machine: one it works on, one it takes up next.
 QUEUED = 2
@@ -32,8 +38,8 @@ IDLE_SECONDS = 60
 CONNECT_SECONDS = 30
 
 
-#: How often a worker looks whether the process that started it is alive.
-WATCH_SECONDS = 0.5
+#: How long until one of its workers is there: a cluster may have to start them first.
+WORKER_SECONDS = 120
 
 
 class Workers(Executor):
@@ -45,10 +51,15 @@ class Workers(Executor):
         Who does the work.
     stop : callable
         Ends it; told whether tasks are left, as after an interruption.
+    gone : callable, optional
+        Whether the executor went away by itself.
     """
 
-    def __init__(self, executor: Executor, stop: Callable[[bool], None]):
-        self._executor, self._stop = executor, stop
+    def __init__(
+        self, executor: Executor, stop: Callable[[bool], None], gone: Callable[[], bool] = lambda: False
+    ):
+        self._executor, self._stop, self._gone = executor, stop, gone
+        self.gone = False
         self._futures: list[Future] = []
 
     def submit(self, fn, /, *args: Any, **kwargs: Any) -> Future:
@@ -59,6 +70,7 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop, and stop the tasks that are left too."""
+        self.gone = self._gone()
         left = [future for future in self._futures if not future.done()]
         for future in left:
             future.cancel()
@@ -67,22 +79,16 @@ class Workers(Executor):
 
 def local_workers(n: int) -> Workers:
     """Processes on this machine; they and their kernels end with the process that plans the run."""
-    executor = loky.ProcessPoolExecutor(n, timeout=IDLE_SECONDS, initializer=_depend_on_planner)
+    executor = loky.ProcessPoolExecutor(
+        n, timeout=IDLE_SECONDS, initializer=_depend_on_planner, initargs=(os.getpid(),)
+    )
     return Workers(executor, lambda left: executor.shutdown(wait=True, kill_workers=left))
 
 
-def _depend_on_planner() -> None:
+def _depend_on_planner(planner: int) -> None:
     # Ctrl-C reaches every process of a terminal; only the one that plans the run shall act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _exit_with_parent(parent: int) -> None:
-    # A planner that was killed cannot tell its workers; left alone they would work off their queue,
-    # beside the workers of the next run. Kernels watch their worker in the same way.
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+    end_with(planner)
 
 
 def cluster_workers(address: str) -> Workers:
@@ -94,5 +100,46 @@ def cluster_workers(address: str) -> Workers:
         client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise PipelineError(f"no Dask scheduler at {address}: {error}") from None
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        _check_workers(client)
+    except TimeoutError:
+        client.close()
+        raise PipelineError(
+            f"the Dask scheduler at {address} has no worker that answers within {WORKER_SECONDS} seconds; start one, in "
+            f"an environment that has this package: dask worker {address} --nthreads 1"
+        ) from None
+    except PipelineError:
+        client.close()
+        raise
     # Two tasks are never the same, whatever their arguments look like to Dask.
-    return Workers(client.get_executor(pure=False), lambda left: client.close())
+    executor = client.get_executor(pure=False)
+    return Workers(executor, lambda left: _close(client), lambda: client.status != "running")
+
+
+def _close(client: "Client") -> None:
+    if client.status != "running":
+        # It logs that its own attempt to find the scheduler again is given up; the error of the run says so.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    client.close()
+
+
+def _check_workers(client: "Client") -> None:
+    """Refuse workers that would make other results, or none: Dask gives them tasks that they cannot read, for ever."""
+    ours = version("twostage")
+    # Called by its name in the standard library, which workers without the package have too.
+    found = client.run(version, "twostage", on_error="return")
+    wrong = {
+        worker: "no package 'twostage'" if isinstance(theirs, Exception) else f"twostage {theirs}"
+        for worker, theirs in found.items()
+        if theirs != ours
+    }
+    if not wrong:
+        here, there = code(results=False), client.run(code, results=False)
+        has = f"twostage {ours} with other code or libraries"
+        wrong = {worker: has for worker, theirs in there.items() if theirs != here}
+    for worker, has in wrong.items():
+        raise PipelineError(
+            f"the Dask worker at {worker} has {has}; expected twostage {ours} as here: install it there, and start the "
+            "worker again"
+        )

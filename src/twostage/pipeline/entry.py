@@ -1,24 +1,20 @@
-"""From what a user asks for to a prepared run."""
+"""From what a user asks for to the plan of a run."""
 
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from twostage.collection import is_device
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import read_json
 from twostage.pipeline.inputs import prepare
-from twostage.pipeline.run import DEFAULT_RUN, Run
+from twostage.pipeline.plan import Plan
+from twostage.pipeline.run import DEFAULT_RUN, LOCK, read_about
 from twostage.problems import ParameterError, Problem
-from twostage.project import MARKS, is_project, project_folder
-
-#: The collection that the default run is made from.
-DEFAULT_COLLECTION = "data"
-
+from twostage.project import MARKS, default_collection, is_project, project_folder
+from twostage.text import YamlError, parse_yaml, read_yaml
 
 RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -59,8 +55,8 @@ class Request:
     project: Path | None = None
 
 
-def plan_run(start: Path, request: Request) -> Run:
-    """Check everything a user asked for and lay out the run.
+def plan_run(start: Path, request: Request) -> Plan:
+    """Check everything a user asked for and plan the run; nothing is written.
 
     Parameters
     ----------
@@ -71,12 +67,12 @@ def plan_run(start: Path, request: Request) -> Run:
     Raises
     ------
     CollectionError, ParameterError
-        Naming every problem; nothing is written.
+        Naming every problem.
     PipelineError
         There is no project, or the run cannot have that name or folder.
     """
     project = find_project(start, request.project)
-    collection = (request.collection or project / DEFAULT_COLLECTION).resolve()
+    collection = (request.collection or default_collection(project)).resolve()
     values = read_parameters(request.params) if request.params else {}
     given = parse_assignments(request.assignments)
     folder = run_folder(project, collection, request)
@@ -98,8 +94,10 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
             raise PipelineError(f"--run {request.name} and --out {request.out}: expected one of them")
         return _free(request.out.resolve(), collection)
     name = request.name or run_name(project, collection, request)
-    if not RUN_NAME.fullmatch(name):
-        raise PipelineError(f"run {name!r}: expected letters, digits, and . _ - after the first")
+    if not RUN_NAME.fullmatch(name) or is_device(name):
+        raise PipelineError(
+            f"run {name!r}: expected letters, digits, and . _ - after the first, and a name that Windows can have too"
+        )
     folder = project / "runs" / name
     if not request.studies:
         _same_collection(folder, project, collection)
@@ -108,10 +106,14 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
 
 def _same_collection(folder: Path, project: Path, collection: Path) -> None:
     """Refuse to replace the run of another collection whose folder happens to have the same name."""
-    file = folder / "run.json"
-    if not file.is_file():
+    if not (folder / "run.json").exists():
         return
-    earlier = (project / read_json(file)["collection"]).resolve()
+    try:
+        about = read_about(folder)
+    except PipelineError as error:
+        cure = f"give this run another name (RUN=name or --run), or, if {folder} is a run's, remove that file"
+        raise PipelineError(f"{error}; {cure} and give the command again") from None
+    earlier = (project / about["collection"]).resolve()
     if earlier != collection and earlier.parent != folder.resolve():
         raise PipelineError(
             f"{folder}: the run of {earlier}; give this one another name (RUN=name or --run), or remove that folder"
@@ -120,9 +122,16 @@ def _same_collection(folder: Path, project: Path, collection: Path) -> None:
 
 def _free(folder: Path, collection: Path) -> Path:
     """A folder in which a run may write and clear away: new, empty, or an earlier run's."""
-    taken = folder.exists() and not (folder / "run.json").is_file()
-    if folder == collection or (taken and (not folder.is_dir() or any(folder.iterdir()))):
-        raise PipelineError(f"--out {folder}: expected a new or empty folder, or that of an earlier run")
+    wanted = f"--out {folder}: expected a new or empty folder, or that of an earlier run"
+    if folder == collection or (folder.exists() and not folder.is_dir()):
+        raise PipelineError(wanted)
+    if folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir()):
+        if not (folder / "run.json").exists():
+            raise PipelineError(wanted)
+        try:
+            read_about(folder)
+        except PipelineError as error:
+            raise PipelineError(f"{wanted}, but {error}") from None
     return folder
 
 
@@ -139,9 +148,11 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         name = name.strip()
         try:
-            found = yaml.safe_load(value)
-        except yaml.YAMLError:
-            found = []
+            found = parse_yaml(value, "-p")
+        except YamlError as error:
+            expected = f"name=value, as in last_session=5: {error.problems[0].expected}"
+            problems.append(Problem("-p", None, name or None, text, expected))
+            continue
         if not name or not equals or isinstance(found, (list, dict)):
             problems.append(Problem("-p", None, name or None, text, "name=value, as in last_session=5"))
         elif name in values:
@@ -192,10 +203,13 @@ def read_parameters(path: Path) -> Mapping[str, Any]:
     """
     expected = "a file with lines like 'last_session: 5'"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        raise ParameterError([Problem(str(path), None, None, found, expected)]) from None
+        values = read_yaml(path, str(path))
+    except OSError as error:
+        raise ParameterError([Problem(str(path), None, None, error.strerror, expected)]) from None
+    except YamlError as error:
+        raise ParameterError(
+            replace(p, expected=f"{expected}, {p.expected}") for p in error.problems
+        ) from None
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ParameterError([Problem(str(path), None, None, values, expected)])
@@ -210,7 +224,7 @@ def run_name(project: Path, collection: Path, request: Request) -> str:
     PipelineError
         If it would be the default run's although something else was asked for.
     """
-    parts = [] if collection == project / DEFAULT_COLLECTION else [_name(collection.name)]
+    parts = [] if collection == default_collection(project) else [_name(collection.name)]
     parts += [_name(request.params.stem)] if request.params else []
     parts += [_short(sorted(request.assignments), "parameters")] if request.assignments else []
     parts += ["only-" + _short(sorted(set(request.studies)), "studies")] if request.studies else []

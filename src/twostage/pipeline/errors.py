@@ -1,6 +1,13 @@
 """What can go wrong between data and book, said so that one knows where to look."""
 
+import re
 from pathlib import Path
+
+from twostage.characters import terminal
+
+#: What colours text on a terminal.
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
 
 #: How many of an error's last lines are shown; the complete traceback is in the failed copy.
 SHOWN_LINES = 12
@@ -35,7 +42,7 @@ class NotebookError(PipelineError):
         where = f"{self.notebook} ({self.study})"
         if self.cell is not None:
             where += f", cell {self.cell}"
-        lines = [f"{where}:", *(f"    {line}" for line in self.detail.splitlines())]
+        lines = [f"{where}:", *(f"    {terminal(line)}" for line in self.detail.splitlines())]
         if self.copy is not None:
             lines.append(f"    executed so far: {self.copy}")
         return "\n".join(lines)

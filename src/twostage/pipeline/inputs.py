@@ -1,36 +1,33 @@
-"""What a run depends on, as files that change exactly when some steps must be done again.
+"""What the steps of a run depend on, each set of inputs by itself, so that a change makes due what it can change.
 
-pytask compares files. A study's row in the registry or one parameter is not a file, so each set of
-inputs that belongs to some steps only is written to a file of its own.
+A study's row in the registry or one parameter is not a file; each set that belongs to some steps only is a text of
+its own, which the run's folder keeps below ``inputs/``.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import twostage
 from twostage.collection import FILE as PART_FILE
 from twostage.collection import Collection, Part, Study, part_text, read_collection, unedited
-from twostage.params import NOTEBOOKS, make_parameters
+from twostage.files import as_json
+from twostage.notebooks import NOTEBOOKS
+from twostage.params import make_parameters
+from twostage.pipeline.code import book_libraries, code
+from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import keep_only, write_if_changed, write_json
-from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
-from twostage.pipeline.shared import fitting_bundles, write_shared
-from twostage.problems import CollectionError, Problem
+from twostage.pipeline.plan import SOURCES, Plan
+from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run, sources_of
+from twostage.pipeline.shared import fitting_bundles, shared_files, shared_study
+from twostage.pipeline.template import check_saved
+from twostage.problems import CollectionError, Problem, distinct
 from twostage.recovery.store import recovery_files
 
-#: Modules of what the book and a command say of finished results.
-ADDITION = ("addition.py", "addition_page.py", "plots_addition.py", "cli_addition.py")
-
-
-#: Parts of the package that results do not depend on.
-NOT_RESULTS = (
-    *("cli.py", "cli_compare.py", "cli_import.py", "cli_options.py", "cli_recovery.py", "cli_run.py"),
-    "cli_share.py",
-    *ADDITION,
-    *("examples.py", "importing", "pipeline", "project.py", "sharing", "skeleton.py", "tutorial.py"),
+#: Facts of the registry that a study's notebooks show or use.
+STUDY_FACTS = (
+    *("label", "x_instrument", "x_min", "x_max", "x_direction"),
+    *("y_instrument", "y_min", "y_max", "y_direction"),
 )
 
 
@@ -41,13 +38,13 @@ def prepare(
     values: Mapping[str, Any],
     source: str,
     only: Sequence[str] = (),
-) -> Run:
-    """Check a collection and its parameters, and lay out the run; nothing is written if they are wrong.
+) -> Plan:
+    """Check a collection and its parameters, and plan the run; nothing is written.
 
     Parameters
     ----------
     project : Path
-        Folder with ``notebooks/``, ``book/`` and ``_config.yml``.
+        The project's folder, or, without a checkout, the one in which runs are made.
     folder : Path
         The run's folder.
     collection : Path
@@ -67,38 +64,63 @@ def prepare(
         The project lacks a notebook.
     """
     content = read_collection(collection)
-    folder = Path(folder).resolve()
+    project, folder = Path(project).resolve(), Path(folder).resolve()
     if only:
         content = content.only(only)
+    # Before the data are read: what is written after that is noticed by the steps.
+    registry = {file: digest(file) for file in content.files()}
+    there = [id for id in content.studies["study"] if id not in content.shared]
+    data = {id: {file: digest(file) for file in content.files(id)} for id in there}
+    stored = {file: digest(file) for file in recovery_files(content.path)}
     studies = _read_studies(content)
     chosen = make_parameters({**content.defaults, **values}, source)
     bundles = fitting_bundles(content, chosen)
     run = Run(
         folder=folder,
-        project=Path(project).resolve(),
+        project=project,
         collection=folder / PART_FOLDER if only else Path(collection).resolve(),
         parameters=chosen.model_dump(),
         studies=tuple(content.studies["study"]),
         has_outcome=bool(content.pre and content.post),
         shared=content.shared,
         # It is of all studies; a run of some has none.
-        has_recovery=not only and all(path.is_file() for path in recovery_files(content.path)),
+        has_recovery=not only and None not in stored.values(),
+        sources=sources_of(project),
     )
     _check_notebooks(run)
-    if only:
-        part = Part(Path(collection).resolve(), run.studies)
-        write_if_changed(run.collection / PART_FILE, part_text(run.collection, part))
-    run.save()
-    _write_inputs(run, content, studies)
-    write_shared(run, content, bundles)
-    return run
+    wanted = (*run.stage1, *run.stage2)
+    given = {name: {"collection": run.shown(run.collection)} | run.own_parameters(name) for name in wanted}
+    check_saved({name: run.template(name) for name in wanted}, given)
+    found = {"registry": registry, "data": data, "stored": stored}
+    found |= {"code": code(results=True), "all_code": code(results=False)}
+    sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
+    sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
+    sets |= {"package": found["code"], "source": found["all_code"], "libraries": book_libraries()}
+    sets |= {"recovery": {file.name: digest for file, digest in stored.items()} if run.has_recovery else {}}
+    files = _files(run, sets, Path(collection)) | {
+        n: t.encode() for n, t in shared_files(content, bundles).items()
+    }
+    return Plan(run, files, **found, checksums={id: study.checksum for id, study in studies.items()})
+
+
+def _files(run: Run, sets: dict[str, Any], collection: Path) -> dict[str, bytes]:
+    """What the run's folder is to hold before anything is done: name -> content."""
+    copies = _copies(run)
+    # One set, so that a page that is no longer there is noticed too.
+    pages = {name: digest_of(copies[name]) for name in copies if not name.endswith(".ipynb")}
+    texts = {"run.json": run.text()}
+    texts |= {f"inputs/{name}.json": as_json(value) for name, value in {**sets, "pages": pages}.items()}
+    if run.collection == run.folder / PART_FOLDER:
+        part = Part(collection.resolve(), run.studies)
+        texts[f"{PART_FOLDER}/{PART_FILE}"] = part_text(run.collection, part)
+    return {name: text.encode() for name, text in texts.items()} | copies
 
 
 def _check_notebooks(run: Run) -> None:
     wanted = (*run.stage1, *run.stage2, *run.tutorials)
     missing = [name for name in wanted if not run.template(name).is_file()]
     if missing:
-        raise PipelineError(f"{run.project / 'notebooks'}: no notebook {', '.join(missing)}")
+        raise PipelineError(f"{(run.sources or run.project) / 'notebooks'}: no notebook {', '.join(missing)}")
     for name in (POOLED_FOLDER, TUTORIAL_FOLDER):
         if name in run.studies:
             raise PipelineError(f"{run.collection}: a study may not be called {name!r}")
@@ -116,55 +138,59 @@ def _read_studies(collection: Collection) -> dict[str, Study]:
         problems.append(Problem("studies.csv", None, "study", "no study yet", expected))
     if problems:
         # A file that studies share has the same problems for each of them.
-        raise CollectionError(dict.fromkeys(problems))
+        raise CollectionError(distinct(problems))
     return studies
 
 
-def _write_inputs(run: Run, collection: Collection, studies: Mapping[str, Study]) -> None:
+def _of_studies(collection: Collection, studies: Mapping[str, Study]) -> dict[str, Any]:
     about = _about(collection)
-    for name, study in studies.items():
-        write_json(run.study_file(name), {"checksum": study.checksum, "info": study.info, **about})
-    registry = json.loads(collection.studies.to_json(orient="records"))
-    book = {"title": collection.title, "authors": collection.authors}
-    write_json(run.input_file("collection"), {"studies": registry, **book, **about})
-    write_json(run.input_file("package"), package_checksum(NOT_RESULTS))
-    write_json(run.input_file("source"), package_checksum(()))
-    for notebook in (*run.stage1, *run.stage2, *run.tutorials):
-        values = {name: run.parameters[name] for name in NOTEBOOKS[notebook] if name in run.parameters}
-        write_json(run.parameter_file(notebook), values)
-
-
-def _about(collection: Collection) -> dict[str, Any]:
     return {
-        "note": collection.note,
-        "x": vars(collection.x),
-        "y": vars(collection.y),
-        "pre": collection.pre,
-        "post": collection.post,
+        f"studies/{id}": {"checksum": study.checksum, "facts": {f: study.info[f] for f in STUDY_FACTS}}
+        | about
+        for id, study in studies.items()
     }
 
 
-def package_checksum(without: tuple[str, ...]) -> dict[str, str]:
-    """SHA-256 over the package's modules, some left out."""
-    package = Path(twostage.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package)
-        if name.parts[0] not in without:
-            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
-    return {"sha256": digest.hexdigest()}
+def _of_notebooks(run: Run, collection: Collection) -> dict[str, Any]:
+    """The parameters of each notebook; and what each that pools the studies reads in the registry."""
+    wanted = (*run.stage1, *run.stage2, *run.tutorials)
+    sets = {f"parameters/{notebook}": run.own_parameters(notebook) for notebook in wanted}
+    for notebook in run.stage2:
+        columns = ["study", *NOTEBOOKS[notebook].facts]
+        more = {"truth": _truth(collection)} if "truth" in NOTEBOOKS[notebook].uses else {}
+        more |= {"defaults": collection.defaults} if run.reads_recovery(notebook) else {}
+        sets[f"pooled/{notebook}"] = {"studies": _rows(collection, columns)} | _about(collection) | more
+    return sets
 
 
-def forget_removed(run: Run) -> None:
-    """Remove what earlier runs left of studies and notebooks that are no longer there, and of failures."""
-    keep_only(run.folder / "records", run.studies)
-    keep_only(run.folder / "inputs" / "studies", [f"{study}.json" for study in run.studies])
-    executed = run.folder / "notebooks"
-    keep_only(executed, [*run.analysed, POOLED_FOLDER, TUTORIAL_FOLDER])
-    for study in run.analysed:
-        keep_only(executed / study, [f"{name}.ipynb" for name in run.stage1])
-    keep_only(executed / POOLED_FOLDER, [f"{name}.ipynb" for name in run.stage2])
-    keep_only(executed / TUTORIAL_FOLDER, [f"{name}.ipynb" for name in run.tutorials])
-    keep_only(run.folder / "output", [f"{name}{end}" for name in run.stage2 for end in ("", ".json")])
-    keep_only(run.unfinished, [])
-    keep_only(run.failed, [])
+def _of_book(collection: Collection) -> dict[str, Any]:
+    book = {name: getattr(collection, name) for name in ("title", "authors", "synthetic", "defaults")}
+    book |= {"pre": collection.pre, "post": collection.post, "truth": _truth(collection)}
+    rows = _rows(collection, list(collection.studies))
+    return {"collection": {"studies": rows} | _about(collection) | book}
+
+
+def _about(collection: Collection) -> dict[str, Any]:
+    """What every page says of the collection."""
+    return {"note": collection.note, "x": vars(collection.x), "y": vars(collection.y)}
+
+
+def _rows(collection: Collection, columns: list[str]) -> list[dict[str, Any]]:
+    return json.loads(collection.studies[columns].to_json(orient="records"))
+
+
+def _truth(collection: Collection) -> list[dict[str, Any]] | None:
+    """The generating values that are shown: the means over studies."""
+    if collection.truth is None:
+        return None
+    return json.loads(collection.truth[collection.truth["study"] == "mean"].to_json(orient="records"))
+
+
+def _copies(run: Run) -> dict[str, bytes]:
+    """The project's files that people edit and steps read."""
+    templates = [run.template(name) for name in (*run.stage1, *run.stage2, *run.tutorials)]
+    files = [*templates, *sorted(run.manuscript.rglob("*")), run.config]
+    names = {path: path.relative_to(run.sources or run.project) for path in files if path.is_file()}
+    # Editors leave hidden files beside the one that is open.
+    seen = {path: name for path, name in names.items() if not any(part[0] == "." for part in name.parts)}
+    return {f"{SOURCES}/{name.as_posix()}": path.read_bytes() for path, name in seen.items()}

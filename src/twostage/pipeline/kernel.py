@@ -6,7 +6,6 @@ would run in another Python than the one that has this package.
 
 import os
 import shutil
-import sys
 import tempfile
 import weakref
 from pathlib import Path
@@ -15,10 +14,16 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from traitlets import default
 
+from twostage.pipeline.child import child_command
+
 #: One thread per kernel: the kernels already fill the cores, and sums do not depend on the thread count.
 SINGLE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+
+
+#: Longest path of a socket that every system takes.
+LONGEST_SOCKET = 100
 
 
 class ThisInterpreterKernelManager(AsyncKernelManager):
@@ -35,12 +40,18 @@ class ThisInterpreterKernelManager(AsyncKernelManager):
 
     @default("transport")
     def _transport_default(self) -> str:
-        return "ipc" if os.name == "posix" else "tcp"
+        longest = len(str(self._scratch / "kernel-ipc-00000"))
+        return "ipc" if os.name == "posix" and longest <= LONGEST_SOCKET else "tcp"
+
+    async def _async_interrupt_kernel(self) -> None:
+        # Jupyter interrupts a kernel before it ends it, and the kernel would report that as an error.
+        if not self.shutting_down:
+            await super()._async_interrupt_kernel()
 
     @property
     def kernel_spec(self) -> KernelSpec:
         """The command and environment of a kernel."""
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = child_command("ipykernel.kernelapp:launch_new_instance", "-f", "{connection_file}")
         # Warnings about the transport and the history would otherwise end up on the terminal.
         options = ["--IPKernelApp.log_level=40", "--HistoryManager.enabled=False"]
         personal = {"IPYTHONDIR": str(self._scratch / "ipython"), "PYTHONHASHSEED": "0"}

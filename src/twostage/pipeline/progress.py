@@ -4,18 +4,13 @@ import sys
 import time
 from collections.abc import Iterable
 
-from pytask import ExecutionReport, PTask, Session, TaskOutcome, hookimpl
+from pytask import ExecutionReport, Session, TaskOutcome, hookimpl
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 #: The book is one step and takes about as long as this many notebooks on one core.
 BOOK, BOOK_WEIGHT = "book", 4.0
-
-
-def step_name(task: PTask) -> str:
-    """What a step is called: a notebook and its study."""
-    return task.name.rpartition("::")[2]
 
 
 def clock(seconds: float) -> str:
@@ -89,7 +84,7 @@ class Progress:
         self._finished += 1
         word = {TaskOutcome.SUCCESS: "done", TaskOutcome.FAIL: "FAILED"}.get(report.outcome)
         if word is not None:
-            total, step = len(session.tasks), step_name(report.task)
+            total, step = len(session.tasks), report.task.name
             elapsed = time.monotonic() - self._start
             self._left.finished(step)
             left = self._left.seconds(elapsed)

@@ -16,9 +16,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from twostage.collection import read_collection
+from twostage.files import write_if_changed
 from twostage.params import Parameters, make_parameters
 from twostage.pipeline.backend import local_workers
-from twostage.pipeline.files import write_if_changed
 from twostage.pipeline.kernel import SINGLE_THREAD
 from twostage.recovery.code import code_checksum
 from twostage.recovery.conditions import CONDITIONS

@@ -1,17 +1,15 @@
 """A run: one collection, one set of parameters, one folder with everything that came of it."""
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS
-from twostage.pipeline.files import read_json, write_json
-from twostage.recovery.store import recovery_files
-
-#: Tells pytask's task modules, in whatever process they are imported, which run they declare.
-RUN_VARIABLE = "TWOSTAGE_RUN_FOLDER"
-
+from twostage.files import as_json, read_json
+from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2, TUTORIALS, Notebook
+from twostage.pipeline.errors import PipelineError
+from twostage.project import project_files
 
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
@@ -25,15 +23,20 @@ TUTORIAL_FOLDER = "tutorials"
 DEFAULT_RUN = "default"
 
 
+#: File by which a process holds a run's folder.
+LOCK = ".lock"
+
+
 #: Folder that names the run's studies where they are not all of a collection.
 PART_FOLDER = "part"
 
 
-#: The notebook that is run only where a recovery study is stored, and those that read one.
-RECOVERY_NOTEBOOK = "stage2_recovery"
+#: What every ``run.json`` says, whatever version wrote it, and of what type.
+FIELDS = {"project": str, "collection": str, "parameters": dict, "studies": list}
 
 
-READS_RECOVERY = ("stage2_estimators", RECOVERY_NOTEBOOK)
+#: What those of this version say besides.
+NEW_FIELDS = {"has_outcome": bool, "shared": list, "has_recovery": bool}
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Run:
     folder : Path
         ``runs/<name>``, absolute.
     project : Path
-        Folder with ``notebooks/``, ``book/`` and ``_config.yml``; notebooks are executed in it.
+        The project's folder, or, without a checkout, the one in which runs are made; notebooks are executed in it.
     collection : Path
         Folder of the collection, absolute.
     parameters : dict
@@ -58,6 +61,8 @@ class Run:
         Those of the studies that shared records instead of data: no stage-1 notebook runs on them.
     has_recovery : bool
         Whether a recovery study is stored with the collection.
+    sources : Path, optional
+        Folder from which ``notebooks/``, ``book/`` and ``_config.yml`` are read, if not the project.
     """
 
     folder: Path
@@ -68,6 +73,7 @@ class Run:
     has_outcome: bool
     shared: tuple[str, ...] = ()
     has_recovery: bool = False
+    sources: Path | None = None
 
     @property
     def analysed(self) -> tuple[str, ...]:
@@ -77,25 +83,39 @@ class Run:
     @property
     def stage1(self) -> tuple[str, ...]:
         """Notebooks to run on each study."""
-        return tuple(name for name in RECORDS if self._applies(RECORDS[name]))
+        return self._that_apply(STAGE1)
 
     @property
     def stage2(self) -> tuple[str, ...]:
         """Notebooks to run on the records of all studies."""
-        names = [name for name in POOLED if self._applies(POOLED[name])]
-        return tuple(name for name in names if self.has_recovery or name != RECOVERY_NOTEBOOK)
+        return self._that_apply(STAGE2)
 
     @property
     def tutorials(self) -> tuple[str, ...]:
         """Tutorials to execute: those of the project in its default run, none in others."""
-        return TUTORIALS if self.folder == self.project / "runs" / DEFAULT_RUN else ()
+        shown = self.folder == self.project / "runs" / DEFAULT_RUN
+        return self._that_apply(TUTORIALS) if shown else ()
 
-    def _applies(self, analyses: tuple[str, ...]) -> bool:
-        return self.has_outcome or "outcome" not in analyses
+    def has(self, need: str) -> bool:
+        """Whether the collection has what a notebook or a page needs: one of :data:`twostage.notebooks.NEEDS`."""
+        return {"": True, "outcome": self.has_outcome, "recovery": self.has_recovery}[need]
+
+    def _that_apply(self, notebooks: Iterable[Notebook]) -> tuple[str, ...]:
+        return tuple(notebook.name for notebook in notebooks if self.has(notebook.needs))
 
     def template(self, notebook: str) -> Path:
-        """The notebook as it is committed."""
-        return self.project / "notebooks" / f"{notebook}.ipynb"
+        """The notebook to execute."""
+        return (self.sources or self.project) / "notebooks" / f"{notebook}.ipynb"
+
+    @property
+    def manuscript(self) -> Path:
+        """Folder of the book's pages."""
+        return (self.sources or self.project) / "book"
+
+    @property
+    def config(self) -> Path:
+        """The book's settings."""
+        return (self.sources or self.project) / "_config.yml"
 
     def executed(self, notebook: str, study: str | None = None) -> Path:
         """The notebook as it was executed, on one study or on all."""
@@ -103,12 +123,12 @@ class Run:
 
     def place(self, notebook: str, study: str | None = None) -> str:
         """Where an executed notebook lies, in the run's folder of notebooks and in the book."""
-        folder = study or (TUTORIAL_FOLDER if notebook in TUTORIALS else POOLED_FOLDER)
+        folder = study or (TUTORIAL_FOLDER if NOTEBOOKS[notebook].kind == "tutorial" else POOLED_FOLDER)
         return f"{folder}/{notebook}.ipynb"
 
     def records(self, notebook: str, study: str) -> list[Path]:
         """The records that a stage-1 notebook leaves."""
-        return [self.record_folder(study) / f"{analysis}.json" for analysis in RECORDS[notebook]]
+        return [self.record_folder(study) / f"{analysis}.json" for analysis in NOTEBOOKS[notebook].leaves]
 
     def record_folder(self, study: str) -> Path:
         """Folder of a study's records."""
@@ -116,31 +136,23 @@ class Run:
 
     def pooled_records(self, notebook: str) -> list[Path]:
         """The records, of all studies, that a stage-2 notebook reads."""
-        return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in POOLED[notebook]]
+        return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in NOTEBOOKS[notebook].reads]
 
-    def stored(self, notebook: str) -> list[Path]:
-        """Files stored with the collection, beside its data, that a stage-2 notebook reads."""
-        return recovery_files(self.collection) if notebook in READS_RECOVERY and self.has_recovery else []
+    def reads_recovery(self, notebook: str) -> bool:
+        """Whether a stage-2 notebook reads a recovery study that is stored with the collection."""
+        return self.has_recovery and "recovery" in NOTEBOOKS[notebook].uses
 
     def output_folder(self, notebook: str) -> Path:
         """Folder of the tables and figures of a stage-2 notebook."""
         return self.folder / "output" / notebook
 
-    def output_list(self, notebook: str) -> Path:
-        """File that lists the tables and figures of a stage-2 notebook with their checksums."""
-        return self.folder / "output" / f"{notebook}.json"
-
     def input_file(self, name: str) -> Path:
-        """File that changes exactly when an input of some steps changes."""
+        """File with an input of some steps."""
         return self.folder / "inputs" / f"{name}.json"
 
     def study_file(self, study: str) -> Path:
         """The input file of one study."""
         return self.folder / "inputs" / "studies" / f"{study}.json"
-
-    def parameter_file(self, notebook: str) -> Path:
-        """File with the values of the parameters that a notebook takes."""
-        return self.folder / "parameters" / f"{notebook}.json"
 
     @property
     def state(self) -> Path:
@@ -166,19 +178,23 @@ class Run:
         """A path as notebooks and messages show it: relative to the project if it lies below it."""
         return (path.relative_to(self.project) if path.is_relative_to(self.project) else path).as_posix()
 
+    def own_parameters(self, notebook: str) -> dict[str, Any]:
+        """The analysis parameters that a notebook takes."""
+        return {name: self.parameters[name] for name in NOTEBOOKS[notebook].takes if name in self.parameters}
+
     def notebook_parameters(self, notebook: str, study: str | None = None) -> dict[str, Any]:
         """Everything a notebook is given, in the order of its parameter cell."""
-        values = read_json(self.parameter_file(notebook))
+        values = self.own_parameters(notebook)
         places = {"collection": self.shown(self.collection), "records": self.shown(self.folder / "records")}
         if study is None:
             places["output_folder"] = self.shown(self.output_folder(notebook))
         else:
             places |= {"study": study, "record_folder": self.shown(self.record_folder(study))}
-        values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook]}
-        return {name: values[name] for name in NOTEBOOKS[notebook] if name in values}
+        values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook].takes}
+        return {name: values[name] for name in NOTEBOOKS[notebook].takes if name in values}
 
-    def save(self) -> None:
-        """Write ``run.json``; paths are relative where the run lies in the project, so both may move."""
+    def text(self) -> str:
+        """Content of ``run.json``; paths are relative where the run lies in the project, so both may move."""
         inside = self.folder.is_relative_to(self.project)
         project = os.path.relpath(self.project, self.folder) if inside else self.project
         content = {
@@ -190,13 +206,51 @@ class Run:
             "shared": list(self.shared),
             "has_recovery": self.has_recovery,
         }
-        write_json(self.folder / "run.json", content)
+        return as_json(content)
+
+
+def read_about(folder: Path, fields: Mapping[str, type] = FIELDS) -> dict[str, Any]:
+    """What the ``run.json`` of a folder says.
+
+    Raises
+    ------
+    PipelineError
+        There is none, or it is damaged, or something else than a run's.
+    """
+    file = folder / "run.json"
+    try:
+        content = read_json(file)
+    except (OSError, ValueError, RecursionError) as error:
+        found = getattr(error, "strerror", None) or "it is no JSON"
+        raise PipelineError(f"{file}: {found}; expected what 'twostage run' writes there") from None
+    wrong = [
+        name
+        for name, kind in fields.items()
+        if not isinstance(content, dict) or not isinstance(content.get(name), kind)
+    ]
+    if wrong:
+        raise PipelineError(
+            f"{file}: no {' and no '.join(map(repr, wrong))}; expected what 'twostage run' writes there"
+        )
+    return content
+
+
+def sources_of(project: Path) -> Path | None:
+    """Where ``notebooks/``, ``book/`` and ``_config.yml`` are, if not in the folder itself."""
+    files = project_files(project)
+    return None if files == project else files
 
 
 def load_run(folder: Path) -> Run:
-    """Read a run from its folder."""
+    """Read a run from its folder.
+
+    Raises
+    ------
+    PipelineError
+        The folder's ``run.json`` is not that of a run made by this version.
+    """
     folder = Path(folder).resolve()
-    content = read_json(folder / "run.json")
+    content = read_about(folder, FIELDS | NEW_FIELDS)
     project = (folder / content["project"]).resolve()
     return Run(
         folder=folder,
@@ -207,10 +261,5 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
+        sources=sources_of(project),
     )
-
-
-def declared_run() -> Run | None:
-    """The run named by the environment, or None where tasks are only imported, as on a cluster's worker."""
-    folder = os.environ.get(RUN_VARIABLE)
-    return load_run(Path(folder)) if folder else None

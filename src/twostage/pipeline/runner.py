@@ -1,7 +1,6 @@
 """Runs one notebook with papermill: all of it, with parameters it knows, or not at all."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,14 +12,12 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from twostage.pipeline.errors import NotebookError
+from twostage.pipeline.errors import ANSI, NotebookError
 from twostage.pipeline.kernel import ThisInterpreterKernelManager
+from twostage.pipeline.places import without_places
 from twostage.pipeline.run import POOLED_FOLDER, Run
+from twostage.pipeline.template import assigned, check_given
 from twostage.problems import ParameterError, Problem
-
-#: Colours and cursor movements in tracebacks.
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
 
 #: How long a kernel may take to start, and a cell's last output to arrive: long, because a machine with more
 #: work than cores is no reason for an error.
@@ -63,7 +60,7 @@ def run_notebook(run: Run, notebook: str, study: str | None = None) -> Path:
     check_names(template, values)
     failed = run.failed / (study or POOLED_FOLDER) / target.name
     failed.unlink(missing_ok=True)
-    run.unfinished.mkdir(exist_ok=True)
+    run.unfinished.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=run.unfinished, prefix=f"{study or POOLED_FOLDER}-{notebook}-"))
     try:
         unfinished = scratch / target.name
@@ -72,7 +69,8 @@ def run_notebook(run: Run, notebook: str, study: str | None = None) -> Path:
         except (PapermillExecutionError, DeadKernelError) as error:
             _move(unfinished, failed)
             raise _explained(error, notebook, study, run.shown(failed)) from None
-        nbformat.write(tidied(executed), unfinished)
+        check_given(target.name, assigned(executed, "injected-parameters"), values)
+        nbformat.write(without_places(run, tidied(executed)), unfinished)
         _move(unfinished, target)
     finally:
         shutil.rmtree(scratch)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,25 +10,30 @@ import pytask
 from filelock import FileLock, Timeout
 from pytask_parallel import ParallelBackend, registry
 
+from twostage.files import emptied, scratch_folder, tidy
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.inputs import forget_removed
-from twostage.pipeline.progress import Progress, print_summary, step_name
-from twostage.pipeline.run import RUN_VARIABLE, Run
+from twostage.pipeline.plan import Plan
+from twostage.pipeline.progress import Progress, print_summary
+from twostage.pipeline.run import LOCK, Run
+from twostage.pipeline.steps import declare
 
 #: Exit status after an interruption, as shells have it (128 + SIGINT).
 INTERRUPTED = 130
 
 
-def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> int:
+#: What pytask says, beside its memory.
+LOG = "pytask.log"
+
+
+def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -> int:
     """Do all steps of a run whose inputs changed since they were last done.
 
     What is finished stays finished when the run is interrupted, however rudely.
 
     Parameters
     ----------
-    run : Run
-        A prepared run.
+    plan : Plan
     jobs : int, optional
         Processes on this machine; default: one per core.
     dask : str, optional
@@ -46,18 +50,26 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
     PipelineError
         There is no such scheduler, pytask cannot order the steps, or another process is carrying out this run.
     """
-    jobs = jobs or os.cpu_count() or 1
-    with alone(run):
-        forget_removed(run)
-        due = steps_to_do(run)
+    run, jobs = plan.run, jobs or os.cpu_count() or 1
+    with run_lock(run):
+        plan.write()
+        plan.forget_removed()
+        due, readable = _due(plan)
+        if not readable:
+            emptied(run.state)
         workers = cluster_workers(dask) if dask else local_workers(jobs)
         with _scratch(), Progress(due, jobs) as progress:
-            session = _build(run, workers, CLUSTER_QUEUE if dask else QUEUED * jobs, progress)
+            queue = CLUSTER_QUEUE if dask else QUEUED * jobs
+            session = _build(plan, run.state, workers, queue, progress)
         shutil.rmtree(run.unfinished, ignore_errors=True)
+    if workers.gone:
+        raise PipelineError(
+            f"the Dask scheduler at {dask} went away; the same command, with a scheduler, goes on where this one stopped"
+        )
     reports = session.execution_reports
     failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
     if session.exit_code is not pytask.ExitCode.OK and not failed:
-        raise PipelineError(f"the run stopped:\n{_log(run).read_text(encoding='utf-8')}")
+        raise _stopped(run.state)
     print_summary(reports, len(session.tasks))
     if len(reports) < len(session.tasks):
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -66,9 +78,9 @@ def carry_out(run: Run, *, jobs: int | None = None, dask: str | None = None) -> 
 
 
 @contextmanager
-def alone(run: Run):
+def run_lock(run: Run):
     """Hold the run's folder; the system lets go of it with the process, however that ends."""
-    lock = FileLock(run.folder / ".lock")
+    lock = FileLock(run.folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -76,32 +88,49 @@ def alone(run: Run):
             f"{run.folder}: another process is carrying out this run; wait for it to end"
         ) from None
     try:
+        tidy(run.folder)
         yield
     finally:
         lock.release()
 
 
-def steps_to_do(run: Run) -> list[str]:
-    """The steps whose inputs changed since they were last done, and those that depend on them; does none.
+def steps_to_do(plan: Plan) -> list[str]:
+    """The steps whose inputs changed since they were last done, and those that depend on them.
+
+    Does none of them and writes nothing into the run's folder.
 
     Raises
     ------
     PipelineError
         If pytask cannot order the steps.
     """
-    session = _build(run)
-    if session.exit_code is not pytask.ExitCode.OK:
-        raise PipelineError(f"the run stopped:\n{_log(run).read_text(encoding='utf-8')}")
+    return _due(plan)[0]
+
+
+def _due(plan: Plan) -> tuple[list[str], bool]:
+    """The steps that are due, and whether the memory of those that were done can be read."""
+    with scratch_folder() as root:
+        # pytask writes beside its memory even where it only looks.
+        there = [path for path in plan.run.state.glob("pytask.lock*") if path.is_file()]
+        for path in there:
+            shutil.copy(path, root)
+        session = _build(plan, root)
+        readable = session.exit_code is not pytask.ExitCode.CONFIGURATION_FAILED or not there
+        if not readable:
+            print(f"{plan.run.state}: damaged and made anew, so every step is due", file=sys.stderr)
+            session = _build(plan, emptied(root))
+        if session.exit_code is not pytask.ExitCode.OK:
+            raise _stopped(root)
     due = pytask.TaskOutcome.WOULD_BE_EXECUTED
-    return sorted(step_name(report.task) for report in session.execution_reports if report.outcome is due)
+    return sorted(r.task.name for r in session.execution_reports if r.outcome is due), readable
 
 
 @contextmanager
 def _scratch():
     """Give workers and kernels one folder for temporary files, so that killed ones leave nothing."""
     before = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="twostage-", ignore_cleanup_errors=True) as folder:
-        os.environ["TMPDIR"] = folder
+    with scratch_folder() as folder:
+        os.environ["TMPDIR"] = str(folder)
         try:
             yield
         finally:
@@ -110,27 +139,17 @@ def _scratch():
                 os.environ["TMPDIR"] = before
 
 
-def _log(run: Run) -> Path:
-    return run.state / "pytask.log"
-
-
-def _forget_tasks() -> None:
-    """Let pytask import its task modules again: it collects tasks only where a module is new."""
-    tasks = set(map(str, Path(__file__).parent.glob("task_*.py")))
-    for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) in tasks:
-            del sys.modules[name]
+def _stopped(root: Path) -> PipelineError:
+    return PipelineError(f"the run stopped:\n{(root / LOG).read_text(encoding='utf-8')}")
 
 
 def _build(
-    run: Run, workers: Workers | None = None, queue: int = 1, progress: Progress | None = None
+    plan: Plan, root: Path, workers: Workers | None = None, queue: int = 1, progress: Progress | None = None
 ) -> pytask.Session:
-    """Let pytask do the steps, or, without workers, only find out which."""
-    os.environ[RUN_VARIABLE] = str(run.folder)
-    _forget_tasks()
-    run.state.mkdir(parents=True, exist_ok=True)
-    # pytask keeps its memory beside its configuration file: in the run's folder, not in the repository.
-    config = run.state / "pytask.toml"
+    """Let pytask do the steps, or, without workers, only find out which; it remembers them in a folder."""
+    root.mkdir(parents=True, exist_ok=True)
+    # pytask keeps its memory beside its configuration file.
+    config = root / "pytask.toml"
     config.write_text("[tool.pytask.ini_options]\n", encoding="utf-8")
 
     def start(n_workers: int) -> Workers:
@@ -139,11 +158,14 @@ def _build(
         return workers
 
     registry.register_parallel_backend(ParallelBackend.CUSTOM, start, worker_type="processes")
-    with _log(run).open("w", encoding="utf-8") as log:
+    with (root / LOG).open("w", encoding="utf-8") as log:
         pytask.console.file = log
         return pytask.build(
-            paths=Path(__file__).parent,
+            tasks=declare(plan),
+            paths=root,
             config=config,
+            # Its lock file remembers all; a second memory on the disk would only cost time.
+            database_url="sqlite://",
             capture="no",
             verbose=0,
             n_workers=queue,

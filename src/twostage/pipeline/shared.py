@@ -8,8 +8,6 @@ import pandas as pd
 from twostage.collection import MARK_NOTE, Collection
 from twostage.display import html_table
 from twostage.params import Parameters
-from twostage.pipeline.files import write_if_changed, write_json
-from twostage.pipeline.run import Run
 from twostage.records import record_text
 from twostage.sharing import (
     NEVER,
@@ -44,28 +42,29 @@ def fitting_bundles(collection: Collection, parameters: Parameters) -> dict[str,
     return bundles
 
 
-def write_shared(run: Run, collection: Collection, bundles: Mapping[str, Bundle]) -> None:
-    """Write the records of shared studies where notebooks leave theirs; equal ones are left alone.
+def shared_files(collection: Collection, bundles: Mapping[str, Bundle]) -> dict[str, str]:
+    """The records of shared studies, where notebooks leave theirs: name in the run's folder -> text.
 
     Parameters
     ----------
-    run : Run
     collection : Collection
         Its labels, which mark these studies, go into the records.
     bundles : mapping
         Study -> bundle.
     """
     labels = collection.studies.set_index("study")["label"]
-    for study, bundle in bundles.items():
-        for analysis, record in bundle.records.items():
-            marked = record.model_copy(update={"label": labels[study]})
-            write_if_changed(run.record_folder(study) / f"{analysis}.json", record_text(marked))
-        # The manifest has the checksums of everything that its page shows.
-        manifest = bundle.manifest.model_dump(mode="json", by_alias=True)
-        checksum = bundle.records["data"].data_checksum
-        write_json(
-            run.study_file(study), {"checksum": checksum, "manifest": manifest, "note": collection.note}
-        )
+    return {
+        f"records/{study}/{analysis}.json": record_text(record.model_copy(update={"label": labels[study]}))
+        for study, bundle in bundles.items()
+        for analysis, record in bundle.records.items()
+    }
+
+
+def shared_study(bundle: Bundle, collection: Collection) -> dict[str, Any]:
+    """What a shared study's page depends on; the manifest has the checksums of everything that it shows."""
+    manifest = bundle.manifest.model_dump(mode="json", by_alias=True)
+    checksum = bundle.records["data"].data_checksum
+    return {"checksum": checksum, "manifest": manifest, "note": collection.note}
 
 
 def shared_page(collection: Collection, study: str) -> dict[str, Any]:

@@ -6,21 +6,32 @@ the data and the version of the package; no participant's score. It is validated
 
 import json
 import math
-import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from twostage.params import RECORDS, Parameters
+from twostage.files import write_text
+from twostage.notebooks import RECORD_HOME
+from twostage.params import Parameters
 from twostage.problems import Problem, RecordError
-from twostage.stage1 import Description, Panel, StudyEstimates
+from twostage.stage1 import (
+    LARGEST_COUNT,
+    LARGEST_COVARIANCE,
+    LARGEST_END,
+    LARGEST_OTHER,
+    LEAST_VARIANCE,
+    Description,
+    Panel,
+    StudyEstimates,
+    bounds,
+    coefficients,
+)
 from twostage.terms import COLUMNS
 
 #: Correlations of estimates may exceed 1 in the last digits only.
@@ -39,12 +50,17 @@ def check_covariance(rows: Sequence[Sequence[float | None]], terms: int) -> None
     if matrix.shape != (terms, terms):
         raise ValueError(f"matrix of {len(rows)} rows for {terms} terms")
     known = np.nan_to_num(matrix)
+    if np.abs(known).max(initial=0.0) > LARGEST_COVARIANCE:
+        raise ValueError(f"a covariance of {np.abs(known).max():g}, more than {LARGEST_COVARIANCE:g}")
     scale = np.sqrt(np.abs(np.diag(known)))
     if not np.allclose(known, known.T, rtol=1e-8, atol=1e-12 * max(scale.max(initial=0.0) ** 2, 1e-300)):
         raise ValueError("matrix is not symmetric")
     correlation = known / np.outer(np.where(scale > 0, scale, 1), np.where(scale > 0, scale, 1))
     if np.linalg.eigvalsh(correlation).min(initial=0.0) < -PSD_TOLERANCE:
         raise ValueError("matrix is not positive semidefinite")
+    variances = np.diag(matrix)
+    if (variances < LEAST_VARIANCE).any():
+        raise ValueError(f"a variance of {np.nanmin(variances):g}, less than {LEAST_VARIANCE:g}")
 
 
 class Covariance(Model):
@@ -87,7 +103,16 @@ class JointCovariance(Model):
 SCHEMA_VERSION = 1
 
 
-ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analyses)
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+
+
+End = Annotated[float, Field(ge=-LARGEST_END, le=LARGEST_END)]
+
+
+Other = Annotated[float, Field(ge=-LARGEST_OTHER, le=LARGEST_OTHER)]
+
+
+ANALYSES = tuple(RECORD_HOME)
 
 
 class Estimate(Model):
@@ -99,15 +124,17 @@ class Estimate(Model):
     direction: Literal["x_to_y", "y_to_x"]
     term: str
     estimator: str
-    estimate: float
-    std_error: float = Field(gt=0)
-    df: float | None = Field(gt=0, description="null: infinite (a normal statistic)")
+    estimate: Annotated[float, AfterValidator(bounds.estimate)]
+    std_error: Annotated[float, Field(gt=0), AfterValidator(bounds.std_error)]
+    df: Annotated[Annotated[float, Field(gt=0)] | None, AfterValidator(bounds.df)] = Field(
+        description="null: infinite (a normal statistic)"
+    )
     statistic: float
     p_value: float = Field(ge=0, le=1)
-    ci_low: float
-    ci_high: float
-    n_patients: int = Field(ge=0)
-    n_transitions: int = Field(ge=0)
+    ci_low: End
+    ci_high: End
+    n_patients: Count
+    n_transitions: Count
     converged: bool
     singular: bool
 
@@ -117,21 +144,21 @@ class Fit(Model):
 
     variant: str
     direction: Literal["x_to_y", "y_to_x"]
-    n_patients: int
-    n_transitions: int
-    loglik: float | None
-    sigma2: float | None
-    re_variance: float | None
+    n_patients: Count
+    n_transitions: Count
+    loglik: Other | None
+    sigma2: Other | None
+    re_variance: Other | None
     converged: bool
     singular: bool
-    evaluations: int
+    evaluations: Count
 
 
 class Exclusion(Model):
     """Patients of the study who are not in the analysis, by reason."""
 
     reason: str
-    n_patients: int | None = Field(ge=0, description="null: withheld by a site that shares its results only")
+    n_patients: Count | None = Field(description="null: withheld by a site that shares its results only")
 
 
 class Failure(Model):
@@ -152,21 +179,30 @@ class Record(Model):
     analysis: Literal[ANALYSES]
     parameters: Parameters
     data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
-    n_enrolled: int | None = Field(ge=0, description="null: withheld")
+    n_enrolled: Count | None = Field(description="null: withheld")
     exclusions: tuple[Exclusion, ...]
     estimates: tuple[Estimate, ...] = ()
     covariances: tuple[Covariance, ...] = ()
     joint_covariances: tuple[JointCovariance, ...] = ()
     fits: tuple[Fit, ...] = ()
     failures: tuple[Failure, ...] = ()
-    summary: dict[str, float | None] = {}
-    sessions: tuple[dict[str, float | None], ...] = ()
+    summary: dict[str, Other | None] = {}
+    sessions: tuple[dict[str, Other | None], ...] = ()
 
     @model_validator(mode="after")
     def _speaks_of_itself(self):
         strange = [e for e in self.estimates if (e.study, e.analysis) != (self.study, self.analysis)]
         if strange:
             raise ValueError(f"estimates of {strange[0].study}/{strange[0].analysis} in this record")
+        return self
+
+    @model_validator(mode="after")
+    def _has_our_words_only(self):
+        if found := list(dict.fromkeys(_strangers(self))):
+            text = "; ".join(", ".join(words)[:120] for words in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            what = f"nothing that this version of twostage writes in {self.analysis} with these parameters"
+            raise ValueError(f"{text}{more}: {what}; if a newer one wrote it, update")
         return self
 
     def tidy(self) -> pd.DataFrame:
@@ -200,6 +236,22 @@ class Record(Model):
                 axis = pd.MultiIndex.from_arrays([c.directions, c.terms], names=["direction", "term"])
                 return pd.DataFrame(c.matrix, index=axis, columns=axis, dtype=float)
         raise KeyError(f"{self.study}/{self.analysis} has no joint covariance ({variant})")
+
+
+def _strangers(record: Record) -> Iterator[tuple[str, ...]]:
+    """Coefficients and equations that the analysis does not have."""
+    known = coefficients(record.analysis, record.parameters)
+    rows, equations = {key[:3] for key in known}, {key[:2] for key in known}
+    for e in record.estimates:
+        if (key := (e.variant, e.direction, e.term, e.estimator)) not in known:
+            yield key
+    for c in record.covariances:
+        yield from {(c.variant, c.direction, term) for term in c.terms} - rows
+    for c in record.joint_covariances:
+        yield from {(c.variant, d, term) for d, term in zip(c.directions, c.terms, strict=True)} - rows
+    for f in (*record.fits, *record.failures):
+        if (f.variant, f.direction) not in equations:
+            yield f.variant, f.direction
 
 
 def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
@@ -283,18 +335,7 @@ def write_record(record: Record, folder: str | Path) -> Path:
     -------
     Path
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{record.analysis}.json"
-    text = record_text(record)
-    temporary = folder / f".{record.analysis}-{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
+    return write_text(Path(folder) / f"{record.analysis}.json", record_text(record))
 
 
 def record_text(record: Record) -> str:
@@ -302,7 +343,7 @@ def record_text(record: Record) -> str:
     return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+def save_record(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
     """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
     if folder:
         write_record(make_record(panel, result), folder)

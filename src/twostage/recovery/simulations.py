@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 
 from twostage.display import html_table, number
+from twostage.files import write_files
+from twostage.text import Markup, code, myst
 
-_PACKAGE = Path(__file__).parent
-
-
+_PACKAGE = Path(__file__).parent.parent
 _CORE = "twostage.stats."
 
 
@@ -99,14 +99,14 @@ class Simulation:
         return html_table(wide[order].reset_index().rename_axis(columns=None))
 
     @property
-    def how(self) -> str:
+    def how(self) -> Markup:
         """Seed, version and commit in a sentence, and a warning where the code has changed since."""
         seed, version, commit = (self.facts[name] for name in ("seed", "version", "commit"))
         made = f"Simulated with seed {seed} by version {version}, commit {commit}."
         if self.current:
-            return made
+            return myst(made)
         changed = "The numerical core has changed since: the stored numbers are those of that version."
-        return f"{made} **{changed}** To make them anew: `{self.facts['command']}`."
+        return Markup(f"{myst(made)} **{changed}** To make them anew: {code(self.facts['command'])}.")
 
 
 def used_modules() -> list[str]:
@@ -118,7 +118,8 @@ def core_checksum(modules: list[str]) -> str:
     """SHA-256 over modules of `twostage.stats`; a module that is gone counts as empty."""
     digest = hashlib.sha256()
     for name in modules:
-        path = _PACKAGE / "stats" / f"{name.replace('.', '/')}.py"
+        place = _PACKAGE / "stats" / name.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         digest.update(f"{name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()
 
@@ -141,7 +142,6 @@ def write_simulation(
         More that can be written as JSON.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     modules = used_modules()
     told = {
         "seed": seed,
@@ -154,10 +154,7 @@ def write_simulation(
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         f"{name}.json": json.dumps(told, indent=1, ensure_ascii=False) + "\n",
     }
-    for file, text in texts.items():
-        unfinished = target / f"{file}.part"
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target / file)
+    write_files({target / file: text.encode() for file, text in texts.items()})
 
 
 def read_simulation(folder: str | Path, name: str) -> Simulation:

@@ -1,8 +1,6 @@
 """The stored results of a recovery study: beside the collection whose designs it used."""
 
 import json
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection import Collection
+from twostage.files import write_files
 from twostage.params import make_parameters
 from twostage.problems import Problem, ProblemError
 from twostage.recovery.code import code_checksum
@@ -90,17 +89,9 @@ def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any
         The folder.
     """
     folder = Path(collection) / FOLDER
-    folder.mkdir(exist_ok=True)
     table = summary.to_csv(index=False, lineterminator="\n", float_format="%.8g")
     texts = {TABLE: table, ABOUT: json.dumps(about, indent=1, sort_keys=True) + "\n"}
-    for name, text in texts.items():
-        temporary = folder / f".{name}-{uuid.uuid4().hex}"
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            os.replace(temporary, folder / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    write_files({folder / name: text.encode() for name, text in texts.items()})
     return folder
 
 

@@ -2,7 +2,9 @@
 
 from twostage.sharing.accept import accept_bundle, misfits
 from twostage.sharing.layout import Bundle, BundleError, Filters
-from twostage.sharing.share import free, make_bundle, replaced_differs, write_bundle
+from twostage.sharing.ledger import FILE
+from twostage.sharing.missing import missing
+from twostage.sharing.share import share_study
 from twostage.sharing.stored import stored_bundle, stored_bundles, stored_problems
 from twostage.sharing.summaries import NEVER
 from twostage.sharing.words import entry, ordered, quantity, shown
@@ -10,19 +12,18 @@ from twostage.sharing.words import entry, ordered, quantity, shown
 __all__ = [
     "Bundle",
     "BundleError",
+    "FILE",
     "Filters",
     "NEVER",
     "accept_bundle",
     "entry",
-    "free",
-    "make_bundle",
     "misfits",
+    "missing",
     "ordered",
     "quantity",
-    "replaced_differs",
+    "share_study",
     "shown",
     "stored_bundle",
     "stored_bundles",
     "stored_problems",
-    "write_bundle",
 ]

@@ -1,19 +1,22 @@
 """A collection's side: read a bundle without trusting it, and add it as a study without participants' data."""
 
-import os
-import shutil
-import uuid
 from pathlib import Path
 
-from twostage.collection import FOLDER, Collection, read_collection
-from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
+from twostage import notebooks
+from twostage.collection import FOLDER, TELL_APART, Collection, read_collection, same_file
+from twostage.files import replace_folder, unfinished_folder, write_files
+from twostage.params import Parameters, make_parameters
 from twostage.problems import Problem
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.layout import MANIFEST, MOST_ARCHIVE, PAGE, Bundle, BundleError
+from twostage.sharing.same_results import ANALYSIS, own_records, same_results
+from twostage.sharing.stored import stored_bundles
 
 #: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
-STAGE1 = tuple(n for n in Parameters.model_fields if any(n in NOTEBOOKS[b] for b in RECORDS) and n != "level")
+STAGE1 = tuple(
+    n for n in Parameters.model_fields if n != "level" and any(n in b.takes for b in notebooks.STAGE1)
+)
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -67,6 +70,7 @@ def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = F
     bundle = read_bundle(path)
     target = read_collection(collection)
     problems = [*misfits(bundle, target, make_parameters(target.defaults)), *_taken(bundle, target, replace)]
+    problems = problems or _twice(bundle, target)
     if problems:
         raise BundleError(problems).within(Path(path).name)
     _put(bundle, target.path / FOLDER)
@@ -108,24 +112,20 @@ def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Proble
     if bundle.study in set(collection.studies["study"]):
         expected = "a study whose data the collection does not have: if it is another study, the site needs another id"
         return [Problem(MANIFEST, None, "study", bundle.study, expected)]
+    if (other := same_file(bundle.study, collection.studies["study"])) is not None:
+        return [Problem(MANIFEST, None, "study", f"{bundle.study}, beside {other}", TELL_APART)]
     return []
+
+
+def _twice(bundle: Bundle, collection: Collection) -> list[Problem]:
+    """Studies of the collection, with data or not, that this bundle is under another id."""
+    others = {s: b.records[ANALYSIS] for s, b in stored_bundles(collection).items() if s != bundle.study}
+    return same_results(bundle, others | own_records(collection, bundle))
 
 
 def _put(bundle: Bundle, folder: Path) -> None:
     """Write the bundle's folder beside its place, then move it there."""
-    target, new = folder / bundle.study, folder / f".{bundle.study}-{uuid.uuid4().hex}"
-    old = new.with_name(f"{new.name}.old")
-    try:
-        for name, content in bundle.content.items():
-            # The page is for those who share it; of a bundle only what was validated is kept.
-            if name != PAGE:
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                (new / name).write_bytes(content)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(new, target)
-    finally:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
+    with unfinished_folder(folder / bundle.study) as new:
+        # The page is for those who share it; of a bundle only what was validated is kept.
+        write_files({new / name: content for name, content in bundle.content.items() if name != PAGE})
+        replace_folder(new, folder / bundle.study)

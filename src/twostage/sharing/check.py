@@ -28,6 +28,7 @@ from twostage.sharing.layout import (
     seal,
 )
 from twostage.sharing.strict_json import read_json
+from twostage.text import text_problems
 
 #: More problems than that help nobody.
 SHOWN = 20
@@ -83,7 +84,9 @@ def _parsed(members: dict[str, bytes]) -> tuple[dict[str, Any], list[Problem]]:
             problems.append(Problem(name, None, None, str(error), "strict JSON"))
             continue
         wrong = next((text for text in _texts(values[name]) if not TEXT.fullmatch(text)), None)
-        if wrong is not None:
+        if unseen := text_problems(name, values[name]):
+            problems.append(unseen[0])
+        elif wrong is not None:
             problems.append(Problem(name, None, None, wrong[:80], TEXT_WORDS))
     return values, problems
 

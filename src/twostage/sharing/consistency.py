@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterator
 
-from twostage.params import RECORDS, Parameters
+from twostage.notebooks import RECORD_HOME
+from twostage.params import Parameters
 from twostage.problems import Problem
 from twostage.records import Record, notebook_parameters
 from twostage.sharing.layout import RECORD_MEMBERS
+from twostage.stage1 import reasons
 
 #: A standard error is the root of a variance, a statistic a ratio: equal but for rounding of doubles.
 SAME = 1e-9
@@ -33,7 +35,7 @@ def inconsistencies(
         Of the records' content, as of :func:`twostage.sharing.layout.content_checksum`.
     """
     problems = []
-    own = {a: notebook_parameters(notebook, parameters) for notebook, names in RECORDS.items() for a in names}
+    own = {a: notebook_parameters(notebook, parameters) for a, notebook in RECORD_HOME.items()}
     for analysis, record in records.items():
         member = RECORD_MEMBERS[analysis]
         found = [
@@ -111,6 +113,9 @@ def _counts(record: Record) -> Iterator[Finding]:
     for name, value in record.summary.items():
         if name.startswith("n_") and value is not None and (value < 0 or value != int(value)):
             yield f"summary.{name}", value, "a count"
+    known, given = reasons(record.analysis, record.parameters), [e.reason for e in record.exclusions]
+    if len(set(given)) < len(given) or not set(given) <= set(known):
+        yield "exclusions", str(given)[:80], f"each once and none but {'; '.join(known)}"
     n = record.n_enrolled
     for e in record.estimates:
         if n is not None and e.n_patients > n:
@@ -146,7 +151,14 @@ DESCRIBED = {
 }
 
 
+#: What a description may have besides, each a count or a number of patients with that score.
+MAY_DESCRIBE = {"n_pre", "n_post", "pre_mean", "pre_sd"}
+
+
 OF_SESSION = {"session", *(f"{v}_{of}" for v in ("x", "y") for of in ("mean", "sd")), "n_x", "n_y"}
+
+
+MAY_BE_OF_SESSION = {"n_both", "share_both"}
 
 
 def _description(record: Record) -> Iterator[Finding]:
@@ -154,16 +166,35 @@ def _description(record: Record) -> Iterator[Finding]:
         if record.summary or record.sessions:
             yield "summary, sessions", len(record.summary) + len(record.sessions), "nothing in this record"
         return
+    for name in sorted(set(record.summary) - set(DESCRIBED) - MAY_DESCRIBE):
+        yield (
+            f"summary.{name[:80]}",
+            record.summary[name],
+            "nothing that this version of twostage does not write",
+        )
     for name, (low, high) in DESCRIBED.items():
         value = record.summary.get(name)
         if name not in record.summary:
             yield f"summary.{name}", None, "a number, or null if it is withheld"
         elif value is not None and not low <= value <= high:
             yield f"summary.{name}", value, f"a number from {low} to {high}"
+    yield from _sessions(record)
+
+
+def _sessions(record: Record) -> Iterator[Finding]:
+    for name in sorted(set(record.summary) - set(DESCRIBED) - MAY_DESCRIBE):
+        yield (
+            f"summary.{name[:80]}",
+            record.summary[name],
+            "nothing that this version of twostage does not write",
+        )
+    sessions = [row.get("session") for row in record.sessions]
+    if len(set(sessions)) < len(sessions):
+        yield "sessions", "a session twice", "each session once"
     first, last = record.parameters.first_session, record.parameters.last_session
     for i, row in enumerate(record.sessions):
-        if not set(row) >= OF_SESSION:
-            yield f"sessions.{i}", sorted(row), f"{', '.join(sorted(OF_SESSION))}"
+        if not OF_SESSION <= set(row) <= OF_SESSION | MAY_BE_OF_SESSION:
+            yield f"sessions.{i}", sorted(row)[:12], f"{', '.join(sorted(OF_SESSION))}"
         elif row["session"] is None or not first <= row["session"] <= last:
             yield f"sessions.{i}.session", row["session"], f"a session from {first} to {last}"
 

@@ -4,22 +4,37 @@ Withheld numbers become null. Nothing that a pooled analysis needs is changed: a
 if it rests on too few patients, not at all, and is then named as a failure with the reason.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from twostage.problems import Problem
-from twostage.records import Estimate, Exclusion, Failure, Record
+from twostage.records import Exclusion, Record
 from twostage.sharing.layout import RECORD_MEMBERS, Check, DisclosureError, Filters, Report, content_checksum
+from twostage.sharing.local import Local
+from twostage.sharing.remains import remains
 from twostage.sharing.rounding import rounded
-from twostage.sharing.summaries import NEVER, Counts, protect_summary
+from twostage.sharing.summaries import NEVER, Counts, of_variables, protect_summary
+from twostage.sharing.verdicts import CONCENTRATION, DESCRIPTIVE, verdicts, without_models
 
 #: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
 WHOLE = ("lagged", "crosslevel")
 
 
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+INTERCEPT = "intercept"
+
+
+_NAMES = {
+    "covariances": "covariances between coefficients",
+    "joint_covariances": "common matrix of both directions",
+}
+
+
 MATRIX_RULE = (
     "covariances between coefficients are shared of the lagged and the cross-level models only, and of these only if "
-    "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always"
+    "the two directions have the same rows or differ by rows of at least so many patients; variances are shared always, "
+    "those with an intercept never, the common matrix of both directions only with the others"
 )
 
 
@@ -51,34 +66,52 @@ def protect_matrices(
     """
     safe = one_sided == 0 or one_sided >= least
     kept, withheld = {}, []
-    for analysis, record in records.items():
+    for analysis, record in without_intercepts(records).items():
         bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
-        if (safe and analysis in WHOLE) or bare == record.covariances:
-            kept[analysis] = record
-        else:
-            kept[analysis] = record.model_copy(update={"covariances": bare})
-            withheld.append(f"{RECORD_MEMBERS[analysis]}: covariances between coefficients")
+        # The common matrix of both directions has the same equations; it also counts who is in one of them only.
+        common = () if any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances) else None
+        change = {} if common is None else {"joint_covariances": common}
+        if not (safe and analysis in WHOLE) and bare != record.covariances:
+            change = {"covariances": bare, "joint_covariances": ()}
+        lost = [_NAMES[name] for name in change if getattr(record, name)]
+        withheld += [f"{RECORD_MEMBERS[analysis]}: {name}" for name in lost]
+        kept[analysis] = record.model_copy(update=change)
     return kept, withheld
 
 
-def _variances(matrix: tuple[tuple[float | None, ...], ...]) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(v if i == j else None for j, v in enumerate(row)) for i, row in enumerate(matrix))
+def without_intercepts(records: Mapping[str, Record]) -> dict[str, Record]:
+    """Withhold the covariances of intercepts: with them, inverse matrices are sums of scores over all transitions.
+
+    From such sums the scores of one session follow by subtraction of the others' means. Nothing that is pooled needs
+    these covariances.
+    """
+    kept = {}
+    for analysis, record in records.items():
+        matrices = tuple(
+            c.model_copy(
+                update={"matrix": _where(c.matrix, lambda i, j, t=c.terms: INTERCEPT not in (t[i], t[j]))}
+            )
+            for c in record.covariances
+        )
+        kept[analysis] = record.model_copy(update={"covariances": matrices})
+    return kept
 
 
-#: What the rules do not prevent, said in every bundle.
-REMAINS = (
-    "The numbers of patients and transitions of a model are shared with the model (as by DataSHIELD's ds.glm), "
-    "because its degrees of freedom and standard errors tell them anyhow; those of two models may differ by fewer "
-    "than nfilter.tab, and the difference is then a small count that can be concluded.",
-    "nfilter.glm counts the coefficients that are shared; some models have parameters of which nothing is shared.",
-    "That a number is withheld says that it is small, or near another that is shown.",
-    "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
-    "Coefficients and variances have all their digits unless they are rounded. Many equations and the knowledge that "
-    "scores are whole numbers narrow down what the scores can be; no way to a single one is known to us.",
-    "A second bundle of the same study, under other parameters or after a change of the data, can be subtracted from "
-    "the first: if their data differ by one patient, covariance matrices with all digits give this patient's scores. "
-    "Share a study once, or again when many patients have joined, or round (digits).",
-    "Who knows all patients but one, and all their scores, can conclude the last one's from any exact result.",
+def _variances(matrix: Matrix) -> Matrix:
+    return _where(matrix, lambda i, j: False)
+
+
+def _where(matrix: Matrix, keep: Callable[[int, int], bool]) -> Matrix:
+    """A matrix with its diagonal and those others that are kept."""
+    return tuple(
+        tuple(v if i == j or keep(i, j) else None for j, v in enumerate(row)) for i, row in enumerate(matrix)
+    )
+
+
+_CONCENTRATION_RULE = (
+    "in every variable of a mean, standard deviation or model at least nfilter.tab patients differ from the commonest "
+    "score, and the deviations of all but the two largest are at least a fifth of the largest; the same for all withheld "
+    "sessions together, whose sums the unit gives"
 )
 
 
@@ -89,7 +122,7 @@ _TOTAL_RULE = "counts are 0 or at least this, and so is the difference of any tw
 
 
 def protect(
-    records: Mapping[str, Record], filters: Filters, one_sided: int
+    records: Mapping[str, Record], filters: Filters, local: Local
 ) -> tuple[dict[str, Record], Report]:
     """Withhold what the filters do not let pass.
 
@@ -98,8 +131,8 @@ def protect(
     records : mapping
         analysis -> record, as of :func:`twostage.sharing.analyse.stage1_records`.
     filters : Filters
-    one_sided : int
-        Patients with rows in one direction only, as of :func:`twostage.sharing.analyse.one_sided`.
+    local : Local
+        What only the site can see: :func:`twostage.sharing.local.look`.
 
     Returns
     -------
@@ -113,9 +146,12 @@ def protect(
         If the study has fewer patients than nfilter.subset.
     """
     panel = _panel_size(records, filters)
-    notes: dict[str, list[str]] = {"nfilter.glm": [], "nfilter.subset": [], "nfilter.tab": []}
-    kept = {name: _without_small_models(record, panel, filters, notes) for name, record in records.items()}
-    kept, notes["covariances"] = protect_matrices(kept, one_sided, filters.tab)
+    found = verdicts(records, panel, filters, local)
+    notes: dict[str, list[str]] = {
+        name: [] for name in ("nfilter.glm", "nfilter.subset", "nfilter.tab", CONCENTRATION)
+    }
+    kept = {name: without_models(record, found, notes) for name, record in records.items()}
+    kept, notes["covariances"] = protect_matrices(kept, local.one_sided, filters.tab)
     sizes = [size for record in kept.values() for size in _model_sizes(record)]
     patients = Counts((n for name, n in sizes if name != "n_transitions"), filters.tab)
     observations = Counts((n for name, n in sizes if name == "n_transitions"), filters.tab)
@@ -125,32 +161,19 @@ def protect(
     shown = {}
     for name, record in kept.items():
         member = RECORD_MEMBERS[name]
-        summary, sessions = protect_summary(record, patients, observations, filters.tab)
+        summary, sessions = protect_summary(record, patients, observations, filters.tab, local)
         change = {
             "n_enrolled": enrolled[name],
             "exclusions": _exclusions(record, totals[name], filters.tab),
             "summary": summary,
             "sessions": sessions,
         }
-        notes["nfilter.tab"] += [f"{member}: {where}" for where in _withheld(record, change)]
+        for where, rule in _withheld(record, change, local):
+            notes[rule].append(f"{member}: {where}")
         shown[name] = _finished(record.model_copy(update=change), filters)
     checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
-    report = _report(notes, filters, _nearly_all(kept, panel, filters.tab))
+    report = _report(notes, filters, remains(kept, panel, filters))
     return {name: r.model_copy(update=checksum) for name, r in shown.items()}, report
-
-
-def _nearly_all(records: Mapping[str, Record], panel: int, least: int) -> tuple[str, ...]:
-    """Says of which models a few patients of the panel are not; nothing if there are none."""
-    found = {
-        name: len({f.variant for f in record.fits if 0 < panel - f.n_patients < least})
-        for name, record in records.items()
-    }
-    named = ", ".join(f"{name} ({n})" for name, n in found.items() if n)
-    text = (
-        "In this study fewer than nfilter.tab patients of the panel are missing from some models, as "
-        f"the models' sizes tell (analysis and number of such models): {named}."
-    )
-    return (text,) if named else ()
 
 
 def _panel_size(records: Mapping[str, Record], filters: Filters) -> int:
@@ -163,66 +186,10 @@ def _panel_size(records: Mapping[str, Record], filters: Filters) -> int:
     return n
 
 
-def _without_small_models(
-    record: Record, panel: int, filters: Filters, notes: dict[str, list[str]]
-) -> Record:
-    reasons = {}
-    for key in dict.fromkeys((e.variant, e.direction) for e in record.estimates):
-        rows = [e for e in record.estimates if (e.variant, e.direction) == key]
-        rule = _too_small(rows, record, panel, filters)
-        if rule:
-            reasons[key] = f"withheld by the site: too few patients ({rule})"
-            notes[rule].append(f"{RECORD_MEMBERS[record.analysis]}: {', '.join(key)}")
-    failures = [f.model_copy(update={"reason": _without_numbers(f.reason)}) for f in record.failures]
-    failures += [Failure(variant=v, direction=d, reason=reason) for (v, d), reason in reasons.items()]
-    change: dict = {"failures": tuple(failures)}
-    if reasons:
-        # Every field that lists equations; what else a record holds may combine a withheld equation with others.
-        for name, field in Record.model_fields.items():
-            value = getattr(record, name)
-            if name in {"estimates", "covariances", "fits"}:
-                change[name] = tuple(v for v in value if (v.variant, v.direction) not in reasons)
-            elif name not in _DESCRIPTIVE and name != "failures":
-                change[name] = field.get_default(call_default_factory=True)
-    return record.model_copy(update=change)
-
-
-#: Fields of a record that do not depend on a model.
-_DESCRIPTIVE = {
-    "schema_version",
-    "package_version",
-    "study",
-    "label",
-    "analysis",
-    "parameters",
-    "data_checksum",
-    "n_enrolled",
-    "exclusions",
-    "summary",
-    "sessions",
-}
-
-
-def _too_small(rows: list[Estimate], record: Record, panel: int, filters: Filters) -> str | None:
-    key, n = (rows[0].variant, rows[0].direction), min(row.n_patients for row in rows)
-    sizes = [len(c.terms) for c in record.covariances if (c.variant, c.direction) == key]
-    if n < filters.subset:
-        return "nfilter.subset"
-    # A model that takes a few patients more than the panel tells how few the panel excludes.
-    if 0 < n - panel < filters.tab:
-        return "nfilter.tab"
-    return "nfilter.glm" if max([len(rows), *sizes]) > filters.glm * n else None
-
-
 def _model_sizes(record: Record) -> list[tuple[str, int]]:
     """Every count that a record has of its models, with its name."""
-    rows = [row for name in Record.model_fields if name not in _DESCRIPTIVE for row in getattr(record, name)]
+    rows = [row for name in Record.model_fields if name not in DESCRIPTIVE for row in getattr(record, name)]
     return [(name, n) for row in rows for name, n in row if name.startswith("n_")]
-
-
-def _without_numbers(reason: str) -> str:
-    """A reason may count the few patients for whom a model failed."""
-    return re.sub(r"\d+([.,]\d+)*", "…", reason)
 
 
 def _flow(record: Record) -> list[int]:
@@ -242,15 +209,22 @@ def _exclusions(record: Record, totals: list[int | None], least: int) -> tuple[E
     return tuple(shown)
 
 
-def _withheld(record: Record, change: dict) -> list[str]:
-    """Names of what became null."""
+def _withheld(record: Record, change: dict, local: Local) -> Iterator[tuple[str, str]]:
+    """Names of what became null, each with its rule."""
     names = ["n_enrolled"] if change["n_enrolled"] is None else []
     names += [f"excluded, {e.reason}" for e in change["exclusions"] if e.n_patients is None]
-    names += [name for name, v in change["summary"].items() if v is None and record.summary[name] is not None]
+    yield from ((name, "nfilter.tab") for name in names)
+    for name, value in change["summary"].items():
+        if value is None and record.summary[name] is not None:
+            yield name, CONCENTRATION if of_variables(name) & set(local.variables) else "nfilter.tab"
     for before, after in zip(record.sessions, change["sessions"], strict=True):
         lost = [n for n, v in after.items() if v is None and before[n] is not None and n not in NEVER]
-        names += [f"session {before['session']:g}, {', '.join(lost)}"] if lost else []
-    return names
+        telling = [
+            n for n in lost if (int(before["session"]), n[0]) in local.sessions and f"n_{n[0]}" not in lost
+        ]
+        for own, rule in (([n for n in lost if n not in telling], "nfilter.tab"), (telling, CONCENTRATION)):
+            if own:
+                yield f"session {before['session']:g}, {', '.join(own)}", rule
 
 
 def _finished(record: Record, filters: Filters) -> Record:
@@ -258,7 +232,7 @@ def _finished(record: Record, filters: Filters) -> Record:
     return Record.model_validate(record.model_dump())
 
 
-def _report(notes: dict[str, list[str]], filters: Filters, remains: tuple[str, ...]) -> Report:
+def _report(notes: dict[str, list[str]], filters: Filters, left: tuple[str, ...]) -> Report:
     rules = {
         "nfilter.subset": (
             "fewest patients of a study (else nothing is shared) and of a model",
@@ -266,6 +240,7 @@ def _report(notes: dict[str, list[str]], filters: Filters, remains: tuple[str, .
         ),
         "nfilter.glm": ("most coefficients of a model per patient", filters.glm),
         "nfilter.tab": (f"{_TOTAL_RULE}; {_EXCLUSION_RULE}", filters.tab),
+        CONCENTRATION: (_CONCENTRATION_RULE, filters.tab),
         "covariances": (MATRIX_RULE, filters.tab),
     }
     checks = [
@@ -286,4 +261,4 @@ def _report(notes: dict[str, list[str]], filters: Filters, remains: tuple[str, .
         "means of equal scores, numbers of patients with both variables at a session, and summaries that no rule knows"
     )
     checks.append(Check(name="never shared", rule=never, threshold=None, withheld=()))
-    return Report(checks=tuple(checks), remains=(*remains, *REMAINS))
+    return Report(checks=tuple(checks), remains=left)

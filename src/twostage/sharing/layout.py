@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, Field, StringConstraints
 
-from twostage.collection import schema
+from twostage.collection import PATTERN
 from twostage.params import Parameters
 from twostage.problems import ProblemError
 from twostage.records import ANALYSES, Record
@@ -50,13 +50,15 @@ MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
 MOST_ARCHIVE, MOST_MEMBER, MOST_TOTAL, MOST_RATIO = 8_000_000, 4_000_000, 16_000_000, 100
 
 
-#: Texts are shown on pages: no markup, no control characters, nothing that turns the direction of writing.
-TEXT = re.compile(
-    "[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff<>{}`|$\\[\\]\\\\]{0,500}"
-)
+#: A bundle's texts have no markup either, although pages would show it as text: whoever sends some is not a site.
+TEXT = re.compile(r"[^<>{}`|$\[\]\\]{0,500}")
 
 
-TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $, backslashes and control characters"
+TEXT_WORDS = "a text of at most 500 characters without < > { } [ ] ` | $ and backslashes"
+
+
+#: Significant digits unless the site chooses; digits that tell a double exactly.
+DEFAULT_DIGITS, MOST_DIGITS = 2, 17
 
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -79,13 +81,14 @@ class Filters(_Model):
     subset : int
         Fewest patients of a study, and of a model. DataSHIELD's default is 3.
     digits : int or None
-        Significant digits to which numbers are rounded; None: not rounded.
+        Significant digits to which numbers are rounded; 17 tell every number exactly, None: not rounded. With the
+        default the difference of two bundles tells no patient's scores (tests/sharing/attacks/README.md).
     """
 
     tab: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(5, alias="nfilter.tab")
     glm: Annotated[float, Field(gt=0, le=1)] = Field(0.33, alias="nfilter.glm")
     subset: Annotated[int, Field(strict=True, ge=3, le=1000)] = Field(10, alias="nfilter.subset")
-    digits: Annotated[int, Field(strict=True, ge=3, le=15)] | None = None
+    digits: Annotated[int, Field(strict=True, ge=2, le=MOST_DIGITS)] | None = DEFAULT_DIGITS
 
 
 class Variable(_Model):
@@ -106,7 +109,7 @@ class Manifest(_Model):
 
     schema_version: Literal[1]
     package_version: str
-    study: str = Field(pattern=f"^{schema.STUDY_ID}$", max_length=64)
+    study: str = Field(pattern=f"^{PATTERN}$")
     created: str = Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     x: Variable
     y: Variable

@@ -3,12 +3,10 @@
 import math
 from typing import Any
 
-import pydantic
+import numpy as np
 from scipy.stats import norm, t
 
-from twostage.problems import Problem
 from twostage.records import Estimate, Record
-from twostage.sharing.layout import RECORD_MEMBERS, DisclosureError
 
 
 def to_digits(value: Any, digits: int) -> Any:
@@ -34,33 +32,62 @@ def rounded(record: Record, digits: int) -> Record:
     digits : int
         Significant digits.
 
-    Raises
-    ------
-    DisclosureError
-        If a rounded matrix is no covariance matrix any more.
+    Notes
+    -----
+    Covariances that rounding makes impossible are drawn toward 0 as far as they must, by the rounded numbers alone.
     """
-    content = to_digits(record.model_dump(exclude={"parameters"}), digits)
-    content |= {"parameters": record.parameters.model_dump()}
+    # Parameters are no results, and what only describes has its own few digits.
+    whole = ("parameters", "summary", "sessions")
+    content = record.model_dump()
+    content |= to_digits({n: v for n, v in content.items() if n not in whole}, digits)
+    for c in (*content["covariances"], *content["joint_covariances"]):
+        c["matrix"] = _possible(c["matrix"])
     variances = {
         (c["variant"], c["direction"], term): c["matrix"][i][i]
         for c in content["covariances"]
         for i, term in enumerate(c["terms"])
     }
     level = record.parameters.level
-    content["estimates"] = [_recomputed(row, variances, level) for row in content["estimates"]]
-    try:
-        return Record.model_validate(content)
-    except pydantic.ValidationError as error:
-        expected = f"more significant digits: {error.errors()[0]['msg']}"
-        problem = Problem(RECORD_MEMBERS[record.analysis], None, "digits", digits, expected)
-        raise DisclosureError([problem]) from None
+    content["estimates"] = [
+        _recomputed(row, e.estimate, variances, level)
+        for row, e in zip(content["estimates"], record.estimates, strict=True)
+    ]
+    return Record.model_validate(content)
 
 
-def _recomputed(row: dict[str, Any], variances: dict, level: float) -> dict[str, Any]:
+def _possible(matrix: list[list[float | None]]) -> list[list[float | None]]:
+    """A symmetric matrix with the same variances that is a covariance matrix; what is withheld stays so."""
+    known = np.array([[0.0 if v is None else v for v in row] for row in matrix], dtype=float)
+    scale = np.sqrt(np.diag(known))
+    scale = np.where(scale > 0, scale, 1.0)
+    lowest = np.linalg.eigvalsh(known / np.outer(scale, scale)).min()
+    if lowest >= 0:
+        return matrix
+    drawn = known / (1 - lowest)
+    np.fill_diagonal(drawn, np.diag(known))
+    return [
+        [None if v is None else float(new) for v, new in zip(row, drawn[i], strict=True)]
+        for i, row in enumerate(matrix)
+    ]
+
+
+def _recomputed(row: dict[str, Any], exact: float, variances: dict, level: float) -> dict[str, Any]:
     variance = variances.get((row["variant"], row["direction"], row["term"]))
     se = math.sqrt(variance) if variance else row["std_error"]
+    estimate = _to_error(exact, row["estimate"], se)
     law = norm() if row["df"] is None else t(row["df"])
-    statistic, half = row["estimate"] / se, float(law.ppf(0.5 + level / 2)) * se
-    ends = {"ci_low": row["estimate"] - half, "ci_high": row["estimate"] + half}
-    computed = {"std_error": se, "statistic": statistic, "p_value": float(2 * law.sf(abs(statistic)))}
+    statistic, half = estimate / se, float(law.ppf(0.5 + level / 2)) * se
+    computed = {"estimate": estimate, "std_error": se, "statistic": statistic}
+    computed |= {"p_value": float(2 * law.sf(abs(statistic)))}
+    ends = {"ci_low": estimate - half, "ci_high": estimate + half}
     return Estimate.model_validate(row | computed | ends).model_dump()
+
+
+def _to_error(exact: float, rounded_: float, se: float) -> float:
+    """A coefficient with the significant digits asked for, or to a tenth of its standard error's first digit.
+
+    One that is far larger than its standard error would otherwise lose what its study knows of it.
+    """
+    decimals = 1 - math.floor(math.log10(se))
+    finer = abs(rounded_ - exact) > 0.5 * 10.0**-decimals
+    return round(exact, decimals) if finer else rounded_

@@ -1,15 +1,18 @@
 """A site's side: run stage 1 here, withhold what must not be told, pack the rest."""
 
-import os
-import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-from twostage.collection import Collection, schema
+from twostage.collection import Collection, Study, schema
+from twostage.files import write_files
 from twostage.params import Parameters
 from twostage.problems import Problem
-from twostage.sharing.analyse import one_sided, stage1_records
+from twostage.records import Record
+from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import pack, unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.disclosure import protect
@@ -25,17 +28,107 @@ from twostage.sharing.layout import (
     BundleError,
     DisclosureError,
     Filters,
+    Report,
     digest,
     seal,
     to_json,
 )
+from twostage.sharing.ledger import Entry, note, read_ledger, refuse_second, results_checksum
+from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A study's bundle as it was written.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    n_patients : int
+        Patients in the analysis, for the site only: the bundle may withhold it.
+    earlier : Entry or None
+        The latest bundle of the study with other results, if there is one.
+    again : bool
+        Whether the same results were shared before.
+    """
+
+    bundle: Bundle
+    n_patients: int
+    earlier: Entry | None
+    again: bool
+
+
+class _Protected(NamedTuple):
+    """What may be shared of a study, and what only the site knows."""
+
+    study: Study
+    records: dict[str, Record]
+    report: Report
+    n_patients: int
+
+
+def share_study(
+    collection: Collection,
+    study: str,
+    parameters: Parameters,
+    filters: Filters,
+    target: Path,
+    *,
+    today: date,
+    replace: bool = False,
+    second: bool = False,
+) -> Shared:
+    """Write a study's bundle and its page, and note it in the collection's list of what was shared.
+
+    Parameters
+    ----------
+    collection : Collection
+        The site's own.
+    study : str
+    parameters : Parameters
+    filters : Filters
+    target : Path
+        The zip file.
+    today : date
+        Results that were shared before keep the date of then, so that the same file is written.
+    replace : bool
+        As of :func:`free`.
+    second : bool
+        Whether a bundle may be written although one with other results was.
+
+    Raises
+    ------
+    CollectionError, DisclosureError, FileExistsError
+        As :func:`make_bundle` and :func:`free`; also if an earlier bundle has other results, or this one cannot be noted.
+    """
+    free(target, replace=replace)
+    ledger = read_ledger(collection.path)
+    made = _protected(collection, study, parameters, filters)
+    entry = Entry(
+        date=today.isoformat(),
+        study=study,
+        data=made.study.checksum,
+        results=results_checksum(made.records),
+        parameters=parameters.model_dump(),
+        filters=filters.model_dump(by_alias=True),
+        package_version=version("twostage"),
+    )
+    if not second:
+        refuse_second(ledger, entry, collection.path)
+    before = ledger.same_results(entry)
+    created = date.fromisoformat(before.date) if before else today
+    content = _packed(collection, made, parameters, filters, created)
+    bundle = write_bundle(
+        content, target, replace=replace, ready=lambda: note(ledger, entry, collection.path)
+    )
+    return Shared(bundle, made.n_patients, ledger.other_results(entry), before is not None)
 
 
 def make_bundle(
     collection: Collection, study: str, parameters: Parameters, filters: Filters, created: date
 ) -> bytes:
-    """Analyse a study and pack what of the results may be shared.
+    """Analyse a study and pack what of the results may be shared; nothing is written or noted.
 
     Parameters
     ----------
@@ -59,13 +152,26 @@ def make_bundle(
     DisclosureError
         If the study is too small, or its registry has texts that a bundle may not have.
     """
+    made = _protected(collection, study, parameters, filters)
+    return _packed(collection, made, parameters, filters, created)
+
+
+def _protected(collection: Collection, study: str, parameters: Parameters, filters: Filters) -> _Protected:
     data = collection.study(study)
-    records, report = protect(stage1_records(data, parameters), filters, one_sided(data, parameters))
-    info = {name: str(_plain(data.info[name])) for name in schema.REGISTRY}
+    true = stage1_records(data, parameters)
+    records, report = protect(true, filters, look(data, parameters, filters.tab))
+    return _Protected(data, records, report, int(true["data"].summary["n_patients"]))
+
+
+def _packed(
+    collection: Collection, made: _Protected, parameters: Parameters, filters: Filters, created: date
+) -> bytes:
+    study, records = made.study.id, made.records
+    info = {name: str(_plain(made.study.info[name])) for name in schema.REGISTRY}
     enrolled = next(iter(records.values())).n_enrolled
     contents = {
         STUDY: info | {"n": "" if enrolled is None else str(enrolled)},
-        REPORT: report.model_dump(mode="json"),
+        REPORT: made.report.model_dump(mode="json"),
     }
     contents |= {RECORD_MEMBERS[a]: record.model_dump(mode="json") for a, record in records.items()}
     members = {name: to_json(value) for name, value in contents.items()}
@@ -131,16 +237,9 @@ def free(target: Path, *, replace: bool = False) -> tuple[Path, Path]:
     return places
 
 
-def replaced_differs(target: Path, content: bytes) -> bool:
-    """Whether a bundle that is about to be replaced has other records than the new one."""
-    try:
-        old = check_bundle(unpack(target.read_bytes(), target.name))
-    except (OSError, BundleError):
-        return False
-    return old.records != check_bundle(unpack(content, target.name)).records
-
-
-def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bundle:
+def write_bundle(
+    content: bytes, target: Path, *, replace: bool = False, ready: Callable[[], None] = lambda: None
+) -> Bundle:
     """Write a bundle, and beside it the page with all that is in it; each whole or not at all.
 
     Parameters
@@ -150,6 +249,8 @@ def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bund
     target : Path
     replace : bool
         As of :func:`free`.
+    ready : callable
+        Called before the files are written: what cannot be noted is not shared.
 
     Raises
     ------
@@ -158,14 +259,6 @@ def write_bundle(content: bytes, target: Path, *, replace: bool = False) -> Bund
     """
     places = free(target, replace=replace)
     members = unpack(content, target.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in places]
-    try:
-        for path, bytes_ in zip(temporary, (content, members[PAGE]), strict=True):
-            path.write_bytes(bytes_)
-        for new, path in zip(temporary, places, strict=True):
-            os.replace(new, path)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+    ready()
+    write_files(dict(zip(places, (content, members[PAGE]), strict=True)))
     return check_bundle(members)

@@ -1,5 +1,6 @@
 """The bundles that a collection has accepted, read again and checked again: files can be edited."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from twostage.collection import FOLDER, Collection, read_collection
@@ -7,6 +8,7 @@ from twostage.problems import CollectionError, Problem
 from twostage.records import Record
 from twostage.sharing.check import check_bundle
 from twostage.sharing.layout import MEMBERS, PAGE, Bundle, BundleError
+from twostage.sharing.same_results import ANALYSIS, own_records, same_results
 
 
 def stored_bundle(collection: Collection, study: str) -> Bundle:
@@ -44,9 +46,22 @@ def stored_bundles(collection: Collection) -> dict[str, Bundle]:
             found[study] = stored_bundle(collection, study)
         except BundleError as error:
             problems += error.problems
+    problems = problems or _twice(found)
     if problems:
         raise BundleError(problems)
     return found
+
+
+def _twice(bundles: dict[str, Bundle]) -> list[Problem]:
+    """Bundles that are one study under two ids."""
+    problems, earlier = [], {}
+    for study, bundle in bundles.items():
+        problems += [
+            Problem(f"{FOLDER}/{study}/{p.file}", p.row, p.column, p.value, p.expected)
+            for p in same_results(bundle, earlier)
+        ]
+        earlier[study] = bundle.records[ANALYSIS]
+    return problems
 
 
 def shared_records(collection: Collection) -> dict[str, dict[str, Record]]:
@@ -67,9 +82,11 @@ def shared_records(collection: Collection) -> dict[str, dict[str, Record]]:
 def stored_problems(path: str | Path) -> tuple[Problem, ...]:
     """What is wrong with a collection's bundles; empty too where its registry cannot be read, which says so itself."""
     try:
-        stored_bundles(read_collection(path))
+        collection = read_collection(path)
+        bundles = stored_bundles(collection)
+        found = [(s, p) for s, b in bundles.items() for p in same_results(b, own_records(collection, b))]
     except BundleError as error:
         return error.problems
     except CollectionError:
         return ()
-    return ()
+    return tuple(replace(p, file=f"{FOLDER}/{study}/{p.file}") for study, p in found)

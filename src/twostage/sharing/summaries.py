@@ -1,8 +1,10 @@
 """What of a study's description may be shown; what no rule knows is withheld."""
 
+import math
 from collections.abc import Iterable
 
 from twostage.records import Record
+from twostage.sharing.local import Local
 from twostage.sharing.rounding import to_digits
 
 
@@ -73,15 +75,16 @@ OF_SOME = ("_mean", "_sd")
 
 
 #: Significant digits of statistics that only describe. A mean of whole scores to its last digit is a fraction whose
-#: denominator is the number of patients, which may be withheld.
-DESCRIPTIVE_DIGITS = 3
+#: denominator is the number of patients, which may be withheld; and from a standard deviation to three digits, less that
+#: of one patient fewer, follows that patient's deviation.
+DESCRIPTIVE_DIGITS = 2
 
 
 Numbers = dict[str, float | None]
 
 
 def protect_summary(
-    record: Record, patients: Counts, observations: Counts, least: int
+    record: Record, patients: Counts, observations: Counts, least: int, local: Local
 ) -> tuple[Numbers, tuple[Numbers, ...]]:
     """A record's `summary` and `sessions` with null for what is withheld.
 
@@ -92,13 +95,23 @@ def protect_summary(
         What is known by now; grows by what is shown.
     least : int
         nfilter.tab.
+    local : Local
+        Which variables and sessions show one patient's scores.
     """
     summary = {name: _count(name, value, patients, observations) for name, value in record.summary.items()}
-    for name, value in record.summary.items():
+    for name in record.summary:
         if not name.startswith("n_"):
-            may = _may_show(name, record.summary, summary, patients, least)
-            summary[name] = to_digits(value, DESCRIPTIVE_DIGITS) if may else None
-    return summary, tuple(_session(row, patients, least) for row in record.sessions)
+            may = not of_variables(name) & set(local.variables)
+            may = may and _may_show(name, record.summary, summary, patients, least)
+            summary[name] = _described(name, record.summary) if may else None
+    return summary, tuple(_session(row, patients, least, local) for row in record.sessions)
+
+
+def of_variables(name: str) -> set[str]:
+    """The variables of which a statistic is."""
+    if name in {"r_between", "r_within"}:
+        return {"x", "y"}
+    return {v for v in ("x", "y", "pre") if name in {f"icc_{v}", f"scale_{v}", f"{v}_mean", f"{v}_sd"}}
 
 
 def _count(name: str, value: float | None, patients: Counts, observations: Counts) -> float | None:
@@ -132,7 +145,16 @@ def _spread(numbers: Numbers, variable: str, least: int) -> bool:
     )
 
 
-def _session(row: Numbers, patients: Counts, least: int) -> Numbers:
+def _described(name: str, numbers: Numbers) -> float | None:
+    """A statistic to a few digits; a mean to as many decimals as its standard deviation has."""
+    value = numbers[name]
+    sd = numbers.get(f"{name.removesuffix('_mean')}_sd") if name.endswith("_mean") else None
+    if value is None or not sd:
+        return to_digits(value, DESCRIPTIVE_DIGITS)
+    return round(value, DESCRIPTIVE_DIGITS - 1 - math.floor(math.log10(sd)))
+
+
+def _session(row: Numbers, patients: Counts, least: int, local: Local) -> Numbers:
     """One session: counts by the rule for counts, statistics of x and y where enough patients have them."""
     shown: Numbers = dict.fromkeys(row)
     shown["session"] = row["session"]
@@ -140,7 +162,7 @@ def _session(row: Numbers, patients: Counts, least: int) -> Numbers:
         value = row[name]
         shown[name] = None if value is None else patients.show(int(value))
     for variable in ("x", "y"):
-        if _spread(row, variable, least):
+        if (int(row["session"]), variable) not in local.sessions and _spread(row, variable, least):
             names = [f"{variable}{end}" for end in OF_SOME]
-            shown |= {name: to_digits(row.get(name), DESCRIPTIVE_DIGITS) for name in names}
+            shown |= {name: _described(name, row) for name in names}
     return {name: shown[name] for name in row}

@@ -101,6 +101,7 @@ CHECKS = {
     "nfilter.subset": "too few patients",
     "nfilter.glm": "too many coefficients",
     "nfilter.tab": "small counts",
+    "concentration": "one patient stands out",
     "covariances": "matrices",
     "digits": "rounding",
     "never shared": "never shared",

@@ -1,8 +1,5 @@
 """A synthetic collection with known truth, and its files."""
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import read_settings
+from twostage.files import replace_folder, unfinished_folder
 from twostage.simulation.files import DICTIONARY, collection_yml, readme
 from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
 
@@ -188,37 +186,15 @@ def write_collection(collection: SimulatedCollection, folder: str | Path, *, rep
         raise FileExistsError(
             f"{folder}: found no synthetic collection there; expected one to replace, or nothing"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    # mkdtemp's folders are private; a collection is as readable as any other folder.
-    new.chmod(0o755)
-    try:
+    with unfinished_folder(folder) as new:
         _write_files(collection, new)
-        _put_in_place(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
+        replace_folder(new, folder)
     return folder
 
 
 def _is_synthetic(folder: Path) -> bool:
     settings, _ = read_settings(folder)
     return settings is not None and settings.synthetic
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    if not folder.exists():
-        os.replace(new, folder)
-        return
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
-    os.replace(folder, old / folder.name)
-    try:
-        os.replace(new, folder)
-    except BaseException:
-        os.replace(old / folder.name, folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_files(collection: SimulatedCollection, folder: Path) -> None:

@@ -1,20 +1,34 @@
 """Stage 1: one study's panel becomes estimates."""
 
+from twostage.stage1.bounds import (
+    LARGEST_COUNT,
+    LARGEST_COVARIANCE,
+    LARGEST_END,
+    LARGEST_OTHER,
+    LEAST_VARIANCE,
+)
 from twostage.stage1.describe import Description, describe
 from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows, transition
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.stage1.estimators import estimators
 from twostage.stage1.panel import Panel, make_panel
-from twostage.stage1.sensitivity import WINDOW_LENGTHS, sensitivity
+from twostage.stage1.sensitivity import sensitivity
+from twostage.stage1.vocabulary import WINDOW_LENGTHS, coefficients, reasons, variants
 
 __all__ = [
     "COEFFICIENTS",
     "Description",
     "EffectBatch",
+    "LARGEST_COUNT",
+    "LARGEST_COVARIANCE",
+    "LARGEST_END",
+    "LARGEST_OTHER",
+    "LEAST_VARIANCE",
     "Panel",
     "StudyEstimates",
     "WINDOW_LENGTHS",
+    "coefficients",
     "crosslevel",
     "describe",
     "estimate_batch",
@@ -23,6 +37,8 @@ __all__ = [
     "make_panel",
     "outcome",
     "outcome_rows",
+    "reasons",
     "sensitivity",
     "transition",
+    "variants",
 ]

@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from twostage.stage1.estimates import Equation, StudyEstimates, attempt, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
+from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
 from twostage.stats.mixed import MixedFit, fit_mixed, influence
 from twostage.terms import DIRECTIONS, Direction
 
@@ -50,6 +51,16 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     ----------
     Flückiger et al. (2020), doi:10.1037/ccp0000594; Curran & Bauer (2011),
     doi:10.1146/annurev.psych.093008.100356. Checked against lmerTest (tests/reference).
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> panel = ts.make_panel(ts.read_collection("data").study("S02"), standardize="within")
+    >>> estimates = ts.lagged(panel).tidy()
+    >>> cross = estimates.query("direction == 'x_to_y' and term == 'x_within'")
+    >>> cross[["estimate", "std_error", "df"]].round(3)
+       estimate  std_error     df
+    1     -0.13       0.04  573.0
     """
     if not occasions:
         return _both_directions(panel, "lagged", _design_lagged)
@@ -72,12 +83,10 @@ def transition(panel: Panel) -> StudyEstimates:
     One row per patient and transition, so there is nothing to nest: the lagged equation without u.
     """
     rows = panel.transitions()
-    lag = panel.parameters.lag
     results = []
-    for session in range(panel.parameters.first_session, panel.parameters.last_session - lag + 1):
+    for label, session in transitions(panel.parameters).items():
         of_session = rows[rows["session"] == session]
         for direction in DIRECTIONS.values():
-            label = f"{session} to {session + lag}"
             results.append(attempt(_fit_ols, of_session, direction, label, panel.parameters.level))
     return collect(panel, "transition", results)
 
@@ -104,7 +113,7 @@ def outcome(panel: Panel) -> StudyEstimates:
     """
     rows = outcome_rows(panel)
     result = attempt(_fit_outcome, rows, DIRECTIONS["x_to_y"], "main", panel.parameters.level)
-    return collect(panel, "outcome", [result], "no early x, intake or outcome score")
+    return collect(panel, "outcome", [result], LOST_OUTCOME)
 
 
 def outcome_rows(panel: Panel) -> pd.DataFrame:
@@ -121,8 +130,7 @@ def outcome_rows(panel: Panel) -> pd.DataFrame:
 
 
 def _design_lagged(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
-    design = rows[[direction.cross, direction.auto, "x_mean", "y_mean"]]
-    return pd.concat([pd.Series(1.0, rows.index, name="intercept"), design], axis=1)
+    return rows.assign(intercept=1.0)[list(direction.lagged)]
 
 
 def _design_occasions(rows: pd.DataFrame, direction: Direction, lag: int) -> pd.DataFrame:
@@ -147,10 +155,7 @@ def _both_directions(panel: Panel, analysis: str, design: Callable, variant: str
     rows = panel.transitions()
     slopes, level = panel.parameters.random_slopes, panel.parameters.level
     results = [attempt(_fit_mixed, rows, d, variant, level, design, slopes) for d in DIRECTIONS.values()]
-    lag = panel.parameters.lag
-    return collect(
-        panel, analysis, results, f"no session with both variables followed by a score at lag {lag}"
-    )
+    return collect(panel, analysis, results, lost_lagged(panel.parameters))
 
 
 def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from twostage.display import html_table
+from twostage.stage1.bounds import why_not
 from twostage.stage1.panel import Panel
 from twostage.stats.base import NotEstimable
 from twostage.stats.mixed import stacked_covariance
@@ -120,6 +121,7 @@ def counted(table: pd.DataFrame, n_patients: int, n_transitions: int) -> pd.Data
 
 def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> StudyEstimates:
     """Gather an analysis's equations and failures; `lost` says why patients of the panel are not in it."""
+    results = [_within_bounds(r) for r in results]
     equations = [r for r in results if isinstance(r, Equation)]
     failures = [r for r in results if not isinstance(r, Equation)]
     labels = {"study": panel.study, "analysis": analysis, "estimator": HEADLINE}
@@ -137,6 +139,17 @@ def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> Study
         failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
         joint_covariances=_joint_covariances(equations),
     )
+
+
+def _within_bounds(result: Equation | dict) -> Equation | dict:
+    """An equation whose numbers can be handed on; otherwise the failure that says what is out of bounds."""
+    if not isinstance(result, Equation):
+        return result
+    for row in result.table.to_dict("records"):
+        if (reason := why_not(row)) is not None:
+            reason = f"{row['term']}: {reason}"
+            return {"variant": result.variant, "direction": result.direction, "reason": reason}
+    return result
 
 
 def _joint_covariances(equations: list[Equation]) -> dict[str, JointCovariance]:

@@ -1,9 +1,12 @@
 """One study's lagged effects by every estimator, side by side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from twostage.stage1.bounds import why_not
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.stage1.panel import Panel, varies
@@ -39,6 +42,21 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     negative variance, or a correlation beyond 1). Sources and checks: :mod:`twostage.stats.centred.jackknife`,
     :mod:`twostage.stats.riclpm.fit`, :mod:`twostage.stats.dpm.fit`; the centred estimator is that of
     :func:`twostage.stage1.equations.lagged`, by another path.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> panel = ts.make_panel(ts.read_collection("data").study("S02"))
+    >>> estimates = ts.estimators(panel, bootstraps=50).tidy()
+    >>> effect = estimates.query("direction == 'x_to_y' and term == 'x_within'")
+    >>> effect[["estimator", "estimate"]].round(3)
+                estimator  estimate
+    0             centred    -0.119
+    4   centred_occasions    -0.091
+    8           detrended    -0.071
+    12          jackknife    -0.153
+    16             riclpm    -0.116
+    20                dpm    -0.231
     """
     scores, _ = panel.wide()
     constant = _constant(scores)
@@ -48,7 +66,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
         if constant:
             failures += [{"variant": name, "direction": d, "reason": constant} for d in ("x_to_y", "y_to_x")]
             continue
-        batch = estimate_batch(name, [scores], **options, bootstraps=bootstraps, seed=SEED)
+        batch = _within_bounds(estimate_batch(name, [scores], **options, bootstraps=bootstraps, seed=SEED))
         tables.append(_rows(panel, name, batch))
         fits += _fits(name, batch)
         failures += _failures(name, batch)
@@ -71,6 +89,18 @@ def _constant(scores: np.ndarray) -> str:
         if not varies(deviations, np.concatenate(own or [np.zeros(1)])):
             return f"{name} does not vary within patients"
     return ""
+
+
+def _within_bounds(batch: EffectBatch) -> EffectBatch:
+    """One panel's batch, an equation with a number that cannot be handed on turned into a failure."""
+    reasons = batch.reasons.copy()
+    for j in range(len(COEFFICIENTS)):
+        row = {name: getattr(batch, name)[0, j] for name in ("estimate", "std_error", "df")}
+        reason = None if reasons[0, j] else why_not(row)
+        if reason is not None:
+            first = j - j % 2
+            reasons[0, first : first + 2] = f"{COEFFICIENTS[j][1]}: {reason}"
+    return replace(batch, reasons=reasons)
 
 
 def _rows(panel: Panel, name: str, batch: EffectBatch) -> pd.DataFrame:

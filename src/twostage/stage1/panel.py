@@ -5,12 +5,14 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from twostage.collection import Study, Variable
-from twostage.params import Parameters
+from twostage.params import Parameters, make_parameters
+from twostage.stage1.vocabulary import exclusions
 
 #: Differences below this share of the numbers' size are rounding: nothing varies there.
 ROUNDING = 1e-12
@@ -101,19 +103,27 @@ class Panel:
         return pd.DataFrame(rows, columns=["step", "n_patients"])
 
 
-def make_panel(study: Study, parameters: Parameters) -> Panel:
+def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
     """Prepare one study for stage 1.
 
     Parameters
     ----------
     study : Study
         As read by :func:`twostage.collection.collection.read_collection`.
-    parameters : Parameters
-        Window, standardization, detrending, lag and eligibility.
+    parameters : Parameters, optional
+        Window, standardization, detrending, lag and eligibility. Default: the package's defaults.
+    **values
+        Single parameters by name, such as ``last_session=5``, which differ from those; ``twostage params`` lists
+        them.
 
     Returns
     -------
     Panel
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown name, wrong type and impossible value.
 
     Notes
     -----
@@ -121,12 +131,22 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
     person means, divisor n minus number of patients) is taken over everyone observed in the window, before
     eligibility, so that the unit does not depend on who is excluded. Person means use each variable's own
     observed sessions.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> study = ts.read_collection("data").study("S01")
+    >>> panel = ts.make_panel(study, last_session=5)
+    >>> panel.flow()["n_patients"].tolist()
+    [35, 0, -5, 30]
     """
+    given = {} if parameters is None else parameters.model_dump()
+    parameters = make_parameters({**given, **values}) if values or parameters is None else parameters
     window = _oriented(study, parameters)
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})
     everyone = _detrended(everyone, parameters.detrend)
-    eligible, exclusions = _eligible(study, everyone, parameters)
+    eligible, excluded = _eligible(study, everyone, parameters)
     return Panel(
         study=study.id,
         label=str(study.info["label"]),
@@ -137,7 +157,7 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
         everyone=everyone,
         patients=_oriented_patients(study),
         scale=scale,
-        exclusions=exclusions,
+        exclusions=excluded,
         n_enrolled=_enrolled(study),
         checksum=study.checksum,
     )
@@ -234,12 +254,6 @@ def _eligible(study: Study, everyone: pd.DataFrame, parameters: Parameters):
     counts = everyone.dropna(subset=["x", "y"]).groupby("patient").size()
     enough = counts.index[counts >= parameters.min_sessions]
     n_window = everyone["patient"].nunique()
-    window = f"sessions {parameters.first_session} to {parameters.last_session}"
-    exclusions = pd.DataFrame(
-        [
-            (f"no score in {window}", _enrolled(study) - n_window),
-            (f"fewer than {parameters.min_sessions} sessions with both variables", n_window - len(enough)),
-        ],
-        columns=["reason", "n_patients"],
-    )
-    return everyone[everyone["patient"].isin(enough)], exclusions
+    lost = (_enrolled(study) - n_window, n_window - len(enough))
+    reasons = pd.DataFrame({"reason": exclusions(parameters), "n_patients": lost})
+    return everyone[everyone["patient"].isin(enough)], reasons

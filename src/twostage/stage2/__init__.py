@@ -11,7 +11,14 @@ from twostage.stage2.pool import (
     pool_records,
     read_records,
 )
-from twostage.stage2.results import Results, find_results, headline_terms, pool_results, read_results
+from twostage.stage2.results import (
+    Results,
+    find_results,
+    headline_terms,
+    pool_results,
+    read_about,
+    read_results,
+)
 
 __all__ = [
     "Attempt",
@@ -27,6 +34,7 @@ __all__ = [
     "patient_flow",
     "pool_records",
     "pool_results",
+    "read_about",
     "read_records",
     "read_results",
 ]

@@ -15,6 +15,7 @@ from twostage.project import package_project, project_above
 from twostage.records import Record
 from twostage.stage2.pool import KEY, pool_records
 from twostage.terms import DIRECTIONS
+from twostage.text import read_csv
 
 #: Columns without which a file is no table of pooled coefficients.
 NEEDED = [*KEY, "k", "n_patients", "n_transitions", "estimate", "ci_low", "ci_high", "p_value"]
@@ -86,10 +87,10 @@ def read_results(folder: str | Path) -> Results:
         If it is no run's folder, or the run has pooled nothing yet.
     """
     folder = Path(folder)
-    about = _json(folder / "run.json", "the folder of a run, as 'twostage run' leaves it")
+    about = read_about(folder, "studies", "parameters")
     registry = _json(folder / "inputs" / "collection.json", "what the run was made from")
     files = sorted((folder / "output").glob("*/pooled_*.csv"))
-    tables = [table for table in map(_read, files) if set(NEEDED) <= set(table)]
+    tables = [table for table in map(read_csv, files) if set(NEEDED) <= set(table)]
     if not tables:
         expected = "tables of pooled coefficients; finish the run first"
         raise RecordError([Problem(str(folder / "output"), None, None, "none", expected)])
@@ -134,8 +135,20 @@ def find_results(run: str) -> tuple[Path, Results]:
     raise RecordError([Problem(run, None, None, "no such run", expected)])
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+def read_about(folder: Path, *needed: str) -> dict:
+    """What a run's ``run.json`` says of it; all that is needed is there.
+
+    Raises
+    ------
+    RecordError
+        There is none, or it is damaged.
+    """
+    expected = "the folder of a run, as 'twostage run' leaves it; where it is damaged, remove it and give the command again"
+    about = _json(folder / "run.json", expected)
+    if not isinstance(about, dict) or not set(needed) <= set(about):
+        found = f"something without {' and '.join(needed)}"
+        raise RecordError([Problem(str(folder / "run.json"), None, None, found, expected)])
+    return about
 
 
 def _checksum(path: Path) -> str:

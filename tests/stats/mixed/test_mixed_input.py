@@ -35,7 +35,7 @@ MISTAKES = {
     "y a matrix": (lambda d: d | {"y": d["X"]}, "y must have 1 dimension"),
     "no columns": (lambda d: d | {"X": np.empty((N, 0))}, "X has no columns"),
     "no rows": (lambda d: {"y": [], "X": np.empty((0, 2)), "groups": []}, "X has no rows"),
-    "text": (lambda d: d | {"y": ["a"] * N}, "y must hold numbers"),
+    "text": (lambda d: d | {"y": ["a"] * N}, "y must hold real numbers; found texts"),
     "complex": (lambda d: d | {"y": d["y"] + 1j}, "y must hold real numbers"),
     "NaN in y": (lambda d: d | {"y": with_value(d["y"], 4, np.nan)}, "nan in row 4"),
     "inf in X": (lambda d: d | {"X": with_value(d["X"], (7, 1), np.inf)}, "inf in row 7, column x1"),

@@ -9,9 +9,10 @@ import pandas as pd
 
 from twostage.display import html_table
 from twostage.problems import Problem, RecordError
-from twostage.stage2 import KEY, headline_terms
+from twostage.stage2 import KEY, headline_terms, read_about
 from twostage.stats.influence import influence
 from twostage.stats.pool import PooledFit, pool
+from twostage.text import read_csv
 
 #: The analyses whose coefficients are shown, by what the pooled notebooks leave.
 TABLES = "studies_*.csv"
@@ -34,7 +35,7 @@ def read_estimates(output: Path) -> pd.DataFrame:
         Empty where the run has left none.
     """
     files = sorted(Path(output).glob(f"*/{TABLES}"))
-    tables = [pd.read_csv(file, keep_default_na=False, na_values={"df": [""]}) for file in files]
+    tables = [read_csv(file) for file in files]
     tables = [table for table in tables if set(table) >= _NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(_NEEDED))
@@ -124,7 +125,7 @@ def read_addition(folder: Path, study: str) -> tuple[Addition, dict[str, str]]:
     RecordError
         If there is no such run, it has pooled nothing yet, or the study is not in its pool.
     """
-    about, registry = (_json(folder / name) for name in ("run.json", "inputs/collection.json"))
+    about, registry = read_about(folder, "parameters"), _json(folder / "inputs" / "collection.json")
     estimates = read_estimates(folder / "output")
     if study not in set(estimates["study"]):
         known = ", ".join(dict.fromkeys(estimates["study"])) or "no study: finish the run first"
@@ -148,6 +149,10 @@ def _json(path: Path) -> dict:
     except FileNotFoundError:
         expected = "the folder of a run, as 'twostage run' leaves it"
         raise RecordError([Problem(str(path), None, None, "no such file", expected)]) from None
+    except ValueError as error:
+        raise RecordError(
+            [Problem(str(path), None, None, str(error), "what the run was made from")]
+        ) from None
 
 
 _POOLED = ("k", "estimate", "std_error", "ci_low", "ci_high", "pi_low", "pi_high", "tau2", "i2", "converged")

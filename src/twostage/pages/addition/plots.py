@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from twostage.display import number
 from twostage.pages.addition.analysis import Addition
-from twostage.pages.common.style import GREY, INK
+from twostage.pages.common.style import GREY, INK, short
 from twostage.terms import term_label
 
 #: What the rows of a panel show, from above: column's beginning, marker, colour, in words.
@@ -63,6 +63,6 @@ def draw_coefficient(ax: Axes, row: dict, x: str, y: str) -> Axes:
     ax.set_ylim(-0.5, 2.5)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=9)
-    title = term_label(row["direction"], row["term"], x, y).replace("Fisher z", "partial r")
+    title = term_label(row["direction"], row["term"], short(x), short(y)).replace("Fisher z", "partial r")
     ax.set_title(title, fontsize=9.5, loc="left")
     return ax

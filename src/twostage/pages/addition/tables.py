@@ -9,6 +9,7 @@ from twostage.display import inference, interval, number
 from twostage.pages.addition.analysis import Addition
 from twostage.printing import as_markdown
 from twostage.terms import DIRECTIONS, term_label
+from twostage.text import code, myst
 
 
 def addition_table(result: Addition, x: str, y: str) -> pd.DataFrame:
@@ -113,11 +114,15 @@ def how(result: Addition) -> str:
 def markdown(result: Addition, x: str, y: str, run: str) -> str:
     """A comment for a pull request that adds the study."""
     table = addition_table(result, x, y)
-    parts = [f"## {result.label} ({result.study}) against the others", ""]
-    parts += [f"- {line}" for line in sentences(result, x, y)]
+    parts = [f"## {myst(result.label)} ({myst(result.study)}) against the others", ""]
+    parts += [f"- {myst(line)}" for line in sentences(result, x, y)]
     if len(table):
         parts += ["", as_markdown(table)]
-    parts += ["", f"{how(result)} Run `{run}`; intervals of this study and of the pools in brackets.", ""]
+    parts += [
+        "",
+        f"{myst(how(result))} Run {code(run)}; intervals of this study and of the pools in brackets.",
+        "",
+    ]
     return "\n".join(parts)
 
 

@@ -12,7 +12,7 @@ from matplotlib.textpath import TextPath
 
 from twostage.collection import Collection
 from twostage.display import count, inference, interval, number
-from twostage.pages.common.style import GREY, INK, LOOK, p_equals
+from twostage.pages.common.style import GREY, INK, LOOK, p_equals, pair, short
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.stats.pool import SubgroupFit
 from twostage.terms import term_label
@@ -143,10 +143,13 @@ def _lines(studies, total, extra, subgroups, term, prediction) -> list[_Line]:
     for group in groups:
         members = studies[studies["group"] == group]
         if group:
-            lines.append(_Line(0.0, {"study": group}, bold=True))
+            lines.append(_Line(0.0, {"study": short(group)}, bold=True))
         for _, row in members.iterrows():
             more = extra.loc[row["study"]].to_dict() if row["study"] in extra.index else {}
-            lines.append(_Line(0.0, {"study": row["label"]} | more | _cells(row), rows=row.to_frame().T))
+            more = {column: short(str(cell)) for column, cell in more.items()}
+            lines.append(
+                _Line(0.0, {"study": short(row["label"])} | more | _cells(row), rows=row.to_frame().T)
+            )
         if group:
             pooled = _group_row(subgroups, group, members, term)
             name = {"study": f"pooled (k = {len(members)})"}
@@ -182,7 +185,7 @@ def _group_row(subgroups: SubgroupFit, group: str, members: pd.DataFrame, term: 
 
 def _width(text: str, bold: bool) -> float:
     """Width of a text in inches."""
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    font = FontProperties(family=plt.rcParams["font.family"], weight="bold" if bold else "normal")
     return TextPath((0, 0), text, size=SIZE, prop=font).get_extents().width / 72.0 if text else 0.0
 
 
@@ -254,9 +257,9 @@ def _write(ax: Axes, lines: list[_Line], places: dict[str, tuple[float, str]]) -
 
 def _effect_label(direction: str, term: str, collection: Collection) -> str:
     if term == "partial_r_z":
-        text = f"partial correlation of early {collection.x.label} with the outcome, given intake"
+        text = f"partial correlation of early {pair(collection)[0]} with the outcome, given intake"
     else:
-        text = term_label(direction, term, collection.x.label, collection.y.label)
+        text = term_label(direction, term, *pair(collection))
     return textwrap.fill(text, 44, break_on_hyphens=False)
 
 

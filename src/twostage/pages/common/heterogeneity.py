@@ -10,6 +10,7 @@ from twostage.display import interval, number, p_value
 from twostage.stage2 import PooledTable
 from twostage.stats.pool import Exceedance, PooledFit, exceedance
 from twostage.terms import term_label
+from twostage.text import Markup, myst
 
 
 def heterogeneity_words(
@@ -79,9 +80,9 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
     return pd.DataFrame(rows, columns=["direction", "term", "effect", "words"])
 
 
-def words_list(table: pd.DataFrame) -> str:
+def words_list(table: pd.DataFrame) -> Markup:
     """A table of :func:`words_table` as a Markdown list."""
-    return "\n".join(f"- **{row.effect}**. {row.words}" for row in table.itertuples())
+    return Markup("\n".join(f"- **{myst(row.effect)}**. {myst(row.words)}" for row in table.itertuples()))
 
 
 def _of_100(share: float) -> str:

@@ -10,7 +10,9 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 
 from twostage.display import show
+from twostage.files import write_text
 from twostage.stage2 import Attempt, PooledTable
+from twostage.text import write_csv
 
 
 def write_pooled(pooled: PooledTable, folder: str) -> None:
@@ -25,18 +27,16 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
     """
     if not folder:
         return
-    Path(folder).mkdir(parents=True, exist_ok=True)
     how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
-    pooled.table.assign(**how).to_csv(Path(folder) / f"pooled_{pooled.analysis}.csv", index=False)
-    pooled.estimates.to_csv(Path(folder) / f"studies_{pooled.analysis}.csv", index=False)
-    pooled.left_out.to_csv(Path(folder) / f"left_out_{pooled.analysis}.csv", index=False)
+    tables = {"pooled": pooled.table.assign(**how), "studies": pooled.estimates, "left_out": pooled.left_out}
+    for name, table in tables.items():
+        write_table(table, folder, f"{name}_{pooled.analysis}")
 
 
 def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
     """Leave a plain table as ``<name>.csv``; an empty folder means: leave nothing."""
     if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        table.to_csv(Path(folder) / f"{name}.csv", index=False)
+        write_csv(table, Path(folder) / f"{name}.csv")
 
 
 def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
@@ -59,13 +59,13 @@ def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
         target.mkdir(parents=True, exist_ok=True)
         # No date: the same results give the same bytes.
         ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
-        (target / f"{name}.json").write_text(
-            json.dumps({"alt": alt}, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_text(target / f"{name}.json", json.dumps({"alt": alt}, ensure_ascii=False) + "\n")
     return ax
 
 
-def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = "") -> HTML | None:
+def show_result(
+    found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = ""
+) -> HTML | None:
     """The table of a result; nothing where there is none.
 
     Parameters
@@ -83,7 +83,7 @@ def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", n
     return show(rows)
 
 
-def leave_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
+def save_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
     """Leave what came out in words as ``<folder>/sentences.csv``, for the manuscript.
 
     Parameters
@@ -113,6 +113,5 @@ def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **
     if found:
         save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
     elif folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
-        (Path(folder) / f"{name}.json").write_text(text, encoding="utf-8")
+        write_text(Path(folder) / f"{name}.json", text)

@@ -6,9 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.pages.common.style import GREY, INK, LOOK
+from twostage.pages.common.forest import forest
+from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair, short, use_style
 from twostage.stage2 import PooledTable
 from twostage.terms import DIRECTIONS, arrow
+
+__all__ = ["GREY", "INK", "LOOK", "by_transition", "forest", "left_out", "use_style", "variants"]
 
 
 def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None = None) -> Axes:
@@ -18,7 +21,7 @@ def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None =
     for shift, d in zip((-0.08, 0.08), DIRECTIONS.values(), strict=True):
         rows = pooled.table[(pooled.table["direction"] == d.name) & (pooled.table["term"] == d.cross)]
         rows = rows.set_index("variant").reindex(names)
-        label = arrow(d.name, collection.x.label, collection.y.label)
+        label = in_legend(arrow(d.name, *pair(collection)))
         _whiskers(ax, np.arange(len(names)) + shift, rows, d.name, label, line=True)
     ax.axhline(0, color=GREY, lw=1, zorder=0)
     ax.set_xticks(range(len(names)), names)
@@ -56,7 +59,7 @@ def variants(pooled: PooledTable, collection: Collection, direction: str, ax: Ax
     if len(chosen):
         ax.axvline(chosen["estimate"].iloc[0], color=INK, lw=0.8, ls=":", zorder=0)
     _horizontal(ax, rows, [f"{r.variant} (k = {r.k})" for r in rows.itertuples()], direction)
-    ax.set_xlabel(f"pooled {arrow(direction, collection.x.label, collection.y.label)}")
+    ax.set_xlabel(f"pooled {arrow(direction, *pair(collection))}")
     return ax
 
 
@@ -65,8 +68,8 @@ def left_out(table: pd.DataFrame, total: pd.Series, collection: Collection, ax: 
     ax = ax or plt.subplots(figsize=(8, 0.3 * len(table) + 1.4))[1]
     ax.axvspan(total["ci_low"], total["ci_high"], color="#dddddd", lw=0, zorder=0)
     ax.axvline(total["estimate"], color=INK, lw=0.8, ls=":", zorder=0)
-    _horizontal(ax, table, [f"without {label}" for label in table["label"]], total["direction"])
-    ax.set_xlabel(f"pooled {arrow(total['direction'], collection.x.label, collection.y.label)}")
+    _horizontal(ax, table, [f"without {short(label)}" for label in table["label"]], total["direction"])
+    ax.set_xlabel(f"pooled {arrow(total['direction'], *pair(collection))}")
     return ax
 
 

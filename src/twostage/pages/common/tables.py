@@ -11,6 +11,7 @@ from twostage.collection import MARK, MARK_NOTE, Collection
 from twostage.display import count, inference, interval, number, p_value
 from twostage.stage2 import PooledTable, Results, as_correlations
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+from twostage.text import myst, rich_myst
 
 
 def headline_text(results: Results) -> list[str]:
@@ -135,10 +136,8 @@ def _words(row: dict, pooled: PooledTable, collection: Collection) -> dict[str, 
 
 def collection_heading(collection: Collection) -> Markdown:
     """Which collection and variables this page is about, and what the data are."""
-    pair = f"*x* is {collection.x.label}, *y* is {collection.y.label}."
-    return Markdown(
-        f"**{collection.title}**, {len(collection.studies)} studies. {pair}\n\n*{collection.note}*"
-    )
+    pair = f"*x* is {myst(collection.x.label)}, *y* is {myst(collection.y.label)}."
+    return Markdown(f"**{len(collection.studies)} studies.** {pair}\n\n*{rich_myst(collection.note)}*")
 
 
 def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:

@@ -3,16 +3,17 @@
 import html
 import io
 import os
-import uuid
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 from twostage.display import html_table
+from twostage.files import write_bytes
 from twostage.pages.common.style import use_style
 from twostage.pages.compare.analysis import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
+from twostage.text import to_csv
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -68,17 +69,6 @@ def comparison_page(comparison: Comparison, figure: str, estimators: str = "") -
     )
 
 
-def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
-
-
 def write_comparison(comparison: Comparison, folder: str | Path, book: str | Path | None = None) -> Path:
     """Write ``index.html``, ``comparison.csv``, ``comparison.svg`` and ``comparison.png``, each whole or not at all.
 
@@ -103,10 +93,10 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     figure.savefig(pixels, format="png", bbox_inches="tight")
     plt.close(figure)
     svg = vector.getvalue()
-    _write(folder / "comparison.svg", svg.encode())
-    _write(folder / "comparison.png", pixels.getvalue())
-    _write(folder / "comparison.csv", comparison.tidy().to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(folder / "comparison.svg", svg.encode())
+    write_bytes(folder / "comparison.png", pixels.getvalue())
+    write_bytes(folder / "comparison.csv", to_csv(comparison.tidy()).encode())
     linked = Path(book or folder) / ESTIMATORS_PAGE
     target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
     page = comparison_page(comparison, svg[svg.index("<svg") :], target)
-    return _write(folder / "index.html", page.encode())
+    return write_bytes(folder / "index.html", page.encode())

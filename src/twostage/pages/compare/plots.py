@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twostage.pages.common.style import GREY, INK
+from twostage.pages.common.style import GREY, INK, in_legend, short
 from twostage.pages.compare.analysis import Comparison, row_label
 
 #: Colour, marker and line style of the first and of the second run.
@@ -37,7 +37,9 @@ def side_by_side(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, lw=1, zorder=0)
     for end, shift in (("a", APART), ("b", -APART)):
         _lines(ax, rows, at + shift, end, getattr(comparison, end))
-    labels = [row_label(row, comparison.x, comparison.y) for row in rows.to_dict("records")]
+    labels = [
+        row_label(row, short(comparison.x, 28), short(comparison.y, 28)) for row in rows.to_dict("records")
+    ]
     ax.set_yticks(at, [_folded(label) for label in labels], fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(rows) - 0.4)
@@ -53,7 +55,16 @@ def _lines(ax: Axes, rows: pd.DataFrame, at: np.ndarray, end: str, name: str) ->
     )
     ax.hlines(at, thin_low, thin_high, color=colour, lw=0.9, ls=style, zorder=1)
     ax.hlines(at, low, high, color=colour, lw=3, zorder=2)
-    ax.plot(rows[f"estimate_{end}"], at, ls="", marker=marker, color=colour, mec=INK, mew=0.6, label=name)
+    ax.plot(
+        rows[f"estimate_{end}"],
+        at,
+        ls="",
+        marker=marker,
+        color=colour,
+        mec=INK,
+        mew=0.6,
+        label=in_legend(short(name)),
+    )
 
 
 def _folded(label: str, width: int = 44) -> str:

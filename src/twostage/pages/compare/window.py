@@ -16,7 +16,7 @@ POOLING = ("tau2_method", "ci_method", "level")
 def other_window(parameters: Parameters) -> Parameters:
     """The window to compare a chosen one with.
 
-    The shortest of :data:`~twostage.stage1.sensitivity.WINDOW_LENGTHS` that is shorter than the chosen window and
+    The shortest of :data:`~twostage.stage1.vocabulary.WINDOW_LENGTHS` that is shorter than the chosen window and
     leaves an analysis; where there is none, a window twice as long.
     """
     first, last = parameters.first_session, parameters.last_session

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.pages.common.style import GREY, INK, LOOK
+from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
@@ -61,7 +61,7 @@ def estimators(
     ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
     ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"pooled {term_label(direction, term, collection.x.label, collection.y.label)}")
+    ax.set_xlabel(f"pooled {term_label(direction, term, *pair(collection))}")
     ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -86,7 +86,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         rows = rows[["estimate", "ci_low", "ci_high"]].reindex(names).astype(float)
         colour, marker, _ = LOOK[d.name]
         reach = [rows["estimate"] - rows["ci_low"], rows["ci_high"] - rows["estimate"]]
-        label = arrow(d.name, panel.x.label, panel.y.label)
+        label = in_legend(arrow(d.name, *pair(panel)))
         look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
     ax.set_yticks(heights, [wrapped(ESTIMATORS[name]) for name in names], fontsize=10)

@@ -10,6 +10,7 @@ from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, arrow, term_label
+from twostage.text import Markup, myst
 
 #: What a comparison with the headline says.
 INSIDE, SAME_SIGN, OTHER_SIGN = (
@@ -118,5 +119,9 @@ def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition
         return OTHER_STUDIES
     if recovery is None or rows.empty:
         return NOT_RUN
-    text = f"Bias found under the condition: {CONDITIONS[condition].words}."
-    return f"{text} **{recovery.caution()}**" if recovery.caution() else text
+    return cautioned(f"Bias found under the condition: {CONDITIONS[condition].words}.", recovery)
+
+
+def cautioned(text: str, recovery: Recovery) -> Markup:
+    caution = recovery.caution()
+    return Markup(f"{myst(text)} **{myst(caution)}**") if caution else myst(text)

@@ -6,7 +6,16 @@ from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter
 
 from twostage.display import number
-from twostage.pages.common.style import GREY, INK, MARKED, MOST_NAMED, PLAIN, PROMINENT, name_points
+from twostage.pages.common.style import (
+    GREY,
+    INK,
+    MARKED,
+    MOST_NAMED,
+    PLAIN,
+    PROMINENT,
+    name_points,
+    short,
+)
 from twostage.stats.influence import Baujat, Cumulative, Gosh, Influence
 
 MEDIAN_CHI2_1 = 0.454936423119572
@@ -67,7 +76,7 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
         ax.set_title(title, fontsize=10, loc="left")
         ax.tick_params(axis="y", labelsize=9)
         ax.margins(x=0.04, y=0.12)
-        ax.set_xticks(at, found.labels, rotation=90, fontsize=9)
+        ax.set_xticks(at, [short(label) for label in found.labels], rotation=90, fontsize=9)
     for ax in axes[:-1].flat:
         ax.tick_params(axis="x", labelbottom=False)
     return axes
@@ -133,7 +142,7 @@ def gosh(
     several = found.size > 1  # a single study has an I2 of 0 by definition
     groups = {"": several}
     if study is not None:
-        inside, name = found.includes(study), found.labels[study]
+        inside, name = found.includes(study), short(found.labels[study], 28)
         groups = {f"without {name}": several & ~inside, f"with {name}": several & inside}
     (_points if several.sum() <= FEW_SUBSETS else _density)(ax, found, groups)
     if study is not None:
@@ -141,7 +150,7 @@ def gosh(
     top = max(LEAST_I2, found.i2.max())
     ax.axvline(found.fit.estimate, color=INK, lw=0.9, ls=":")
     ax.set_ylim(-0.04 * top, 1.04 * top)
-    ax.set_xlabel(effect)
+    ax.set_xlabel(short(effect, 60))
     ax.set_ylabel("I² (%)")
     return ax
 
@@ -212,11 +221,11 @@ def cumulative(found: Cumulative, ax: Axes | None = None, effect: str = "pooled 
     ax.plot(found.estimate[-1:], at[-1:], "D", color=MARKED, mec=INK, ms=8)
     _limits_of_most(ax, found)
     ax.set_yticks(
-        at, [label if i == 0 else f"+ {label}" for i, label in enumerate(found.labels)], fontsize=9.5
+        at, [f"{'+ ' * (i > 0)}{short(label)}" for i, label in enumerate(found.labels)], fontsize=9.5
     )
     ax.tick_params(axis="y", length=0, pad=9)
     ax.set_ylim(-0.7, k - 0.3)
-    ax.set_xlabel(f"{effect}, studies added by {found.by}")
+    ax.set_xlabel(f"{short(effect, 60)}, studies added by {found.by}")
     _beyond(ax, found, at)
     return ax
 

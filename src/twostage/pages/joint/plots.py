@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.pages.common.style import GREY, INK
+from twostage.pages.common.style import GREY, INK, pair
 from twostage.pages.joint.analysis import JointPool
 from twostage.terms import arrow
 
@@ -40,7 +40,7 @@ def joint_region(result: JointPool, ax: Axes | None = None, collection: Collecti
         out; those that would dwarf the studies run out of the picture.
     """
     ax = ax or plt.subplots(figsize=(6.4, 6.0), layout="constrained")[1]
-    names = (collection.x.label, collection.y.label) if collection else ("x", "y")
+    names = pair(collection) if collection else ("x", "y")
     _studies(ax, result)
     _pooled(ax, result)
     low, high = _limits(result)

@@ -3,7 +3,8 @@
 The numeric core takes arrays; here a data frame and a formula such as ``~ year + setting`` become one. Formulas are
 those of formulaic (Wilkinson notation): numeric columns as they are, text and categories as dummies against their
 first level, ``C(x, contr.treatment("b"))`` for another reference, ``a:b`` and ``a*b`` for interactions, ``0 +`` for no
-intercept.
+intercept. Formulas are written by whoever programs; no collection, bundle or option reaches one, and only the small
+grammar of :mod:`twostage.pages.moderators.grammar` is accepted, so that a formula cannot do anything but name columns.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pandas as pd
 from formulaic import Formula
 from formulaic.errors import FormulaicError
 
+from twostage.pages.moderators.grammar import refused
 from twostage.problems import Problem, ProblemError
 from twostage.stats.pool import MetaRegression, Prediction, metareg
 
@@ -95,7 +97,8 @@ def moderators(table: pd.DataFrame, formula: str) -> Moderators:
     table : DataFrame
         One row per study.
     formula : str
-        One-sided, such as ``"~ year + setting"``.
+        One-sided, such as ``"~ year + setting"``: names of columns, ``+ : * -``, parentheses, powers, ``0`` and ``1``,
+        ``C()``, ``log()``, ``center()`` and ``I(a**2)``; nothing else is evaluated.
 
     Returns
     -------
@@ -104,8 +107,8 @@ def moderators(table: pd.DataFrame, formula: str) -> Moderators:
     Raises
     ------
     ModeratorError
-        The formula cannot be read or has a left-hand side; a column does not exist; a study lacks a value (each cell
-        is named).
+        The formula is not of that grammar, cannot be read or has a left-hand side; a column does not exist; a study
+        lacks a value (each cell is named).
     """
     parsed = _parsed(formula)
     used = sorted(str(name) for name in parsed.required_variables)
@@ -125,6 +128,9 @@ def moderators(table: pd.DataFrame, formula: str) -> Moderators:
 
 
 def _parsed(formula):
+    problem = refused(formula)
+    if problem is not None:
+        raise ModeratorError([problem])
     try:
         parsed = Formula(formula)
     except FormulaicError as error:

@@ -7,9 +7,10 @@ import numpy as np
 from IPython.display import Markdown
 
 from twostage.collection import Collection
-from twostage.display import number
+from twostage.display import number, show_text
 from twostage.pages.common.forest import forest
 from twostage.pages.common.leave import save_figure
+from twostage.pages.common.style import short
 from twostage.pages.moderators.analysis import Moderation
 from twostage.pages.moderators.bubble import bubble
 from twostage.pages.moderators.studies import StudyModerator
@@ -51,7 +52,7 @@ def subgroup_forest(
     IPython.display.Markdown or None
     """
     if isinstance(found, str):
-        return Markdown(found)
+        return show_text(found)
     ax = forest(pooled, direction, DIRECTIONS[direction].cross, collection, subgroups=found)
     effects = ", ".join(f"{g} {number(e)}" for g, e in zip(found.groups, found.estimate, strict=True))
     test = omnibus_text(found.qm, found.qm_df, found.qm_df2)
@@ -76,18 +77,18 @@ def bubbles(
     """
     numbers = [m for m in wanted if m.name in moderation.fits and not m.category]
     if not numbers:
-        return Markdown("No numeric moderator could be tested.")
+        return show_text("No numeric moderator could be tested.")
     rows = -(-len(numbers) // 2)
     size = (2 * WIDTH, rows * HEIGHT) if len(numbers) > 1 else (1.5 * WIDTH, HEIGHT)
     shape = (rows, min(len(numbers), 2))
     _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
     for ax, moderator in zip(axes.flat, numbers, strict=False):
-        label = textwrap.fill(moderator.label, LETTERS)
+        label = textwrap.fill(short(moderator.label, 120), LETTERS)
         found = moderation.fits[moderator.name]
         bubble(
             found,
             xlabel=label,
-            ylabel=arrow(moderation.direction, collection.x.name, collection.y.name),
+            ylabel=arrow(moderation.direction, short(collection.x.name), short(collection.y.name)),
             ax=ax,
         )
         ax.tick_params(labelsize=9)

@@ -9,6 +9,7 @@ from twostage.display import interval, number, p_value
 from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation
 from twostage.pages.moderators.studies import StudyModerator
 from twostage.stats.pool import LocationScale
+from twostage.text import Markup, myst
 
 #: Digits in which settings of a number are shown.
 _DIGITS = {"year": 0, "log_n": 1, "severity": 1, "severity_within": 1, "missing": 3}
@@ -93,8 +94,8 @@ def scale_words(found: Mapping[str, LocationScale | str]) -> str:
 
 def aside_words(moderation: Moderation) -> str:
     """What was set aside, as a Markdown list."""
-    lines = [f"- {sentence}" for sentence in moderation.aside]
-    return "\n".join(lines) or "Every moderator could be tested with every study."
+    lines = [f"- {myst(sentence)}" for sentence in moderation.aside]
+    return Markup("\n".join(lines)) if lines else "Every moderator could be tested with every study."
 
 
 def caution_words(moderation: Moderation, level: float) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.pages.common.style import GREY
+from twostage.pages.common.style import GREY, pair
 from twostage.pages.estimators.plots import MARKS, wrapped
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import kinds
@@ -65,7 +65,7 @@ def recovery(
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
     ax.set_yticks(heights, [wrapped(c.words) for c in conditions], fontsize=10)
     ax.tick_params(axis="y", length=0)
-    effect = arrow(direction, collection.x.label, collection.y.label)
+    effect = arrow(direction, *pair(collection))
     ax.set_xlabel(f"{label}\n{effect}", fontsize=10)
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return ax

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from twostage.pages.common.style import GREY, INK, MARKED, MOST_NAMED, PLAIN, name_points
+from twostage.pages.common.style import GREY, INK, MARKED, MOST_NAMED, PLAIN, folded, name_points, short
 from twostage.stats.small_study import Funnel, Radial, TrimFill
 
 #: Regions of a contour-enhanced funnel, from the innermost outward.
@@ -45,7 +45,7 @@ def funnel(
         ax.plot(extra["estimate"], extra["std_error"], "s", mfc="white", color=MARKED, ms=7, mew=1.6, zorder=3,
                 label="filled")  # fmt: skip
         ax.axvline(filled.filled.estimate, color=MARKED, lw=1.4, ls="--", zorder=2, label="pooled, filled")
-    ax.set_xlabel(effect)
+    ax.set_xlabel(short(effect, 60))
     ax.set_ylabel("standard error")
     _legend(ax, found)
     return ax
@@ -122,7 +122,7 @@ def _slopes(ax: Axes, found: Radial, right: float, effect: str) -> None:
     """A scale of effects on the right border: where a line from the origin with that slope ends."""
     low, high = ax.get_ylim()
     scale = ax.secondary_yaxis("right", functions=(lambda z: z / right, lambda b: b * right))
-    scale.set_ylabel(effect)
+    scale.set_ylabel(folded(short(effect, 60), 40))
     ticks = plt.MaxNLocator(ARC_TICKS).tick_values(low / right, high / right)
     scale.set_yticks(ticks)
     scale.tick_params(labelsize=9)

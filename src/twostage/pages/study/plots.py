@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from twostage.pages.common.style import GREY, INK, LOOK
+from twostage.pages.common.style import GREY, INK, LOOK, folded, in_legend, pair
 from twostage.stage1 import Description, Panel, StudyEstimates, outcome_rows
 from twostage.terms import DIRECTIONS, arrow, term_label
 
@@ -63,16 +63,16 @@ def between(panel: Panel, ax: Axes | None = None) -> Axes:
     """Person means of y against those of x, with the least-squares line."""
     persons = panel.sessions.drop_duplicates("patient")
     ax = _scatter(persons, "x_mean", "y_mean", ax)
-    ax.set_xlabel(f"mean {panel.x.label} of the patient")
-    ax.set_ylabel(f"mean {panel.y.label} of the patient")
+    ax.set_xlabel(f"mean {pair(panel)[0]} of the patient")
+    ax.set_ylabel(f"mean {pair(panel)[1]} of the patient")
     return ax
 
 
 def within(panel: Panel, ax: Axes | None = None) -> Axes:
     """Same-session deviations from the person means, with the least-squares line."""
     ax = _scatter(panel.sessions, "x_within", "y_within", ax)
-    ax.set_xlabel(f"{panel.x.label}, deviation from own mean")
-    ax.set_ylabel(f"{panel.y.label}, deviation from own mean")
+    ax.set_xlabel(f"{pair(panel)[0]}, deviation from own mean")
+    ax.set_ylabel(f"{pair(panel)[1]}, deviation from own mean")
     return ax
 
 
@@ -94,13 +94,15 @@ def coefficients(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None
     table = table[table["term"].str.contains("_within")]
     ax = ax or plt.subplots(figsize=(8.5, 0.45 * len(table) + 1.2))[1]
     at = np.arange(len(table))[::-1]
-    names = (panel.x.label, panel.y.label)
+    names = pair(panel)
     for height, row in zip(at, table.itertuples(), strict=True):
         colour, marker, style = LOOK[row.direction]
         ax.hlines(height, row.ci_low, row.ci_high, color=colour, ls=style)
         ax.plot(row.estimate, height, marker=marker, color=colour)
     ax.axvline(0, color=GREY, lw=1, zorder=0)
-    ax.set_yticks(at, [term_label(r.direction, r.term, *names) for r in table.itertuples()], fontsize=9)
+    ax.set_yticks(
+        at, [folded(term_label(r.direction, r.term, *names)) for r in table.itertuples()], fontsize=9
+    )
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel(f"coefficient ({unit(panel)})")
     return ax
@@ -115,7 +117,7 @@ def transitions(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None)
         starts = rows["variant"].str.split(" ").str[0].astype(int)
         colour, marker, style = LOOK[d.name]
         reach = [rows["estimate"] - rows["ci_low"], rows["ci_high"] - rows["estimate"]]
-        label = arrow(d.name, panel.x.label, panel.y.label)
+        label = in_legend(arrow(d.name, *pair(panel)))
         ax.errorbar(
             starts + shift,
             rows["estimate"],
@@ -166,7 +168,7 @@ def simple_slopes(
     ax.plot(at / sd, line, color=colour, ls=style, lw=2)
     ax.axhline(0, color=GREY, lw=1, zorder=0)
     ax.set_xlabel(f"patient's mean {getattr(panel, mean[0]).label} (SDs from the average)")
-    ax.set_ylabel(arrow(direction, panel.x.label, panel.y.label))
+    ax.set_ylabel(arrow(direction, *pair(panel)))
     return ax
 
 
@@ -178,7 +180,7 @@ def added_variable(panel: Panel, ax: Axes | None = None) -> Axes:
         slope, start = np.polyfit(rows["pre"], rows[name], 1)
         resid[name] = rows[name] - start - slope * rows["pre"]
     ax = _scatter(pd.DataFrame(resid), "x_early", "post", ax)
-    ax.set_xlabel(f"early {panel.x.label}, given intake")
-    ax.set_ylabel(f"outcome ({panel.y.label}), given intake")
+    ax.set_xlabel(f"early {pair(panel)[0]}, given intake")
+    ax.set_ylabel(f"outcome ({pair(panel)[1]}), given intake")
     sns.despine(ax=ax)
     return ax

@@ -7,6 +7,7 @@ from twostage.collection import Collection
 from twostage.display import count, html_table, interval, number, p_value
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, arrow, term_label
+from twostage.text import myst, rich_myst
 
 
 def coefficient_table(estimates: StudyEstimates, panel: Panel) -> HTML:
@@ -60,7 +61,7 @@ def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
 def study_heading(collection: Collection, study: str) -> Markdown:
     """Which study and which variables this page is about, and what the data are."""
     row = collection.studies.set_index("study").loc[study]
-    x = f"{collection.x.label} ({row['x_instrument']})"
-    y = f"{collection.y.label} ({row['y_instrument']})"
+    x = myst(f"{collection.x.label} ({row['x_instrument']})")
+    y = myst(f"{collection.y.label} ({row['y_instrument']})")
     pair = f"*x* is {x}, *y* is {y}."
-    return Markdown(f"**{row['label']}** ({study}). {pair}\n\n*{collection.note}*")
+    return Markdown(f"**{myst(row['label'])}** ({myst(study)}). {pair}\n\n*{rich_myst(collection.note)}*")

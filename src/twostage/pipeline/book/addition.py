@@ -12,6 +12,7 @@ from twostage.pages.addition.tables import addition_table, alternative, how, mai
 from twostage.pages.common.leave import save_figure
 from twostage.pages.common.style import use_style
 from twostage.pipeline.run import Run
+from twostage.text import image
 
 
 def study_section(
@@ -55,4 +56,4 @@ def _figure(result: Addition, names: dict[str, str], study: str, target: Path) -
     alt = alternative(result, **names)
     axes = addition_figure(result, **names).axes
     save_figure(axes[0], str(target / "output" / "addition"), study, alt)
-    return f"```{{image}} /output/addition/{study}.svg\n:alt: {alt}\n:width: 100%\n```"
+    return image(f"/output/addition/{study}.svg", alt)

@@ -3,27 +3,29 @@
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from twostage.characters import terminal
+from twostage.files import replace_folder, write_text
 from twostage.pipeline.book.source import assemble
-from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.run import RUN_VARIABLE, Run
+from twostage.pipeline.child import child_command
+from twostage.pipeline.errors import ANSI, PipelineError
+from twostage.pipeline.run import Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
 SHOWN_MESSAGES = 20
 
 
-_MAIN = "from jupyter_book.cli.main import main; main()"
-
-
-def build_book(run: Run) -> Path:
+def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
     """Assemble and build a run's book, then put it in the place of the earlier one.
 
     Parameters
     ----------
     run : Run
         A run whose notebooks are executed.
+    confirm : callable, optional
+        Called when the book is built; raises if it may not take the earlier one's place.
 
     Returns
     -------
@@ -39,7 +41,8 @@ def build_book(run: Run) -> Path:
     assemble(run, source)
     shutil.rmtree(built, ignore_errors=True)
     _jupyter_book(source, built, run.folder / "book.log")
-    _put_in_place(built / "_build" / "html", run.html)
+    confirm()
+    replace_folder(built / "_build" / "html", run.html)
     shutil.rmtree(built)
     return run.html / "index.html"
 
@@ -48,28 +51,18 @@ def _jupyter_book(source: Path, built: Path, log: Path) -> None:
     # Incremental builds keep removed pages and old numbers, hence --all. A relative --toc is not found.
     options = ["--config", str(source / "_config.yml"), "--toc", str(source / "_toc.yml")]
     options += ["--path-output", str(built), "--all", "--warningiserror", "--keep-going", "--quiet"]
-    environment = {name: value for name, value in os.environ.items() if name != RUN_VARIABLE}
     finished = subprocess.run(
-        [sys.executable, "-c", _MAIN, "build", str(source), *options],
+        child_command("jupyter_book.cli.main:main", "build", str(source), *options),
         capture_output=True,
         text=True,
         encoding="utf-8",
         errors="replace",
-        env=environment | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
+        env=os.environ | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
     )
-    log.write_text(finished.stdout + finished.stderr, encoding="utf-8")
+    said = ANSI.sub("", finished.stdout + finished.stderr)
+    write_text(log, said)
     if finished.returncode != 0:
-        lines = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
+        lines = [terminal(line) for line in said.splitlines() if line.strip()]
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines
         shown = "\n".join(f"    {line}" for line in telling[-SHOWN_MESSAGES:])
         raise PipelineError(f"the book could not be built (all messages: {log}):\n{shown}")
-
-
-def _put_in_place(new: Path, target: Path) -> None:
-    """Replace a folder; it is missing only between two renamings."""
-    old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,5 @@
 """The settings of one run's book: the project's ``_config.yml`` and what only the run knows."""
 
-import html
 import shutil
 from importlib.metadata import files
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any
 import yaml
 
 from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
+from twostage.text import rich_html, strict_yaml
 
 #: The package that carries MathJax, and the file of it that needs no other.
 MATHJAX_PACKAGE = "sphinx-mathjax-offline"
@@ -18,7 +19,9 @@ MATHJAX_PACKAGE = "sphinx-mathjax-offline"
 MATHJAX_FILE = "static/mathjax/tex-svg-full.js"
 
 
-def write_config(template: Path, target: Path, *, title: str, note: str, author: str, assets: Path) -> Launch:
+def write_config(
+    template: Path, target: Path, *, title: str, note: str, author: str, texts: list[str], assets: Path
+) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
     Parameters
@@ -29,6 +32,8 @@ def write_config(template: Path, target: Path, *, title: str, note: str, author:
         The file to write.
     title, note, author : str
         The book's title, the sentence at the top of each page that says what the data are, and who signs it.
+    texts : list of str
+        What pages show of the collection, as it is: see :mod:`twostage.pipeline.book.text`.
     assets : Path
         Folder whose content the pages load: see :func:`copy_assets`.
 
@@ -41,8 +46,10 @@ def write_config(template: Path, target: Path, *, title: str, note: str, author:
     launch = take_launch(config)
     config |= {"title": title, "author": author}
     sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    # The theme takes a text that begins with http for the address of one.
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
-    sphinx.setdefault("html_theme_options", {})["announcement"] = html.escape(note)
+    sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
+    sphinx[SETTING] = kept_texts(texts)
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]
@@ -59,8 +66,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If it does not.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = strict_yaml.read_yaml(path, path.name)
+    except (OSError, strict_yaml.YamlError) as error:
         raise PipelineError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected names and values, found {content!r}")

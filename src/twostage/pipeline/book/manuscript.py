@@ -9,17 +9,17 @@ import pandas as pd
 
 from twostage.collection import MARK_NOTE, Collection
 from twostage.display import count, html_table, interval, number, percent
+from twostage.notebooks import HOME, parameter_table
 from twostage.pages.common.tables import Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
 from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
-from twostage.pages.recovery.tables import believe_rule, how_made
-from twostage.params import Parameters, parameter_table
+from twostage.pages.recovery.tables import best_estimator_rule, how_made
+from twostage.params import Parameters
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
-
-ESTIMATOR_HOME = {"estimators": "stage2_estimators", "recovery": "stage2_recovery"}
+from twostage.text import Markup, image, myst, read_csv, rich_myst
 
 
 def estimator_context(output: Path, collection: Collection) -> dict:
@@ -45,12 +45,12 @@ def estimator_context(output: Path, collection: Collection) -> dict:
         "difference": lambda *key: _difference(output, *key),
         "bias_aware": lambda: _bias_aware(output, collection, recovery),
         "recovery_made": lambda: how_made(recovery),
-        "recovery_rule": believe_rule,
+        "recovery_rule": best_estimator_rule,
     }
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "comparison.csv")
+    return read_csv(output / HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -66,23 +66,9 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = pd.read_csv(output / ESTIMATOR_HOME["estimators"] / "bias_aware.csv")
-    return f"{bias_aware_sentence(rows, recovery, CONDITION)}\n\n{html_table(bias_aware_table(rows, collection))}"
-
-
-#: Which pooled notebook leaves the tables of an analysis.
-HOME = {
-    "outcome": "stage2_outcome",
-    "lagged": "stage2_lagged",
-    "transition": "stage2_lagged",
-    "joint": "stage2_joint",
-    "crosslevel": "stage2_crosslevel",
-    "sensitivity": "stage2_sensitivity",
-    "influence": "stage2_influence",
-    "small_study": "stage2_small_study",
-    "moderators": "stage2_moderators",
-    "window": "stage2_window",
-} | ESTIMATOR_HOME
+    rows = read_csv(output / HOME["estimators"] / "bias_aware.csv")
+    said = myst(bias_aware_sentence(rows, recovery, CONDITION))
+    return Markup(f"{said}\n\n{html_table(bias_aware_table(rows, collection))}")
 
 
 _REGISTRY = {
@@ -130,11 +116,11 @@ def book_context(
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
-    flow = pd.read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
-        "note": collection.note,
+        "note": rich_myst(collection.note),
         "synthetic": collection.synthetic,
         "x": collection.x.label,
         "y": collection.y.label,
@@ -193,7 +179,7 @@ def _chosen(parameters: Parameters) -> pd.DataFrame:
 
 
 def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
-    return pd.read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+    return read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
 def _effects(output: Path) -> Callable[..., Effect]:
@@ -254,14 +240,14 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = pd.read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 
 def _table(output: Path, notebook: str, name: str) -> str:
     """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
     path = output / notebook / f"{name}.csv"
-    table = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
     return html_table(table) if len(table) else ""
 
 
@@ -271,4 +257,4 @@ def _figure(output: Path, notebook: str, name: str) -> str:
     about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
     if "reason" in about:
         return ""
-    return f"```{{image}} /output/{notebook}/{name}.svg\n:alt: {about['alt']}\n:width: 100%\n```"
+    return image(f"/output/{notebook}/{name}.svg", about["alt"])

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from twostage.pipeline.errors import PipelineError
+from twostage.text import code, myst
 
 
 class Pages:
     """The manuscript's templates.
+
+    What a template shows is text, escaped for MyST, unless it is :class:`twostage.text.escape.Markup`; the filter ``code``
+    makes code of it.
 
     Parameters
     ----------
@@ -23,9 +28,13 @@ class Pages:
 
     def __init__(self, folder: Path, context: Mapping[str, Any]):
         self._folder, self._context = folder, context
-        self._environment = Environment(
-            loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(folder),
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            finalize=myst,
         )
+        self._environment.filters["code"] = code
 
     def render(self, template: str, **more: Any) -> str:
         """Fill a template.
@@ -56,7 +65,7 @@ def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> st
     ----------
     source, target : Path
     of : str
-        The study; added to the notebook's heading, so that equal notebooks of different studies can be told
+        The study's label; added to the notebook's heading, so that equal notebooks of different studies can be told
         apart in searches and browser tabs.
     end : str
         Text in MyST to put at the end.
@@ -72,9 +81,9 @@ def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> st
         raise PipelineError(f"{source}: the first cell must begin with a heading, '# ...'")
     if of:
         lines = notebook.cells[0].source.splitlines()
-        notebook.cells[0].source = "\n".join([f"# {title}: {of}", *lines[1:]])
+        notebook.cells[0].source = "\n".join([f"# {title}: {myst(of)}", *lines[1:]])
     if end:
-        notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="again"))
+        notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="rerun"))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return title

@@ -9,19 +9,22 @@ import yaml
 
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
+from twostage.files import emptied
+from twostage.notebooks import STAGE2
 from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
-from twostage.pipeline.book.again import again_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
+from twostage.pipeline.book.rerun import rerun_section
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.files import emptied
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
+from twostage.sharing import stored_bundle
+from twostage.text import rich_texts
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
@@ -38,6 +41,10 @@ FACTS = {
     "source": "Source",
     "licence": "Licence",
 }
+
+
+#: Pages of the manuscript that quote a pooled notebook, and what each needs.
+RESULTS = [(notebook.chapter, notebook.needs) for notebook in STAGE2 if notebook.chapter]
 
 
 def assemble(run: Run, target: Path) -> None:
@@ -57,20 +64,30 @@ def assemble(run: Run, target: Path) -> None:
     """
     collection = read_collection(run.collection)
     parameters = make_parameters(run.parameters, "run.json")
-    context = book_context(run.folder, collection, parameters, run.project / "book")
-    pages = Pages(run.project / "book", context)
+    context = book_context(run.folder, collection, parameters, run.manuscript)
+    pages = Pages(run.manuscript, context)
     emptied(target)
-    copy_assets(run.project / "book" / "assets", target / "assets")
+    copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
-    config["assets"] = target / "assets"
-    launch = write_config(run.project / "_config.yml", target / "_config.yml", **config)
-    shutil.copy(run.project / "book" / "references.bib", target)
+    config |= {"texts": _texts(collection), "assets": target / "assets"}
+    launch = write_config(run.config, target / "_config.yml", **config)
+    shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
-    contents = read_yaml(run.project / "book" / "_contents.yml")
+    contents = read_yaml(run.manuscript / "_contents.yml")
     toc = Contents(run, collection, pages, target, launch).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
+
+
+def _texts(collection: Collection) -> list[str]:
+    """What a book shows of its collection that somebody wrote."""
+    cells = collection.studies.select_dtypes(exclude="number").to_numpy().ravel()
+    variables = [name for v in (collection.x, collection.y) for name in (v.label, v.name)]
+    remains = [
+        text for study in collection.shared for text in stored_bundle(collection, study).report.remains
+    ]
+    return [collection.title, *rich_texts(collection.note), *variables, *remains, *map(str, cells)]
 
 
 class Contents:
@@ -101,10 +118,14 @@ class Contents:
         ]
         return {"format": "jb-book", "root": contents["root"], "parts": [p for p in parts if p["chapters"]]}
 
-    def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
+    def _chapters(self, pages: str | list[dict[str, str] | str]) -> list[dict[str, Any]]:
         if isinstance(pages, list):
-            there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
-            return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
+            return [
+                self._page(file)
+                for page in pages
+                for file, needs in (RESULTS if page == "results" else [(page["file"], page.get("needs", ""))])
+                if self._run.has(needs)
+            ]
         generated = {
             "pooled": self._pooled,
             "tutorials": self._tutorials,
@@ -146,9 +167,9 @@ class Contents:
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
         file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
-        again = again_section(self._run, self._target, self._launch, name, study)
+        rerun = rerun_section(self._run, self._target, self._launch, name, study)
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
-        title = copy_notebook(executed, page, label, again)
+        title = copy_notebook(executed, page, label, rerun)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:

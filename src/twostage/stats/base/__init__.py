@@ -8,6 +8,7 @@
 - tables: results as data frames and as small HTML tables.
 """
 
+from twostage.stats.base.arrays import faults, raise_faults, real_array, refuse_masked
 from twostage.stats.base.checks import (
     at,
     check_choice,
@@ -57,6 +58,7 @@ __all__ = [
     "coefficient_rows",
     "column_names",
     "critical_value",
+    "faults",
     "frame",
     "frozen",
     "holm",
@@ -67,8 +69,11 @@ __all__ = [
     "omnibus_p",
     "one_row",
     "quadratic_form",
+    "raise_faults",
     "raise_problems",
     "ratio",
+    "real_array",
+    "refuse_masked",
     "test_text",
     "two_sided_p",
     "variance_factor",

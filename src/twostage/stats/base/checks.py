@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from twostage.stats.base.arrays import faults, real_array
+
 
 def check_level(level):
     """A coverage strictly between 0 and 1, as a float."""
@@ -19,12 +21,7 @@ def check_choice(name, value, known):
 
 def numbers(values, name, ndim) -> np.ndarray:
     """Values as a float array of `ndim` dimensions, or ValueError saying what `name` must be."""
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} must hold real numbers")
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}") from error
+    array = real_array(values, name, booleans=name != "y")
     if array.ndim == 1 and ndim == 2 and name == "Z":
         array = array[:, None]
     if array.ndim != ndim:
@@ -49,19 +46,14 @@ _SHOWN = 10  # problems listed in one message
 
 def check_estimates(y, v, labels):
     """Estimates, variances and labels as arrays; one error names every study that cannot be used."""
-    y, v = np.array(y, dtype=float), np.array(v, dtype=float)
+    y, v = real_array(y, "y"), real_array(v, "v")
     if y.ndim != 1 or y.shape != v.shape or y.size == 0:
         raise ValueError(
             f"y and v must be one-dimensional, equally long, not empty; got {y.shape} and {v.shape}"
         )
     if labels is not None and len(labels) != len(y):
         raise ValueError(f"{len(labels)} labels for {len(y)} studies")
-    known = np.isfinite(v) & (v > 0)
-    problems = [f"{at(i, labels)}: estimate {y[i]} is not finite" for i in np.flatnonzero(~np.isfinite(y))]
-    problems += [
-        f"{at(i, labels)}: variance {v[i]} is not finite and positive" for i in np.flatnonzero(~known)
-    ]
-    raise_problems(problems)
+    raise_problems(faults(y, v, lambda index: at(index[0], labels)))
     return y, v, tuple(str(x) for x in (range(len(y)) if labels is None else labels))
 
 

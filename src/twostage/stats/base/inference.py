@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
+from twostage.stats.base.arrays import real_array
 from twostage.stats.base.tables import frame, html
 
 # Smallest eigenvalue of a correlation matrix of coefficients at or below which it is singular up to rounding.
@@ -150,7 +151,7 @@ def holm(p):
     -----
     Checked against R's ``p.adjust(method = "holm")``.
     """
-    p = np.array(p, dtype=float)
+    p = real_array(p, "p")
     known = np.flatnonzero(~np.isnan(p))
     if ((p[known] < 0.0) | (p[known] > 1.0)).any():
         raise ValueError("p-values must lie between 0 and 1")

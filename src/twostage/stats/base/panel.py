@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from twostage.stats.base.arrays import real_array
+
 VARIABLES = ("x", "y")
 
 
@@ -10,7 +12,7 @@ DIRECTIONS = ("y_to_x", "x_to_y")
 
 def check_panel(Y) -> np.ndarray:
     """Y as a float array (n, T, 2) with NaN where missing, or ValueError."""
-    Y = np.asarray(Y, dtype=float)
+    Y = real_array(Y, "Y")
     if Y.ndim != 3 or Y.shape[2] != 2:
         raise ValueError(f"Y must have shape (patients, sessions, 2), got {Y.shape}")
     if np.isinf(Y).any():

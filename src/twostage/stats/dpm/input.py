@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, observed_span
+from twostage.stats.base import NotEstimable, observed_span, real_array
 from twostage.stats.riclpm import FEWEST_OCCASIONS, SAME, check_panels
 
 
@@ -80,7 +80,7 @@ def with_scores(Y):
     NotEstimable
         If occasions were left out and fewer than three remain.
     """
-    Y = np.asarray(Y, dtype=float)
+    Y = real_array(Y, "Y")
     if Y.ndim != 3:
         return Y, (1, 0)
     first, last = observed_span(Y)
@@ -104,7 +104,7 @@ def _columns_vary(rows, variables) -> None:
 
 def check_covariates(covariates, names, n: int):
     """Covariates as an (n, k) array, k = 0 without, and their names."""
-    z = np.empty((n, 0)) if covariates is None else np.asarray(covariates, dtype=float)
+    z = np.empty((n, 0)) if covariates is None else real_array(covariates, "covariates", booleans=True)
     z = z[:, None] if z.ndim == 1 else z
     if z.ndim != 2 or len(z) != n:
         raise ValueError(f"covariates must be ({n}, k), one row per person, got {np.shape(covariates)}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.base import real_array
+
 _CODE_BITS = 64  # columns whose pattern fits one integer
 
 
@@ -135,7 +137,7 @@ def group_patterns(sets) -> Patterns:
     ValueError
         If no data set is given, they differ in columns, or one has no observed value.
     """
-    sets = [np.asarray(one, dtype=float) for one in sets]
+    sets = [real_array(one, "the data") for one in sets]
     if not sets or any(one.ndim != 2 or one.shape[1] != sets[0].shape[1] for one in sets):
         raise ValueError("data sets must be arrays (n, p) with the same p, at least one of them")
     return group_rows(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import EFFECT, frame, frozen, html
+from twostage.stats.base import EFFECT, frame, frozen, html, real_array
 from twostage.stats.pool import PooledFit, pooled, refit
 
 PRECISION = "precision"
@@ -120,7 +120,7 @@ def _values(fit, order):
         if order != PRECISION:
             raise ValueError(f"order must be {PRECISION!r} or one value per study, got {order!r}")
         return fit.v, PRECISION
-    values = np.asarray(order, dtype=float)
+    values = real_array(order, "order")
     if values.shape != (fit.k,):
         raise ValueError(f"order needs one value for each of the {fit.k} studies, got shape {values.shape}")
     missing = [fit.labels[i] for i in np.flatnonzero(np.isnan(values))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from twostage.stats.base import NotEstimable, column_names, numbers
+from twostage.stats.base import NotEstimable, column_names, numbers, refuse_masked
 
 # Cross-products lose twice the digits the columns themselves would. A column that keeps less than this
 # share of its length beyond the others is therefore looked at again by an orthogonal factorisation of the
@@ -214,6 +214,7 @@ def run_edges(values: np.ndarray) -> np.ndarray:
 
 def _as_vector(groups) -> np.ndarray:
     """Labels as a one-dimensional array; tuples stay whole instead of becoming a second axis."""
+    refuse_masked(groups, "groups")
     if isinstance(groups, np.ndarray) or hasattr(groups, "__array__"):
         labels = np.asarray(groups)
         if labels.ndim != 1:

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, column_names, frame, numbers
+from twostage.stats.base import NotEstimable, column_names, frame, numbers, refuse_masked
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -301,6 +301,7 @@ def checked(y, X, names):
 
 def as_codes(labels, n: int, name: str) -> np.ndarray:
     """n labels as numbers in the labels' order, or ValueError."""
+    refuse_masked(labels, name)
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"{name} must have one label per row: expected {n}, got shape {labels.shape}")

@@ -7,7 +7,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twostage.stats.base import raise_problems
+from twostage.stats.base import raise_problems, real_array
 from twostage.stats.multilevel.structure import level_pairs
 from twostage.stats.multilevel.terms import InnerOuter, Nested
 
@@ -60,8 +60,8 @@ class Blocks:
 def full_covariance(V, n):
     """Sampling covariance matrix (n, n) from variances (n,), a matrix, or a sequence of square blocks."""
     if isinstance(V, list | tuple) and len(V) and all(np.ndim(b) == 2 for b in V):
-        V = block_diag(*[np.asarray(b, dtype=float) for b in V])
-    V = np.array(V, dtype=float)
+        V = block_diag(*[real_array(b, "V") for b in V])
+    V = real_array(V, "V")
     V = np.diag(V) if V.shape == (n,) else V
     if V.shape != (n, n):
         raise ValueError(f"V must be (n,), (n, n) or square blocks that add up to n = {n}; got {V.shape}")

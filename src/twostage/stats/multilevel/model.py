@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twostage.stats.base import check_choice, check_level
+from twostage.stats.base import check_choice, check_level, real_array
 from twostage.stats.multilevel.blocks import check_numbers, cut, full_covariance
 from twostage.stats.multilevel.inference import DFS, TESTS, contained_df, infer
 from twostage.stats.multilevel.likelihood import evaluate
@@ -104,7 +104,7 @@ def pool_mv(
 
 def _checked(y, V, X, names, labels):
     """Estimates, their covariance matrix, the model matrix and names, as fields of the result."""
-    y, X = np.array(y, dtype=float), None if X is None else np.array(X, dtype=float)
+    y, X = real_array(y, "y"), None if X is None else real_array(X, "X", booleans=True)
     if y.ndim != 1 or y.size == 0:
         raise ValueError(f"y must be one-dimensional and not empty, got shape {y.shape}")
     V = full_covariance(V, len(y))

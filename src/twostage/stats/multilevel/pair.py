@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import EFFECT, WaldTest, check_choice, check_level, frame, html, quadratic_form, wald
+from twostage.stats.base import (
+    EFFECT,
+    WaldTest,
+    check_choice,
+    check_level,
+    frame,
+    html,
+    quadratic_form,
+    real_array,
+    wald,
+)
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
@@ -190,7 +200,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
     """
     check_choice("test", test, TESTS)
     level = check_level(level)
-    Y, V = np.array(Y, dtype=float), np.array(V, dtype=float)
+    Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.shape[1] != 2 or V.shape != (len(Y), 2, 2):
         raise ValueError(f"Y must be (k, 2) and V (k, 2, 2); got {Y.shape} and {V.shape}")
     names = tuple(str(x) for x in names)

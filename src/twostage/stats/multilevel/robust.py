@@ -14,6 +14,7 @@ from twostage.stats.base import (
     html,
     quadratic_form,
     ratio,
+    refuse_masked,
     wald,
 )
 from twostage.stats.multilevel.blocks import independent_blocks
@@ -172,6 +173,7 @@ def robust(fit, cluster, kind="CR2", level=None):
 
 
 def _clusters(fit, cluster):
+    refuse_masked(cluster, "cluster")
     labels = np.asarray(cluster)
     if labels.shape != (fit.n,):
         raise ValueError(f"cluster must have {fit.n} labels, got shape {labels.shape}")

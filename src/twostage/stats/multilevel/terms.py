@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from twostage.stats.base import refuse_masked
+
 STRUCTURES = ("CS", "HCS", "UN", "DIAG")
 
 
@@ -96,6 +98,7 @@ def inner_outer(inner, outer):
 
 
 def _codes(name, labels):
+    refuse_masked(labels, "a grouping")
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"factor {name} must be one-dimensional and not empty, got shape {labels.shape}")

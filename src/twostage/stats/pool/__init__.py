@@ -16,7 +16,7 @@ from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.metareg_results import MetaRegression, Prediction
 from twostage.stats.pool.paired import PairedDifference, paired_difference
 from twostage.stats.pool.permutation import PermutationTest, permutation_test
-from twostage.stats.pool.pool import pool, pool_many
+from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
 from twostage.stats.pool.refit import ZERO_RESIDUAL, all_but_one, pooled, refit
 from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile
 from twostage.stats.pool.subgroups import SubgroupFit, subgroups
@@ -26,6 +26,7 @@ __all__ = [
     "BiasAware",
     "CELL",
     "Exceedance",
+    "Interval",
     "LOG_2PI",
     "LocationScale",
     "MAX_ITERATIONS",
@@ -35,9 +36,11 @@ __all__ = [
     "PooledBatch",
     "PooledFit",
     "Prediction",
+    "PredictionRule",
     "QProfile",
     "STEP_TOLERANCE",
     "SubgroupFit",
+    "Tau2Method",
     "ZERO_RESIDUAL",
     "all_but_one",
     "bias_aware",

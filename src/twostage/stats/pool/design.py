@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from twostage.stats.base import NotEstimable, at, raise_problems
+from twostage.stats.base import NotEstimable, at, raise_problems, real_array
 
 INTERCEPT = "intercept"
 
 
 # R's own tolerance for a column that depends on earlier ones (`lm`).
 DEPENDENT = 1e-7
+
+
+# Sum of squared weights over the squared sum from which on short formulas of traces lose digits.
+DOMINATED = 0.9
 
 
 # Share of a column's length that rounding leaves of a constant one after centring.
@@ -100,7 +104,7 @@ def make_design(X, k, *, names, intercept, labels, what="moderator"):
 
 def _columns(X, k, names, what):
     given = getattr(X, "columns", None) if names is None else names
-    X = np.zeros((k, 0)) if X is None else np.array(X, dtype=float)
+    X = np.zeros((k, 0)) if X is None else real_array(X, f"{what}s", booleans=True)
     X = X[:, None] if X.ndim == 1 else X
     if X.ndim != 2 or X.shape[0] != k:
         raise ValueError(f"{what}s must have shape ({k}, q), a row for each estimate; got {X.shape}")
@@ -271,14 +275,33 @@ class MeanProjection:
     @property
     def trace(self):
         """``tr P``, shape (...)."""
-        return self.total - (self.w * self.w).sum(axis=-1) / self.total
+        squares = (self.w * self.w).sum(axis=-1)
+        if self._is_dominated(squares):
+            return (self.w * sum_of_others(self.w)).sum(axis=-1) / self.total
+        return self.total - squares / self.total
 
     def trace_product(self, a, b):
         """As :meth:`Projection.trace_product`."""
         both = a * b
+        if self._is_dominated((self.w * self.w).sum(axis=-1)):
+            # The squares of the elements of I - QQ': positive terms, of which none is a difference.
+            rest, hat = sum_of_others(self.w) / self.total[..., None], self.hat
+            return (rest**2 * both).sum(axis=-1) + (hat * b * sum_of_others(hat * a)).sum(axis=-1)
         first = (self.w * a).sum(axis=-1) / self.total
         second = first if a is b else (self.w * b).sum(axis=-1) / self.total
         return both.sum(axis=-1) - 2.0 * (self.w * both).sum(axis=-1) / self.total + first * second
+
+    def _is_dominated(self, squares):
+        """Whether one weight is so large beside the others that differences of sums lose digits."""
+        return (squares > DOMINATED * self.total**2).any()
+
+
+def sum_of_others(d):
+    """For each study the sum over the others, shape (..., k), by adding only."""
+    before, after = np.zeros_like(d), np.zeros_like(d)
+    before[..., 1:] = np.cumsum(d, axis=-1)[..., :-1]
+    after[..., :-1] = np.cumsum(d[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+    return before + after
 
 
 def project(y, w, U=None):

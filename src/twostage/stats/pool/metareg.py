@@ -1,6 +1,9 @@
 """Meta-regression: how effects of studies depend on the studies' characteristics."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twostage.stats.base import (
     INTERVALS,
@@ -15,12 +18,22 @@ from twostage.stats.base import (
 )
 from twostage.stats.pool.design import make_design, project, times
 from twostage.stats.pool.metareg_results import MetaRegression
+from twostage.stats.pool.pool import Interval, Tau2Method
 from twostage.stats.pool.tau2 import METHODS, estimate_tau2, generalised_q, heterogeneity
 
 
 def metareg(
-    y, v, X=None, *, names=None, method="REML", ci="hartung-knapp", level=0.95, labels=None, intercept=True
-):
+    y: ArrayLike,
+    v: ArrayLike,
+    X: ArrayLike | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+    intercept: bool = True,
+) -> MetaRegression:
     """Regress k estimates on moderators with random effects, ``y_i ~ N(x_i'beta, v_i + tau2)``.
 
     Parameters

@@ -15,6 +15,7 @@ from twostage.stats.base import (
     html,
     one_row,
     raise_problems,
+    real_array,
     test_text,
 )
 from twostage.stats.pool.design import Design
@@ -146,7 +147,7 @@ def new_design(design, Xnew, what="moderator"):
     if Xnew is None:
         return design.X
     q = design.X.shape[1] - int(design.added)
-    X = np.array(Xnew, dtype=float)
+    X = real_array(Xnew, "Xnew", booleans=True)
     X = X.reshape(-1, q) if X.ndim == 1 and q and X.size % q == 0 else X
     if X.ndim != 2 or X.shape[1] != q:
         names = ", ".join(design.names[int(design.added) :])

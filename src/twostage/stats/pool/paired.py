@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import wald
+from twostage.stats.base import real_array, wald
 from twostage.stats.pool.pool import pool, pool_many
 from twostage.stats.pool.refit import all_but_one
 
@@ -60,7 +60,7 @@ def paired_difference(y1, v1, y2, v2, *, method="REML", level=0.95) -> PairedDif
     variances and tau2 = 0 this is the paired t test. Checked by that identity, against metafor fits of all subsets of
     k - 1 studies, and by simulated coverage.
     """
-    (y1, v1), (y2, v2) = ([np.asarray(a, dtype=float) for a in pair] for pair in ((y1, v1), (y2, v2)))
+    (y1, v1), (y2, v2) = ([real_array(a, "y and v") for a in pair] for pair in ((y1, v1), (y2, v2)))
     if not y1.shape == v1.shape == y2.shape == v2.shape:
         raise ValueError(
             f"the same studies twice are needed; got {y1.shape}, {v1.shape}, {y2.shape}, {v2.shape}"

@@ -1,8 +1,11 @@
 """Random-effects meta-analysis of k estimates with known sampling variances."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twostage.stats.base import (
     INTERVALS,
@@ -11,7 +14,10 @@ from twostage.stats.base import (
     check_choice,
     check_level,
     critical_value,
+    faults,
     frozen,
+    raise_faults,
+    real_array,
     variance_factor,
     wald,
 )
@@ -19,14 +25,29 @@ from twostage.stats.pool.design import project
 from twostage.stats.pool.results import PooledBatch, PooledFit
 from twostage.stats.pool.tau2 import METHODS, Tau2Search, estimate_tau2, heterogeneity
 
-_SHOWN = 10  # problems listed in one message
-
-
 #: Meta-analyses pooled together: their arrays stay in the processor's cache, however many there are.
 BLOCK = 4096
 
+#: The choices of estimator, interval and prediction interval, for type checkers.
+Tau2Method = Literal["REML", "FE", "DL", "PM", "ML", "EB", "SJ", "HS", "HE"]
 
-def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2", labels=None):
+
+Interval = Literal["hartung-knapp", "hartung-knapp-adhoc", "wald"]
+
+
+PredictionRule = Literal["k-2", "k-1", "normal"]
+
+
+def pool(
+    y: ArrayLike,
+    v: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+    labels: Sequence[str] | None = None,
+) -> PooledFit:
     """Pool k estimates with a random-effects model, ``y_i ~ N(theta, v_i + tau2)``.
 
     Parameters
@@ -59,8 +80,9 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     Raises
     ------
     ValueError
-        Empty or mismatched input, estimates that are not finite, variances that are not finite and positive
-        (every such study is named), an unknown method, interval or prediction rule, a level outside (0, 1).
+        Empty or mismatched input, masked values, texts, estimates beyond 1e30, variances outside of 1e-60 to
+        1e60 (every such study is named; see :mod:`twostage.stats.base.arrays`), an unknown method, interval or
+        prediction rule, a level outside (0, 1).
 
     Notes
     -----
@@ -101,7 +123,15 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     return replace(fit, note="; ".join(_notes(fit, ci)))
 
 
-def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2"):
+def pool_many(
+    Y: ArrayLike,
+    V: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+) -> PooledBatch:
     """Pool many meta-analyses of k estimates each in one vectorised call.
 
     Parameters
@@ -120,12 +150,19 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
     ------
     ValueError
         As :func:`pool`; the message names row and study.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> fits = ts.pool_many([[0.21, 0.08, 0.30], [0.10, 0.52, 0.33]], [0.010, 0.014, 0.020])
+    >>> fits.estimate.round(3), fits.tau2.round(3)
+    (array([0.188, 0.31 ]), array([0.   , 0.035]))
     """
-    Y, V = np.asarray(Y, dtype=float), np.asarray(V, dtype=float)
+    Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
         raise ValueError(f"Y must be (n, k) and V (n, k) or (k,), neither empty; got {Y.shape} and {V.shape}")
     V = np.broadcast_to(V, Y.shape)
-    _raise_problems(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}")
+    raise_faults(faults(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}"))
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_blocks(Y, V, method=method, ci=ci, level=level, prediction=prediction)
@@ -136,7 +173,7 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
 
 
 def _checked(y, v, labels):
-    y, v = np.array(y, dtype=float), np.array(v, dtype=float)
+    y, v = real_array(y, "y"), real_array(v, "v")
     if y.ndim != 1 or y.shape != v.shape:
         raise ValueError(f"y and v must be one-dimensional and equally long; got {y.shape} and {v.shape}")
     if y.size == 0:
@@ -144,22 +181,9 @@ def _checked(y, v, labels):
     names = tuple(str(x) for x in (range(len(y)) if labels is None else labels))
     if len(names) != len(y):
         raise ValueError(f"{len(names)} labels for {len(y)} studies")
-    _raise_problems(y, v, lambda at: f"study {at[0]}" + (f" ({names[at[0]]})" if labels is not None else ""))
+    shown = names if labels is not None else None
+    raise_faults(faults(y, v, lambda at: f"study {at[0]}" + (f" ({shown[at[0]]})" if shown else "")))
     return y, v, names
-
-
-def _raise_problems(y, v, name):
-    """Raise one error that names every study whose numbers cannot be used (index from 0)."""
-    if np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all():
-        return
-    problems = [f"{name(at)}: estimate {y[tuple(at)]} is not finite" for at in np.argwhere(~np.isfinite(y))]
-    problems += [
-        f"{name(at)}: variance {v[tuple(at)]} is not finite and positive"
-        for at in np.argwhere(~(np.isfinite(v) & (v > 0)))
-    ]
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ValueError("; ".join(problems[:_SHOWN]) + more)
 
 
 def _check_options(method, ci, prediction):

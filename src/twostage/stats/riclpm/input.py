@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable
+from twostage.stats.base import NotEstimable, real_array
 from twostage.stats.fiml import sums
 
 FEWEST_OCCASIONS = 3
@@ -160,7 +160,7 @@ def check_stacked(stacked, variables) -> Panels:
 
 
 def _array(Y, variables):
-    Y = np.asarray(Y, dtype=float)
+    Y = real_array(Y, "Y")
     if Y.ndim != 3 or Y.shape[2] != 2:
         raise ValueError(f"Y must be (persons, occasions, 2 variables), got {Y.shape}")
     if Y.shape[1] < FEWEST_OCCASIONS:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import check_choice, frame, html, one_row
+from twostage.stats.base import check_choice, frame, html, one_row, real_array
 from twostage.stats.pool import PooledFit, metareg, pooled
 from twostage.stats.small_study.line import weighted_line
 
@@ -154,7 +154,7 @@ def _sizes(fit, n, *, needed):
         return None
     if n is None:
         raise ValueError("this predictor needs the sample sizes n")
-    n = np.array(n, dtype=float)
+    n = real_array(n, "n")
     if n.shape != (fit.k,):
         raise ValueError(f"n needs one sample size for each of the {fit.k} studies, got shape {n.shape}")
     bad = [f"{fit.labels[i]}: {n[i]:g}" for i in np.flatnonzero(~(np.isfinite(n) & (n > 0)))]

@@ -1,0 +1,70 @@
+"""Where every command ends: what no command can do anything about is one sentence and an exit status.
+
+A disk that is full or may not be written is status 1; an interruption is 128 and the number of the signal, as shells
+have it.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from twostage.files import meant
+
+#: Signals that ask a process to end.
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+class Edge(TyperGroup):
+    """The commands, with one way out for all of them."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Carry out a command."""
+        with orderly_end():
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                reason = error.strerror or str(error)
+                what = f"{meant(os.fspath(error.filename))}: {reason}" if error.filename else reason
+                typer.echo(f"{what}; nothing is half-written", err=True)
+                raise typer.Exit(1) from None
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Let a request to end interrupt what is done, so that it is put in order, and end with the signal's status."""
+    came: list[int] = []
+
+    def end(number: int, _) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    # nohup and shells' background jobs have some of them ignored, and mean it.
+    main = threading.current_thread() is threading.main_thread()
+    heeded = [n for n in ENDING if main and signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing is half-written, and the same command starts again", err=True)
+        sys.exit(128 + came[0] if came else INTERRUPTED)
+    except typer.Exit as ended:
+        # A command that goes on where it stopped has said so itself.
+        raise typer.Exit(
+            128 + came[0] if came and ended.exit_code == INTERRUPTED else ended.exit_code
+        ) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

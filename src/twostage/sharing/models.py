@@ -1,0 +1,57 @@
+"""Which models of a study's records are one and the same, and how many coefficients each has."""
+
+from twostage.params import Parameters
+
+#: Analysis, variant, direction.
+Model = tuple[str, str, str]
+
+
+#: Estimators that are other ways to, or parts of, the equation of the main analysis.
+_CENTRED = ("centred", "detrended", "jackknife")
+
+
+#: Variants of the sensitivity record with the rows and predictors of the main analysis.
+_AS_MAIN = ("as chosen", "random slopes", "fixed slopes")
+
+
+#: Coefficients of one equation, shared or not: the lagged one has five, the cross-level one two more.
+_COEFFICIENTS = {"outcome": 3, "lagged": 5, "transition": 5, "sensitivity": 5, "crosslevel": 7}
+
+
+def coefficients(analysis: str, variant: str, parameters: Parameters) -> int:
+    """Coefficients of an equation, with those that its record does not have.
+
+    Parameters
+    ----------
+    analysis, variant : str
+    parameters : Parameters
+        Of the record; models with an effect of each session have more in a longer window.
+
+    Notes
+    -----
+    A structural model has, per variable, two lags and the means of the window's sessions.
+    """
+    if analysis != "estimators" or variant in _CENTRED:
+        return _COEFFICIENTS.get(analysis, 5)
+    sessions = parameters.last_session - parameters.first_session + 1
+    return 5 + sessions - parameters.lag - 1 if variant == "centred_occasions" else sessions + 2
+
+
+def identity(analysis: str, variant: str, direction: str, parameters: Parameters) -> Model:
+    """The name under which a model is decided on, whatever record it stands in.
+
+    Models of the same rows with the same predictors are one: the main analysis stands again in the sensitivity record,
+    there also in other units and with other random effects, as an estimator, and as the transition of a window that
+    has only one.
+    """
+    sessions = parameters.last_session - parameters.first_session + 1
+    main = {
+        "sensitivity": variant in _AS_MAIN or variant.startswith("standardized by "),
+        "estimators": variant == "centred" or (variant == "detrended" and parameters.detrend == "patient"),
+        "transition": sessions == parameters.lag + 1,
+    }
+    if main.get(analysis):
+        return "lagged", "main", direction
+    if (analysis, variant) == ("estimators", "detrended"):
+        return "sensitivity", "each patient's trend removed", direction
+    return analysis, variant, direction

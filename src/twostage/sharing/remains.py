@@ -1,0 +1,69 @@
+"""What the rules do not prevent, said in every bundle."""
+
+from collections.abc import Mapping
+
+from twostage.records import Record
+from twostage.sharing.layout import DEFAULT_DIGITS, Filters
+
+#: What the rules do not prevent, said in every bundle.
+_ALWAYS = (
+    "The numbers of patients and transitions of a model are shared with the model (as by DataSHIELD's ds.glm), "
+    "because its degrees of freedom and standard errors tell them anyhow; those of two models may differ by fewer "
+    "than nfilter.tab, and the difference is then a small count that can be concluded.",
+    "That something is withheld says why it had to be: that a number is small, near another that is shown, or that "
+    "nearly all patients have one and the same score. How many do is not said, nor who does not.",
+    "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
+    "Who knows all scores of a session but one can conclude that one from its mean and standard deviation to their few "
+    "digits; so can, from a model's coefficients, who knows all patients but one and all their scores.",
+    "Many equations and the knowledge that scores are whole numbers narrow down what the scores can be; no way from "
+    "this bundle alone to a single one is known to us.",
+)
+
+
+#: What remains where numbers are rounded as they are by default.
+_ROUNDED = (
+    "A second bundle of the same study, under other parameters or with one patient more, can be subtracted from this "
+    "one. With {digits} digits the difference found a patient's scores hardly more often than a guess does in our trials, "
+    "but in small studies it narrows them down, and several such pairs do more. The site's own list of what it shared "
+    "(shared.json) refuses a second bundle unless it is told otherwise."
+)
+
+
+#: What remains where they have more digits.
+_EXACT = (
+    "This bundle has {digits} digits. A second bundle of the same study, under other parameters or with one patient "
+    "more, subtracted from this one, gives scores of the patient by whom they differ: in our trials with 3 digits of most "
+    "patients, with 5 of nearly all. The site's own list of what it shared (shared.json) refuses a second bundle unless it "
+    "is told otherwise."
+)
+
+
+def remains(records: Mapping[str, Record], panel: int, filters: Filters) -> tuple[str, ...]:
+    """What remains possible with a bundle.
+
+    Parameters
+    ----------
+    records : mapping
+        analysis -> record, without the models that are withheld.
+    panel : int
+        Patients of the panel.
+    filters : Filters
+    """
+    exact = filters.digits is None or filters.digits > DEFAULT_DIGITS
+    said = "all its" if filters.digits is None else filters.digits
+    second = (_EXACT if exact else _ROUNDED).format(digits=said)
+    return (*_nearly_all(records, panel, filters.tab), *_ALWAYS, second)
+
+
+def _nearly_all(records: Mapping[str, Record], panel: int, least: int) -> tuple[str, ...]:
+    """Says of which models a few patients of the panel are not; nothing if there are none."""
+    found = {
+        name: len({f.variant for f in record.fits if 0 < panel - f.n_patients < least})
+        for name, record in records.items()
+    }
+    named = ", ".join(f"{name} ({n})" for name, n in found.items() if n)
+    text = (
+        "In this study fewer than nfilter.tab patients of the panel are missing from some models, as "
+        f"the models' sizes tell (analysis and number of such models): {named}."
+    )
+    return (text,) if named else ()

@@ -1,0 +1,39 @@
+"""Texts from outside: which are refused, and how the others enter a page, a figure, a CSV cell or a terminal."""
+
+from twostage.text.csv_cells import guarded, plain, read_csv, to_csv, write_csv
+from twostage.text.escape import (
+    Markup,
+    code,
+    fence,
+    image,
+    myst,
+    paragraphs,
+    rich_html,
+    rich_myst,
+    rich_texts,
+)
+from twostage.text.refused import text_problem, text_problems
+from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text
+
+__all__ = [
+    "Markup",
+    "YamlError",
+    "code",
+    "fence",
+    "guarded",
+    "image",
+    "myst",
+    "paragraphs",
+    "parse_yaml",
+    "plain",
+    "read_csv",
+    "read_yaml",
+    "rich_html",
+    "rich_myst",
+    "rich_texts",
+    "text_problem",
+    "text_problems",
+    "to_csv",
+    "write_csv",
+    "yaml_text",
+]

@@ -1,0 +1,160 @@
+"""The ways in which text from outside becomes output, and arrives there as the same text.
+
+Labels, titles, notes, names of columns, files and runs are written by people whom nobody knows. Whatever they hold,
+it is shown, never obeyed: in a page written in MyST (:func:`myst`, :func:`code`, :func:`fence`, :func:`option`), in HTML
+(:func:`markup`), on a terminal (:func:`twostage.characters.terminal`) and in a spreadsheet
+(:mod:`twostage.text.csv_cells`). In figures a text is text because :func:`twostage.pages.common.style.use_style`
+switches the typesetting of formulas off. What is markup because it was made here has the type :class:`Markup`; all else is
+escaped where pages are filled.
+
+Notes alone may be emphasised and have links, written as in Markdown: ``*so*``, ``**so**`` and ``[words](address)`` with
+an address that begins with ``https://``, ``http://``, ``doi:`` or ``mailto:`` (:func:`rich_myst`, :func:`rich_html`).
+All else in a note is text.
+"""
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from markdown_it import MarkdownIt
+
+from twostage.characters import UNSEEN
+
+#: Protocols of a note's links.
+LINKS = re.compile(r"(?:https?://|doi:|mailto:)\S+", re.I)
+
+
+class Markup(str):
+    """Markup that was made here; what is added to it or put into another text becomes text again."""
+
+    __slots__ = ()
+
+
+#: What means something anywhere in a line of MyST; a backslash before it makes it a letter.
+_MARKS = re.compile(r"[\\`*_{}\[\]<>#&$|~]")
+
+
+#: What means something where a line begins.
+_FIRST = re.compile(r"^(\d*)([-+:=%(!.)])")
+
+
+#: Blanks that a parser would drop, shorten or take for the indent of code.
+_BLANKS = re.compile(r"^\s+|\s+$|(?<=\s)\s+")
+
+
+def myst(text: object) -> Markup:
+    """Any value as a piece of a line of MyST or Markdown that shows exactly this text."""
+    if isinstance(text, Markup):
+        return text
+    line = _marked(_one_line(str(text)))
+    if line.startswith("http"):
+        # IPython takes a text that begins so for an address, and fetches what is there.
+        line = f"&#104;{line[1:]}"
+    return Markup(_BLANKS.sub(lambda blanks: "".join(f"&#{ord(b)};" for b in blanks[0]), line))
+
+
+def _marked(line: str) -> str:
+    return _FIRST.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", line))
+
+
+def paragraphs(text: str) -> Markup:
+    """Text whose empty lines end paragraphs, as MyST."""
+    if isinstance(text, Markup):
+        return text
+    return Markup("\n\n".join(myst(part) for part in text.split("\n\n")))
+
+
+def _one_line(text: str) -> str:
+    """Without what ends a line or is not seen. Readers refuse such characters; this is for what no reader saw."""
+    seen = (c if c.isprintable() or unicodedata.category(c) not in UNSEEN else "\ufffd" for c in text)
+    return "".join(" " if c in "\r\n\t" else s for c, s in zip(text, seen, strict=True))
+
+
+def code(text: object) -> Markup:
+    """A piece of code within a line of MyST."""
+    line = _one_line(str(text))
+    ticks = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    # One blank at each end is no part of the code.
+    padded = f" {line} " if line.strip() and (line[0] in " `" or line[-1] in " `") else line
+    return Markup(f"{ticks}{padded}{ticks}")
+
+
+def fence(text: str, language: str = "") -> Markup:
+    """Lines of code as a block of MyST."""
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return Markup(f"{ticks}{language}\n{text}\n{ticks}")
+
+
+def option(text: str) -> Markup:
+    """The value of a directive's option: a text that YAML reads as it is."""
+    return Markup(json.dumps(_one_line(text), ensure_ascii=False))
+
+
+def image(path: str, alt: str) -> Markup:
+    """A picture of the book as wide as the page, in MyST."""
+    return Markup(f"```{{image}} {path}\n:alt: {option(alt)}\n:width: 100%\n```")
+
+
+def markup(text: object) -> str:
+    """A value within HTML, as text or in an attribute's quotes."""
+    return html.escape(str(text))
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("zero").enable(["emphasis", "link", "escape"])
+    parser.validateLink = lambda address: LINKS.fullmatch(address) is not None
+    return parser
+
+
+_NOTE = _parser()
+
+
+_MYST = {"em_open": "*", "em_close": "*", "strong_open": "**", "strong_close": "**"}
+
+
+_HTML = {"em_open": "<em>", "em_close": "</em>", "strong_open": "<strong>", "strong_close": "</strong>"}
+
+
+def _address(address: str) -> str:
+    return f"https://doi.org/{address[4:]}" if address.lower().startswith("doi:") else address
+
+
+def _tokens(note: str) -> Iterable:
+    return _NOTE.parseInline(_one_line(" ".join(note.split())))[0].children or ()
+
+
+def rich_texts(note: str) -> list[str]:
+    """The texts of which a note consists, without its marks."""
+    return [token.content for token in _tokens(note) if token.content]
+
+
+def rich_myst(note: str) -> Markup:
+    """A note as a line of MyST: emphasis and links as they are meant, all else as text."""
+    parts, address = [], ""
+    for token in _tokens(note):
+        if token.type == "link_open":
+            address = re.sub(r"[<>\\\s]", "", _address(str(token.attrs["href"])))
+            parts.append("[")
+        elif token.type == "link_close":
+            # In angle brackets only these, which were taken out, could end an address.
+            parts.append(f"](<{address}>)")
+        else:
+            # A link after an exclamation mark is no picture.
+            text, mark = (token.content[:-1], r"\!") if token.content.endswith("!") else (token.content, "")
+            parts.append(_MYST.get(token.type) or f"{_marked(text)}{mark}")
+    return Markup("".join(parts))
+
+
+def rich_html(note: str) -> str:
+    """A note as HTML."""
+    parts = []
+    for token in _tokens(note):
+        if token.type == "link_open":
+            parts.append(f'<a href="{markup(_address(str(token.attrs["href"])))}">')
+        elif token.type == "link_close":
+            parts.append("</a>")
+        else:
+            parts.append(_HTML.get(token.type) or markup(token.content))
+    return "".join(parts)

@@ -1,0 +1,86 @@
+"""A cluster whose workers cannot do the work is refused at once, with the reason."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import distributed
+import pytest
+
+from twostage.pipeline import backend
+from twostage.pipeline.backend import cluster_workers
+from twostage.pipeline.code import code
+from twostage.pipeline.errors import PipelineError
+
+ADDRESS = "tcp://127.0.0.1:9"
+
+
+class Client:
+    """Stands for Dask's; its workers answer what a test says."""
+
+    versions, codes = {"w1": version("twostage"), "w2": version("twostage")}, {}
+    status = "running"
+
+    def __init__(self, address, timeout):
+        self.closed = False
+        Client.last = self
+
+    def wait_for_workers(self, n, timeout):
+        if not self.versions:
+            raise TimeoutError
+
+    def run(self, function, *arguments, on_error="raise"):
+        if function is version:
+            return self.versions
+        return {name: self.codes.get(name, code(results=False)) for name in self.versions}
+
+    def get_executor(self, pure):
+        return self
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def client(monkeypatch):
+    monkeypatch.setattr(distributed, "Client", Client)
+    return monkeypatch
+
+
+def test_workers_like_us_are_taken(client):
+    workers = cluster_workers(ADDRESS)
+    assert not workers.gone
+    workers.shutdown()
+    assert (workers.gone, Client.last.closed) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("versions", "codes", "message"),
+    [
+        ({}, {}, "has no worker that answers within 120 seconds; start one"),
+        (
+            {"w1": version("twostage"), "w2": PackageNotFoundError("twostage")},
+            {},
+            "w2 has no package 'twostage'",
+        ),
+        ({"w1": "0.0.1"}, {}, "w1 has twostage 0.0.1; expected twostage"),
+        ({"w1": version("twostage")}, {"w1": {"sha256": "0"}}, "w1 has twostage .* with other code"),
+    ],
+)
+def test_other_workers_are_refused(client, versions, codes, message):
+    client.setattr(Client, "versions", versions)
+    client.setattr(Client, "codes", codes)
+    with pytest.raises(PipelineError, match=message):
+        cluster_workers(ADDRESS)
+    assert Client.last.closed
+
+
+def test_a_scheduler_that_went_away_is_noticed(client):
+    workers = cluster_workers(ADDRESS)
+    client.setattr(Client, "status", "connecting")
+    workers.shutdown()
+    assert workers.gone
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(backend, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(PipelineError, match=f"no Dask scheduler at {ADDRESS}"):
+        cluster_workers(ADDRESS)
