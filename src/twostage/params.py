@@ -5,16 +5,24 @@ line and the table of parameters in the book all come from :class:`Parameters`.
 """
 
 import difflib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
 import pydantic
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from twostage.problems import ParameterError, Problem
 
-SESSION, SESSIONS, PROPORTION = {"unit": "session"}, {"unit": "sessions"}, {"unit": "proportion"}
+#: Units, as the parameters' JSON schema has them.
+SESSION: JsonDict = {"unit": "session"}
+
+
+SESSIONS: JsonDict = {"unit": "sessions"}
+
+
+PROPORTION: JsonDict = {"unit": "proportion"}
 
 
 Session = Annotated[int, Field(strict=True, ge=0, le=1000)]
@@ -71,7 +79,7 @@ class Parameters(pydantic.BaseModel):
     )
 
     @model_validator(mode="after")
-    def _window_holds_a_lag(self):
+    def _window_holds_a_lag(self) -> Self:
         if self.last_session < self.first_session + self.lag:
             least = self.first_session + self.lag
             raise ValueError(
@@ -193,8 +201,8 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     return Problem(source, None, name, detail["input"], f"{allowed_values(name)} ({detail['msg']})")
 
 
-def _nearest(name: str, known) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
+def _nearest(name: str | None, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name or "", list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else f", one of {', '.join(known)}"
 
 
@@ -213,11 +221,12 @@ def allowed_values(name: str) -> str:
 
 def parameter_table() -> pd.DataFrame:
     """One row per parameter: meaning, unit, allowed values, default, notebooks that take it."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, (default, meaning, _) in PLACES.items():
         rows.append((name, meaning, "", allowed_values(name), default, _takers(name)))
     for name, field in Parameters.model_fields.items():
-        unit = (field.json_schema_extra or {}).get("unit", "")
+        more = field.json_schema_extra
+        unit = more.get("unit", "") if isinstance(more, dict) else ""
         rows.append((name, field.description, unit, allowed_values(name), field.default, _takers(name)))
     columns = ["parameter", "meaning", "unit", "allowed", "default", "notebooks"]
     return pd.DataFrame(rows, columns=columns).astype({"default": object})

@@ -20,7 +20,8 @@ def assigned(notebook: Mapping[str, Any], tag: str) -> dict[str, Any]:
     for cell in notebook["cells"]:
         if tag in cell["metadata"].get("tags", ()):
             lines = [node for node in ast.parse("".join(cell["source"])).body if isinstance(node, ast.Assign)]
-            return {node.targets[0].id: ast.literal_eval(node.value) for node in lines}
+            names = [(node.targets[0], node.value) for node in lines]
+            return {n.id: ast.literal_eval(value) for n, value in names if isinstance(n, ast.Name)}
     return {}
 
 
