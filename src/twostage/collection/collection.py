@@ -109,6 +109,12 @@ class Collection:
         """Ids of the studies that shared results instead of data (:mod:`twostage.sharing`)."""
         return tuple(id for id in self.studies["study"] if id in self._shared)
 
+    def _repr_html_(self) -> str:
+        # It imports IPython, which takes longer than all a command needs of a collection.
+        from twostage.display import html_table
+
+        return html_table(self.studies[["study", "label", "country", "year", "n"]])
+
     def study(self, id: str) -> Study:
         """Read and validate one study.
 

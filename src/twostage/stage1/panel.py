@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from twostage.collection import Study, Variable
+from twostage.display import html_table
 from twostage.params import Parameters, make_parameters
 from twostage.stage1.vocabulary import exclusions
 
@@ -103,6 +104,9 @@ class Panel:
         rows += [(f"excluded: {reason}", -n) for reason, n in lost]
         rows.append(("patients in the panel", self.sessions["patient"].nunique()))
         return pd.DataFrame(rows, columns=["step", "n_patients"])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.flow().assign(study=self.study)[["study", "step", "n_patients"]])
 
 
 def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
