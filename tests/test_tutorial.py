@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.params import TUTORIALS
+from twostage.notebooks import TUTORIALS
 from twostage.simulation.examples import ItemKey, fill_in_items
 from twostage.tutorial import PROJECT, WIDTH, TutorialError, Workshop
 
@@ -118,4 +118,4 @@ def test_without_a_project_a_tutorial_says_so(monkeypatch):
 
 
 def test_there_is_a_tutorial():
-    assert "tutorial_methodologist" in TUTORIALS
+    assert "tutorial_methodologist" in [notebook.name for notebook in TUTORIALS]

@@ -7,10 +7,9 @@ from html.parser import HTMLParser
 import nbformat
 import pytest
 import yaml
-from standin import due, run_twostage
+from standin import TUTORIAL_NAMES, due, run_twostage
 
 from twostage.collection.collection import read_collection
-from twostage.params import TUTORIALS
 from twostage.pipeline.book.api import PAGES
 from twostage.pipeline.book.config import mathjax, read_yaml, write_config
 from twostage.pipeline.book.pages import copy_notebook
@@ -179,8 +178,8 @@ def test_pages_about_an_outcome_need_one(project):
 
 def test_tutorials_belong_to_the_default_run(project):
     run = load_run(project / "runs" / "default")
-    assert run.tutorials == TUTORIALS
-    page = run.html / "notebooks" / "tutorials" / f"{TUTORIALS[0]}.html"
+    assert run.tutorials == TUTORIAL_NAMES
+    page = run.html / "notebooks" / "tutorials" / f"{TUTORIAL_NAMES[0]}.html"
     assert "shown" in page.read_text()
     other = replace(run, folder=project / "runs" / "other")
     assert other.tutorials == ()

@@ -12,6 +12,7 @@ from typing import Any
 from twostage.collection import FILE as PART_FILE
 from twostage.collection import Collection, Part, Study, part_text, read_collection, unedited
 from twostage.files import as_json
+from twostage.notebooks import NOTEBOOKS
 from twostage.params import make_parameters
 from twostage.pipeline.code import book_libraries, code
 from twostage.pipeline.content import digest, digest_of
@@ -19,32 +20,15 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
 from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run, sources_of
 from twostage.pipeline.shared import fitting_bundles, shared_files, shared_study
+from twostage.pipeline.template import check_saved
 from twostage.problems import CollectionError, Problem, distinct
 from twostage.recovery.store import recovery_files
 
 #: Facts of the registry that a study's notebooks show or use.
-STUDY_FACTS = ("label", "x_instrument", "x_min", "x_max", "x_direction")
-
-
-STUDY_FACTS += ("y_instrument", "y_min", "y_max", "y_direction")
-
-
-#: Facts that pooled notebooks read in the registry; labels reach them with the records.
-POOLED_FACTS = {
-    "stage2_sensitivity": ("country",),
-    "stage2_influence": ("year",),
-    "stage2_moderators": (
-        *("year", "setting", "design", "country"),
-        *("x_instrument", "y_instrument", "y_min", "y_max"),
-    ),
-}
-
-
-#: Pooled notebooks that analyse the studies' data again, and those that show generating values.
-READS_DATA = ("stage2_window",)
-
-
-READS_TRUTH = ("stage2_estimators",)
+STUDY_FACTS = (
+    *("label", "x_instrument", "x_min", "x_max", "x_direction"),
+    *("y_instrument", "y_min", "y_max", "y_direction"),
+)
 
 
 def prepare(
@@ -104,6 +88,9 @@ def prepare(
         sources=sources_of(project),
     )
     _check_notebooks(run)
+    wanted = (*run.stage1, *run.stage2)
+    given = {name: {"collection": run.shown(run.collection)} | run.own_parameters(name) for name in wanted}
+    check_saved({name: run.template(name) for name in wanted}, given)
     found = {"registry": registry, "data": data, "stored": stored}
     found |= {"code": code(results=True), "all_code": code(results=False)}
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
@@ -169,8 +156,8 @@ def _of_notebooks(run: Run, collection: Collection) -> dict[str, Any]:
     wanted = (*run.stage1, *run.stage2, *run.tutorials)
     sets = {f"parameters/{notebook}": run.own_parameters(notebook) for notebook in wanted}
     for notebook in run.stage2:
-        columns = ["study", *POOLED_FACTS.get(notebook, ())]
-        more = {"truth": _truth(collection)} if notebook in READS_TRUTH else {}
+        columns = ["study", *NOTEBOOKS[notebook].facts]
+        more = {"truth": _truth(collection)} if "truth" in NOTEBOOKS[notebook].uses else {}
         more |= {"defaults": collection.defaults} if run.reads_recovery(notebook) else {}
         sets[f"pooled/{notebook}"] = {"studies": _rows(collection, columns)} | _about(collection) | more
     return sets

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twostage.stats.base import NotEstimable, check_level
+from twostage.stats.base import NotEstimable, check_choice, check_level
 from twostage.stats.dpm.input import check_covariates, check_dpm, with_scores
 from twostage.stats.dpm.model import DpmStructure, faults, solve
 from twostage.stats.dpm.results import DpmBatch, DpmFit
@@ -179,8 +179,7 @@ def _write(whole: dict, part, pair, structure, names) -> None:
 
 def _rules(residuals, simultaneous, se, level, variables):
     for name, value in (("residuals", residuals), ("se", se)):
-        if value not in _ALLOWED[name]:
-            raise ValueError(f"{name} must be one of {', '.join(_ALLOWED[name])}; got {value!r}")
+        check_choice(name, value, _ALLOWED[name])
     variables = tuple(str(name) for name in variables)
     if len(set(variables)) != 2 or len(variables) != 2:
         raise ValueError(f"two different names of variables are needed, got {variables}")
