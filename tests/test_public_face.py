@@ -18,7 +18,7 @@ import pytest
 import twostage as ts
 from twostage.frames import ColumnError
 from twostage.pages.moderators.formula import ModeratorError
-from twostage.pipeline.book.api import PAGES
+from twostage.pipeline.book.api import PAGES, write_api_pages
 from twostage.problems import ParameterError
 from twostage.stats.pool import metareg, pool
 
@@ -185,6 +185,13 @@ def test_each_public_name_and_what_it_returns_is_on_one_page_of_the_book():
         for name in (*page.functions, *page.classes):
             thing = operator.attrgetter(name)(import_all(name))
             assert inspect.getdoc(thing), name
+
+
+def test_pages_ask_for_the_documentation_of_each_name(tmp_path):
+    assert write_api_pages(tmp_path) == [f"api/{page.file}" for page in PAGES]
+    text = (tmp_path / "api" / "statistics.md").read_text()
+    assert ".. autofunction:: twostage.pool\n" in text
+    assert ".. autoclass:: twostage.stats.pool.PooledFit\n   :members:\n" in text
 
 
 def import_all(name):
