@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 
 COLLECTION ?=
@@ -13,6 +13,7 @@ RUN ?=
 DASK ?=
 JOBS ?=
 REPLICATES ?= 1000
+WORKERS ?= auto
 OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
 	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
 
@@ -24,7 +25,8 @@ help:
 	@echo "             COLLECTION=folder  another collection      PARAMS=file.yml  other parameters"
 	@echo "             RUN=name           name of the run         JOBS=n           processes (default: one per core)"
 	@echo "             DASK=tcp://...     workers of a Dask scheduler instead of processes"
-	@echo "make test    run the tests            TESTS=path  only these"
+	@echo "make test    run the tests"
+	@echo "             TESTS=path         only these             WORKERS=n        processes (default: one per core)"
 	@echo "make recovery  draw the collection again with known truth, REPLICATES=1000 times; store how it went"
 	@echo "make setup   only set up $(VENV); both of the above do so   PYTHON=python3.12  with which Python"
 	@echo "make clean   remove the runs and $(VENV)"
@@ -34,8 +36,9 @@ setup: $(READY)
 book: $(READY)
 	@$(BIN)/twostage run $(if $(COLLECTION),'$(COLLECTION)') $(OPTIONS)
 
+# Each worker computes with one thread, so that they do not wait for each other's.
 test: $(READY)
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 recovery: $(READY)
 	@$(BIN)/twostage recovery $(if $(COLLECTION),'$(COLLECTION)') --replicates $(REPLICATES) $(if $(JOBS),--jobs '$(JOBS)')
@@ -44,8 +47,8 @@ clean:
 	rm -rf runs $(VENV)
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
-	"%s is Python %d.%d; this project needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 14) else \
+	"%s is Python %d.%d; this project needs 3.11, 3.12, 3.13 or 3.14: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

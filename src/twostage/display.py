@@ -1,6 +1,7 @@
 """Numbers and tables as people read them; knows nothing of what they mean."""
 
 import math
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -55,7 +56,7 @@ _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "we
 _NAMES = {"study", "label"}
 
 
-def _cell(column: str, value) -> str:
+def _cell(column: str, value: Any) -> str:
     if isinstance(value, bool) or (column not in _NAMES and str(value) in {"True", "False"}):
         return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):

@@ -1,10 +1,12 @@
 """A finished run of the stand-in project, made once."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # The tests are not a package; their shared helpers are found beside them.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -14,10 +16,20 @@ from standin import run_twostage, write_project
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of two studies whose default run is done; not to be changed."""
-    folder = write_project(tmp_path_factory.mktemp("finished") / "project", studies=2)
-    finished = run_twostage(folder, "run")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    """A project of two studies whose default run is done; not to be changed.
+
+    It takes a minute, so the workers of pytest-xdist share it: the first one that needs it makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, done = shared / "finished" / "project", shared / "finished" / "done"
+    with FileLock(shared / "finished.lock"):
+        if not done.exists():
+            # One that failed is in the way of no second try.
+            shutil.rmtree(folder.parent, ignore_errors=True)
+            finished = run_twostage(write_project(folder, studies=2), "run")
+            assert finished.returncode == 0, finished.stdout + finished.stderr
+            done.touch()
     return folder
 
 

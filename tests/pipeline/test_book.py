@@ -10,7 +10,6 @@ import yaml
 from standin import TUTORIAL_NAMES, due, run_twostage
 
 from twostage.collection.collection import read_collection
-from twostage.pipeline.book.api import documented_modules
 from twostage.pipeline.book.config import mathjax, read_yaml, write_config
 from twostage.pipeline.book.pages import copy_notebook
 from twostage.pipeline.book.source import assemble
@@ -198,12 +197,3 @@ def test_notebook_must_begin_with_a_heading(tmp_path):
     nbformat.write(notebook, tmp_path / "a.ipynb")
     with pytest.raises(PipelineError, match="must begin with a heading"):
         copy_notebook(tmp_path / "a.ipynb", tmp_path / "b" / "a.ipynb")
-
-
-def test_documentation_has_the_package_but_no_task():
-    modules = documented_modules()
-    assert {"twostage", "twostage.pipeline", "twostage.stats"} <= set(modules)
-    assert "twostage.params" in modules["twostage"]
-    assert "twostage.stats.pool.pool" in modules["twostage.stats"]
-    assert "twostage.pipeline.runner" in modules["twostage.pipeline"]
-    assert not any("task_" in name or "__" in name for names in modules.values() for name in names)

@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 
 from metareg_tables import DATA, arguments, ours
-from twostage.stats.pool.pool.locationscale import locationscale
-from twostage.stats.pool.pool.metafor import r_call
-from twostage.stats.pool.pool.metareg import metareg
-from twostage.stats.pool.pool.permutation import permutation_test
-from twostage.stats.pool.pool.pool import pool
-from twostage.stats.pool.pool.subgroups import subgroups
+
+from twostage.stats.pool.locationscale import locationscale
+from twostage.stats.pool.metareg import metareg
+from twostage.stats.pool.permutation import permutation_test
+from twostage.stats.pool.pool import pool
+from twostage.stats.pool.subgroups import subgroups
 
 HERE = Path(__file__).parent
 
@@ -64,7 +64,7 @@ def results():
 
 def calls():
     """The calls, in order."""
-    return [{"name": name, "call": r_call(result)} for name, result in results().items()]
+    return [{"name": name, "call": result.r_call()} for name, result in results().items()]
 
 
 def write():

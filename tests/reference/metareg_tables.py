@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from twostage.stats.pool.pool.metareg import metareg
+
+from twostage.stats.pool.metareg import metareg
 
 FOLDER = Path(__file__).parent
 

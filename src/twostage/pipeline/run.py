@@ -9,6 +9,7 @@ from typing import Any
 from twostage.files import as_json, read_json
 from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2, TUTORIALS, Notebook
 from twostage.pipeline.errors import PipelineError
+from twostage.project import project_files
 
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
@@ -47,7 +48,7 @@ class Run:
     folder : Path
         ``runs/<name>``, absolute.
     project : Path
-        Folder with ``notebooks/``, ``book/`` and ``_config.yml``; notebooks are executed in it.
+        The project's folder, or, without a checkout, the one in which runs are made; notebooks are executed in it.
     collection : Path
         Folder of the collection, absolute.
     parameters : dict
@@ -234,6 +235,12 @@ def read_about(folder: Path, fields: Mapping[str, type] = FIELDS) -> dict[str, A
     return content
 
 
+def sources_of(project: Path) -> Path | None:
+    """Where ``notebooks/``, ``book/`` and ``_config.yml`` are, if not in the folder itself."""
+    files = project_files(project)
+    return None if files == project else files
+
+
 def load_run(folder: Path) -> Run:
     """Read a run from its folder.
 
@@ -254,4 +261,5 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
+        sources=sources_of(project),
     )

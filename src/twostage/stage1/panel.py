@@ -5,12 +5,15 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from twostage.collection import Study, Variable
-from twostage.params import Parameters
+from twostage.display import html_table
+from twostage.params import Parameters, make_parameters
 from twostage.stage1.vocabulary import exclusions
 
 #: Differences below this share of the numbers' size are rounding: nothing varies there.
@@ -97,24 +100,36 @@ class Panel:
     def flow(self) -> pd.DataFrame:
         """Patients from enrolment to analysis: step, n_patients (for the PRISMA-IPD flow)."""
         rows = [("patients in the study's files", self.n_enrolled)]
-        rows += [(f"excluded: {r.reason}", -r.n_patients) for r in self.exclusions.itertuples()]
+        lost = zip(self.exclusions["reason"], self.exclusions["n_patients"], strict=True)
+        rows += [(f"excluded: {reason}", -n) for reason, n in lost]
         rows.append(("patients in the panel", self.sessions["patient"].nunique()))
         return pd.DataFrame(rows, columns=["step", "n_patients"])
 
+    def _repr_html_(self) -> str:
+        return html_table(self.flow().assign(study=self.study)[["study", "step", "n_patients"]])
 
-def make_panel(study: Study, parameters: Parameters) -> Panel:
+
+def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
     """Prepare one study for stage 1.
 
     Parameters
     ----------
     study : Study
         As read by :func:`twostage.collection.collection.read_collection`.
-    parameters : Parameters
-        Window, standardization, detrending, lag and eligibility.
+    parameters : Parameters, optional
+        Window, standardization, detrending, lag and eligibility. Default: the package's defaults.
+    **values
+        Single parameters by name, such as ``last_session=5``, which differ from those; ``twostage params`` lists
+        them.
 
     Returns
     -------
     Panel
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown name, wrong type and impossible value.
 
     Notes
     -----
@@ -122,7 +137,17 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
     person means, divisor n minus number of patients) is taken over everyone observed in the window, before
     eligibility, so that the unit does not depend on who is excluded. Person means use each variable's own
     observed sessions.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> study = ts.read_collection("data").study("S01")
+    >>> panel = ts.make_panel(study, last_session=5)
+    >>> panel.flow()["n_patients"].tolist()
+    [35, 0, -5, 30]
     """
+    given = {} if parameters is None else parameters.model_dump()
+    parameters = make_parameters({**given, **values}) if values or parameters is None else parameters
     window = _oriented(study, parameters)
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})
@@ -166,7 +191,7 @@ def _oriented_patients(study: Study) -> pd.DataFrame | None:
     return study.patients.assign(**oriented)
 
 
-def varies(values, size) -> bool:
+def varies(values: ArrayLike, size: Any) -> bool:
     """Whether some numbers differ by more than the rounding of numbers as large as `size`."""
     values = np.asarray(values, dtype=float)
     return len(values) > 1 and bool(np.ptp(values) > ROUNDING * np.abs(size).max())
@@ -231,7 +256,9 @@ def _enrolled(study: Study) -> int:
     return len(known | set(study.patients["patient"])) if study.patients is not None else len(known)
 
 
-def _eligible(study: Study, everyone: pd.DataFrame, parameters: Parameters):
+def _eligible(
+    study: Study, everyone: pd.DataFrame, parameters: Parameters
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     counts = everyone.dropna(subset=["x", "y"]).groupby("patient").size()
     enough = counts.index[counts >= parameters.min_sessions]
     n_window = everyone["patient"].nunique()

@@ -12,10 +12,11 @@ from twostage.collection import read_collection, read_part
 from twostage.notebooks import NOTEBOOKS
 from twostage.params import PLACES, make_parameters
 from twostage.pipeline.book.launch import Launch
-from twostage.pipeline.entry import DEFAULT_COLLECTION
 from twostage.pipeline.places import public, without_places
+from twostage.pipeline.plan import SOURCES
 from twostage.pipeline.run import DEFAULT_RUN, Run
 from twostage.pipeline.template import defaults_of
+from twostage.project import default_collection, is_project
 from twostage.text import code, fence, write_csv
 
 #: Parameters that say where to leave results: a reader's own execution leaves none in the run's folders.
@@ -31,7 +32,7 @@ def run_command(run: Run) -> str:
     part = read_part(run.collection)
     collection = part.collection if part else run.collection
     words = ["twostage", "run"]
-    if collection != (run.project / DEFAULT_COLLECTION).resolve():
+    if collection != default_collection(run.project).resolve():
         words.append(public(run, collection))
     usual = make_parameters(read_collection(run.collection).defaults).model_dump()
     for name, value in run.parameters.items():
@@ -58,9 +59,11 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     """
     usual = defaults_of(run.template(notebook))
     given = run.notebook_parameters(notebook, study)
+    # Without a checkout the run's own copy of the template is the one at hand.
+    place = "notebooks" if is_project(run.project) else public(run, run.folder / SOURCES / "notebooks")
     words = [
         "papermill",
-        f"notebooks/{notebook}.ipynb",
+        f"{place}/{notebook}.ipynb",
         f"{notebook}{f'-{study}' if study else ''}.ipynb",
     ]
     for name, value in without_places(run, dict(given)).items():

@@ -1,10 +1,15 @@
-"""Gaussian maximum likelihood of linear structures from incomplete data (FIML)."""
+"""Gaussian maximum likelihood of linear structures from incomplete data (FIML).
 
-from twostage.stats.fiml.likelihood import score_products
-from twostage.stats.fiml.linalg import (
+Patients are grouped by what is missing (patterns.py); a structure says how parameters give means and covariances
+(structure.py); likelihood.py has the value and its exact derivatives, maximum.py climbs, many data sets side by side.
+The panel models in `riclpm` and `dpm` are such structures.
+"""
+
+from twostage.stats.fiml.likelihood import (
     inverse_positive,
     positive_definite,
     scaled,
+    score_products,
     solve_positive,
     well_determined,
 )
