@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from twostage.notebooks import NOTEBOOKS, parameter_cell
+from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2, parameter_cell
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "notebooks"
@@ -54,6 +54,27 @@ def test_parameter_cell_is_the_declared_one(name):
 def test_notebook_begins_with_a_heading(name):
     first = cells(name, "markdown")[0]
     assert first.source.startswith("# ")
+
+
+@pytest.mark.parametrize("name", [notebook.name for notebook in (*STAGE1, *STAGE2)])
+def test_the_cell_after_the_parameters_opens_the_page_in_two_lines(name):
+    _, _, setup = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells[:3]
+    tree = ast.parse(setup.source).body
+    lines = [ast.unparse(node) for node in tree if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert lines == [f"page = open_page('{name}', globals())", "page.heading()"]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_uses_everything_that_it_imports(name):
+    trees = [ast.parse(cell.source) for cell in cells(name)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {
+        alias.asname or alias.name.split(".")[0]
+        for node in nodes
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    assert imported <= {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def run_hook(repository: Path) -> subprocess.CompletedProcess:

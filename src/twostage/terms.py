@@ -1,6 +1,7 @@
 """Names of directions, analyses and terms, and what they are called in words."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 #: Columns of every table of estimates, in this order.
 COLUMNS = [
@@ -28,15 +29,50 @@ COLUMNS = [
 HEADLINE = "centred"
 
 
-#: Every estimator of the lagged effects, in the order of tables, with what it is in words.
+@dataclass(frozen=True)
+class Estimator:
+    """One estimator of the lagged effects; how it estimates is in :mod:`twostage.stage1.estimator_batch`.
+
+    Attributes
+    ----------
+    name, words : str
+        In tables of numbers; for readers.
+    colour, marker : str
+        In figures, as matplotlib has them.
+    rows : str
+        What it is made of: the transitions of the `eligible` patients, these with each patient's `own lines` removed, or
+        the scores of `everyone`.
+    occasions : bool
+        Whether each session has a coefficient of its own beside the equation's.
+    """
+
+    name: str
+    words: str
+    colour: str
+    marker: str
+    rows: Literal["eligible", "own lines", "everyone"] = "eligible"
+    occasions: bool = False
+
+
+#: Every estimator of the lagged effects by its name, in the order of tables; colours of Okabe and Ito.
 ESTIMATORS = {
-    HEADLINE: "person-mean centred (the headline)",
-    "centred_occasions": "centred, with an effect of each session",
-    "detrended": "centred, each patient's own line removed",
-    "jackknife": "half-panel jackknife of the centred",
-    "riclpm": "random-intercept cross-lagged panel model",
-    "dpm": "dynamic panel model",
+    estimator.name: estimator
+    for estimator in (
+        Estimator(HEADLINE, "person-mean centred (the headline)", "#222222", "s"),
+        Estimator(
+            "centred_occasions", "centred, with an effect of each session", "#0072B2", "v", occasions=True
+        ),
+        Estimator("detrended", "centred, each patient's own line removed", "#E69F00", "^", rows="own lines"),
+        Estimator("jackknife", "half-panel jackknife of the centred", "#56B4E9", "D"),
+        Estimator("riclpm", "random-intercept cross-lagged panel model", "#D55E00", "o", rows="everyone"),
+        Estimator("dpm", "dynamic panel model", "#009E73", "P", rows="everyone"),
+    )
 }
+
+
+def estimator_words(name: str) -> str:
+    """What an estimator is called; a name that is no estimator's is its own word."""
+    return ESTIMATORS[name].words if name in ESTIMATORS else name
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import io
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ import pytest
 
 from twostage.collection.collection import read_collection
 from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2
+from twostage.pages.common import page
 from twostage.pipeline.code import BOOK_LIBRARIES, RESULT_LIBRARIES, modules
 from twostage.pipeline.inputs import STUDY_FACTS
 
@@ -35,7 +37,8 @@ NO_RESULTS |= {"jupyter_client", "nbclient", "traitlets"}
 def shown(notebook: str, values: dict[str, str]) -> list[str]:
     """Everything that a notebook prints, shows and draws."""
     names, found, said = {}, [], io.StringIO()
-    with contextlib.redirect_stdout(said):
+    seen = mock.patch.object(page, "display", lambda what: found.append(str(getattr(what, "data", ""))))
+    with contextlib.redirect_stdout(said), seen:
         for cell in nbformat.read(REPOSITORY / "notebooks" / f"{notebook}.ipynb", as_version=4).cells:
             if cell.cell_type == "code":
                 *body, last = ast.parse(cell.source).body

@@ -9,7 +9,8 @@ from twostage.cli.app import app
 from twostage.collection.collection import read_collection
 from twostage.pages.addition.analysis import read_addition, read_estimates
 from twostage.pages.common.leave import write_pooled, write_table
-from twostage.pages.compare.analysis import compare, notes
+from twostage.pages.compare.analysis import compare
+from twostage.pages.compare.tables import notes
 from twostage.pages.countries.analysis import pool_in_countries
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section

@@ -38,8 +38,9 @@ def compare(
     """
     import matplotlib as mpl
 
-    from twostage.pages.compare.analysis import compare, notes, side_by_side
+    from twostage.pages.compare.analysis import compare
     from twostage.pages.compare.page import write_comparison
+    from twostage.pages.compare.tables import notes, side_by_side
     from twostage.stage2 import find_results
 
     mpl.use("agg")

@@ -19,7 +19,6 @@ SUBTRACTION = "the statistics of all sessions, less these, would be those of the
 
 
 #: Estimators that take every score in the window.
-_STRUCTURAL = ("riclpm", "dpm")
 
 
 #: Columns, or sums of products of columns, of which a model consists.
@@ -132,10 +131,10 @@ def _models(study: Study, parameters: Parameters, lagged: Panel) -> Iterator[tup
             yield ("transition", f"{session} to {session + lag}", name), _columns(own, direction)
         for variant, own in varied.items():
             yield ("sensitivity", variant, name), _columns(own, direction)
-        for variant in ESTIMATORS:
-            own = own_lines if variant == "detrended" else rows
-            structural = variant in _STRUCTURAL
-            yield ("estimators", variant, name), everyone if structural else _columns(own, direction)
+        made_of = {"eligible": _columns(rows, direction), "own lines": _columns(own_lines, direction)}
+        made_of["everyone"] = everyone
+        for estimator in ESTIMATORS.values():
+            yield ("estimators", estimator.name, name), made_of[estimator.rows]
     complete = outcome_rows(make_panel(study, notebook_parameters("stage1_outcome", parameters)))
     columns = {name: _values(complete, complete[name]) for name in ("x_early", "pre", "post")}
     yield ("outcome", "main", "x_to_y"), columns

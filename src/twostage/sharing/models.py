@@ -1,13 +1,10 @@
 """Which models of a study's records are one and the same, and how many coefficients each has."""
 
 from twostage.params import Parameters
+from twostage.terms import ESTIMATORS
 
 #: Analysis, variant, direction.
 Model = tuple[str, str, str]
-
-
-#: Estimators that are other ways to, or parts of, the equation of the main analysis.
-_CENTRED = ("centred", "detrended", "jackknife")
 
 
 #: Variants of the sensitivity record with the rows and predictors of the main analysis.
@@ -31,10 +28,12 @@ def coefficients(analysis: str, variant: str, parameters: Parameters) -> int:
     -----
     A structural model has, per variable, two lags and the means of the window's sessions.
     """
-    if analysis != "estimators" or variant in _CENTRED:
+    if analysis != "estimators":
         return _COEFFICIENTS.get(analysis, 5)
-    sessions = parameters.last_session - parameters.first_session + 1
-    return 5 + sessions - parameters.lag - 1 if variant == "centred_occasions" else sessions + 2
+    estimator, sessions = ESTIMATORS[variant], parameters.last_session - parameters.first_session + 1
+    if estimator.rows == "everyone":
+        return sessions + 2
+    return 5 + sessions - parameters.lag - 1 if estimator.occasions else 5
 
 
 def identity(analysis: str, variant: str, direction: str, parameters: Parameters) -> Model:

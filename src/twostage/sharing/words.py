@@ -6,7 +6,7 @@ from typing import Any
 from twostage.collection import schema
 from twostage.display import MISSING, p_value
 from twostage.sharing.layout import RECORD_MEMBERS
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
+from twostage.terms import DIRECTIONS, arrow, estimator_words
 
 #: Significant digits on pages; a bundle's files have all of them.
 SHOWN_DIGITS = 4
@@ -112,7 +112,7 @@ def quantity(name: str, x: str, y: str) -> str:
     """A quantity, direction or estimator in words; its own name where there are none."""
     if name in DIRECTIONS:
         return arrow(name, x, y)
-    return QUANTITIES.get(name, ESTIMATORS.get(name, name)).format(x=x, y=y)
+    return QUANTITIES.get(name, estimator_words(name)).format(x=x, y=y)
 
 
 def ordered(numbers: Mapping[str, Any]) -> dict[str, Any]:

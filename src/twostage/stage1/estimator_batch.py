@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from twostage.stats.centred import centred_transitions, enough_sessions, fit_jac
 from twostage.stats.dpm import fit_dpm_many
 from twostage.stats.mixed import fit_mixed_many
 from twostage.stats.riclpm import fit_riclpm_many
-from twostage.terms import DIRECTIONS
+from twostage.terms import DIRECTIONS, ESTIMATORS
 
 #: (direction, term) of the coefficients, in the order of the last axis of :class:`EffectBatch`.
 COEFFICIENTS = tuple((d.name, term) for d in DIRECTIONS.values() for term in (d.cross, d.auto))
@@ -105,24 +106,23 @@ def estimate_batch(
     -----
     Satterthwaite's df for the centred ones, normal inference for the others.
     """
-    if estimator in _MODELS:
-        return _structural(_MODELS[estimator], panels, lag)
-    eligible = [panel[enough_sessions(panel, min_sessions)] for panel in panels]
-    if estimator == "jackknife":
-        return _jackknife(eligible, lag, bootstraps, seed)
-    return _centred(estimator, eligible, lag)
+    if ESTIMATORS[estimator].rows != "everyone":
+        panels = [panel[enough_sessions(panel, min_sessions)] for panel in panels]
+    return _WAYS[estimator](panels, lag, bootstraps, seed)
 
 
-def _centred(estimator: str, panels: Sequence[np.ndarray], lag: int) -> EffectBatch:
+def _centred(
+    panels: Sequence[np.ndarray], lag: int, *_, own_lines: bool = False, occasions: bool = False
+) -> EffectBatch:
     scores = np.concatenate(panels)
     panel_of = np.repeat(np.arange(len(panels)), [len(panel) for panel in panels])
-    rows = centred_transitions(without_own_lines(scores) if estimator == "detrended" else scores, lag)
+    rows = centred_transitions(without_own_lines(scores) if own_lines else scores, lag)
     columns = _empty(len(panels))
     for where, outcome in ((slice(0, 2), 1), (slice(2, 4), 0)):
         y, X, patient, names = rows.regression(outcome)
         which = panel_of[patient]
         session = rows.session[~np.isnan(rows.following[:, outcome])]
-        for alike in _alike(which, session, len(panels)) if estimator == "centred_occasions" else [None]:
+        for alike in _alike(which, session, len(panels)) if occasions else [None]:
             inside = slice(None) if alike is None else np.isin(which, alike)
             numbers = alike if alike is not None else np.arange(len(panels))
             design, labels = _with_occasions(X[inside], session[inside], names, alike is not None)
@@ -131,7 +131,7 @@ def _centred(estimator: str, panels: Sequence[np.ndarray], lag: int) -> EffectBa
                 y[inside], design, patient[inside], index, n_data_sets=len(numbers), names=labels
             )
             _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
-        if estimator == "detrended":
+        if own_lines:
             _deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
     return EffectBatch(**columns)
 
@@ -211,7 +211,7 @@ def _jackknife(panels, lag, bootstraps, seed) -> EffectBatch:
     return EffectBatch(**columns)
 
 
-def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int) -> EffectBatch:
+def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *_) -> EffectBatch:
     columns, sessions = _empty(len(panels)), panels[0].shape[1]
     if lag != 1 or sessions < FEWEST_SESSIONS:
         wrong = f"lag {lag}" if lag != 1 else f"{sessions} sessions"
@@ -240,4 +240,12 @@ def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int) -> E
     return EffectBatch(**columns)
 
 
-_MODELS = {"riclpm": fit_riclpm_many, "dpm": fit_dpm_many}
+#: Estimator -> what estimates it, called with the panels, the lag, and replicates and seed of a bootstrap.
+_WAYS: dict[str, Callable[..., EffectBatch]] = {
+    "centred": _centred,
+    "centred_occasions": partial(_centred, occasions=True),
+    "detrended": partial(_centred, own_lines=True),
+    "jackknife": _jackknife,
+    "riclpm": partial(_structural, fit_riclpm_many),
+    "dpm": partial(_structural, fit_dpm_many),
+}

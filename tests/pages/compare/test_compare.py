@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from twostage.cli.app import app
 from twostage.notebooks import RECORD_HOME
 from twostage.pages.common.leave import write_pooled
-from twostage.pages.compare.analysis import compare, notes, side_by_side, verdict
+from twostage.pages.compare.analysis import compare
 from twostage.pages.compare.page import comparison_page, write_comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
+from twostage.pages.compare.tables import notes, side_by_side, verdict
 from twostage.params import make_parameters
 from twostage.pipeline.run import Run
 from twostage.problems import ProblemError

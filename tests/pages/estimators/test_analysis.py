@@ -134,7 +134,7 @@ def test_the_table_shows_every_estimator_of_an_effect_together(comparison, three
     assert len(table) == 4 * len(ESTIMATORS)
     runs = (table["effect"] != table["effect"].shift()).sum()
     assert runs == table["effect"].nunique() == 4
-    headline = table["estimator"] == ESTIMATORS[HEADLINE]
+    headline = table["estimator"] == ESTIMATORS[HEADLINE].words
     assert (table.loc[headline, "less the headline"] == "–").all()
     assert not (table.loc[~headline, "less the headline"] == "–").any()
 

@@ -8,6 +8,7 @@ import pytest
 
 from twostage.pages.estimators import plots as plots_estimators
 from twostage.pages.estimators.analysis import compare_estimators
+from twostage.pages.recovery import plots as plots_recovery
 from twostage.records.record import make_record
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
@@ -32,7 +33,7 @@ def study():
     rows = []
     for c, e, d in itertools.product(CONDITIONS, ESTIMATORS, DIRECTIONS.values()):
         row = {"condition": c, "estimator": e, "direction": d.name, "term": d.cross}
-        measures = {m: rng.uniform() for m in plots_estimators.MEASURES}
+        measures = {m: rng.uniform() for m in plots_recovery.MEASURES}
         rows.append(row | measures | {f"{m}_mcse": 0.01 for m in measures})
     return Recovery(pd.DataFrame(rows), {}, older_code=False, other_design=False)
 
@@ -47,7 +48,7 @@ def test_pooled_estimates_stand_in_the_order_of_the_table(comparison, three):
     intervals = ax.collections[1].get_segments()
     np.testing.assert_allclose([s[:, 0] for s in intervals], rows[["ci_low", "ci_high"]].to_numpy(float))
     labels = [t.get_text().replace("\n", " ") for t in ax.get_yticklabels()]
-    assert labels == [f"{ESTIMATORS[r.estimator]} (k\u00a0=\u00a0{r.k})" for r in rows.itertuples()]
+    assert labels == [f"{ESTIMATORS[r.estimator].words} (k\u00a0=\u00a0{r.k})" for r in rows.itertuples()]
 
 
 def test_without_a_truth_there_is_no_line_for_it(comparison, three):
@@ -70,7 +71,7 @@ def test_a_study_s_picture_has_both_directions(panels, results):
 @pytest.mark.parametrize(("measure", "null"), [("bias", False), ("coverage", False), ("rejection", True)])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_performance_by_condition_and_estimator(study, three, measure, null, direction):
-    ax = plots_estimators.recovery(study, measure, direction, three, null=null)
+    ax = plots_recovery.recovery(study, measure, direction, three, null=null)
     assert len(ax.containers) == len(ESTIMATORS)
     for container, name in zip(ax.containers, ESTIMATORS, strict=True):
         expected = [
@@ -82,17 +83,20 @@ def test_performance_by_condition_and_estimator(study, three, measure, null, dir
 
 
 def test_power_has_no_target(study, three):
-    ax = plots_estimators.recovery(study, "rejection", "x_to_y", three)
+    ax = plots_recovery.recovery(study, "rejection", "x_to_y", three)
     assert not any(list(line.get_xdata()) == [0.05, 0.05] for line in ax.lines)
 
 
-def test_every_estimator_has_a_look():
-    assert list(plots_estimators.MARKS) == list(ESTIMATORS)
-    assert len(set(plots_estimators.MARKS.values())) == len({m for _, m in plots_estimators.MARKS.values()})
+def test_every_estimator_has_a_look_of_its_own_and_a_function():
+    from twostage.stage1 import estimator_batch
+
+    for looks in ({e.marker for e in ESTIMATORS.values()}, {e.colour for e in ESTIMATORS.values()}):
+        assert len(looks) == len(ESTIMATORS)
+    assert list(estimator_batch._WAYS) == list(ESTIMATORS)
 
 
 def test_axes_can_be_given(study, three):
     import matplotlib.pyplot as plt
 
     _, ax = plt.subplots()
-    assert plots_estimators.recovery(study, "bias", "x_to_y", three, ax=ax) is ax
+    assert plots_recovery.recovery(study, "bias", "x_to_y", three, ax=ax) is ax

@@ -229,7 +229,7 @@ def test_subgroups_or_words(twelve, table, wanted, collection, tmp_path):
         and found.tau2_rule == "common"
         and found.groups == ("trial", "naturalistic")
     )
-    assert subgroup_forest(found, twelve, "x_to_y", collection, str(tmp_path), "design") is None
+    assert subgroup_forest(found, twelve, "x_to_y", collection, str(tmp_path), "design").figure
     alt = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))["alt"]
     assert "12 studies in 2 groups: trial" in alt
     words = grouped(twelve, "x_to_y", table, by["setting"])
@@ -267,7 +267,7 @@ def test_tables_and_words_have_the_numbers(forward):
 
 
 def test_bubbles_show_every_number(forward, wanted, collection, tmp_path):
-    assert bubbles(forward, wanted, collection, str(tmp_path), "bubbles") is None
+    assert bubbles(forward, wanted, collection, str(tmp_path), "bubbles").figure
     assert len(plt.gcf().axes) == 5
     alt = json.loads((tmp_path / "bubbles.json").read_text(encoding="utf-8"))["alt"]
     assert alt.count("Bubble plot of") == 5

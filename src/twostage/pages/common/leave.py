@@ -97,8 +97,8 @@ def save_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
     write_table(pd.DataFrame(rows, columns=["direction", "name", "text"]), folder, "sentences")
 
 
-def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> None:
-    """Draw a result and leave the figure; where there is none, leave the reason in its place.
+def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> Axes | None:
+    """Draw a result and leave the figure; where there is none, leave the reason in its place and give None.
 
     Parameters
     ----------
@@ -111,7 +111,8 @@ def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **
         Of the picture.
     """
     if found:
-        save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
-    elif folder:
+        return save_figure(np.ravel(picture(found.result, **options))[0], folder, name, alt)
+    if folder:
         text = json.dumps({"reason": found.words}, ensure_ascii=False) + "\n"
         write_text(Path(folder) / f"{name}.json", text)
+    return None

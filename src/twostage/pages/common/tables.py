@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from twostage.collection import MARK, MARK_NOTE, Collection
 from twostage.display import count, inference, interval, number, p_value
 from twostage.stage2 import PooledTable, Results, as_correlations
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 from twostage.text import myst, rich_myst
 
 
@@ -212,7 +212,7 @@ def left_out_lines(table: pd.DataFrame) -> list[str]:
     """Studies left out (study, variant, direction, reason), each with what of it and why, in words."""
     named = []
     for (study, variant, reason), rows in table.groupby(["study", "variant", "reason"], sort=False):
-        where = [ESTIMATORS.get(variant, variant)] if variant != "main" else []
+        where = [estimator_words(variant)] if variant != "main" else []
         directions = rows["direction"].unique()
         where += [str(d).replace("_to_", " → ") for d in directions] if len(directions) == 1 else []
         place = f"{study} ({', '.join(where)})" if where else study

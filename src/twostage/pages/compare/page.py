@@ -10,9 +10,10 @@ import matplotlib.pyplot as plt
 from twostage.display import html_table
 from twostage.files import write_bytes
 from twostage.pages.common.style import use_style
-from twostage.pages.compare.analysis import ESTIMATORS_PAGE, Comparison, notes, side_by_side, verdict
+from twostage.pages.compare.analysis import Comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
+from twostage.pages.compare.tables import ESTIMATORS_PAGE, notes, side_by_side, verdict
 from twostage.text import to_csv
 
 STYLE = """

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from twostage.pages.common.style import GREY, INK, in_legend, short
-from twostage.pages.compare.analysis import Comparison, row_label
+from twostage.pages.compare.analysis import Comparison
+from twostage.pages.compare.tables import row_label
 
 #: Colour, marker and line style of the first and of the second run.
 SIDES = {"a": ("#0072B2", "o", "-"), "b": ("#D55E00", "s", "--")}

@@ -12,17 +12,6 @@ from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
 
-#: Colour and marker of each estimator (Okabe-Ito).
-MARKS = {
-    "centred": ("#222222", "s"),
-    "centred_occasions": ("#0072B2", "v"),
-    "detrended": ("#E69F00", "^"),
-    "jackknife": ("#56B4E9", "D"),
-    "riclpm": ("#D55E00", "o"),
-    "dpm": ("#009E73", "P"),
-}
-
-
 #: Longest line of a label beside the axes, in letters.
 LABEL_WIDTH = 27
 
@@ -71,7 +60,7 @@ def wrapped(text: str) -> str:
 
 
 def _name(estimator: str, k: int) -> str:
-    return wrapped(f"{ESTIMATORS[estimator]} (k\u00a0=\u00a0{k})")
+    return wrapped(f"{ESTIMATORS[estimator].words} (k\u00a0=\u00a0{k})")
 
 
 def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
@@ -89,7 +78,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         label = in_legend(arrow(d.name, *pair(panel)))
         look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
-    ax.set_yticks(heights, [wrapped(ESTIMATORS[name]) for name in names], fontsize=10)
+    ax.set_yticks(heights, [wrapped(ESTIMATORS[name].words) for name in names], fontsize=10)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("cross-lagged effect")
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))

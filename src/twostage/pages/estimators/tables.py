@@ -43,7 +43,7 @@ def study_estimator_table(estimates: StudyEstimates, panel: Panel) -> pd.DataFra
             found = table[(table["direction"] == d.name) & (table["term"] == term)]
             centred = found[found["estimator"] == HEADLINE]
             for r in found.itertuples():
-                row = {"effect": term_label(d.name, term, *names), "estimator": ESTIMATORS[r.estimator]}
+                row = {"effect": term_label(d.name, term, *names), "estimator": ESTIMATORS[r.estimator].words}
                 row |= {"estimate": number(r.estimate, 3), "std. error": number(r.std_error, 3)}
                 row[f"{100 * panel.parameters.level:g} % CI"] = interval(r.ci_low, r.ci_high, 3)
                 row["patients"] = count(r.n_patients)
@@ -71,7 +71,7 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
         rows.append(
             {
                 "effect": term_label(r.direction, r.term, collection.x.label, collection.y.label),
-                "estimator": ESTIMATORS[r.estimator],
+                "estimator": ESTIMATORS[r.estimator].words,
                 "k": str(r.k),
                 "estimate": number(r.estimate, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
@@ -92,7 +92,7 @@ def bias_aware_table(rows: pd.DataFrame, collection: Collection) -> pd.DataFrame
     shown = [
         {
             "effect": arrow(r.direction, collection.x.label, collection.y.label),
-            "estimator": ESTIMATORS[r.estimator],
+            "estimator": ESTIMATORS[r.estimator].words,
             "bias found": f"{number(r.bias, 3)} (± {number(r.bias_se, 3)})",
             "plain": f"{number(r.plain_estimate, 3)} {interval(r.plain_low, r.plain_high, 3)}",
             "shifted": f"{number(r.shifted_estimate, 3)} {interval(r.shifted_low, r.shifted_high, 3)}",

@@ -5,6 +5,7 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
+from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.display import number, show_text
@@ -34,7 +35,7 @@ def subgroup_forest(
     collection: Collection,
     folder: str,
     name: str,
-) -> Markdown | None:
+) -> Axes | Markdown:
     """Forest plot by subgroups, left as a figure; the words instead where there are no subgroups.
 
     Parameters
@@ -49,7 +50,7 @@ def subgroup_forest(
 
     Returns
     -------
-    IPython.display.Markdown or None
+    matplotlib.axes.Axes or IPython.display.Markdown
     """
     if isinstance(found, str):
         return show_text(found)
@@ -57,8 +58,7 @@ def subgroup_forest(
     effects = ", ".join(f"{g} {number(e)}" for g, e in zip(found.groups, found.estimate, strict=True))
     test = omnibus_text(found.qm, found.qm_df, found.qm_df2)
     alt = f"Forest plot of {len(found.membership)} studies in {len(found.groups)} groups: {effects}; {test}."
-    save_figure(ax, folder, name, alt)
-    return None
+    return save_figure(ax, folder, name, alt)
 
 
 def bubbles(
@@ -67,12 +67,12 @@ def bubbles(
     collection: Collection,
     folder: str,
     name: str,
-) -> Markdown | None:
+) -> Axes | Markdown:
     """Bubble plots of all numbers that were tested, side by side, left as one figure.
 
     Returns
     -------
-    IPython.display.Markdown or None
+    matplotlib.axes.Axes or IPython.display.Markdown
         Words if none was tested.
     """
     numbers = [m for m in wanted if m.name in moderation.fits and not m.category]
@@ -97,5 +97,4 @@ def bubbles(
     for ax in np.ravel(axes)[len(numbers) :]:
         ax.remove()
     alt = " ".join(bubble_alt(moderation, m.name) for m in numbers)
-    save_figure(axes.flat[0], folder, name, alt)
-    return None
+    return save_figure(axes.flat[0], folder, name, alt)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.pages.common.style import GREY, pair
-from twostage.pages.estimators.plots import MARKS, wrapped
+from twostage.pages.estimators.plots import wrapped
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import kinds
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
@@ -53,14 +53,12 @@ def recovery(
     if target is not None:
         ax.axvline(target, color=GREY, lw=1, zorder=0)
     heights = np.arange(len(conditions))[::-1].astype(float)
-    for shift, (name, (colour, marker)) in zip(
-        np.linspace(0.3, -0.3, len(MARKS)), MARKS.items(), strict=True
-    ):
-        rows = [study.row(c.name, name, direction, DIRECTIONS[direction].cross) for c in conditions]
+    for shift, estimator in zip(np.linspace(0.3, -0.3, len(ESTIMATORS)), ESTIMATORS.values(), strict=True):
+        rows = [study.row(c.name, estimator.name, direction, DIRECTIONS[direction].cross) for c in conditions]
         value = np.array([np.nan if r is None else r[measure] for r in rows])
         error = np.array([np.nan if r is None else 2 * r[f"{measure}_mcse"] for r in rows])
-        look = {"color": colour, "marker": marker, "ms": 5, "lw": 1.2, "ls": ""}
-        ax.errorbar(value, heights + shift, xerr=error, label=ESTIMATORS[name], **look)
+        look = {"color": estimator.colour, "marker": estimator.marker, "ms": 5, "lw": 1.2, "ls": ""}
+        ax.errorbar(value, heights + shift, xerr=error, label=estimator.words, **look)
     for height in heights[:-1]:
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
     ax.set_yticks(heights, [wrapped(c.words) for c in conditions], fontsize=10)

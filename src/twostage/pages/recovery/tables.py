@@ -25,13 +25,13 @@ def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
     rows = [
         {
             "if your data look like this": r.words,
-            "believe": ESTIMATORS[r.estimator]
+            "believe": ESTIMATORS[r.estimator].words
             if r.estimator
-            else f"none; least biased: {ESTIMATORS[r.least_biased]}",
+            else f"none; least biased: {ESTIMATORS[r.least_biased].words}",
             "coverage": percent(r.coverage, 1),
             "type I error": percent(r.type_1, 1),
             "RMSE": number(r.rmse, 3),
-            "also calibrated": "; ".join(ESTIMATORS[e] for e in r.runners_up) or "–",
+            "also calibrated": "; ".join(ESTIMATORS[e].words for e in r.runners_up) or "–",
         }
         for r in best_estimators(recovery).itertuples()
     ]
@@ -57,7 +57,7 @@ def performance_table(recovery: Recovery, collection: Collection, direction: str
         rows.append(
             {
                 "condition": condition.words + (", no effects" if condition.null else ""),
-                "estimator": ESTIMATORS[r.estimator],
+                "estimator": ESTIMATORS[r.estimator].words,
                 "truth": number(r.truth, 2),
                 "bias": _with_error(r.bias, r.bias_mcse),
                 "empirical SE": _with_error(r.empirical_se, r.empirical_se_mcse),

@@ -40,7 +40,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
     recovery = read_recovery(collection)
     return {
         "has_recovery": recovery is not None,
-        "estimator_words": ESTIMATORS,
+        "estimator_words": {name: estimator.words for name, estimator in ESTIMATORS.items()},
         "estimators": lambda direction, term: _names(output, direction, term),
         "difference": lambda *key: _difference(output, *key),
         "bias_aware": lambda: _bias_aware(output, collection, recovery),

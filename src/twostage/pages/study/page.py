@@ -1,0 +1,51 @@
+"""What the first cell of a study's notebook opens: its parameters checked, its panel made, the place of its records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.display import Markdown
+
+from twostage.collection import Collection, Study
+from twostage.pages.common.page import opened
+from twostage.pages.study.tables import study_heading
+from twostage.params import Parameters
+from twostage.records import save_record
+from twostage.stage1 import Description, Panel, StudyEstimates, make_panel
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """A notebook on one study.
+
+    Attributes
+    ----------
+    collection : Collection
+    study : Study
+    parameters : Parameters
+    panel : Panel
+        The study's scores as the parameters say.
+    folder : str
+        Where it leaves the study's records; empty: it leaves none.
+    """
+
+    collection: Collection
+    study: Study
+    parameters: Parameters
+    panel: Panel
+    folder: str
+
+    def heading(self) -> Markdown:
+        """Which study and variables the page is about."""
+        return study_heading(self.collection, self.study.id)
+
+    def save(self, result: StudyEstimates | Description) -> None:
+        """Leave a result as a record for stage 2."""
+        save_record(self.panel, result, self.folder)
+
+
+def open_page(notebook: str, namespace: Mapping[str, Any]) -> StudyPage:
+    """Open the page of a notebook on one study; see :func:`twostage.pages.common.page.open_page`."""
+    parameters, collection = opened(notebook, namespace)
+    study = collection.study(namespace["study"])
+    return StudyPage(collection, study, parameters, make_panel(study, parameters), namespace["record_folder"])
