@@ -30,10 +30,10 @@ HEADLINE = "centred"
 
 #: Every estimator of the lagged effects, in the order of tables, with what it is in words.
 ESTIMATORS = {
-    HEADLINE: "person-mean centred (the headline)",
+    HEADLINE: "person-mean centred (the main analysis)",
     "centred_occasions": "centred, with an effect of each session",
     "detrended": "centred, each patient's own line removed",
-    "jackknife": "half-panel jackknife of the centred",
+    "jackknife": "half-panel jackknife of the centred estimator",
     "riclpm": "random-intercept cross-lagged panel model",
     "dpm": "dynamic panel model",
 }

@@ -168,7 +168,7 @@ def test_windows_of_other_lengths_are_not_compared_without_a_word_on_bias():
     assert found.sessions == (3, 7)
     (said,) = [note for note in notes(found) if "bias" in note]
     assert said.startswith("The window holds 3 sessions in a and 7 in b.")
-    assert "not only one of substance" in said and "Estimators side by side" in said
+    assert "partly one of bias" in said and "Estimators side by side" in said
     shifted = compare(results("a", first_session=2, last_session=8), results("b"))
     assert not [note for note in notes(shifted) if "bias" in note]
 

@@ -122,7 +122,7 @@ def test_table_by_hand(collection, table):
     assert row["log_n"] == pytest.approx(8.0, rel=ROUNDING)
     assert row["missing"] == pytest.approx(0.03, rel=ROUNDING)
     assert row["severity"] == pytest.approx(100 * (13.0 - about["y_min"]) / span, rel=ROUNDING)
-    # Eight studies share an instrument: their mean intake scores average 13.5; two share another, and two have theirs alone.
+    # Eight studies share an instrument: their mean intake scores average 13.5; two share another.
     within = table["severity_within"] * span / 100
     np.testing.assert_allclose(within[:8], np.arange(8) - 3.5, atol=1e-9)
     np.testing.assert_allclose(within[8:], [-0.5, 0.5, np.nan, np.nan], atol=1e-9)
@@ -169,8 +169,8 @@ def test_what_cannot_be_tested_is_named(forward, wanted):
     words = aside_words(forward)
     assert "Setting is not tested: it is the same in all 12 studies (clinic)." in words
     assert "not tested: no two studies share a category." in words
-    assert "Country: not known of Study S12." in words
-    assert "Country: alone in their category and set aside are Study S11 (C)." in words
+    assert "Country: not known for Study S12." in words
+    assert "Country: left out, because they are alone in their category: Study S11 (C)." in words
     assert forward.glance().loc[0, "tested"] == 8
 
 
@@ -206,7 +206,7 @@ def test_a_moderator_nobody_has():
     data = pd.DataFrame({"label": ["a", "b"], "severity": [np.nan, np.nan], "group": [None, None]})
     for name, category in (("severity", False), ("group", True)):
         used, words = usable(data, StudyModerator(name, "thing", category))
-        assert used is None and words == ["Thing is not tested: it is not known of any study."]
+        assert used is None and words == ["Thing is not tested: it is not known for any study."]
 
 
 def test_predictions_are_those_of_the_fit(forward, wanted):

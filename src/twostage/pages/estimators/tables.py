@@ -110,7 +110,9 @@ NOT_RUN = (
 )
 
 
-OTHER_STUDIES = "The recovery study stored with the collection is of other studies or sessions than these."
+OTHER_STUDIES = (
+    "The recovery study stored with the collection was made with other studies or sessions than these."
+)
 
 
 def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition: str = CONDITION) -> str:
