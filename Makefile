@@ -47,8 +47,8 @@ clean:
 	rm -rf runs $(VENV)
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
-	"%s is Python %d.%d; this project needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 14) else \
+	"%s is Python %d.%d; this project needs 3.11, 3.12, 3.13 or 3.14: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

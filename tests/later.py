@@ -8,7 +8,7 @@ from twostage.collection.collection import Collection
 from twostage.display import html_table
 from twostage.pages.addition.analysis import addition, read_estimates
 from twostage.pages.addition.tables import addition_table, sentences
-from twostage.pages.common.leave import tell, write_pooled
+from twostage.pages.common.leave import show_result, write_pooled
 from twostage.pages.common.tables import left_out_sentence, pooled_table
 from twostage.pages.countries.analysis import pool_in_countries
 from twostage.pages.countries.tables import country_sentence, country_table
@@ -38,7 +38,7 @@ def use(collection: Collection, records: Mapping[str, Sequence[Record]], folder:
     _moderators(collection, records, pooled["lagged"])
     joint = examine_joint(records["lagged"], joint_options(make_parameters({})))
     joint_sentences(joint["robust"], collection)
-    tell(joint["robust"], partial(joint_table, collection=collection))
+    show_result(joint["robust"], partial(joint_table, collection=collection))
     for direction, term in (("x_to_y", "x_within"), ("y_to_x", "y_within")):
         _one_effect(collection, pooled["lagged"], direction, term)
     estimates = read_estimates(folder)
@@ -65,4 +65,4 @@ def _one_effect(collection: Collection, pooled: PooledTable, direction: str, ter
     countries = dict(zip(collection.studies["study"], collection.studies["country"], strict=True))
     nested = attempt(pool_in_countries, pooled, countries, direction, term)
     country_sentence(nested)
-    tell(nested, country_table)
+    show_result(nested, country_table)

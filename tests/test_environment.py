@@ -20,7 +20,7 @@ ENTRIES = [
     for entry in re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE))
 ]
 LOCK = [Requirement(line) for line, *_ in ENTRIES]
-PYTHONS = ("3.11.14", "3.12.1", "3.13.0")
+PYTHONS = ("3.11.14", "3.12.1", "3.13.0", "3.14.0")
 
 
 def pins(python: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def test_lock_serves_exactly_the_supported_pythons():
     supported = SpecifierSet(PROJECT["requires-python"])
     assert all(supported.contains(python) for python in PYTHONS)
     assert not supported.contains("3.10.14")
-    assert not supported.contains("3.14.0")
+    assert not supported.contains("3.15.0")
 
 
 def test_every_line_of_the_lock_is_an_exact_version():
@@ -90,5 +90,5 @@ def test_environment_has_the_locks_versions():
 
 def test_makefile_checks_for_the_supported_pythons():
     makefile = (REPOSITORY / "Makefile").read_text()
-    assert "(3, 11) <= v[:2] <= (3, 13)" in makefile
-    assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(">=3.11,<3.14")
+    assert "(3, 11) <= v[:2] <= (3, 14)" in makefile
+    assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(">=3.11,<3.15")

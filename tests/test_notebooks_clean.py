@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from twostage.params import NOTEBOOKS, parameter_cell
+from twostage.notebooks import NOTEBOOKS, parameter_cell
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "notebooks"

@@ -4,19 +4,19 @@ import numpy as np
 import pydantic
 import pytest
 
-from twostage.params import (
+from twostage.notebooks import (
+    HOME,
     NOTEBOOKS,
-    PLACES,
-    POOLED,
-    RECORDS,
+    RECORD_HOME,
+    STAGE1,
+    STAGE2,
     TUTORIALS,
-    Parameters,
-    allowed_values,
+    Notebook,
     check_parameters,
-    make_parameters,
     parameter_cell,
     parameter_table,
 )
+from twostage.params import PLACES, Parameters, allowed_values, make_parameters
 from twostage.problems import ParameterError
 
 NAMES = list(Parameters.model_fields)
@@ -148,7 +148,7 @@ def test_a_notebook_s_own_cell_is_accepted(notebook):
     assert check_parameters(given(notebook), notebook) == make_parameters({})
 
 
-@pytest.mark.parametrize("notebook", [name for name in NOTEBOOKS if name not in TUTORIALS])
+@pytest.mark.parametrize("notebook", [n.name for n in (*STAGE1, *STAGE2)])
 def test_each_value_of_a_notebook_counts(notebook):
     other = {
         "last_session": 5,
@@ -157,7 +157,7 @@ def test_each_value_of_a_notebook_counts(notebook):
         "tau2_method": "DL",
         "early_last_session": 2,
     }
-    taken = {name: value for name, value in other.items() if name in NOTEBOOKS[notebook]}
+    taken = {name: value for name, value in other.items() if name in NOTEBOOKS[notebook].takes}
     assert taken or notebook == "stage2_recovery"  # it shows stored results, whatever a run's parameters
     made = check_parameters(given(notebook, **taken), notebook)
     assert {name: getattr(made, name) for name in taken} == taken
@@ -213,7 +213,7 @@ def test_the_table_holds_every_parameter_once():
 def test_the_table_names_the_notebooks_that_take_a_parameter():
     takers = parameter_table().set_index("parameter")["notebooks"].str.split(", ")
     for name, notebooks in takers.items():
-        assert notebooks == [n for n, names in NOTEBOOKS.items() if name in names], name
+        assert notebooks == [n for n, about in NOTEBOOKS.items() if name in about.takes], name
         assert notebooks != [""], f"{name} is taken by no notebook"
 
 
@@ -249,8 +249,8 @@ def test_allowed_values_are_allowed_and_their_ends_are(name):
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_every_line_of_a_cell_says_what_it_is(notebook):
     lines = parameter_cell(notebook).split("\n")
-    assert [line.split(" = ")[0] for line in lines] == list(NOTEBOOKS[notebook])
-    for name, line in zip(NOTEBOOKS[notebook], lines, strict=True):
+    assert [line.split(" = ")[0] for line in lines] == list(NOTEBOOKS[notebook].takes)
+    for name, line in zip(NOTEBOOKS[notebook].takes, lines, strict=True):
         assert line.count("  # ") == 1
         comment = line.split("  # ")[1]
         assert comment.endswith(f"; {allowed_values(name)}")
@@ -258,12 +258,25 @@ def test_every_line_of_a_cell_says_what_it_is(notebook):
 
 def test_stages_hand_on_what_is_pooled():
     """Every record that a stage-2 notebook reads is left by a stage-1 notebook."""
-    left = {record for names in RECORDS.values() for record in names}
-    assert {record for names in POOLED.values() for record in names} <= left
-    assert {*RECORDS, *POOLED, *TUTORIALS} == set(NOTEBOOKS)
+    assert {record for notebook in STAGE2 for record in notebook.reads} <= set(RECORD_HOME)
+    assert {*STAGE1, *STAGE2, *TUTORIALS} == set(NOTEBOOKS.values())
+
+
+def test_a_record_or_a_table_has_one_home():
+    for stage, home in ((STAGE1, RECORD_HOME), (STAGE2, HOME)):
+        assert len(home) == sum(len(notebook.leaves) for notebook in stage)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"takes": ("lagg",)}, {"uses": ("weather",)}, {"needs": "luck"}, {"name": "stage3_other"}],
+)
+def test_the_table_of_notebooks_refuses_what_nobody_knows(wrong):
+    with pytest.raises(ValueError, match=r"lagg|weather|luck|stage3_other"):
+        Notebook(**({"name": "stage2_other", "takes": ("level",)} | wrong))
 
 
 def test_every_record_can_be_shared():
     from twostage.records.analyse import FUNCTIONS
 
-    assert set(FUNCTIONS) == {analysis for analyses in RECORDS.values() for analysis in analyses}
+    assert set(FUNCTIONS) == set(RECORD_HOME)

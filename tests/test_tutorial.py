@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.params import TUTORIALS
+from twostage.notebooks import TUTORIALS
 from twostage.simulation.examples import ItemKey, fill_in_items
 from twostage.tutorial import PROJECT, WIDTH, TutorialError, Workshop
 
@@ -112,10 +112,10 @@ def test_workshop_is_a_project_of_its_own_and_takes_no_used_folder(workshop, mon
 
 
 def test_without_a_project_a_tutorial_says_so(monkeypatch):
-    monkeypatch.setattr("twostage.project.project_folder", lambda start: None)
+    monkeypatch.setattr("twostage.tutorial.project_folder", lambda start: None)
     with pytest.raises(TutorialError, match="expected the project's folder or one in it"):
         Workshop()
 
 
 def test_there_is_a_tutorial():
-    assert "tutorial_methodologist" in TUTORIALS
+    assert "tutorial_methodologist" in [notebook.name for notebook in TUTORIALS]

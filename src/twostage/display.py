@@ -94,6 +94,6 @@ def show(table: pd.DataFrame) -> HTML:
     return HTML(html_table(table))
 
 
-def say(text: str) -> Markdown:
+def show_text(text: str) -> Markdown:
     """A sentence for the last line of a notebook cell; text, unless it is :class:`~twostage.text.escape.Markup`."""
     return Markdown(paragraphs(text))

@@ -1,14 +1,13 @@
 """Every analysis parameter, once: meaning, unit, allowed values and default.
 
-The notebooks' parameter cells, the checks that refuse a misspelt or impossible value, the command
-line and the table of parameters in the book all come from :class:`Parameters`.
+The checks that refuse a misspelt or impossible value, the command line, and what
+:mod:`twostage.notebooks` writes into notebooks and pages all come from :class:`Parameters`.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 import pydantic
 from pydantic import ConfigDict, Field, model_validator
 
@@ -94,72 +93,6 @@ PLACES = {
 }
 
 
-_WINDOW = ("first_session", "last_session")
-
-
-_PANEL = (*_WINDOW, "lag", "min_sessions", "standardize", "detrend")
-
-
-_STAGE1 = ("collection", "study", "record_folder")
-
-
-_STAGE2 = ("collection", "records", "output_folder", "tau2_method", "ci_method", "level")
-
-
-#: Which notebook takes which parameters, in the order of its parameter cell.
-NOTEBOOKS = {
-    "stage1_data": (*_STAGE1, *_PANEL),
-    "stage1_outcome": (*_STAGE1, *_PANEL, "early_last_session", "level"),
-    "stage1_lagged": (*_STAGE1, *_PANEL, "random_slopes", "level"),
-    "stage1_crosslevel": (*_STAGE1, *_PANEL, "random_slopes", "level"),
-    "stage1_estimators": (*_STAGE1, *_PANEL, "level"),
-    "stage2_outcome": _STAGE2,
-    "stage2_lagged": _STAGE2,
-    "stage2_joint": _STAGE2,
-    "stage2_crosslevel": _STAGE2,
-    "stage2_sensitivity": _STAGE2,
-    "stage2_influence": _STAGE2,
-    "stage2_small_study": _STAGE2,
-    "stage2_moderators": _STAGE2,
-    "stage2_estimators": _STAGE2,
-    "stage2_recovery": ("collection", "output_folder"),
-    "stage2_window": _STAGE2,
-    "tutorial_methodologist": ("example_folder",),
-    "tutorial_researcher": ("example_folder",),
-    "tutorial_clinic": ("example_folder",),
-}
-
-
-#: Which records (one JSON file each) a stage-1 notebook leaves in its ``record_folder``.
-RECORDS = {
-    "stage1_data": ("data",),
-    "stage1_outcome": ("outcome",),
-    "stage1_lagged": ("lagged", "transition", "sensitivity"),
-    "stage1_crosslevel": ("crosslevel",),
-    "stage1_estimators": ("estimators",),
-}
-
-
-#: Which of those records a stage-2 notebook pools.
-POOLED = {
-    "stage2_outcome": ("outcome",),
-    "stage2_lagged": ("data", "lagged", "transition"),
-    "stage2_joint": ("lagged",),
-    "stage2_crosslevel": ("crosslevel",),
-    "stage2_sensitivity": ("lagged", "sensitivity"),
-    "stage2_influence": ("lagged",),
-    "stage2_small_study": ("lagged",),
-    "stage2_moderators": ("data", "lagged"),
-    "stage2_estimators": ("estimators",),
-    "stage2_recovery": (),
-    "stage2_window": ("lagged", "crosslevel"),
-}
-
-
-#: Notebooks that show how to do something, on example files of their own; they read no record.
-TUTORIALS = tuple(name for name in NOTEBOOKS if name.startswith("tutorial_"))
-
-
 def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Parameters:
     """Check a set of values and complete it with the defaults.
 
@@ -184,7 +117,7 @@ def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Pa
 def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     name = str(detail["loc"][0]) if detail["loc"] else None
     if detail["type"] == "extra_forbidden":
-        expected = f"a known parameter{_nearest(name, Parameters.model_fields)}"
+        expected = f"a known parameter{nearest(name, Parameters.model_fields)}"
         return Problem(source, None, name, detail["input"], expected)
     if name is None:
         wrong, _, expected = detail["msg"].removeprefix("Value error, ").partition(": expected ")
@@ -193,7 +126,8 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     return Problem(source, None, name, detail["input"], f"{allowed_values(name)} ({detail['msg']})")
 
 
-def _nearest(name: str, known) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an expectation: which known name was probably meant, or all of them."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else f", one of {', '.join(known)}"
 
@@ -209,73 +143,3 @@ def allowed_values(name: str) -> str:
         return "True | False"
     kind = {"integer": "whole number", "number": "number"}[schema["type"]]
     return f"{kind}, {schema['minimum']} to {schema['maximum']}"
-
-
-def parameter_table() -> pd.DataFrame:
-    """One row per parameter: meaning, unit, allowed values, default, notebooks that take it."""
-    rows = []
-    for name, (default, meaning, _) in PLACES.items():
-        rows.append((name, meaning, "", allowed_values(name), default, _takers(name)))
-    for name, field in Parameters.model_fields.items():
-        unit = (field.json_schema_extra or {}).get("unit", "")
-        rows.append((name, field.description, unit, allowed_values(name), field.default, _takers(name)))
-    columns = ["parameter", "meaning", "unit", "allowed", "default", "notebooks"]
-    return pd.DataFrame(rows, columns=columns).astype({"default": object})
-
-
-def _takers(name: str) -> str:
-    return ", ".join(notebook for notebook, names in NOTEBOOKS.items() if name in names)
-
-
-def parameter_cell(notebook: str) -> str:
-    """Source of a notebook's parameter cell: one commented line per parameter."""
-    table = parameter_table().set_index("parameter")
-    lines = []
-    for name in NOTEBOOKS[notebook]:
-        row = table.loc[name]
-        unit = f" [{row['unit']}]" if row["unit"] else ""
-        lines.append(f"{name} = {row['default']!r}  # {row['meaning']}{unit}; {row['allowed']}")
-    return "\n".join(lines)
-
-
-def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
-    """Check what a notebook was given, called right after its parameter cell.
-
-    Papermill injects a misspelt parameter as one more variable and goes on with the default; here
-    every plain value in the notebook's namespace that is no parameter of it is an error.
-
-    Parameters
-    ----------
-    namespace : mapping
-        The notebook's ``globals()``.
-    notebook : str
-        Its name, a key of :data:`NOTEBOOKS`.
-
-    Raises
-    ------
-    ParameterError
-        Naming each unknown, mistyped or impossible parameter.
-    """
-    known = NOTEBOOKS[notebook]
-    plain = (str, int, float, bool, list, dict, tuple, type(None))
-    ours = {
-        k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
-    }
-    problems = [
-        Problem(notebook, None, name, value, f"a parameter of this notebook{_nearest(name, known)}")
-        for name, value in ours.items()
-        if name not in known
-    ]
-    problems += [
-        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}")
-        for name in known
-        if name in PLACES and name in ours and not isinstance(ours[name], str)
-    ]
-    analysis = {name: value for name, value in ours.items() if name in known and name not in PLACES}
-    try:
-        parameters = make_parameters(analysis, notebook)
-    except ParameterError as error:
-        problems += error.problems
-    if problems:
-        raise ParameterError(problems)
-    return parameters

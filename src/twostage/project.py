@@ -6,6 +6,14 @@ from pathlib import Path
 MARKS = ("_config.yml", "notebooks")
 
 
+#: The project's files as a wheel brings them (setup.py puts them there); a checkout has no such folder.
+SHIPPED = Path(__file__).parent / "project_files"
+
+
+#: The collection of a project, and of a folder in which runs are made without one.
+COLLECTION = "data"
+
+
 def is_project(folder: Path) -> bool:
     """Whether a folder has a project's settings and notebooks."""
     return (folder / MARKS[0]).is_file() and (folder / MARKS[1]).is_dir()
@@ -18,13 +26,28 @@ def project_above(start: Path) -> Path | None:
 
 
 def package_project() -> Path | None:
-    """The project whose environment this package is installed in, as its set-up does; None elsewhere."""
-    return project_above(Path(__file__).parent)
+    """The checkout that this package is imported from, as set-up installs it; None where it came as a wheel."""
+    return None if is_project(SHIPPED) else project_above(Path(__file__).parent)
 
 
 def project_folder(start: Path) -> Path | None:
-    """The project that a command belongs to: upwards from where it is given, else the package's own."""
-    return project_above(start) or package_project()
+    """The folder in whose ``runs/`` a command's runs go.
+
+    The project upwards from where the command is given; else, of a checkout, that checkout; of a wheel, whose
+    files are not for writing, the folder where the command is given.
+    """
+    return project_above(start) or (start.resolve() if is_project(SHIPPED) else package_project())
+
+
+def project_files(folder: Path) -> Path:
+    """Where notebooks, book and settings are for runs in a project's folder, or in one without them."""
+    return SHIPPED if is_project(SHIPPED) and not is_project(folder) else folder
+
+
+def default_collection(folder: Path) -> Path:
+    """The collection of runs for which none is named: the folder's own, else the one that a wheel brings."""
+    own = folder / COLLECTION
+    return own if own.exists() else project_files(folder) / COLLECTION
 
 
 def found_upwards(folder: str | Path) -> Path:

@@ -16,7 +16,7 @@ from IPython.display import SVG
 from typer.testing import CliRunner
 
 from twostage.cli.app import app
-from twostage.project import project_folder
+from twostage.project import project_files, project_folder
 
 #: What makes a folder a project, for a run in it.
 PROJECT = ("_config.yml", "notebooks", "book")
@@ -57,7 +57,7 @@ class Workshop:
             raise TutorialError(f"{self.folder}: expected a new or empty folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in PROJECT:
-            source = project / name
+            source = project_files(project) / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, self.folder / name)
 

@@ -59,7 +59,7 @@ def test_another_study_or_run_is_bad_input(project):
 
 
 def test_without_a_project_it_is_bad_input(tmp_path, monkeypatch):
-    monkeypatch.setattr("twostage.project.package_project", lambda: None)
+    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert invoke("S02").exit_code == 2
 

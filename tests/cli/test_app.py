@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from twostage.cli import app as cli
 from twostage.cli.app import app
-from twostage.params import parameter_table
+from twostage.notebooks import parameter_table
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostage.collection.same_data import overlaps, patient_series, scores_digest, twins
+from twostage.collection.same_data import duplicates, overlaps, patient_series, scores_digest
 
 SCORE = st.none() | st.integers(0, 3)
 SERIES = st.dictionaries(st.integers(1, 4), st.tuples(SCORE, SCORE), min_size=1, max_size=3)
@@ -41,7 +41,7 @@ def test_equal_digests_are_equal_scores(first, second):
 def test_no_score_is_no_digest_and_nobodys_twin():
     empty = pd.DataFrame({"patient": ["a"], "session": [1], "x": [np.nan], "y": [np.nan]})
     assert scores_digest(empty) == ""
-    assert twins({"A": "", "B": "", "C": "1", "D": "1", "E": "2", "F": "1"}) == [("C", "D"), ("C", "F")]
+    assert duplicates({"A": "", "B": "", "C": "1", "D": "1", "E": "2", "F": "1"}) == [("C", "D"), ("C", "F")]
 
 
 def drawn(seed: int, n: int, high: int = 40) -> pd.DataFrame:

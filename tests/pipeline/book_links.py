@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from typer.main import get_command
 
 from twostage.cli.app import app
-from twostage.params import NOTEBOOKS
+from twostage.notebooks import NOTEBOOKS
 
 #: Attributes by which a page loads something when it is read.
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("embed", "src")}
@@ -110,7 +110,7 @@ def _papermill_fault(command: str, words: list[str], project: Path) -> str | Non
     template = next((w for w in words[1:] if w.endswith(".ipynb")), None)
     if template is None or not (project / template).is_file():
         return f"no such notebook: {command}"
-    known = NOTEBOOKS[Path(template).stem]
+    known = NOTEBOOKS[Path(template).stem].takes
     given = [words[i + 1] for i, word in enumerate(words) if word in PAPERMILL]
     wrong = [name for name in given if name not in known]
     return f"no such parameter {wrong}: {command}" if wrong else None

@@ -14,13 +14,13 @@ import nbformat
 import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from standin import REPOSITORY, steps, write_notebook, write_project
+from standin import POOLED, RECORDS, REPOSITORY, TUTORIAL_NAMES, steps, write_notebook, write_project
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS
+from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline import code, runner, session
 from twostage.pipeline.backend import Workers
-from twostage.pipeline.book import again
 from twostage.pipeline.book import build as book_build
+from twostage.pipeline.book import rerun
 from twostage.pipeline.entry import Request, plan_run
 
 #: What stand-ins show: all that the real notebooks could get to see, so that a result that is out of date differs.
@@ -28,7 +28,8 @@ SEEN = """\
 import csv, json, yaml
 from pathlib import Path
 from twostage.pipeline.code import code
-from twostage.pipeline.inputs import POOLED_FACTS, READS_DATA, READS_TRUTH, STUDY_FACTS
+from twostage.notebooks import NOTEBOOKS
+from twostage.pipeline.inputs import STUDY_FACTS
 whole = Path(collection)
 settings = yaml.safe_load((whole / "collection.yml").read_text())
 registry = {row["study"]: row for row in csv.DictReader((whole / "studies.csv").read_text().splitlines())}
@@ -50,11 +51,11 @@ print(json.dumps(seen))"""
 STAGE2 = (
     SEEN
     + """\
-seen["registry"] = [[row[c] for c in ("study", *POOLED_FACTS.get("NAME", ()))] for row in registry.values()]
-if "NAME" in READS_TRUTH and (whole / "truth.csv").is_file():
+seen["registry"] = [[row[c] for c in ("study", *NOTEBOOKS["NAME"].facts)] for row in registry.values()]
+if "truth" in NOTEBOOKS["NAME"].uses and (whole / "truth.csv").is_file():
     rows = csv.DictReader((whole / "truth.csv").read_text().splitlines())
     seen["truth"] = [row for row in rows if row["study"] == "mean"]
-if "NAME" in READS_DATA:
+if "data" in NOTEBOOKS["NAME"].uses:
     seen["data"] = [data(study) for study in registry]
 seen["records"] = [(Path(records) / s / f"{a}.json").read_text() for s in registry for a in ANALYSES]
 folder = Path(output_folder)
@@ -67,9 +68,9 @@ print(json.dumps(seen))"""
 def quick_project(folder: Path) -> Path:
     """A project whose notebooks show everything that they may see."""
     write_project(folder, studies=2)
-    for name, parameters in NOTEBOOKS.items():
-        own = ", ".join(p for p in parameters if p not in ("record_folder", "output_folder"))
-        cell = STAGE1 if name in RECORDS else "print('shown')" if name in TUTORIALS else STAGE2
+    for name, notebook in NOTEBOOKS.items():
+        own = ", ".join(p for p in notebook.takes if p not in ("record_folder", "output_folder"))
+        cell = STAGE1 if name in RECORDS else "print('shown')" if name in TUTORIAL_NAMES else STAGE2
         analyses = RECORDS.get(name) or POOLED.get(name)
         cell = cell.replace("OWN", own).replace("ANALYSES", repr(analyses)).replace("NAME", name)
         write_notebook(folder / "notebooks", name, code=cell)
@@ -134,7 +135,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     monkeypatch.setattr(book_build, "_jupyter_book", jupyter_book)
     # Reading the collection for each page and metadata for each step is right, but slow.
     monkeypatch.setattr(code, "version", functools.cache(code.version))
-    monkeypatch.setattr(again, "run_command", lambda run: "twostage run")
+    monkeypatch.setattr(rerun, "run_command", lambda run: "twostage run")
     monkeypatch.setattr(session, "local_workers", lambda jobs: Workers(Here(), lambda left: None))
     # pytask-parallel replaces these for good.
     for name in ("pdb.set_trace", "sys.breakpointhook"):

@@ -10,16 +10,20 @@ import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS, parameter_cell
-from twostage.pipeline.run import RECOVERY_NOTEBOOK
+from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2, TUTORIALS, parameter_cell
 from twostage.simulation.simulate import simulate_collection, write_collection
 
+#: Stage-1 notebook -> the records it leaves; stage-2 notebook -> the records it pools.
+RECORDS, POOLED = {n.name: n.leaves for n in STAGE1}, {n.name: n.reads for n in STAGE2}
+
+TUTORIAL_NAMES = tuple(notebook.name for notebook in TUTORIALS)
+
 #: The stand-in's collection has no recovery study stored with it.
-WITHOUT_RECOVERY = [name for name in POOLED if name != RECOVERY_NOTEBOOK]
+WITHOUT_RECOVERY = [notebook.name for notebook in STAGE2 if notebook.needs != "recovery"]
 
 REPOSITORY = Path(__file__).parents[2]
 
-STAGE1 = """\
+OF_A_STUDY = """\
 import json, time
 from pathlib import Path
 from twostage.collection.part import read_part
@@ -33,7 +37,7 @@ for analysis in ANALYSES:
     (folder / f"{analysis}.json").write_text(json.dumps({"study": study, "size": len(scores)}))
 print(study, len(scores))"""
 
-STAGE2 = """\
+OF_ALL = """\
 import json, time
 from pathlib import Path
 time.sleep(PAUSE)
@@ -68,7 +72,7 @@ BIBLIOGRAPHY = "@book{hand1921, author = {Hand, Ada}, title = {Sums}, year = {19
 def write_notebook(folder: Path, name: str, pause: float = 0.0, code: str | None = None) -> Path:
     """Write a stand-in for one notebook, with the real one's parameters."""
     if code is None:
-        code = STAGE1 if name in RECORDS else "print('shown')" if name in TUTORIALS else STAGE2
+        code = OF_A_STUDY if name in RECORDS else "print('shown')" if name in TUTORIAL_NAMES else OF_ALL
         code = code.replace("PAUSE", str(pause)).replace("ANALYSES", repr(RECORDS.get(name)))
         code = code.replace("ANALYSIS", (POOLED.get(name) or ("",))[0])
     cells = [
@@ -113,7 +117,7 @@ def readers(*notebooks: str) -> set[str]:
 
 def takers(parameter: str) -> set[str]:
     """The pooled notebooks that take a parameter."""
-    return {name for name in WITHOUT_RECOVERY if parameter in NOTEBOOKS[name]}
+    return {name for name in WITHOUT_RECOVERY if parameter in NOTEBOOKS[name].takes}
 
 
 def all_steps(*studies: str) -> set[str]:
@@ -123,7 +127,7 @@ def all_steps(*studies: str) -> set[str]:
 
 def default_steps(*studies: str) -> set[str]:
     """Every step of the default run."""
-    return all_steps(*studies) | set(TUTORIALS)
+    return all_steps(*studies) | set(TUTORIAL_NAMES)
 
 
 def command(*arguments: str) -> list[str]:

@@ -8,7 +8,7 @@ import time
 import pytest
 from standin import command, default_steps, sizes, steps, write_project
 
-from twostage.params import RECORDS
+from twostage.notebooks import RECORD_HOME
 
 pytestmark = pytest.mark.slow
 
@@ -63,5 +63,5 @@ def test_run_is_complete_although_a_worker_is_killed(tmp_path, processes):
     assert len(steps("".join(seen) + rest)) == len(default_steps("S01", "S02"))
     assert list(sizes(project)) == ["S01", "S02"]
     records = sorted((project / "runs" / "default" / "records").glob("*/*.json"))
-    assert len(records) == 2 * sum(len(analyses) for analyses in RECORDS.values())
+    assert len(records) == 2 * len(RECORD_HOME)
     assert (project / "runs" / "default" / "html" / "index.html").is_file()

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from twostage import project
 from twostage.collection.collection import read_collection
+from twostage.pipeline.book.again import run_command
 from twostage.pipeline.entry import (
     Request,
     find_project,
@@ -173,6 +175,31 @@ def test_a_run_takes_no_folder_that_holds_something_else(finished_project, tmp_p
             plan_run(finished_project, Request(out=taken))
     with pytest.raises(PipelineError, match="expected one of them"):
         plan_run(finished_project, Request(name="a", out=tmp_path / "a"))
+
+
+def test_without_a_checkout_the_files_of_the_wheel_are_used_and_runs_are_made_here(
+    finished_project, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(project, "SHIPPED", finished_project)
+    here = tmp_path / "here"
+    here.mkdir()
+    run = plan_run(here, Request()).run
+    assert (run.folder, run.project) == (here / "runs" / "default", here)
+    assert run.collection == finished_project / "data"
+    assert run.template("stage1_lagged").is_relative_to(finished_project)
+    assert run.tutorials
+    assert run_command(run) == "twostage run"
+    shutil.copytree(finished_project / "data", here / "data")
+    assert plan_run(here, Request()).run.collection == here / "data"
+    assert find_project(finished_project / "notebooks") == finished_project
+    assert project.package_project() is None
+
+
+def test_a_checkout_does_not_use_the_files_of_a_wheel(finished_project, monkeypatch):
+    monkeypatch.setattr(project, "SHIPPED", REPOSITORY)
+    run = plan_run(finished_project, Request()).run
+    assert (run.project, run.sources) == (finished_project, None)
+    assert run.collection == finished_project / "data"
 
 
 #: What a stranger's ``run.json`` may say, and what is said of it.

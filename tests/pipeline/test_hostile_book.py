@@ -18,11 +18,11 @@ STUDIES = 3
 #: What each stage-1 notebook of the stand-in shows besides: the heading, a table and a sentence.
 SHOWS = """
 from twostage.collection.collection import read_collection
-from twostage.display import say, show
+from twostage.display import show_text, show
 from twostage.pages.study.tables import study_heading
 source = read_collection(collection)
 from IPython.display import display
-display(study_heading(source, study), show(source.studies), say(source.studies["label"].iloc[0] + " is in."))"""
+display(study_heading(source, study), show(source.studies), show_text(source.studies["label"].iloc[0] + " is in."))"""
 
 INDEX = """# {{ title }}
 

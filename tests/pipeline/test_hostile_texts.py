@@ -14,9 +14,9 @@ from myst_parser.parsers.mdit import create_md_parser
 
 from twostage.collection.collection import read_collection
 from twostage.collection.registry import read_registry
-from twostage.collection.schema import STUDY_ID
 from twostage.collection.settings import Variable, read_settings
-from twostage.display import html_table, say
+from twostage.collection.study_ids import why_not
+from twostage.display import html_table, show_text
 from twostage.importing.mapping import ImportMapping, check_mapping
 from twostage.importing.source import ImportProblems
 from twostage.pages.common.tables import collection_heading
@@ -71,7 +71,7 @@ def pages_of(folder: Path, text: dict[str, list[str]]) -> None:
         facts = {column: row[column] for column in COLUMNS}
         page = shown(Pages(BOOK, context).render("study.md.j2", study=row, facts=facts, against=None))
         heading = shown(study_heading(collection, row["study"]).data)
-        said = shown(say(f"{row['label']} is in.").data)
+        said = shown(show_text(f"{row['label']} is in.").data)
         for column in COLUMNS:
             if row[column] in text[column]:
                 assert row[column] in page, column
@@ -167,7 +167,7 @@ def test_a_mapping_takes_what_can_be_shown():
 @pytest.mark.parametrize("text", [*TEXTS, *UNSEEN])
 def test_names_of_studies_runs_and_parameters_are_plain(text):
     if text.strip("L"):
-        assert re.fullmatch(STUDY_ID, text) is None
+        assert why_not(text)
         assert RUN_NAME.fullmatch(text) is None
     for name in ("standardize", "tau2_method", "last_session", text):
         with pytest.raises(ParameterError):

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 
 from twostage.collection.collection import read_collection
-from twostage.params import NOTEBOOKS, RECORDS
+from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2
 from twostage.pipeline.code import BOOK_LIBRARIES, RESULT_LIBRARIES, modules
-from twostage.pipeline.inputs import POOLED_FACTS, READS_DATA, READS_TRUTH, STUDY_FACTS
-from twostage.pipeline.run import RECOVERY_NOTEBOOK
+from twostage.pipeline.inputs import STUDY_FACTS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,7 +25,7 @@ OTHER = dict.fromkeys(("label", "country", "setting", "treatment", "design", "so
 OTHER |= {"x_instrument": "Other", "y_instrument": "Other", "year": "1901"}
 OTHER |= {"x_min": "-99", "x_max": "999", "y_min": "-99", "y_max": "999"}
 
-POOLS = [name for name in NOTEBOOKS if name.startswith("stage2_") and name != RECOVERY_NOTEBOOK]
+POOLS = [notebook.name for notebook in STAGE2 if notebook.needs != "recovery"]
 
 #: Modules that are imported and are no library whose version is watched: they check and print, and make no number.
 NO_RESULTS = {"pandera", "pydantic", "rich", "typer", "yaml", "IPython", "tqdm"}
@@ -66,7 +65,7 @@ def executed(notebook: str, collection: Path, records: Path, output: Path, study
     """Execute a notebook in this process; what it shows and what it leaves."""
     places = {"collection": collection, "records": records, "output_folder": output, "study": study}
     places |= {"record_folder": output if study else ""}
-    found = shown(notebook, {k: str(v) for k, v in places.items() if k in NOTEBOOKS[notebook]})
+    found = shown(notebook, {k: str(v) for k, v in places.items() if k in NOTEBOOKS[notebook].takes})
     return found + [p.read_text(encoding="utf-8") for p in sorted(output.rglob("*")) if p.is_file()]
 
 
@@ -75,8 +74,8 @@ def records(written, tmp_path_factory) -> Path:
     """Records of all studies, made by the notebooks."""
     folder = tmp_path_factory.mktemp("records")
     for study in read_collection(written).studies["study"]:
-        for notebook in RECORDS:
-            executed(notebook, written, folder, folder / study, study)
+        for notebook in STAGE1:
+            executed(notebook.name, written, folder, folder / study, study)
     return folder
 
 
@@ -97,7 +96,7 @@ def with_other_facts(collection: Path, target: Path, used: tuple[str, ...], trut
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", RECORDS)
+@pytest.mark.parametrize("notebook", [notebook.name for notebook in STAGE1])
 def test_study_notebooks_use_no_other_facts(notebook, written, records, tmp_path):
     other = with_other_facts(written, tmp_path / "other", STUDY_FACTS, truth=False)
     first, second = (
@@ -109,14 +108,15 @@ def test_study_notebooks_use_no_other_facts(notebook, written, records, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", POOLS)
 def test_pooled_notebooks_use_no_other_facts(notebook, written, records, tmp_path):
-    used = POOLED_FACTS.get(notebook, ()) + (STUDY_FACTS if notebook in READS_DATA else ())
-    other = with_other_facts(written, tmp_path / "other", used, truth=notebook in READS_TRUTH)
+    about = NOTEBOOKS[notebook]
+    used = about.facts + (STUDY_FACTS if "data" in about.uses else ())
+    other = with_other_facts(written, tmp_path / "other", used, truth="truth" in about.uses)
     first, second = (executed(notebook, c, records, tmp_path / c.name / "out") for c in (written, other))
     assert first == second
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", POOLED_FACTS)
+@pytest.mark.parametrize("notebook", [notebook.name for notebook in STAGE2 if notebook.facts])
 def test_pooled_notebooks_use_the_facts_that_make_them_due(notebook, written, records, tmp_path):
     other = with_other_facts(written, tmp_path / "other", (), truth=True)
     first, second = (executed(notebook, c, records, tmp_path / c.name / "out") for c in (written, other))

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from twostage.display import number
+from twostage.notebooks import HOME
 from twostage.pages.common.heterogeneity import heterogeneity_words, words_table
-from twostage.pages.common.leave import draw, leave_sentences, save_figure, write_pooled, write_table
+from twostage.pages.common.leave import draw, save_figure, save_sentences, write_pooled, write_table
 from twostage.pages.common.tables import effect
 from twostage.params import make_parameters
-from twostage.pipeline.book.manuscript import HOME, book_context
+from twostage.pipeline.book.manuscript import book_context
 from twostage.stage2.attempt import Attempt
 from twostage.stage2.pool import patient_flow
 
@@ -36,7 +37,7 @@ def context(pooled, panels, three, tmp_path_factory):
     save_figure(ax, str(run / "output" / "stage2_lagged"), "forest_x_to_y", "Forest plot of 3 studies")
     plt.close(ax.figure)
     influence, small = (str(run / "output" / HOME[name]) for name in ("influence", "small_study"))
-    leave_sentences({"y_to_x": {"casewise": "None of 3."}}, influence)
+    save_sentences({"y_to_x": {"casewise": "None of 3."}}, influence)
     draw(None, Attempt(None, "too few"), influence, "panel_x_to_y", "")
     write_table(
         pd.DataFrame({"effect": ["PET", "NA"], "estimate": ["−0.050", "NA"]}), small, "adjusted_x_to_y"

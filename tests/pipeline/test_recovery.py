@@ -8,7 +8,7 @@ import pytest
 from twostage.collection.collection import read_collection
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.recovery import CHUNK, carry_out_recovery, gather, make_chunk, plan_recovery
-from twostage.pipeline.run import RECOVERY_NOTEBOOK, load_run
+from twostage.pipeline.run import load_run
 from twostage.recovery.store import read_recovery, write_recovery
 from twostage.terms import ESTIMATORS
 
@@ -115,13 +115,13 @@ def test_a_run_shows_what_is_stored(small, tmp_path):
     project = write_project(tmp_path / "project")
     without = prepare(project, project / "runs" / "a", small, {}, "test").run
     assert not without.has_recovery
-    assert RECOVERY_NOTEBOOK not in without.stage2
+    assert "stage2_recovery" not in without.stage2
     write_recovery(small, pd.DataFrame({"condition": ["plain"]}), {"replicates": 20})
     plan = prepare(project, project / "runs" / "b", small, {}, "test")
     shown = plan.run
     assert shown.has_recovery
-    assert RECOVERY_NOTEBOOK in shown.stage2
-    assert shown.reads_recovery(RECOVERY_NOTEBOOK)
+    assert "stage2_recovery" in shown.stage2
+    assert shown.reads_recovery("stage2_recovery")
     assert [json.loads(p.read_text())["replicates"] for p in plan.stored if p.suffix == ".json"] == [20]
     plan.write()
     assert load_run(shown.folder).stage2 == shown.stage2

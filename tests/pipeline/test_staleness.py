@@ -11,9 +11,9 @@ import pytest
 import yaml
 from inprocess import carried_out, due, in_process, made, quick_project
 from inprocess import meanwhile as meanwhile
-from standin import WITHOUT_RECOVERY, all_steps, default_steps, readers, stage1_steps, takers
+from standin import TUTORIAL_NAMES, WITHOUT_RECOVERY, all_steps, default_steps, readers, stage1_steps, takers
 
-from twostage.params import NOTEBOOKS, TUTORIALS
+from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline import code
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.errors import PipelineError
@@ -25,7 +25,7 @@ BOTH = ("S01", "S02")
 EVERYTHING = default_steps(*BOTH)
 ANALYSES = all_steps(*BOTH)
 BOOK = {"book"}
-CODE_OF_PAGES = {*TUTORIALS, "book"}
+CODE_OF_PAGES = {*TUTORIAL_NAMES, "book"}
 NOTHING: set[str] = set()
 
 
@@ -453,5 +453,5 @@ def test_a_dry_run_writes_nothing(name, project, meanwhile):
 
 def test_every_notebook_is_in_the_table():
     """A notebook that reads something new of the registry has to say so, see test_inputs.py."""
-    assert set(EVERYTHING) >= set(WITHOUT_RECOVERY) | set(TUTORIALS)
+    assert set(EVERYTHING) >= set(WITHOUT_RECOVERY) | set(TUTORIAL_NAMES)
     assert {step.split()[0] for step in EVERYTHING} == set(NOTEBOOKS) - {"stage2_recovery"} | BOOK

@@ -15,7 +15,7 @@ import pytest
 from twostage.params import make_parameters
 from twostage.problems import RecordError
 from twostage.records import record as records
-from twostage.records.record import ANALYSES, find_record, hand_over, make_record, read_record, write_record
+from twostage.records.record import ANALYSES, find_record, make_record, read_record, save_record, write_record
 from twostage.stage1.describe import describe
 from twostage.stage1.equations import crosslevel, lagged, outcome, transition
 from twostage.stage1.estimators import estimators
@@ -101,9 +101,9 @@ def test_records_cannot_be_changed(all_records):
 
 def test_nothing_is_written_without_a_folder(panels, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    hand_over(panels["S02"], lagged(panels["S02"]), "")
+    save_record(panels["S02"], lagged(panels["S02"]), "")
     assert list(tmp_path.iterdir()) == []
-    hand_over(panels["S02"], lagged(panels["S02"]), "out")
+    save_record(panels["S02"], lagged(panels["S02"]), "out")
     assert read_record("out/lagged.json").study == "S02"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
-from twostage.recovery.verdict import SLACK, Z, believe, kinds
+from twostage.recovery.verdict import SLACK, Z, best_estimators, kinds
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
 ERROR = 0.01
@@ -33,7 +33,7 @@ def study(changes=()) -> Recovery:
 
 
 def test_the_most_precise_of_the_calibrated_is_believed():
-    table = believe(study())
+    table = best_estimators(study())
     assert list(table["condition"]) == [c.name for c, _ in kinds()]
     assert set(table["estimator"]) == {"centred"}
     assert set(table["runners_up"]) == {tuple(e for e in ESTIMATORS if e != "centred")}
@@ -43,8 +43,8 @@ def test_the_most_precise_of_the_calibrated_is_believed():
 def test_who_does_not_cover_in_one_direction_is_not_believed(direction):
     bad = {"condition": "plain", "estimator": "centred", "direction": direction}
     limit = 0.95 - SLACK - Z * ERROR
-    at_limit = believe(study([(bad, {"coverage": limit + 1e-9})])).set_index("condition")
-    below = believe(study([(bad, {"coverage": limit - 1e-9})])).set_index("condition")
+    at_limit = best_estimators(study([(bad, {"coverage": limit + 1e-9})])).set_index("condition")
+    below = best_estimators(study([(bad, {"coverage": limit - 1e-9})])).set_index("condition")
     assert at_limit.loc["plain", "estimator"] == "centred"
     assert below.loc["plain", "estimator"] == "centred_occasions"
     assert below.loc["dropout", "estimator"] == "centred"
@@ -54,11 +54,15 @@ def test_who_cries_wolf_is_not_believed():
     bad = {"condition": "plain_null", "estimator": "centred", "direction": "y_to_x"}
     limit = 0.05 + SLACK + Z * ERROR
     assert (
-        believe(study([(bad, {"rejection": limit + 1e-9})])).set_index("condition").loc["plain", "estimator"]
+        best_estimators(study([(bad, {"rejection": limit + 1e-9})]))
+        .set_index("condition")
+        .loc["plain", "estimator"]
         != "centred"
     )
     assert (
-        believe(study([(bad, {"rejection": limit - 1e-9})])).set_index("condition").loc["plain", "estimator"]
+        best_estimators(study([(bad, {"rejection": limit - 1e-9})]))
+        .set_index("condition")
+        .loc["plain", "estimator"]
         == "centred"
     )
 
@@ -68,13 +72,13 @@ def test_if_nobody_is_calibrated_nobody_is_believed():
         ({"condition": "plain"}, {"coverage": 0.5}),
         ({"condition": "plain", "estimator": "dpm"}, {"bias": 0.001}),
     ]
-    row = believe(study(changes)).set_index("condition").loc["plain"]
+    row = best_estimators(study(changes)).set_index("condition").loc["plain"]
     assert row["estimator"] == ""
     assert row["least_biased"] == "dpm"
     assert row["coverage"] == 0.5
 
 
 def test_an_estimator_that_was_never_pooled_is_no_candidate():
-    table = believe(study([({"estimator": "centred"}, {"n_replicates": 0})]))
+    table = best_estimators(study([({"estimator": "centred"}, {"n_replicates": 0})]))
     assert "centred" not in set(table["estimator"])
     assert not any("centred" in r for r in table["runners_up"])

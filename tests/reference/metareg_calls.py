@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from metareg_tables import DATA, arguments, ours
+
 from twostage.stats.pool.locationscale import locationscale
-from twostage.stats.pool.metafor import r_call
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.permutation import permutation_test
 from twostage.stats.pool.pool import pool
@@ -64,7 +64,7 @@ def results():
 
 def calls():
     """The calls, in order."""
-    return [{"name": name, "call": r_call(result)} for name, result in results().items()]
+    return [{"name": name, "call": result.r_call()} for name, result in results().items()]
 
 
 def write():

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from twostage.stats.pool.metareg import metareg
 
 FOLDER = Path(__file__).parent

@@ -89,7 +89,7 @@ def arrays(case: dict):
 
 
 def main() -> None:
-    from twostage.stats.mixed.fit.fit import fit_mixed
+    from twostage.stats.mixed.fit import fit_mixed
 
     listed = []
     for case in cases():

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from twostage.pages.common.leave import draw, leave_sentences, tell
+from twostage.pages.common.leave import draw, save_sentences, show_result
 from twostage.stage2.attempt import Attempt, attempt
 from twostage.stats.base.errors import NotEstimable
 from twostage.stats.influence.casewise import influence
@@ -37,10 +37,11 @@ def test_mistakes_stay_errors():
 
 def test_tables_and_figures_or_nothing(tmp_path):
     good, bad = Attempt(pd.DataFrame({"a": [1.5]})), Attempt(None, "too few")
-    assert "1.500" in tell(good, lambda rows: rows, str(tmp_path), "rows").data
+    assert "1.500" in show_result(good, lambda rows: rows, str(tmp_path), "rows").data
     assert pd.read_csv(tmp_path / "rows.csv")["a"].tolist() == [1.5]
     assert (
-        tell(bad, lambda rows: rows, str(tmp_path), "none") is None and not (tmp_path / "none.csv").exists()
+        show_result(bad, lambda rows: rows, str(tmp_path), "none") is None
+        and not (tmp_path / "none.csv").exists()
     )
 
     def picture(rows, title):
@@ -59,7 +60,7 @@ def test_tables_and_figures_or_nothing(tmp_path):
 
 
 def test_sentences_are_left(tmp_path):
-    leave_sentences({"x_to_y": {"a": "One."}, "y_to_x": {"a": "Two."}}, str(tmp_path))
+    save_sentences({"x_to_y": {"a": "One."}, "y_to_x": {"a": "Two."}}, str(tmp_path))
     assert pd.read_csv(tmp_path / "sentences.csv").to_dict("list") == {
         "direction": ["x_to_y", "y_to_x"],
         "name": ["a", "a"],

@@ -13,13 +13,14 @@ from twostage.cli import addition as cli_addition
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
+from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
 from twostage.cli.options import AllProblems, SameData
 from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
 from twostage.cli.share import bundle_problems
 from twostage.cli.share import register as register_sharing
 from twostage.collection import read_collection, unedited, validate_collection
-from twostage.params import parameter_table
+from twostage.notebooks import parameter_table
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
 from twostage.simulation import SEED, simulate_collection, write_collection
@@ -111,6 +112,9 @@ def params(
 ) -> None:
     """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
     typer.echo(PRINT[format](parameter_table()))
+
+
+app.command(epilog=NOTEBOOKS_EXAMPLES)(notebooks)
 
 
 app.command(epilog=RUN_EXAMPLES)(run)

@@ -7,6 +7,7 @@ import typer
 
 from twostage.printing import examples
 from twostage.problems import ProblemError
+from twostage.project import COLLECTION
 
 RECOVERY_EXAMPLES = examples(
     "twostage recovery --replicates 20", "twostage recovery path/to/collection --replicates 1000 --jobs 8"
@@ -31,7 +32,7 @@ def recovery(
     After an interruption the same command continues where it stopped; with more replicates it adds only the new ones.
     """
     # The other commands need not wait for what only this one imports.
-    from twostage.pipeline.entry import DEFAULT_COLLECTION, find_project
+    from twostage.pipeline.entry import find_project
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.recovery import SEED, carry_out_recovery, plan_recovery
     from twostage.recovery.conditions import CONDITIONS
@@ -40,7 +41,7 @@ def recovery(
         project = find_project(Path.cwd())
         plan = plan_recovery(
             project,
-            collection or project / DEFAULT_COLLECTION,
+            collection or project / COLLECTION,
             replicates=replicates,
             seed=SEED if seed is None else seed,
             conditions=tuple(condition or CONDITIONS),

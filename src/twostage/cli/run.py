@@ -126,9 +126,9 @@ def _say_missing(planned: "Plan") -> None:
 
 
 def _warn_of_twins(planned: "Plan") -> None:
-    from twostage.collection import twins
+    from twostage.collection import duplicates
 
-    for pair in twins(planned.checksums):
+    for pair in duplicates(planned.checksums):
         typer.echo(
             f"warning: {' and '.join(pair)} have the same data: pools count these patients twice", err=True
         )

@@ -10,7 +10,7 @@ from twostage.collection.collection import (
 )
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
-from twostage.collection.same_data import twins
+from twostage.collection.same_data import duplicates
 from twostage.collection.schema import NUMBER
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
@@ -46,7 +46,7 @@ __all__ = [
     "read_settings",
     "row_findings",
     "same_file",
-    "twins",
+    "duplicates",
     "unedited",
     "validate_collection",
     "why_not",

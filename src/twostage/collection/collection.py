@@ -17,7 +17,7 @@ import pandas as pd
 from twostage.collection import part as collection_part
 from twostage.collection import settings as collection_file
 from twostage.collection.registry import TABLES, Registry, read_registry
-from twostage.collection.same_data import Examined, overlaps, patient_series, scores_digest, twins
+from twostage.collection.same_data import Examined, duplicates, overlaps, patient_series, scores_digest
 from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
 from twostage.collection.study_files import StudyFiles
@@ -207,6 +207,18 @@ def read_collection(path: str | Path) -> Collection:
     ------
     CollectionError
         With every problem of `collection.yml`, `dictionary.csv` and `studies.csv`.
+
+    Examples
+    --------
+    In the project's folder, where `data` is its collection:
+
+    >>> import twostage as ts
+    >>> collection = ts.read_collection("data")
+    >>> len(collection.studies), collection.x.label, collection.y.label
+    (17, 'alliance', 'symptom severity')
+    >>> study = collection.study("S01")
+    >>> list(study.sessions)
+    ['patient', 'session', 'x', 'y']
     """
     path = locate_collection(path)
     if (part := collection_part.read_part(path)) is not None:
@@ -260,7 +272,7 @@ def examine_collection(path: str | Path) -> Examined:
             if study is not None:
                 digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
     # A file that studies share has the same problems for each of them.
-    return Examined(distinct(problems), tuple(twins(digests)), lines, tuple(overlaps(series)))
+    return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)))
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

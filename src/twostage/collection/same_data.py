@@ -33,7 +33,7 @@ def scores_digest(sessions: pd.DataFrame) -> str:
     return hashlib.sha256(np.sort(series.to_numpy()).tobytes()).hexdigest()
 
 
-def twins(digests: Mapping[str, str]) -> list[tuple[str, str]]:
+def duplicates(digests: Mapping[str, str]) -> list[tuple[str, str]]:
     """The studies whose digest another one before them has.
 
     Parameters
@@ -122,7 +122,7 @@ class Examined:
     ----------
     problems : tuple of Problem
         For which it cannot be used.
-    twins : tuple of tuple
+    duplicates : tuple of tuple
         Pairs of studies with the same scores, the earlier first.
     lines : dict
         Study -> its line in studies.csv.
@@ -131,19 +131,19 @@ class Examined:
     """
 
     problems: tuple[Problem, ...]
-    twins: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[tuple[str, str], ...] = ()
     lines: dict[str, int] = field(default_factory=dict)
     overlaps: tuple[tuple[str, str, int], ...] = ()
 
     def same_data(self) -> tuple[Problem, ...]:
-        """The twins and overlaps as problems."""
+        """The duplicates and overlaps as problems."""
         expected = (
             "scores of its own: a pool would count the same patients twice (--same-data if it is meant)"
         )
-        found = [(b, f"{b}, with the same scores as {a}") for a, b in self.twins]
+        found = [(b, f"{b}, with the same scores as {a}") for a, b in self.duplicates]
         found += [
             (b, f"{b}, with the scores of {n} patients of {a}")
             for a, b, n in self.overlaps
-            if (a, b) not in self.twins
+            if (a, b) not in self.duplicates
         ]
         return tuple(Problem("studies.csv", self.lines.get(b), "study", text, expected) for b, text in found)

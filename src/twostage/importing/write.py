@@ -144,9 +144,9 @@ def add_studies(
 def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
     found = examine_collection(staged)
     # Twins that were there before were meant then.
-    pairs = tuple(pair for pair in found.twins if pair[1] in new)
+    pairs = tuple(pair for pair in found.duplicates if pair[1] in new)
     some = tuple(pair for pair in found.overlaps if pair[1] in new)
-    twice = () if same_data else replace(found, twins=pairs, overlaps=some).same_data()
+    twice = () if same_data else replace(found, duplicates=pairs, overlaps=some).same_data()
     problems = [*found.problems, *twice]
     if problems:
         raise ImportProblems(problems)

@@ -13,12 +13,8 @@ from twostage.pipeline.inputs import prepare
 from twostage.pipeline.plan import Plan
 from twostage.pipeline.run import DEFAULT_RUN, LOCK, read_about
 from twostage.problems import ParameterError, Problem
-from twostage.project import MARKS, is_project, project_folder
+from twostage.project import MARKS, default_collection, is_project, project_folder
 from twostage.text import YamlError, parse_yaml, read_yaml
-
-#: The collection that the default run is made from.
-DEFAULT_COLLECTION = "data"
-
 
 RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -76,7 +72,7 @@ def plan_run(start: Path, request: Request) -> Plan:
         There is no project, or the run cannot have that name or folder.
     """
     project = find_project(start, request.project)
-    collection = (request.collection or project / DEFAULT_COLLECTION).resolve()
+    collection = (request.collection or default_collection(project)).resolve()
     values = read_parameters(request.params) if request.params else {}
     given = parse_assignments(request.assignments)
     folder = run_folder(project, collection, request)
@@ -228,7 +224,7 @@ def run_name(project: Path, collection: Path, request: Request) -> str:
     PipelineError
         If it would be the default run's although something else was asked for.
     """
-    parts = [] if collection == project / DEFAULT_COLLECTION else [_name(collection.name)]
+    parts = [] if collection == default_collection(project) else [_name(collection.name)]
     parts += [_name(request.params.stem)] if request.params else []
     parts += [_short(sorted(request.assignments), "parameters")] if request.assignments else []
     parts += ["only-" + _short(sorted(set(request.studies)), "studies")] if request.studies else []

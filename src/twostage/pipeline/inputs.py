@@ -12,39 +12,23 @@ from typing import Any
 from twostage.collection import FILE as PART_FILE
 from twostage.collection import Collection, Part, Study, part_text, read_collection, unedited
 from twostage.files import as_json
+from twostage.notebooks import NOTEBOOKS
 from twostage.params import make_parameters
 from twostage.pipeline.code import book_libraries, code
 from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.plan import SOURCES, Plan
-from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run
+from twostage.pipeline.run import PART_FOLDER, POOLED_FOLDER, TUTORIAL_FOLDER, Run, sources_of
 from twostage.pipeline.shared import fitting_bundles, shared_files, shared_study
+from twostage.pipeline.template import check_saved
 from twostage.problems import CollectionError, Problem, distinct
 from twostage.recovery.store import recovery_files
 
 #: Facts of the registry that a study's notebooks show or use.
-STUDY_FACTS = ("label", "x_instrument", "x_min", "x_max", "x_direction")
-
-
-STUDY_FACTS += ("y_instrument", "y_min", "y_max", "y_direction")
-
-
-#: Facts that pooled notebooks read in the registry; labels reach them with the records.
-POOLED_FACTS = {
-    "stage2_sensitivity": ("country",),
-    "stage2_influence": ("year",),
-    "stage2_moderators": (
-        *("year", "setting", "design", "country"),
-        *("x_instrument", "y_instrument", "y_min", "y_max"),
-    ),
-}
-
-
-#: Pooled notebooks that analyse the studies' data again, and those that show generating values.
-READS_DATA = ("stage2_window",)
-
-
-READS_TRUTH = ("stage2_estimators",)
+STUDY_FACTS = (
+    *("label", "x_instrument", "x_min", "x_max", "x_direction"),
+    *("y_instrument", "y_min", "y_max", "y_direction"),
+)
 
 
 def prepare(
@@ -60,7 +44,7 @@ def prepare(
     Parameters
     ----------
     project : Path
-        Folder with ``notebooks/``, ``book/`` and ``_config.yml``.
+        The project's folder, or, without a checkout, the one in which runs are made.
     folder : Path
         The run's folder.
     collection : Path
@@ -80,7 +64,7 @@ def prepare(
         The project lacks a notebook.
     """
     content = read_collection(collection)
-    folder = Path(folder).resolve()
+    project, folder = Path(project).resolve(), Path(folder).resolve()
     if only:
         content = content.only(only)
     # Before the data are read: what is written after that is noticed by the steps.
@@ -93,7 +77,7 @@ def prepare(
     bundles = fitting_bundles(content, chosen)
     run = Run(
         folder=folder,
-        project=Path(project).resolve(),
+        project=project,
         collection=folder / PART_FOLDER if only else Path(collection).resolve(),
         parameters=chosen.model_dump(),
         studies=tuple(content.studies["study"]),
@@ -101,8 +85,12 @@ def prepare(
         shared=content.shared,
         # It is of all studies; a run of some has none.
         has_recovery=not only and None not in stored.values(),
+        sources=sources_of(project),
     )
     _check_notebooks(run)
+    wanted = (*run.stage1, *run.stage2)
+    given = {name: {"collection": run.shown(run.collection)} | run.own_parameters(name) for name in wanted}
+    check_saved({name: run.template(name) for name in wanted}, given)
     found = {"registry": registry, "data": data, "stored": stored}
     found |= {"code": code(results=True), "all_code": code(results=False)}
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
@@ -132,7 +120,7 @@ def _check_notebooks(run: Run) -> None:
     wanted = (*run.stage1, *run.stage2, *run.tutorials)
     missing = [name for name in wanted if not run.template(name).is_file()]
     if missing:
-        raise PipelineError(f"{run.project / 'notebooks'}: no notebook {', '.join(missing)}")
+        raise PipelineError(f"{(run.sources or run.project) / 'notebooks'}: no notebook {', '.join(missing)}")
     for name in (POOLED_FOLDER, TUTORIAL_FOLDER):
         if name in run.studies:
             raise PipelineError(f"{run.collection}: a study may not be called {name!r}")
@@ -168,8 +156,8 @@ def _of_notebooks(run: Run, collection: Collection) -> dict[str, Any]:
     wanted = (*run.stage1, *run.stage2, *run.tutorials)
     sets = {f"parameters/{notebook}": run.own_parameters(notebook) for notebook in wanted}
     for notebook in run.stage2:
-        columns = ["study", *POOLED_FACTS.get(notebook, ())]
-        more = {"truth": _truth(collection)} if notebook in READS_TRUTH else {}
+        columns = ["study", *NOTEBOOKS[notebook].facts]
+        more = {"truth": _truth(collection)} if "truth" in NOTEBOOKS[notebook].uses else {}
         more |= {"defaults": collection.defaults} if run.reads_recovery(notebook) else {}
         sets[f"pooled/{notebook}"] = {"studies": _rows(collection, columns)} | _about(collection) | more
     return sets
@@ -202,7 +190,7 @@ def _copies(run: Run) -> dict[str, bytes]:
     """The project's files that people edit and steps read."""
     templates = [run.template(name) for name in (*run.stage1, *run.stage2, *run.tutorials)]
     files = [*templates, *sorted(run.manuscript.rglob("*")), run.config]
-    names = {path: path.relative_to(run.project) for path in files if path.is_file()}
+    names = {path: path.relative_to(run.sources or run.project) for path in files if path.is_file()}
     # Editors leave hidden files beside the one that is open.
     seen = {path: name for path, name in names.items() if not any(part[0] == "." for part in name.parts)}
     return {f"{SOURCES}/{name.as_posix()}": path.read_bytes() for path, name in seen.items()}

@@ -1,14 +1,15 @@
 """A run: one collection, one set of parameters, one folder with everything that came of it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twostage.files import as_json, read_json
-from twostage.params import NOTEBOOKS, POOLED, RECORDS, TUTORIALS
+from twostage.notebooks import NOTEBOOKS, STAGE1, STAGE2, TUTORIALS, Notebook
 from twostage.pipeline.errors import PipelineError
+from twostage.project import project_files
 
 #: Folder of executed notebooks that concern all studies; no study may have this name.
 POOLED_FOLDER = "pooled"
@@ -30,13 +31,6 @@ LOCK = ".lock"
 PART_FOLDER = "part"
 
 
-#: The notebook that is run only where a recovery study is stored, and those that read one.
-RECOVERY_NOTEBOOK = "stage2_recovery"
-
-
-READS_RECOVERY = ("stage2_estimators", RECOVERY_NOTEBOOK)
-
-
 #: What every ``run.json`` says, whatever version wrote it, and of what type.
 FIELDS = {"project": str, "collection": str, "parameters": dict, "studies": list}
 
@@ -54,7 +48,7 @@ class Run:
     folder : Path
         ``runs/<name>``, absolute.
     project : Path
-        Folder with ``notebooks/``, ``book/`` and ``_config.yml``; notebooks are executed in it.
+        The project's folder, or, without a checkout, the one in which runs are made; notebooks are executed in it.
     collection : Path
         Folder of the collection, absolute.
     parameters : dict
@@ -89,21 +83,25 @@ class Run:
     @property
     def stage1(self) -> tuple[str, ...]:
         """Notebooks to run on each study."""
-        return tuple(name for name in RECORDS if self._applies(RECORDS[name]))
+        return self._that_apply(STAGE1)
 
     @property
     def stage2(self) -> tuple[str, ...]:
         """Notebooks to run on the records of all studies."""
-        names = [name for name in POOLED if self._applies(POOLED[name])]
-        return tuple(name for name in names if self.has_recovery or name != RECOVERY_NOTEBOOK)
+        return self._that_apply(STAGE2)
 
     @property
     def tutorials(self) -> tuple[str, ...]:
         """Tutorials to execute: those of the project in its default run, none in others."""
-        return TUTORIALS if self.folder == self.project / "runs" / DEFAULT_RUN else ()
+        shown = self.folder == self.project / "runs" / DEFAULT_RUN
+        return self._that_apply(TUTORIALS) if shown else ()
 
-    def _applies(self, analyses: tuple[str, ...]) -> bool:
-        return self.has_outcome or "outcome" not in analyses
+    def has(self, need: str) -> bool:
+        """Whether the collection has what a notebook or a page needs: one of :data:`twostage.notebooks.NEEDS`."""
+        return {"": True, "outcome": self.has_outcome, "recovery": self.has_recovery}[need]
+
+    def _that_apply(self, notebooks: Iterable[Notebook]) -> tuple[str, ...]:
+        return tuple(notebook.name for notebook in notebooks if self.has(notebook.needs))
 
     def template(self, notebook: str) -> Path:
         """The notebook to execute."""
@@ -125,12 +123,12 @@ class Run:
 
     def place(self, notebook: str, study: str | None = None) -> str:
         """Where an executed notebook lies, in the run's folder of notebooks and in the book."""
-        folder = study or (TUTORIAL_FOLDER if notebook in TUTORIALS else POOLED_FOLDER)
+        folder = study or (TUTORIAL_FOLDER if NOTEBOOKS[notebook].kind == "tutorial" else POOLED_FOLDER)
         return f"{folder}/{notebook}.ipynb"
 
     def records(self, notebook: str, study: str) -> list[Path]:
         """The records that a stage-1 notebook leaves."""
-        return [self.record_folder(study) / f"{analysis}.json" for analysis in RECORDS[notebook]]
+        return [self.record_folder(study) / f"{analysis}.json" for analysis in NOTEBOOKS[notebook].leaves]
 
     def record_folder(self, study: str) -> Path:
         """Folder of a study's records."""
@@ -138,11 +136,11 @@ class Run:
 
     def pooled_records(self, notebook: str) -> list[Path]:
         """The records, of all studies, that a stage-2 notebook reads."""
-        return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in POOLED[notebook]]
+        return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in NOTEBOOKS[notebook].reads]
 
     def reads_recovery(self, notebook: str) -> bool:
         """Whether a stage-2 notebook reads a recovery study that is stored with the collection."""
-        return self.has_recovery and notebook in READS_RECOVERY
+        return self.has_recovery and "recovery" in NOTEBOOKS[notebook].uses
 
     def output_folder(self, notebook: str) -> Path:
         """Folder of the tables and figures of a stage-2 notebook."""
@@ -182,7 +180,7 @@ class Run:
 
     def own_parameters(self, notebook: str) -> dict[str, Any]:
         """The analysis parameters that a notebook takes."""
-        return {name: self.parameters[name] for name in NOTEBOOKS[notebook] if name in self.parameters}
+        return {name: self.parameters[name] for name in NOTEBOOKS[notebook].takes if name in self.parameters}
 
     def notebook_parameters(self, notebook: str, study: str | None = None) -> dict[str, Any]:
         """Everything a notebook is given, in the order of its parameter cell."""
@@ -192,8 +190,8 @@ class Run:
             places["output_folder"] = self.shown(self.output_folder(notebook))
         else:
             places |= {"study": study, "record_folder": self.shown(self.record_folder(study))}
-        values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook]}
-        return {name: values[name] for name in NOTEBOOKS[notebook] if name in values}
+        values |= {name: place for name, place in places.items() if name in NOTEBOOKS[notebook].takes}
+        return {name: values[name] for name in NOTEBOOKS[notebook].takes if name in values}
 
     def text(self) -> str:
         """Content of ``run.json``; paths are relative where the run lies in the project, so both may move."""
@@ -237,6 +235,12 @@ def read_about(folder: Path, fields: Mapping[str, type] = FIELDS) -> dict[str, A
     return content
 
 
+def sources_of(project: Path) -> Path | None:
+    """Where ``notebooks/``, ``book/`` and ``_config.yml`` are, if not in the folder itself."""
+    files = project_files(project)
+    return None if files == project else files
+
+
 def load_run(folder: Path) -> Run:
     """Read a run from its folder.
 
@@ -257,4 +261,5 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
+        sources=sources_of(project),
     )

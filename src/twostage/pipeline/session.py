@@ -51,7 +51,7 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
         There is no such scheduler, pytask cannot order the steps, or another process is carrying out this run.
     """
     run, jobs = plan.run, jobs or os.cpu_count() or 1
-    with alone(run):
+    with run_lock(run):
         plan.write()
         plan.forget_removed()
         due, readable = _due(plan)
@@ -79,7 +79,7 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
 
 
 @contextmanager
-def alone(run: Run):
+def run_lock(run: Run):
     """Hold the run's folder; the system lets go of it with the process, however that ends."""
     lock = FileLock(run.folder / LOCK)
     try:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytask
 
+from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.content import digest
-from twostage.pipeline.inputs import READS_DATA
 from twostage.pipeline.plan import SOURCES, Plan
 from twostage.pipeline.run import PART_FOLDER
 from twostage.pipeline.work import Watched, execute_notebook, make_book
@@ -122,7 +122,7 @@ def _on_all(plan: Plan, notebook: str) -> Step:
     run, inputs, files = plan.run, ["package", f"pooled/{notebook}"], plan.registry | plan.copies("records/")
     if reads_recovery := run.reads_recovery(notebook):
         inputs, files = [*inputs, "recovery"], files | plan.stored
-    if reads_recovery or notebook in READS_DATA:
+    if reads_recovery or "data" in NOTEBOOKS[notebook].uses:
         inputs += [f"studies/{study}" for study in run.analysed]
         files |= {file: found for study in run.analysed for file, found in plan.data[study].items()}
     needs = run.pooled_records(notebook)

@@ -2,11 +2,11 @@
 
 from twostage.collection import read_collection
 from twostage.files import emptied, keep_only
+from twostage.notebooks import HOME
 from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
-from twostage.pipeline.book.manuscript import HOME
 from twostage.pipeline.plan import Plan
-from twostage.pipeline.session import alone
+from twostage.pipeline.session import run_lock
 from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
 
@@ -22,7 +22,7 @@ def write_tables(plan: Plan) -> None:
     plan : Plan
     """
     run = plan.run
-    with alone(run):
+    with run_lock(run):
         plan.write()
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)

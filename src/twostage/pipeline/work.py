@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twostage.files import emptied
-from twostage.params import POOLED
+from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.code import code, modules
 from twostage.pipeline.content import Unchanged, digest
 from twostage.pipeline.errors import PipelineError
@@ -67,7 +67,7 @@ def execute_notebook(run: Run, notebook: str, study: str | None, watched: Watche
     from twostage.pipeline.runner import run_notebook
 
     watch = Watch(watched)
-    if notebook in POOLED:
+    if NOTEBOOKS[notebook].kind == "stage2":
         emptied(run.output_folder(notebook))
     run_notebook(run, notebook, study)
     watch.check()

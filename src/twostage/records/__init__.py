@@ -8,9 +8,9 @@ from twostage.records.record import (
     Failure,
     Record,
     find_record,
-    hand_over,
     make_record,
     record_text,
+    save_record,
     write_record,
 )
 
@@ -23,7 +23,7 @@ __all__ = [
     "Record",
     "analyse",
     "find_record",
-    "hand_over",
+    "save_record",
     "make_record",
     "notebook_parameters",
     "record_text",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from twostage.collection import Collection, Study
-from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
+from twostage.notebooks import NOTEBOOKS, RECORD_HOME
+from twostage.params import Parameters, make_parameters
 from twostage.records.record import Record, make_record
 from twostage.stage1 import (
     Description,
@@ -82,7 +83,7 @@ def analyse(
     has_outcome = bool(collection.pre and collection.post)
     wanted = [name for name in analyses if has_outcome or name != "outcome"]
     records: dict[str, list[Record]] = {name: [] for name in wanted}
-    taken = {name: notebook_parameters(_maker(name), parameters) for name in wanted}
+    taken = {name: notebook_parameters(RECORD_HOME[name], parameters) for name in wanted}
     for id in collection.studies["study"]:
         if id in shared:
             for name in wanted:
@@ -97,10 +98,5 @@ def analyse(
 
 def notebook_parameters(notebook: str, parameters: Parameters) -> Parameters:
     """The parameters that a notebook takes; the others at their defaults, as its records have them."""
-    names = [name for name in NOTEBOOKS[notebook] if name in Parameters.model_fields]
+    names = [name for name in NOTEBOOKS[notebook].takes if name in Parameters.model_fields]
     return make_parameters({name: getattr(parameters, name) for name in names})
-
-
-def _maker(analysis: str) -> str:
-    """The notebook that leaves an analysis's records."""
-    return next(notebook for notebook, analyses in RECORDS.items() if analysis in analyses)

@@ -17,7 +17,8 @@ import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from twostage.files import write_text
-from twostage.params import RECORDS, Parameters
+from twostage.notebooks import RECORD_HOME
+from twostage.params import Parameters
 from twostage.problems import Problem, RecordError
 from twostage.stage1 import (
     LARGEST_COUNT,
@@ -111,7 +112,7 @@ End = Annotated[float, Field(ge=-LARGEST_END, le=LARGEST_END)]
 Other = Annotated[float, Field(ge=-LARGEST_OTHER, le=LARGEST_OTHER)]
 
 
-ANALYSES = tuple(analysis for analyses in RECORDS.values() for analysis in analyses)
+ANALYSES = tuple(RECORD_HOME)
 
 
 class Estimate(Model):
@@ -342,7 +343,7 @@ def record_text(record: Record) -> str:
     return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def hand_over(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+def save_record(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
     """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
     if folder:
         write_record(make_record(panel, result), folder)

@@ -20,7 +20,7 @@ def kinds() -> list[tuple[Condition, Condition]]:
     return [(c, CONDITIONS[f"{name}_null"]) for name, c in CONDITIONS.items() if not c.null]
 
 
-def believe(recovery: Recovery, level: float = 0.95) -> pd.DataFrame:
+def best_estimators(recovery: Recovery, level: float = 0.95) -> pd.DataFrame:
     """Which estimator of the cross-lagged effects to believe under which condition.
 
     Parameters

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from twostage import notebooks
 from twostage.collection import FOLDER, TELL_APART, Collection, read_collection, same_file
 from twostage.files import replace_folder, unfinished_folder, write_files
-from twostage.params import NOTEBOOKS, RECORDS, Parameters, make_parameters
+from twostage.params import Parameters, make_parameters
 from twostage.problems import Problem
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
@@ -13,7 +14,9 @@ from twostage.sharing.same_results import ANALYSIS, own_records, same_results
 from twostage.sharing.stored import stored_bundles
 
 #: Parameters of stage 1; confidence intervals are computed anew when studies are pooled.
-STAGE1 = tuple(n for n in Parameters.model_fields if any(n in NOTEBOOKS[b] for b in RECORDS) and n != "level")
+STAGE1 = tuple(
+    n for n in Parameters.model_fields if n != "level" and any(n in b.takes for b in notebooks.STAGE1)
+)
 
 
 def read_bundle(path: str | Path) -> Bundle:

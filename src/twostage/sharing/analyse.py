@@ -1,7 +1,8 @@
 """Every record of one study without notebooks: with the parameters that its notebooks would take."""
 
 from twostage.collection import Study
-from twostage.params import RECORDS, Parameters
+from twostage.notebooks import STAGE1
+from twostage.params import Parameters
 from twostage.records import FUNCTIONS, Record, make_record, notebook_parameters
 from twostage.stage1 import make_panel
 
@@ -21,7 +22,7 @@ def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
         analysis -> :class:`twostage.records.record.Record`.
     """
     made = {}
-    for notebook, analyses in RECORDS.items():
-        panel = make_panel(study, notebook_parameters(notebook, parameters))
-        made |= {analysis: make_record(panel, FUNCTIONS[analysis](study, panel)) for analysis in analyses}
+    for notebook in STAGE1:
+        panel = make_panel(study, notebook_parameters(notebook.name, parameters))
+        made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in notebook.leaves}
     return made

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from twostage.params import RECORDS, Parameters
+from twostage.notebooks import RECORD_HOME
+from twostage.params import Parameters
 from twostage.problems import Problem
 from twostage.records import Record, notebook_parameters
 from twostage.sharing.layout import RECORD_MEMBERS
@@ -34,7 +35,7 @@ def inconsistencies(
         Of the records' content, as of :func:`twostage.sharing.layout.content_checksum`.
     """
     problems = []
-    own = {a: notebook_parameters(notebook, parameters) for notebook, names in RECORDS.items() for a in names}
+    own = {a: notebook_parameters(notebook, parameters) for a, notebook in RECORD_HOME.items()}
     for analysis, record in records.items():
         member = RECORD_MEMBERS[analysis]
         found = [

@@ -51,6 +51,16 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     ----------
     Flückiger et al. (2020), doi:10.1037/ccp0000594; Curran & Bauer (2011),
     doi:10.1146/annurev.psych.093008.100356. Checked against lmerTest (tests/reference).
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> panel = ts.make_panel(ts.read_collection("data").study("S02"), standardize="within")
+    >>> estimates = ts.lagged(panel).tidy()
+    >>> cross = estimates.query("direction == 'x_to_y' and term == 'x_within'")
+    >>> cross[["estimate", "std_error", "df"]].round(3)
+       estimate  std_error     df
+    1     -0.13       0.04  573.0
     """
     if not occasions:
         return _both_directions(panel, "lagged", _design_lagged)

@@ -42,6 +42,21 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     negative variance, or a correlation beyond 1). Sources and checks: :mod:`twostage.stats.centred.jackknife`,
     :mod:`twostage.stats.riclpm.fit`, :mod:`twostage.stats.dpm.fit`; the centred estimator is that of
     :func:`twostage.stage1.equations.lagged`, by another path.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> panel = ts.make_panel(ts.read_collection("data").study("S02"))
+    >>> estimates = ts.estimators(panel, bootstraps=50).tidy()
+    >>> effect = estimates.query("direction == 'x_to_y' and term == 'x_within'")
+    >>> effect[["estimator", "estimate"]].round(3)
+                estimator  estimate
+    0             centred    -0.119
+    4   centred_occasions    -0.091
+    8           detrended    -0.071
+    12          jackknife    -0.153
+    16             riclpm    -0.116
+    20                dpm    -0.231
     """
     scores, _ = panel.wide()
     constant = _constant(scores)

@@ -5,12 +5,13 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from twostage.collection import Study, Variable
-from twostage.params import Parameters
+from twostage.params import Parameters, make_parameters
 from twostage.stage1.vocabulary import exclusions
 
 #: Differences below this share of the numbers' size are rounding: nothing varies there.
@@ -102,19 +103,27 @@ class Panel:
         return pd.DataFrame(rows, columns=["step", "n_patients"])
 
 
-def make_panel(study: Study, parameters: Parameters) -> Panel:
+def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
     """Prepare one study for stage 1.
 
     Parameters
     ----------
     study : Study
         As read by :func:`twostage.collection.collection.read_collection`.
-    parameters : Parameters
-        Window, standardization, detrending, lag and eligibility.
+    parameters : Parameters, optional
+        Window, standardization, detrending, lag and eligibility. Default: the package's defaults.
+    **values
+        Single parameters by name, such as ``last_session=5``, which differ from those; ``twostage params`` lists
+        them.
 
     Returns
     -------
     Panel
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown name, wrong type and impossible value.
 
     Notes
     -----
@@ -122,7 +131,17 @@ def make_panel(study: Study, parameters: Parameters) -> Panel:
     person means, divisor n minus number of patients) is taken over everyone observed in the window, before
     eligibility, so that the unit does not depend on who is excluded. Person means use each variable's own
     observed sessions.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> study = ts.read_collection("data").study("S01")
+    >>> panel = ts.make_panel(study, last_session=5)
+    >>> panel.flow()["n_patients"].tolist()
+    [35, 0, -5, 30]
     """
+    given = {} if parameters is None else parameters.model_dump()
+    parameters = make_parameters({**given, **values}) if values or parameters is None else parameters
     window = _oriented(study, parameters)
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})

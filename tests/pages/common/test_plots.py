@@ -6,6 +6,7 @@ import pytest
 
 from twostage.pages.common import plots
 from twostage.pages.common.forest import forest
+from twostage.pages.moderators.bubble import bubble
 from twostage.pages.study import plots as plots_study
 from twostage.stage1.describe import describe
 from twostage.stage1.equations import crosslevel, lagged, transition
@@ -114,7 +115,7 @@ def test_bubble_draws_the_regression():
     y = 0.2 + 0.3 * x + rng.normal(size=12) * np.sqrt(v + 0.02)
     found = metareg(y, v, np.column_stack([z, x]), names=["z", "x"])
     ax = plt.subplots()[1]
-    assert plots.bubble(found, "x", ax=ax) is ax
+    assert bubble(found, "x", ax=ax) is ax
     line = next(line for line in ax.lines if line.get_label() == "fitted")
     grid, fitted = line.get_xdata(), line.get_ydata()
     settings = np.column_stack([np.full(len(grid), z.mean()), grid])
@@ -129,7 +130,7 @@ def test_bubble_draws_the_regression():
     area = circles.get_sizes() * (v + found.tau2)
     np.testing.assert_allclose(area, area[0])
     with pytest.raises(ValueError, match="moderators are z, x"):
-        plots.bubble(found, "w")
+        bubble(found, "w")
 
 
 def test_transitions_variants_and_leave_one_out(pooled, three):

@@ -11,12 +11,13 @@ from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
 from twostage.cli.app import app
+from twostage.notebooks import RECORD_HOME
 from twostage.pages.common.leave import write_pooled
 from twostage.pages.compare.analysis import compare, notes, side_by_side, verdict
 from twostage.pages.compare.page import comparison_page, write_comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
-from twostage.params import RECORDS, make_parameters
+from twostage.params import make_parameters
 from twostage.pipeline.run import Run
 from twostage.problems import ProblemError
 from twostage.records.analyse import FUNCTIONS, MAIN, analyse
@@ -225,7 +226,7 @@ def test_names_cannot_become_markup(windows):
 
 
 def test_analyses_without_notebooks_are_those_of_the_notebooks(three, panels):
-    analyses = {name for made in RECORDS.values() for name in made}
+    analyses = set(RECORD_HOME)
     assert set(FUNCTIONS) <= analyses
     assert set(MAIN) <= set(FUNCTIONS)
     done = analyse(three, make_parameters({}), ["lagged"])
@@ -271,7 +272,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
     write_run(tmp_path / "project" / "runs" / "long", three, {})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("twostage.project.package_project", lambda: tmp_path / "project")
+    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: tmp_path / "project")
     folder, found = find_results("long")
     assert (folder, found.name) == (tmp_path / "project" / "runs" / "long", "long")
 
@@ -279,7 +280,7 @@ def test_a_run_is_found_from_elsewhere_in_the_package_s_project(three, tmp_path,
 def test_command_names_the_runs_there_are(three, tmp_path, monkeypatch):
     write_run(tmp_path / "runs" / "long", three, {})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twostage.project.package_project", lambda: None)
+    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: None)
     done = CliRunner().invoke(app, ["compare", "long", "lang"])
     assert done.exit_code == 2
     assert "found 'no such run'; expected a run's folder or one of long" in done.stderr

@@ -69,7 +69,7 @@ def test_fit_is_metareg_on_these_columns():
     fit = found.fit(Y, V, ci="wald", labels=list(STUDIES.index))
     same = metareg(Y, V, found.X, names=found.names, ci="wald")
     np.testing.assert_array_equal(fit.coef, same.coef)
-    assert fit.test(found.factors["setting"]).df == 2
+    assert fit.test(found.factors["setting"]).df1 == 2
     cells = moderators(STUDIES, "~ 0 + setting").fit(Y, V)
     assert cells.names == ("setting[clinic]", "setting[home]", "setting[school]")
 

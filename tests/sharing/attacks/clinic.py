@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection.collection import Study
-from twostage.params import RECORDS, Parameters, make_parameters
+from twostage.notebooks import STAGE1
+from twostage.params import Parameters, make_parameters
 from twostage.records.analyse import FUNCTIONS, notebook_parameters
 from twostage.records.record import ANALYSES, Record, make_record
 from twostage.sharing.disclosure import protect
@@ -61,8 +62,8 @@ def shared(
 ) -> dict[str, Record]:
     """What a site shares of a study: all its records, or some, which is faster."""
     chosen, by, made = parameters or make_parameters({}), Filters(**filters), {}
-    for notebook, names in RECORDS.items():
-        wanted = [name for name in names if name in {"data", *analyses}]
-        panel = make_panel(study, notebook_parameters(notebook, chosen)) if wanted else None
+    for notebook in STAGE1:
+        wanted = [name for name in notebook.leaves if name in {"data", *analyses}]
+        panel = make_panel(study, notebook_parameters(notebook.name, chosen)) if wanted else None
         made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in wanted}
     return protect(made, by, local or look(study, chosen, by.tab))[0]

@@ -63,7 +63,9 @@ def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
     return ax
 
 
-def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = "") -> HTML | None:
+def show_result(
+    found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", name: str = ""
+) -> HTML | None:
     """The table of a result; nothing where there is none.
 
     Parameters
@@ -81,7 +83,7 @@ def tell(found: Attempt, table: Callable[..., pd.DataFrame], folder: str = "", n
     return show(rows)
 
 
-def leave_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
+def save_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
     """Leave what came out in words as ``<folder>/sentences.csv``, for the manuscript.
 
     Parameters

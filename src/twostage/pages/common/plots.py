@@ -6,9 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
-from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair, short
+from twostage.pages.common.forest import forest
+from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair, short, use_style
 from twostage.stage2 import PooledTable
 from twostage.terms import DIRECTIONS, arrow
+
+__all__ = ["GREY", "INK", "LOOK", "by_transition", "forest", "left_out", "use_style", "variants"]
 
 
 def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None = None) -> Axes:

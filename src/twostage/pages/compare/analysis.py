@@ -6,6 +6,7 @@ standard errors, as for independent samples, would overstate the uncertainty by 
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from twostage.display import html_table, interval, number
 from twostage.pages.common.tables import Effect, effect
 from twostage.problems import Problem, ProblemError
-from twostage.stage2 import KEY, Results, headline_terms
+from twostage.stage2 import KEY, Results, find_results, headline_terms
 from twostage.terms import DIRECTIONS, arrow, term_label
 
 #: What is compared of each coefficient, and what of it is subtracted.
@@ -98,13 +99,14 @@ class Comparison:
         )
 
 
-def compare(a: Results, b: Results) -> Comparison:
+def compare(a: Results | str | Path, b: Results | str | Path) -> Comparison:
     """Match the pooled coefficients of two runs.
 
     Parameters
     ----------
-    a, b : Results
-        As :func:`twostage.stage2.results.read_results` or :func:`twostage.stage2.results.pool_results` give them.
+    a, b : Results, str or Path
+        A run's name or folder; or what :func:`twostage.stage2.results.read_results` or
+        :func:`twostage.stage2.results.pool_results` give.
 
     Returns
     -------
@@ -113,8 +115,27 @@ def compare(a: Results, b: Results) -> Comparison:
     Raises
     ------
     ProblemError
-        The runs are about different pairs of variables.
+        The runs are about different pairs of variables, or there is no such run.
+
+    Examples
+    --------
+    ``ts.compare("default", "last_session-3")`` compares two runs by name. Without runs, two analyses in memory:
+
+    >>> import twostage as ts
+    >>> from twostage.params import make_parameters
+    >>> from twostage.records import analyse
+    >>> from twostage.stage2 import pool_results
+    >>> few = ts.read_collection("data").only(["S01", "S02", "S04"])
+    >>> results = {}
+    >>> for last in (7, 4):
+    ...     parameters = make_parameters({"last_session": last})
+    ...     records = analyse(few, parameters, ["lagged"]).records
+    ...     results[last] = pool_results(f"{last} sessions", few, parameters, records)
+    >>> ts.compare(results[7], results[4]).parameters
+          parameter  a  b
+    0  last_session  7  4
     """
+    a, b = (one if isinstance(one, Results) else find_results(str(one))[1] for one in (a, b))
     if (a.x, a.y) != (b.x, b.y):
         found, expected = f"{b.x} and {b.y}", f"{a.x} and {a.y}, the pair of {a.name}"
         raise ProblemError([Problem(b.name, None, "pair", found, expected)])

@@ -7,7 +7,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from twostage.collection import Collection
-from twostage.display import number, say
+from twostage.display import number, show_text
 from twostage.pages.common.forest import forest
 from twostage.pages.common.leave import save_figure
 from twostage.pages.common.style import short
@@ -52,7 +52,7 @@ def subgroup_forest(
     IPython.display.Markdown or None
     """
     if isinstance(found, str):
-        return say(found)
+        return show_text(found)
     ax = forest(pooled, direction, DIRECTIONS[direction].cross, collection, subgroups=found)
     effects = ", ".join(f"{g} {number(e)}" for g, e in zip(found.groups, found.estimate, strict=True))
     test = omnibus_text(found.qm, found.qm_df, found.qm_df2)
@@ -77,7 +77,7 @@ def bubbles(
     """
     numbers = [m for m in wanted if m.name in moderation.fits and not m.category]
     if not numbers:
-        return say("No numeric moderator could be tested.")
+        return show_text("No numeric moderator could be tested.")
     rows = -(-len(numbers) // 2)
     size = (2 * WIDTH, rows * HEIGHT) if len(numbers) > 1 else (1.5 * WIDTH, HEIGHT)
     shape = (rows, min(len(numbers), 2))

@@ -7,7 +7,7 @@ from twostage.display import count, number, percent
 from twostage.pages.estimators.tables import cautioned
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
-from twostage.recovery.verdict import SLACK, Z, believe
+from twostage.recovery.verdict import SLACK, Z, best_estimators
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
 
 
@@ -20,8 +20,8 @@ def generating_value(collection: Collection, direction: str, term: str) -> float
     return float(found["value"].iloc[0]) if len(found) else None
 
 
-def believe_table(recovery: Recovery) -> pd.DataFrame:
-    """If your data look like this, believe this estimator; all text."""
+def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
+    """If your data look like this, best_estimators this estimator; all text."""
     rows = [
         {
             "if your data look like this": r.words,
@@ -33,13 +33,13 @@ def believe_table(recovery: Recovery) -> pd.DataFrame:
             "RMSE": number(r.rmse, 3),
             "also calibrated": "; ".join(ESTIMATORS[e] for e in r.runners_up) or "–",
         }
-        for r in believe(recovery).itertuples()
+        for r in best_estimators(recovery).itertuples()
     ]
     return pd.DataFrame(rows)
 
 
-def believe_rule() -> str:
-    """The rule behind :func:`believe_table`, in a sentence."""
+def best_estimator_rule() -> str:
+    """The rule behind :func:`best_estimator_table`, in a sentence."""
     return (
         "An estimator counts as calibrated where, for both directions, its pooled interval covers the truth and, without "
         f"effects, excludes zero no more than {percent(SLACK, 1)} (and {Z:g} Monte Carlo standard errors) worse than it "

@@ -1,27 +1,76 @@
-"""Pages with the documentation of the package, made from its docstrings."""
+"""Pages with the documentation of the public face and of its results, made from docstrings."""
 
-import ast
+from dataclasses import dataclass
 from pathlib import Path
 
-import twostage
-
-#: Modules whose import does something, and packages' faces.
-NOT_DOCUMENTED = ("__main__", "__init__")
+from twostage import plots
 
 
-def documented_modules() -> dict[str, list[str]]:
-    """The modules of each package; every package is a page of the book."""
-    root = Path(twostage.__file__).parent
-    found: dict[str, list[str]] = {}
-    for path in sorted(root.rglob("*.py"), key=lambda path: (path.parent, path.name)):
-        if not path.name.startswith(NOT_DOCUMENTED):
-            package = ".".join([root.name, *path.parent.relative_to(root).parts])
-            found.setdefault(package, []).append(f"{package}.{path.stem}")
-    return found
+@dataclass(frozen=True)
+class ApiPage:
+    """A page on some public names.
+
+    Attributes
+    ----------
+    file, title, text : str
+        Its name below ``api/``, its heading and its first sentence.
+    functions : tuple of str
+        Names as users call them, ``twostage.`` left out.
+    classes : tuple of str
+        What those functions take and return: modules and names, ``twostage.`` left out.
+    """
+
+    file: str
+    title: str
+    text: str
+    functions: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+
+
+PAGES = (
+    ApiPage(
+        "reading",
+        "Reading data",
+        "A collection of studies is read and checked; one study of it becomes a panel, ready for analysis.",
+        ("read_collection", "make_panel"),
+        ("collection.Collection", "collection.Study", "stage1.Panel"),
+    ),
+    ApiPage(
+        "stage1",
+        "Stage 1: one study",
+        "A study's panel becomes estimates of its lagged within-person effects.",
+        ("lagged", "estimators"),
+        ("stage1.StudyEstimates",),
+    ),
+    ApiPage(
+        "statistics",
+        "Statistics",
+        "The models behind both stages, for data frames and arrays of your own.",
+        ("pool", "pool_many", "metareg", "fit_mixed", "fit_riclpm", "fit_dpm"),
+        (
+            *("stats.pool.PooledFit", "stats.pool.PooledBatch", "stats.pool.MetaRegression"),
+            *("stats.pool.Prediction", "stats.mixed.MixedFit", "stats.riclpm.RiclpmFit", "stats.dpm.DpmFit"),
+        ),
+    ),
+    ApiPage(
+        "stage2",
+        "Stage 2: two runs compared",
+        "What two runs pooled, side by side.",
+        ("compare",),
+        ("stage2.Results", "pages.compare.analysis.Comparison"),
+    ),
+    ApiPage(
+        "plots",
+        "Plots",
+        "The book's figures as functions of `twostage.plots`. Each draws on the Axes that it is given, else on a new "
+        "figure, and returns the Axes.",
+        tuple(f"plots.{name}" for name in plots.__all__),
+    ),
+)
 
 
 def write_api_pages(folder: Path) -> list[str]:
-    """Write a page per package with a section per module.
+    """Write a page for each group of public names.
 
     Parameters
     ----------
@@ -34,17 +83,15 @@ def write_api_pages(folder: Path) -> list[str]:
         The pages, relative to the folder and without suffix.
     """
     (folder / "api").mkdir()
-    modules = documented_modules()
-    for package, names in modules.items():
-        sections = [
-            f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n" for name in names
+    for page in PAGES:
+        sections = [_section(name, f".. autofunction:: twostage.{name}\n") for name in page.functions]
+        sections += [
+            _section(name, f".. autoclass:: twostage.{name}\n   :members:\n") for name in page.classes
         ]
-        text = "\n".join([f"# {package}\n\n{_summary(package)}\n", *sections])
-        (folder / "api" / f"{package}.md").write_text(text, encoding="utf-8")
-    return [f"api/{package}" for package in modules]
+        text = "\n".join([f"# {page.title}\n\n{page.text}\n", *sections])
+        (folder / "api" / f"{page.file}.md").write_text(text, encoding="utf-8")
+    return [f"api/{page.file}" for page in PAGES]
 
 
-def _summary(package: str) -> str:
-    """The first paragraph of a package's docstring."""
-    path = Path(twostage.__file__).parent.joinpath(*package.split(".")[1:], "__init__.py")
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+def _section(name: str, directive: str) -> str:
+    return f"## {name.rpartition('.')[2]}\n\n```{{eval-rst}}\n{directive}```\n"

@@ -9,18 +9,17 @@ import pandas as pd
 
 from twostage.collection import MARK_NOTE, Collection
 from twostage.display import count, html_table, interval, number, percent
+from twostage.notebooks import HOME, parameter_table
 from twostage.pages.common.tables import Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
 from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
-from twostage.pages.recovery.tables import believe_rule, how_made
-from twostage.params import Parameters, parameter_table
+from twostage.pages.recovery.tables import best_estimator_rule, how_made
+from twostage.params import Parameters
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
 from twostage.text import Markup, image, myst, read_csv, rich_myst
-
-ESTIMATOR_HOME = {"estimators": "stage2_estimators", "recovery": "stage2_recovery"}
 
 
 def estimator_context(output: Path, collection: Collection) -> dict:
@@ -46,12 +45,12 @@ def estimator_context(output: Path, collection: Collection) -> dict:
         "difference": lambda *key: _difference(output, *key),
         "bias_aware": lambda: _bias_aware(output, collection, recovery),
         "recovery_made": lambda: how_made(recovery),
-        "recovery_rule": believe_rule,
+        "recovery_rule": best_estimator_rule,
     }
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return read_csv(output / ESTIMATOR_HOME["estimators"] / "comparison.csv")
+    return read_csv(output / HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -67,24 +66,9 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = read_csv(output / ESTIMATOR_HOME["estimators"] / "bias_aware.csv")
+    rows = read_csv(output / HOME["estimators"] / "bias_aware.csv")
     said = myst(bias_aware_sentence(rows, recovery, CONDITION))
     return Markup(f"{said}\n\n{html_table(bias_aware_table(rows, collection))}")
-
-
-#: Which pooled notebook leaves the tables of an analysis.
-HOME = {
-    "outcome": "stage2_outcome",
-    "lagged": "stage2_lagged",
-    "transition": "stage2_lagged",
-    "joint": "stage2_joint",
-    "crosslevel": "stage2_crosslevel",
-    "sensitivity": "stage2_sensitivity",
-    "influence": "stage2_influence",
-    "small_study": "stage2_small_study",
-    "moderators": "stage2_moderators",
-    "window": "stage2_window",
-} | ESTIMATOR_HOME
 
 
 _REGISTRY = {

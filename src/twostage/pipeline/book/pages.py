@@ -83,7 +83,7 @@ def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> st
         lines = notebook.cells[0].source.splitlines()
         notebook.cells[0].source = "\n".join([f"# {title}: {myst(of)}", *lines[1:]])
     if end:
-        notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="again"))
+        notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="rerun"))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return title

@@ -10,15 +10,16 @@ import yaml
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
 from twostage.files import emptied
+from twostage.notebooks import STAGE2
 from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
-from twostage.pipeline.book.again import again_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
+from twostage.pipeline.book.rerun import rerun_section
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
@@ -40,6 +41,10 @@ FACTS = {
     "source": "Source",
     "licence": "Licence",
 }
+
+
+#: Pages of the manuscript that quote a pooled notebook, and what each needs.
+RESULTS = [(notebook.chapter, notebook.needs) for notebook in STAGE2 if notebook.chapter]
 
 
 def assemble(run: Run, target: Path) -> None:
@@ -113,10 +118,14 @@ class Contents:
         ]
         return {"format": "jb-book", "root": contents["root"], "parts": [p for p in parts if p["chapters"]]}
 
-    def _chapters(self, pages: str | list[dict[str, str]]) -> list[dict[str, Any]]:
+    def _chapters(self, pages: str | list[dict[str, str] | str]) -> list[dict[str, Any]]:
         if isinstance(pages, list):
-            there = {None: True, "outcome": self._run.has_outcome, "recovery": self._run.has_recovery}
-            return [self._page(page["file"]) for page in pages if there[page.get("needs")]]
+            return [
+                self._page(file)
+                for page in pages
+                for file, needs in (RESULTS if page == "results" else [(page["file"], page.get("needs", ""))])
+                if self._run.has(needs)
+            ]
         generated = {
             "pooled": self._pooled,
             "tutorials": self._tutorials,
@@ -158,9 +167,9 @@ class Contents:
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
         file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
-        again = again_section(self._run, self._target, self._launch, name, study)
+        rerun = rerun_section(self._run, self._target, self._launch, name, study)
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
-        title = copy_notebook(executed, page, label, again)
+        title = copy_notebook(executed, page, label, rerun)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:

@@ -12,6 +12,13 @@ def check_level(level):
     return float(level)
 
 
+def check_choice(name, value, known):
+    """One of the known values, as it is."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
+    return value
+
+
 def numbers(values, name, ndim) -> np.ndarray:
     """Values as a float array of `ndim` dimensions, or ValueError saying what `name` must be."""
     array = real_array(values, name, booleans=name != "y")

@@ -8,6 +8,9 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 from twostage.stats.base.arrays import real_array
 from twostage.stats.base.tables import frame, html
 
+# Smallest eigenvalue of a correlation matrix of coefficients at or below which it is singular up to rounding.
+SINGULAR = 4.0 * np.finfo(float).eps
+
 
 def ratio(numerator, denominator):
     """Elementwise quotient; where the denominator is 0, signed infinity, or NaN if both are."""
@@ -32,17 +35,37 @@ PREDICTIONS = {
 NO_PREDICTION = "none"
 
 
+def variance_factor(q, df, ci):
+    """Factor on the variance of an effect: 1 (wald), Hartung & Knapp's ``Q(tau2) / df``, or that, at least 1 (ad hoc)."""
+    if ci == "wald":
+        return np.ones_like(q)
+    # As metafor: a weighted sum of squares below the rounding error of doubles is exact agreement.
+    factor = np.where(q <= np.finfo(float).eps, 0.0, q) / df
+    return np.maximum(factor, 1.0) if ci == "hartung-knapp-adhoc" else factor
+
+
 def critical_value(df, level):
-    """Two-sided critical value of t; normal for infinite df; NaN for df below 1."""
+    """Two-sided critical value of t; normal for infinite df; NaN for df below 1. `df` may be an array."""
     p = 0.5 + level / 2.0
+    if np.ndim(df):
+        return np.array([critical_value(d, level) for d in df])
     if np.isinf(df):
         return float(ndtri(p))
     return float(stdtrit(df, p)) if df >= 1 else float("nan")
 
 
 def two_sided_p(statistic, df):
-    """Two-sided p-value of a t (normal for infinite df) statistic."""
+    """Two-sided p-value of a t (normal for infinite df) statistic. `df` may be an array, one for each statistic."""
+    if np.ndim(df):
+        return np.array([two_sided_p(s, d) for s, d in zip(statistic, df, strict=True)])
     return 2.0 * (ndtr(-np.abs(statistic)) if np.isinf(df) else stdtr(df, -np.abs(statistic)))
+
+
+def wald(estimate, std_error, df=np.inf, level=0.95):
+    """Test and interval of estimates from their standard errors: statistic, p_value, ci_low, ci_high, as a dict."""
+    statistic, half = ratio(estimate, std_error), critical_value(df, level) * std_error
+    p_value = two_sided_p(statistic, df)
+    return {"statistic": statistic, "p_value": p_value, "ci_low": estimate - half, "ci_high": estimate + half}
 
 
 @dataclass(frozen=True)
@@ -51,34 +74,53 @@ class WaldTest:
 
     Attributes
     ----------
-    names : tuple of str
-        The coefficients tested.
     statistic : float
-        Chi-square or F.
-    df : int
+        Chi-square or F; NaN where the data do not allow the test.
+    df1 : int
         How many coefficients.
     df2 : float
         Denominator degrees of freedom of F; infinite for chi-square.
     p_value : float
+    names : tuple of str
+        The coefficients tested, where they have names.
     """
 
-    names: tuple[str, ...]
     statistic: float
-    df: int
+    df1: int
     df2: float
     p_value: float
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, coef, cov, df2, names=()):
+        """The test of coefficients (m,) with covariance (m, m): chi-square for infinite `df2`, else F on m and `df2`."""
+        m, quadratic = len(coef), quadratic_form(coef, cov)
+        statistic = quadratic if np.isinf(df2) else quadratic / m
+        return cls(statistic, m, float(df2), float(omnibus_p(statistic, m, df2)), names)
 
     def tidy(self):
-        """One row: names, statistic, df, df2, p_value."""
-        return frame(
-            [
-                {"names": ", ".join(self.names)}
-                | {c: getattr(self, c) for c in ("statistic", "df", "df2", "p_value")}
-            ]
-        )
+        """One row: names, statistic, df1, df2, p_value."""
+        return frame([{"names": ", ".join(self.names)} | self.numbers()])
+
+    def numbers(self, prefix=""):
+        """statistic, df1, df2 and p_value, as a dict; their names begin with the prefix."""
+        return {prefix + c: getattr(self, c) for c in ("statistic", "df1", "df2", "p_value")}
 
     def _repr_html_(self):
         return html("Wald test", self.tidy(), [])
+
+
+def quadratic_form(b, cov):
+    """``b' C^-1 b``, coefficients in units of their standard errors; infinite where C is 0, NaN where it is singular."""
+    size = np.sqrt(np.diag(cov))
+    if (size == 0.0).all():
+        return float("inf")
+    if not (size > 0.0).all():
+        return float("nan")
+    correlation, z = cov / np.outer(size, size), b / size
+    if np.linalg.eigvalsh(correlation)[0] <= SINGULAR:
+        return float("nan")
+    return float(z @ np.linalg.solve(correlation, z))
 
 
 def omnibus_p(statistic, m, df):

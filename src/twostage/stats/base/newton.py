@@ -1,6 +1,6 @@
 """Damped Newton's method for a smooth criterion with simple bounds, used on likelihoods of variance components."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,6 +36,29 @@ SADDLE = 1e-6
 FIRST_DAMPING, FACTOR, MAX_DAMPING = 1e-2, 6.0, 1e14
 
 
+@dataclass(frozen=True)
+class OptimiserRecord:
+    """How an optimum was found; kept with every fit that was searched for.
+
+    Attributes
+    ----------
+    iterations : int
+        Steps taken.
+    evaluations : int
+        Times the criterion and its derivatives were computed.
+    gradient_norm : float
+        Length of the gradient at the end, off the bounds, in standard errors: the root of Newton's decrement, which is
+        twice the gain still promised. (Mixed models: of the deviance along the cone's face, per group.)
+    message : str
+        Why the search stopped.
+    """
+
+    iterations: int
+    evaluations: int
+    gradient_norm: float
+    message: str
+
+
 @dataclass(frozen=True, eq=False)
 class Optimum:
     """Where the search ended.
@@ -46,7 +69,7 @@ class Optimum:
     value : float
     converged : bool
         The gain still promised is below rounding and no direction leads upward.
-    iterations : int
+    record : OptimiserRecord
     curvature : float
         Smallest eigenvalue of the scaled observed information of the parameters off their bounds; near 0 the
         data do not determine some of them. 1 where there are none.
@@ -55,8 +78,8 @@ class Optimum:
     theta: np.ndarray
     value: float
     converged: bool
-    iterations: int
-    curvature: float = field(default=1.0)
+    record: OptimiserRecord
+    curvature: float = 1.0
 
 
 def maximise(criterion, start, lower, upper, limit=MAX_ITERATIONS):
@@ -80,26 +103,45 @@ def maximise(criterion, start, lower, upper, limit=MAX_ITERATIONS):
     ValueError
         The criterion is not defined at the start.
     """
-    theta = np.clip(start, lower, upper)
-    state = criterion(theta)
+    theta, counted = np.clip(start, lower, upper), _Counted(criterion)
+    state = counted(theta)
     if state is None:
         raise ValueError("the criterion is not defined at the start")
-    damping = 0.0
-    for iteration in range(1, limit + 1):
+    damping, iterations = 0.0, 0
+    while iterations < limit:
+        iterations += 1
         step, gain = newton_step(theta, *state[1:], lower, upper)
         size = max(1.0, abs(state[0]))
         moved = None
         if gain >= GAIN * size:
-            moved, damping = _climb(criterion, theta, state, damping, lower, upper)
+            moved, damping = _climb(counted, theta, state, damping, lower, upper)
         if moved is None:
-            moved = _leave_saddle(criterion, theta, state, lower, upper)
+            moved = _leave_saddle(counted, theta, state, lower, upper)
         if moved is None:
             if gain < GAIN * size:
-                theta, state = _last_step(criterion, theta, state, step, lower, upper)
-            curvature = _curvature(theta, state, lower, upper)
-            return Optimum(theta, float(state[0]), bool(gain < HIDDEN * size), iteration, curvature)
+                theta, state = _last_step(counted, theta, state, step, lower, upper)
+            break
         theta, state = moved
-    return Optimum(theta, float(state[0]), False, limit, _curvature(theta, state, lower, upper))
+    else:
+        gain = np.inf
+    converged = bool(gain < HIDDEN * max(1.0, abs(state[0])))
+    left = 2.0 * newton_step(theta, *state[1:], lower, upper)[1]
+    message = "the gain still promised is below rounding" if converged else "no step leads to a higher point"
+    if np.isinf(gain):
+        message = f"{limit} iterations did not suffice"
+    record = OptimiserRecord(iterations, counted.times, float(np.sqrt(max(left, 0.0))), message)
+    return Optimum(theta, float(state[0]), converged, record, _curvature(theta, state, lower, upper))
+
+
+class _Counted:
+    """A criterion that counts how often it is computed."""
+
+    def __init__(self, criterion):
+        self.criterion, self.times = criterion, 0
+
+    def __call__(self, theta):
+        self.times += 1
+        return self.criterion(theta)
 
 
 def free_parameters(theta, gradient, lower, upper):

@@ -1,4 +1,4 @@
-"""How results of meta-regressions become data frames and small HTML tables."""
+"""How results become data frames and small HTML tables."""
 
 from html import escape
 
@@ -13,30 +13,6 @@ def frozen(*arrays):
     return copies
 
 
-def html_table(caption, columns, note=""):
-    """A table of named columns (dict of sequences) with a caption, numbers in 4 significant digits."""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_text(x))}</td>" for x in row) + "</tr>"
-        for row in zip(*columns.values(), strict=True)
-    )
-    caption = escape(caption + (f" ({note})" if note else ""))
-    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _text(x):
-    return f"{x:.4g}" if isinstance(x, float | np.floating) else str(x)
-
-
-def facts_table(head, rows):
-    """A small table: a caption and (name, text) rows."""
-    cells = "".join(
-        f"<tr><th scope='row' style='text-align:left'>{escape(n)}</th><td>{escape(t)}</td></tr>"
-        for n, t in rows
-    )
-    return f"<table><caption>{escape(head)}</caption><tbody>{cells}</tbody></table>"
-
-
 def frame(rows):
     """A data frame; the numeric core itself needs NumPy and SciPy only."""
     import pandas as pd
@@ -49,33 +25,38 @@ def one_row(result, names):
     return frame([{name: getattr(result, name) for name in names}])
 
 
-def html(caption, table, facts):
-    """A table as HTML, its caption, and below it (name, text) facts.
+def html(caption, table=None, facts=(), note=""):
+    """A result as a small HTML table: its caption, named columns, and below them (name, text) facts.
 
     Parameters
     ----------
     caption : str
-    table : DataFrame
-        Numbers are shown with four significant digits.
+    table : DataFrame or dict of sequences, optional
+        Floats are shown with four significant digits.
     facts : sequence of (str, str)
+        Those without a text are left out.
+    note : str
+        The last fact.
     """
-    head = "".join(f"<th>{escape(str(c).replace('_', ' '))}</th>" for c in table.columns)
+    columns = {} if table is None else {name: list(table[name]) for name in table}
+    head = "".join(f"<th scope='col'>{escape(str(c).replace('_', ' '))}</th>" for c in columns)
     body = "".join(
-        f"<tr>{''.join(f'<td>{cell(x)}</td>' for x in row)}</tr>" for row in table.itertuples(index=False)
+        f"<tr>{''.join(f'<td>{_cell(x)}</td>' for x in row)}</tr>"
+        for row in zip(*columns.values(), strict=True)
     )
-    span = max(len(table.columns) - 1, 1)
+    span = max(len(columns) - 1, 1)
     body += "".join(
         f"<tr><th scope='row' style='text-align:left'>{escape(n)}</th>"
         f"<td colspan='{span}' style='text-align:left'>{escape(t)}</td></tr>"
-        for n, t in facts
+        for n, t in (*facts, ("note", note))
         if t
     )
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    head = f"<thead><tr>{head}</tr></thead>" if columns else ""
+    return f"<table><caption>{escape(caption)}</caption>{head}<tbody>{body}</tbody></table>"
 
 
-def cell(value):
-    """One escaped cell: four significant digits for a float."""
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+def _cell(value):
+    return escape(f"{value:.4g}" if isinstance(value, float | np.floating) else str(value))
 
 
 def test_text(name, statistic, df1, df2, p_value):

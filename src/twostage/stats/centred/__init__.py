@@ -1,6 +1,15 @@
-"""The person-mean centred model on arrays, and its half-panel jackknife."""
+"""The person-mean centred model on arrays.
+
+- `centred_transitions`: a panel's rows from one session to the next, with means and deviations of each patient.
+- `fit_jackknife`: the centred model corrected for the bias of short panels (half-panel jackknife).
+"""
 
 from twostage.stats.centred.centring import centred_transitions, enough_sessions
-from twostage.stats.centred.jackknife import fit_jackknife
+from twostage.stats.centred.jackknife import JackknifeFit, fit_jackknife
 
-__all__ = ["centred_transitions", "enough_sessions", "fit_jackknife"]
+__all__ = [
+    "JackknifeFit",
+    "centred_transitions",
+    "enough_sessions",
+    "fit_jackknife",
+]

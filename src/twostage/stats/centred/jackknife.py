@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import DIRECTIONS, VARIABLES, NotEstimable, check_panel, observed_span
+from twostage.stats.base import DIRECTIONS, VARIABLES, NotEstimable, check_level, check_panel, observed_span
 from twostage.stats.centred.centring import centred_transitions
 from twostage.stats.mixed import fit_mixed_weighted_many
 
@@ -64,8 +64,7 @@ class JackknifeFit:
     def conf_int(self, level: float = 0.95, *, kind: str = "normal") -> np.ndarray:
         """Intervals, (2, 2, 2), low and high last: `normal` (phi and its standard error) or `percentile` (the
         replicates' quantiles)."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         if kind not in ("normal", "percentile"):
             raise ValueError(f"kind must be normal or percentile, got {kind!r}")
         tails = np.array([0.5 - level / 2, 0.5 + level / 2])

@@ -1,5 +1,16 @@
-"""The dynamic panel model (Allison, Williams & Moral-Benito 2017)."""
+"""The dynamic panel model with unit effects (Allison, Williams & Moral-Benito 2017).
 
-from twostage.stats.dpm.fit import fit_dpm_many
+- `fit_dpm`: both directions of one panel. `fit_dpm_many`: many panels side by side.
 
-__all__ = ["fit_dpm_many"]
+It is fitted by `fiml` from incomplete data; panels are checked and stacked as for `riclpm`.
+"""
+
+from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
+from twostage.stats.dpm.results import DpmBatch, DpmFit
+
+__all__ = [
+    "DpmBatch",
+    "DpmFit",
+    "fit_dpm",
+    "fit_dpm_many",
+]

@@ -1,8 +1,12 @@
 """Dynamic panel models of two variables by full-information maximum likelihood, one model per direction."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Literal
 
-from twostage.stats.base import NotEstimable, check_level
+import numpy as np
+from numpy.typing import ArrayLike
+
+from twostage.stats.base import NotEstimable, check_choice, check_level
 from twostage.stats.dpm.input import check_covariates, check_dpm, with_scores
 from twostage.stats.dpm.model import DpmStructure, faults, solve
 from twostage.stats.dpm.results import DpmBatch, DpmFit
@@ -16,15 +20,15 @@ _AT_ONCE = 25
 
 
 def fit_dpm(
-    Y,
+    Y: ArrayLike,
     *,
-    covariates=None,
-    residuals="equal",
-    simultaneous=True,
-    se="observed",
-    level=0.95,
-    variables=("x", "y"),
-    covariate_names=None,
+    covariates: ArrayLike | None = None,
+    residuals: Literal["equal", "free"] = "equal",
+    simultaneous: bool = True,
+    se: Literal["observed", "sandwich"] = "observed",
+    level: float = 0.95,
+    variables: tuple[str, str] = ("x", "y"),
+    covariate_names: Sequence[str] | None = None,
 ) -> DpmFit:
     """Fit dynamic panel models of x on y and of y on x by maximum likelihood on all available data.
 
@@ -75,6 +79,15 @@ def fit_dpm(
     and the fit is not `admissible`. The last x of a direction has no role in it. The random-intercept
     cross-lagged panel model is a special case. Three occasions barely identify the model: look at `converged` and
     the errors. Checked against lavaan on complete and incomplete panels.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> panel = ts.make_panel(ts.read_collection("data").study("S02"))
+    >>> fit = ts.fit_dpm(panel.wide()[0])
+    >>> fit.phi.round(3)
+    array([[ 0.523,  0.035],
+           [-0.231,  0.454]])
     """
     rules = _rules(residuals, simultaneous, se, level, variables)
     z, named = check_covariates(covariates, covariate_names, len(Y))
@@ -166,8 +179,7 @@ def _write(whole: dict, part, pair, structure, names) -> None:
 
 def _rules(residuals, simultaneous, se, level, variables):
     for name, value in (("residuals", residuals), ("se", se)):
-        if value not in _ALLOWED[name]:
-            raise ValueError(f"{name} must be one of {', '.join(_ALLOWED[name])}; got {value!r}")
+        check_choice(name, value, _ALLOWED[name])
     variables = tuple(str(name) for name in variables)
     if len(set(variables)) != 2 or len(variables) != 2:
         raise ValueError(f"two different names of variables are needed, got {variables}")

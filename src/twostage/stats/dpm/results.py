@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import DIRECTIONS, frame, html_table
+from twostage.stats.base import DIRECTIONS, check_level, frame, html, wald
 
 
 @dataclass(frozen=True)
@@ -70,25 +69,21 @@ class DpmFit:
 
     def conf_int(self, level: float | None = None) -> np.ndarray:
         """Normal confidence intervals of `estimate`, (2, r, 2)."""
-        level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
-        half = ndtri(0.5 + level / 2) * self.std_error
-        return np.stack([self.estimate - half, self.estimate + half], axis=-1)
+        level = self.level if level is None else check_level(level)
+        ends = wald(self.estimate, self.std_error, level=level)
+        return np.stack([ends["ci_low"], ends["ci_high"]], axis=-1)
 
     def tidy(self, level: float | None = None):
         """One row per direction and parameter: direction, term, estimate, std_error, df (infinite), statistic,
         p_value, ci_low, ci_high, converged, admissible."""
-        ends, rows = self.conf_int(level), []
-        for k in (1, 0):
-            for j, term in enumerate(self.names[k]):
-                estimate, std_error = self.estimate[k, j], self.std_error[k, j]
-                row = {"direction": DIRECTIONS[k], "term": term, "estimate": estimate, "std_error": std_error}
-                z = estimate / std_error
-                row |= {"df": np.inf, "statistic": z, "p_value": 2.0 * ndtr(-np.abs(z))}
-                row |= {"ci_low": ends[k, j, 0], "ci_high": ends[k, j, 1]}
-                rows.append(row | {"converged": self.converged[k], "admissible": self.admissible[k]})
-        return frame(rows)
+        level = self.level if level is None else check_level(level)
+        r = self.estimate.shape[1]
+        columns = {"direction": np.repeat(DIRECTIONS[::-1], r), "term": [*self.names[1], *self.names[0]]}
+        numbers = {"estimate": self.estimate, "std_error": self.std_error, "df": np.full((2, r), np.inf)}
+        numbers |= wald(self.estimate, self.std_error, level=level)
+        columns |= {name: number[::-1].ravel() for name, number in numbers.items()}
+        flags = {name: np.repeat(getattr(self, name)[::-1], r) for name in ("converged", "admissible")}
+        return frame(columns | flags)
 
     def glance(self):
         """One row per direction."""
@@ -97,11 +92,10 @@ class DpmFit:
         return frame(rows)
 
     def _repr_html_(self) -> str:
-        table = self.tidy()
-        columns = ("direction", "term", "estimate", "std_error", "p_value", "ci_low", "ci_high")
+        columns = ["direction", "term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]
         good = "converged" if self.converged.all() else f"NOT CONVERGED: {'; '.join(self.messages)}"
         note = "; ".join([f"{self.n_obs.max()} persons", good, *self.problems])
-        return html_table("Dynamic panel models", {name: table[name].tolist() for name in columns}, note)
+        return html("Dynamic panel models", self.tidy()[columns], note=note)
 
 
 @dataclass(frozen=True)
@@ -148,11 +142,10 @@ class DpmBatch:
         B, _, r = self.estimate.shape
         both = [(DIRECTIONS[k], name) for k in (0, 1) for name in self.names[k]]
         direction, term = zip(*both, strict=True)
-        half = ndtri(0.5 + self.level / 2) * self.std_error
+        ends = wald(self.estimate, self.std_error, level=self.level)
         columns = {"replicate": np.repeat(np.arange(B), 2 * r), "direction": np.tile(direction, B)}
         columns |= {"term": np.tile(term, B), "estimate": self.estimate.ravel()}
-        columns |= {"std_error": self.std_error.ravel(), "ci_low": (self.estimate - half).ravel()}
-        columns |= {"ci_high": (self.estimate + half).ravel()}
+        columns |= {"std_error": self.std_error.ravel()} | {c: ends[c].ravel() for c in ("ci_low", "ci_high")}
         return frame(columns | {"converged": np.repeat(self.converged.ravel(), r)})
 
     def glance(self):

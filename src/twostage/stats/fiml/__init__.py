@@ -1,4 +1,9 @@
-"""Gaussian maximum likelihood of linear structures from incomplete data (FIML)."""
+"""Gaussian maximum likelihood of linear structures from incomplete data (FIML).
+
+Patients are grouped by what is missing (patterns.py); a structure says how parameters give means and covariances
+(structure.py); likelihood.py has the value and its exact derivatives, maximum.py climbs, many data sets side by side.
+The panel models in `riclpm` and `dpm` are such structures.
+"""
 
 from twostage.stats.fiml.likelihood import score_products
 from twostage.stats.fiml.linalg import (

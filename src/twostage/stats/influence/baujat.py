@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, frozen, html_table, ratio
+from twostage.stats.base import frame, frozen, html, ratio
 from twostage.stats.pool import PooledFit, all_but_one, pooled, refit
 
 
@@ -41,7 +41,7 @@ class Baujat:
         return {"study": self.labels, "heterogeneity": self.heterogeneity, "influence": self.influence}
 
     def _repr_html_(self):
-        return html_table("Baujat plot", self._columns())
+        return html("Baujat plot", self._columns())
 
 
 def baujat(y, v=None, **options):

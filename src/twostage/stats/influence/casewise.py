@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import frame, frozen, html_table, ratio
+from twostage.stats.base import frame, frozen, html, ratio
 from twostage.stats.pool import ZERO_RESIDUAL, PooledFit, all_but_one, pooled, refit
 
 _LEFT_OUT = (
@@ -103,7 +103,7 @@ class LeaveOneOut:
     def _repr_html_(self):
         names = ("estimate", "ci_low", "ci_high", "p_value", "tau2", "i2")
         columns = {"without": self.labels} | {n: getattr(self, n) for n in names}
-        return html_table("Leave-one-out", columns, self.note)
+        return html("Leave-one-out", columns, note=self.note)
 
 
 def leave_one_out(y, v=None, **options):
@@ -197,7 +197,7 @@ class Influence:
 
     def _repr_html_(self):
         columns = {"study": self.labels} | {n: getattr(self, n) for n in _CASEWISE}
-        return html_table("Casewise influence", columns, self.note)
+        return html("Casewise influence", columns, note=self.note)
 
 
 def influence(y, v=None, **options):

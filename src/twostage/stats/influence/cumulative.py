@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, frozen, html_table, real_array
+from twostage.stats.base import frame, frozen, html, real_array
 from twostage.stats.pool import PooledFit, pooled, refit
 
 PRECISION = "precision"
@@ -85,7 +85,7 @@ class Cumulative:
     def _repr_html_(self):
         names = ("estimate", "ci_low", "ci_high", "tau2", "i2")
         columns = {"+ study": self.labels} | {n: getattr(self, n) for n in names}
-        return html_table(f"Cumulative meta-analysis by {self.by}", columns)
+        return html(f"Cumulative meta-analysis by {self.by}", columns)
 
 
 def cumulative(y, v=None, *, order=None, descending=False, by=None, **options):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, frozen, html_table
+from twostage.stats.base import frame, frozen, html
 from twostage.stats.influence.gosh_tau2 import estimate_tau2, moments, weighted_mean
 from twostage.stats.pool import PooledFit, pooled
 
@@ -166,7 +166,7 @@ class Gosh:
         columns = {"": _QUARTILES}
         columns |= {n: [float(glance[f"{n}_{q}"]) for q in _QUARTILES] for n in ("estimate", "i2")}
         kind = "all" if self.exhaustive else f"a sample (seed {self.seed}) of"
-        return html_table(f"GOSH: {kind} {self.size.size} subsets, {self.fit.method}", columns)
+        return html(f"GOSH: {kind} {self.size.size} subsets, {self.fit.method}", columns)
 
 
 _QUARTILES = ("min", "q1", "median", "q3", "max")

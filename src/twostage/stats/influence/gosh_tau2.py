@@ -11,7 +11,7 @@ Throughout: `member` (k, n) of 0 and 1, a column for each subset; `y` centred ne
 
 import numpy as np
 
-from twostage.stats.pool import CELL, LOG_2PI, MAX_ITERATIONS, NEWTON_ITERATIONS, STEP_TOLERANCE, search_bound
+from twostage.stats.pool import CELL, LOG_2PI, MAX_ITERATIONS, STEP_TOLERANCE, refine, search_bound
 
 # A sum of squares about the mean, taken as a difference of two sums, loses as many digits as it is smaller
 # than these. Below this ratio it is computed anew from the residuals; above, 1e-12 of it is certain.
@@ -70,7 +70,7 @@ def estimate_tau2(member, y, v, method, known):
     member : ndarray, shape (k, n)
     y, v : ndarray, shape (k,)
     method : str
-        Of :data:`twostage.stats.pool.tau2_column.METHODS`.
+        Of :data:`twostage.stats.pool.tau2.METHODS`.
     known : tuple
         Of :func:`moments`.
 
@@ -80,7 +80,7 @@ def estimate_tau2(member, y, v, method, known):
 
     Notes
     -----
-    The equations of :func:`twostage.stats.pool.tau2_column.estimate_tau2`, checked against it subset by subset and
+    The equations of :func:`twostage.stats.pool.tau2.estimate_tau2`, checked against it subset by subset and
     against metafor 3.8-1.
     """
     size, sums, q, _, trace = known
@@ -130,7 +130,7 @@ def maximise_likelihood(member, y, v, *, reml):
 
     Notes
     -----
-    As :func:`twostage.stats.pool.tau2_column_likelihood.maximise_likelihood`: cells in which no weight changes by more
+    As :func:`twostage.stats.pool.tau2.maximise_likelihood`: cells in which no weight changes by more
     than a fifth, up to a bound beyond which the slope is negative for every subset (the largest variance of
     a subset is that of the two most distant estimates).
     """
@@ -139,7 +139,13 @@ def maximise_likelihood(member, y, v, *, reml):
     grid = v.min() * np.expm1(np.linspace(0.0, span, int(np.ceil(span / CELL)) + 2))
     up = np.stack([grid_slope(member, y, v, t, reml) > 0.0 for t in grid])
     cell, where = np.nonzero(up[:-1] & ~up[1:])
-    inner, done = refine(member[:, where], y, v, grid[cell], grid[cell + 1], reml)
+    mine = np.asfortranarray(
+        member[:, where]
+    )  # a subset's studies lie together, so that some are cheap to take
+    inner, done, _ = refine(
+        lambda t, at: slope_and_curvature(mine[:, at] if at.size < cell.size else mine, y, v, t, reml),
+        *(grid[cell], grid[cell + 1], np.full(cell.size, v.min())),
+    )
 
     tau2, converged = np.zeros(member.shape[1]), np.ones(member.shape[1], dtype=bool)
     tau2[where], converged[where] = inner, done
@@ -178,32 +184,10 @@ def slope_and_curvature(member, y, v, tau2, reml):
 
 
 def log_likelihood(member, y, v, tau2, reml):
-    """Profile log-likelihood, as :func:`twostage.stats.pool.tau2_column_likelihood.log_likelihood`."""
+    """Profile log-likelihood, as :func:`twostage.stats.pool.tau2.log_likelihood`."""
     w, total, _, r = weighted(member, y, v, tau2)
     size = member.sum(axis=0)
     deviance = (member * np.log(column(v) + tau2)).sum(axis=0) + (w * r * r).sum(axis=0)
     if reml:
         return -0.5 * ((size - 1.0) * LOG_2PI - np.log(size) + np.log(total) + deviance)
     return -0.5 * (size * LOG_2PI + deviance)
-
-
-def refine(member, y, v, low, high, reml):
-    """Zero of the slope in each bracket: Newton, guarded by bisection."""
-    floor = v.min()
-    tau2 = 0.5 * (low + high)
-    active = np.arange(tau2.size)
-    for iteration in range(MAX_ITERATIONS):
-        if not active.size:
-            break
-        now = tau2[active]
-        slope, curvature = slope_and_curvature(member, y, v, now, reml)
-        low, high = np.where(slope > 0.0, now, low), np.where(slope > 0.0, high, now)
-        newton = now - slope / np.where(curvature < 0.0, curvature, -1.0)
-        usable = (curvature < 0.0) & (newton >= low) & (newton <= high) & (iteration < NEWTON_ITERATIONS)
-        new = np.where(usable, newton, 0.5 * (low + high))
-        tau2[active] = new
-        keep = np.abs(new - now) > STEP_TOLERANCE * (new + floor)
-        active, member, low, high = active[keep], member[:, keep], low[keep], high[keep]
-    converged = np.ones(tau2.shape, dtype=bool)
-    converged[active] = False
-    return tau2, converged

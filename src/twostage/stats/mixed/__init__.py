@@ -1,10 +1,20 @@
-"""Linear mixed models with one grouping factor: one data set, many at once, both outcomes stacked."""
+"""Linear mixed models with one grouping factor, by exact (restricted) maximum likelihood.
+
+- `fit_mixed`: one data set. `fit_mixed_many`, `fit_mixed_weighted_many`: many random-intercept models at once, with rows
+  of their own or with groups taken several times (the bootstrap).
+- `stacked_covariance`, `influence`: how the coefficients of two equations fitted to the same groups vary together.
+
+A fit goes from design.py (checks, a well-conditioned basis) over sums.py (one pass over the data) and criterion.py (the
+deviance and its derivatives) to optimiser.py (its minimum over positive semidefinite matrices); batch_sums.py and
+batch_optimiser.py do the same for many data sets side by side.
+"""
 
 from twostage.stats.mixed.fit import MixedFit, fit_mixed
-from twostage.stats.mixed.many import fit_mixed_many, fit_mixed_weighted_many
+from twostage.stats.mixed.many import MixedBatch, fit_mixed_many, fit_mixed_weighted_many
 from twostage.stats.mixed.stacked import influence, stacked_covariance
 
 __all__ = [
+    "MixedBatch",
     "MixedFit",
     "fit_mixed",
     "fit_mixed_many",

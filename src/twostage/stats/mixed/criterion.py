@@ -19,12 +19,47 @@ groups at once. (A batch of data sets would add one more leading axis.)
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri
 
 from twostage.stats.base import NotEstimable
-from twostage.stats.mixed.cone import flat_basis, to_vector
+
+
+@lru_cache
+def symmetric_basis(q: int) -> np.ndarray:
+    """Orthonormal basis of the symmetric q x q matrices, (m, q, q) with m = q (q + 1) / 2."""
+    rows, cols = np.tril_indices(q)
+    basis = np.zeros((len(rows), q, q))
+    index = np.arange(len(rows))
+    basis[index, rows, cols] = np.where(rows == cols, 1.0, np.sqrt(0.5))
+    basis[index, cols, rows] = basis[index, rows, cols]
+    basis.flags.writeable = False
+    return basis
+
+
+@lru_cache
+def flat_basis(q: int) -> np.ndarray:
+    """`symmetric_basis` with each matrix laid out as a row, (m, q q)."""
+    return symmetric_basis(q).reshape(-1, q * q)
+
+
+def to_vector(matrix: np.ndarray) -> np.ndarray:
+    """Coordinates of a symmetric matrix in `symmetric_basis`; lengths and inner products are kept."""
+    return flat_basis(len(matrix)) @ matrix.ravel()
+
+
+def to_matrix(vector: np.ndarray, q: int) -> np.ndarray:
+    """The symmetric matrix with these coordinates."""
+    return (vector @ flat_basis(q)).reshape(q, q)
+
+
+def congruence(K: np.ndarray) -> np.ndarray:
+    """The m x m matrix that takes the coordinates of E to those of K E K'."""
+    q = len(K)
+    flat = flat_basis(q)
+    return flat @ (K @ symmetric_basis(q) @ K.T).reshape(flat.shape).T
 
 
 @dataclass(frozen=True)

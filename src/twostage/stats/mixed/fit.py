@@ -1,19 +1,133 @@
 """Linear mixed models with one grouping factor: exact (restricted) maximum likelihood, fast."""
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.mixed.cone import ConePoint, Face, face_at
-from twostage.stats.mixed.criterion import Evaluation
-from twostage.stats.mixed.design import check_design
-from twostage.stats.mixed.optimiser import OptimiserRecord, minimise_deviance
-from twostage.stats.mixed.working import prepare
+from twostage.stats.base import NotEstimable, OptimiserRecord, check_level
+from twostage.stats.mixed.criterion import Criterion, Evaluation
+from twostage.stats.mixed.design import (
+    Design,
+    WorkingBasis,
+    check_design,
+    is_well_conditioned,
+    orthogonalise,
+    working_basis,
+)
+from twostage.stats.mixed.optimiser import ConePoint, Face, face_at, minimise_deviance
+from twostage.stats.mixed.sums import CollapsedGroups, CrossProducts, StackedGroups, cross_products, gram_of
+
+# Random-effect columns (unit spread) whose mean cross-product has an eigenvalue below this share of the
+# largest are dependent: rounding leaves 1e-16, and a covariance along such a direction is not estimable.
+DEPENDENT_EFFECTS = 1e-11
+
+
+# y's spread within groups below this share of its spread is rounding: about 100 times the machine's
+# precision.
+NO_SPREAD = 2e-14
+
 
 # Curvature eigenvalues below this share of the largest belong to directions the data say nothing about.
 FLAT = 1e-11
+
+
+# A fit is called singular when some combination of random effects (of columns with unit spread) has less
+# than this standard deviation, in residual standard deviations: lme4's own tolerance. Exact zeros are the
+# usual case.
+SINGULAR = 1e-4
+
+
+@dataclass(frozen=True)
+class Working:
+    """A model ready to fit.
+
+    Attributes
+    ----------
+    products : CrossProducts
+    sizes : (N,) int array
+        Rows per group.
+    n : int
+        Rows.
+    x_turn, offset : (p, p), (p,) arrays
+        Coefficients = x_turn @ working coefficients + offset.
+    z_turn : (q, q) array
+        T = z_turn @ working T @ z_turn.T.
+    log_det : float
+        Added to log|X'V^-1 X| of the working columns to give the caller's.
+    """
+
+    products: CrossProducts
+    sizes: np.ndarray
+    n: int
+    x_turn: np.ndarray
+    offset: np.ndarray
+    z_turn: np.ndarray
+    log_det: float
+
+    @property
+    def p(self) -> int:
+        """Fixed effects."""
+        return len(self.offset)
+
+    def criterion(self, reml: bool) -> Criterion:
+        """The profiled deviance of this model."""
+        products = self.products
+        sums = CollapsedGroups(products, self.sizes) if products.constant else StackedGroups(products)
+        return Criterion(sums, self.n, self.p, len(self.sizes), reml, self.log_det)
+
+    def start(self) -> np.ndarray:
+        """Starting T: between-group spread as large as the residual's, in every direction."""
+        mean = mean_gram(self.products)
+        if len(mean) == 1:
+            return 1.0 / mean
+        values = np.linalg.eigvalsh(mean)
+        if values[0] <= DEPENDENT_EFFECTS * values[-1]:
+            raise NotEstimable(
+                "columns of Z are collinear within every group: their covariance is not defined"
+            )
+        return np.linalg.inv(mean)
+
+
+def mean_gram(products: CrossProducts) -> np.ndarray:
+    """Mean of Z_i'Z_i over groups, (q, q)."""
+    triangles = products.triangles
+    return sum(gram_of(row) for row in triangles) / triangles.shape[2]
+
+
+def prepare(design: Design) -> Working:
+    """Reduce the data to cross-products in a well-conditioned basis.
+
+    Raises
+    ------
+    ValueError
+        If columns of X are collinear, the fixed effects reproduce y, or y does not vary within groups.
+    """
+    basis = working_basis(design)
+    x_turn, offset, log_det = basis.x_turn, basis.offset, 0.0
+    products = _reduce(design, basis)
+    total = products.total()
+    if not is_well_conditioned(total):
+        straight = orthogonalise(design, basis)
+        offset = offset + x_turn @ straight.coefficients
+        x_turn = x_turn @ np.linalg.inv(straight.triangle)
+        log_det = 2.0 * float(np.log(np.abs(np.diagonal(straight.triangle))).sum())
+        products = _reduce(straight.design, basis.without_shift())
+        total = products.total()
+    if products.within[-1, -1] <= NO_SPREAD**2 * total[-1, -1]:
+        raise NotEstimable(
+            "y does not vary within groups beyond the random effects: the residual variance is zero"
+        )
+    sizes, n = design.grouping.sizes, len(design.y)
+    return Working(products, sizes, n, x_turn, offset, basis.z_turn, log_det)
+
+
+def _reduce(design: Design, basis: WorkingBasis) -> CrossProducts:
+    write = basis.writer(design)
+    return cross_products(write, design.q, len(basis.offset) + 1, basis.constant_first, design.grouping)
 
 
 def satterthwaite(point: ConePoint, at: Evaluation, p: int, contrasts: np.ndarray) -> np.ndarray:
@@ -65,12 +179,6 @@ def _joint_curvature(face: Face, at: Evaluation, p: int) -> np.ndarray:
     return curvature
 
 
-# A fit is called singular when some combination of random effects (of columns with unit spread) has less
-# than this standard deviation, in residual standard deviations: lme4's own tolerance. Exact zeros are the
-# usual case.
-SINGULAR = 1e-4
-
-
 @dataclass(frozen=True)
 class MixedFit:
     """A fitted linear mixed model.
@@ -98,7 +206,7 @@ class MixedFit:
     n_obs, n_groups : int
         Rows and groups.
     optimiser : OptimiserRecord
-        Evaluations, iterations, gradient norm, criterion, message.
+        How the optimum was found.
     """
 
     names: tuple[str, ...]
@@ -128,8 +236,7 @@ class MixedFit:
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Confidence intervals, (p, 2), from the t distribution on `df` degrees of freedom."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
         return np.column_stack([self.coef - half, self.coef + half])
 
@@ -159,7 +266,15 @@ class MixedFit:
         return f"{self.tidy().to_html(index=False)}<p>{escape(line)}</p>"
 
 
-def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
+def fit_mixed(
+    y: ArrayLike,
+    X: ArrayLike,
+    groups: Sequence[Hashable] | np.ndarray,
+    Z: ArrayLike | None = None,
+    *,
+    reml: bool = True,
+    names: Sequence[str] | None = None,
+) -> MixedFit:
     """Fit a linear mixed model with one grouping factor.
 
     ``y_i = X_i b + Z_i u_i + e_i``, u_i ~ N(0, cov_re), e_i ~ N(0, sigma2 I), i a group.
@@ -201,6 +316,21 @@ def fit_mixed(y, X, groups, Z=None, *, reml=True, names=None) -> MixedFit:
     against lme4 and lmerTest (coefficients, standard errors, variance components and log-likelihood to
     1e-6, degrees of freedom to 1e-3) on sleepstudy, Orthodont and lagged panels, singular fits
     included, and on random small data sets by lme4's own deviance function.
+
+    Examples
+    --------
+    Four patients' scores over three sessions, with a random intercept:
+
+    >>> import numpy as np
+    >>> import twostage as ts
+    >>> session = np.tile([0.0, 1.0, 2.0], 4)
+    >>> scores = [20, 17, 15, 25, 24, 20, 18, 17, 16, 30, 26, 25]
+    >>> design = np.column_stack([np.ones(12), session])
+    >>> fit = ts.fit_mixed(scores, design, np.repeat(["a", "b", "c", "d"], 3), names=["intercept", "session"])
+    >>> fit.tidy()[["term", "estimate", "std_error", "df"]].round(3)
+            term  estimate  std_error     df
+    0  intercept    23.208      2.429  3.122
+    1    session    -2.125      0.342  7.000
     """
     design = check_design(y, X, groups, Z, names)
     working = prepare(design)

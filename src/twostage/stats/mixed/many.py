@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, column_names, numbers, refuse_masked
+from twostage.stats.base import NotEstimable, check_level, column_names, numbers, refuse_masked
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -19,8 +19,7 @@ from twostage.stats.mixed.batch_sums import (
     stack_rows,
 )
 from twostage.stats.mixed.design import NEAR, constant_column
-from twostage.stats.mixed.fit import FLAT, SINGULAR, MixedFit, fit_mixed
-from twostage.stats.mixed.working import NO_SPREAD
+from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, fit_mixed
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,7 @@ class MixedBatch:
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Confidence intervals, (B, p, 2), from the t distribution on `df` degrees of freedom."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
+        check_level(level)
         half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
         return np.stack([self.coef - half, self.coef + half], axis=-1)
 

@@ -1,4 +1,12 @@
-"""Multilevel and multivariate meta-analysis, and inference that is robust to dependence within clusters."""
+"""Multilevel and multivariate meta-analysis: estimates that share random effects or sampling error.
+
+- `pool_mv`: any number of estimates per study, with random effects named by `nested` and `inner_outer`.
+- `pool_pair`: two effects per study, their difference, joint test and joint `Region`.
+- `robust`: inference that holds whatever the dependence within clusters.
+
+Terms and structures of random effects are in terms.py, structure.py and pieces.py; blocks.py cuts the data into
+independent parts; likelihood.py and search.py find the maximum.
+"""
 
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.pair import PairFit, pool_pair
@@ -6,7 +14,7 @@ from twostage.stats.multilevel.profile import ProfileInterval
 from twostage.stats.multilevel.region import Region
 from twostage.stats.multilevel.results import MvFit
 from twostage.stats.multilevel.robust import RobustFit, robust
-from twostage.stats.multilevel.terms import nested
+from twostage.stats.multilevel.terms import inner_outer, nested
 
 __all__ = [
     "MvFit",
@@ -14,6 +22,7 @@ __all__ = [
     "ProfileInterval",
     "Region",
     "RobustFit",
+    "inner_outer",
     "nested",
     "pool_mv",
     "pool_pair",

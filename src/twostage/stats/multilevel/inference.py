@@ -1,9 +1,9 @@
 """Wald inference, heterogeneity tests and information criteria of a multilevel or multivariate fit."""
 
 import numpy as np
-from scipy.special import chdtrc, fdtrc
+from scipy.special import chdtrc
 
-from twostage.stats.base import critical_value, two_sided_p
+from twostage.stats.base import WaldTest, wald
 from twostage.stats.multilevel.likelihood import evaluate
 from twostage.stats.multilevel.terms import Nested
 
@@ -37,26 +37,23 @@ def infer(blocks, at, X, names, df, options):
     coef, cov = blocks.start + inverse @ at.gamma, inverse @ at.cov_gamma @ inverse.T
     df = np.broadcast_to(df, p).astype(float)
     std_error = np.sqrt(np.diag(cov))
-    half = np.array([critical_value(d, options["level"]) for d in df]) * std_error
     tested = tested_columns(X)
-    qm, qm_df1, qm_df2, qm_p = wald_test(coef, cov, tested, df)
+    # With coefficients of different degrees of freedom, the smallest ones.
+    test = WaldTest.of(coef[tested], cov[np.ix_(tested, tested)], np.min(df[tested]))
     plain = evaluate(blocks, np.zeros(len(blocks.batches[0].K)), reml=True, derivatives=False)
     return {
         "coef": coef,
         "cov_coef": cov,
         "std_error": std_error,
-        "statistic": coef / std_error,
         "df": df,
-        "p_value": np.array([two_sided_p(s, d) for s, d in zip(coef / std_error, df, strict=True)]),
-        "ci_low": coef - half,
-        "ci_high": coef + half,
+        **wald(coef, std_error, df, options["level"]),
         "qe": plain.rss,
         "qe_df": n - p,
         "qe_p_value": float(chdtrc(n - p, plain.rss)),
-        "qm": qm,
-        "qm_df1": qm_df1,
-        "qm_df2": qm_df2,
-        "qm_p_value": qm_p,
+        "qm": test.statistic,
+        "qm_df1": test.df1,
+        "qm_df2": test.df2,
+        "qm_p_value": test.p_value,
         "loglik": at.reml if options["method"] == "REML" else at.ml,
         "loglik_ml": at.ml,
         "loglik_reml": at.reml,
@@ -68,22 +65,6 @@ def tested_columns(X):
     """Columns of X that the omnibus test concerns: all but an intercept, or all where nothing else is there."""
     intercept = (X == 1.0).all(axis=0)
     return np.nonzero(~intercept)[0] if (~intercept).any() else np.arange(X.shape[1])
-
-
-def wald_test(coef, cov, tested, df):
-    """Omnibus test that the tested coefficients are 0.
-
-    Returns
-    -------
-    statistic, df1, df2, p_value
-        Chi-square with infinite df2; F (the quadratic form divided by df1) with the smallest df otherwise.
-    """
-    b, m = coef[tested], len(tested)
-    quadratic = float(b @ np.linalg.solve(cov[np.ix_(tested, tested)], b))
-    df2 = float(np.min(df[tested]))
-    if np.isinf(df2):
-        return quadratic, m, df2, float(chdtrc(m, quadratic))
-    return quadratic / m, m, df2, float(fdtrc(m, df2, quadratic / m))
 
 
 def heterogeneity_shares(V, X, pieces, parameters):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twostage.stats.base import check_level, real_array
+from twostage.stats.base import check_choice, check_level, real_array
 from twostage.stats.multilevel.blocks import check_numbers, cut, full_covariance
 from twostage.stats.multilevel.inference import DFS, TESTS, contained_df, infer
 from twostage.stats.multilevel.likelihood import evaluate
@@ -155,8 +155,7 @@ def _check_columns(X, names):
 
 def _check_options(method, test, dfs):
     for name, value, known in (("method", method, METHODS), ("test", test, TESTS), ("dfs", dfs, DFS)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
+        check_choice(name, value, known)
 
 
 def _note(found):

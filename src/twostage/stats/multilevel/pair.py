@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, real_array, two_sided_p
+from twostage.stats.base import (
+    WaldTest,
+    check_choice,
+    check_level,
+    frame,
+    html,
+    quadratic_form,
+    real_array,
+    wald,
+)
 from twostage.stats.multilevel.inference import TESTS
 from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
 from twostage.stats.multilevel.results import MvFit
-from twostage.stats.multilevel.robust import WaldTest
 from twostage.stats.multilevel.terms import inner_outer
 
 _COLUMNS = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
@@ -135,8 +143,7 @@ class PairFit:
     def glance(self):
         """One row: studies, heterogeneity of both effects, their correlation, joint test, flags."""
         tau2 = {f"tau2_{n}": float(t) for n, t in zip(self.names, self.tau2, strict=True)}
-        joint = {f"joint_{c}": getattr(self.joint, c) for c in ("statistic", "df1", "df2", "p_value")}
-        return frame([{c: getattr(self, c) for c in _GLANCE} | tau2 | joint])
+        return frame([{c: getattr(self, c) for c in _GLANCE} | tau2 | self.joint.numbers("joint_")])
 
     def _repr_html_(self):
         terms = (*self.names, "difference")
@@ -152,8 +159,7 @@ class PairFit:
         )
         rows.append(("both 0", f"p {self.joint.p_value:.3g}"))
         flags = ("" if self.converged else "did not converge. ") + ("singular. " if self.singular else "")
-        note = [("note", flags + self.note)] if flags or self.note else []
-        return facts_table(f"Two effects pooled jointly ({self.method})", rows + note)
+        return html(f"Two effects pooled jointly ({self.method})", facts=rows, note=flags + self.note)
 
 
 def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "second"), labels=None):
@@ -194,8 +200,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
     doi:10.1002/sim.1040). Joint test with Hotelling's ``(m - 1) / (2 m) Q`` on 2 and m - 1 df, m = k - 1 and Q
     the chi-square statistic. Checked against metafor 3.8-1's ``rma.mv`` with ``struct="UN"``.
     """
-    if test not in TESTS:
-        raise ValueError(f"test must be one of {', '.join(TESTS)}; got {test!r}")
+    check_choice("test", test, TESTS)
     level = check_level(level)
     Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.shape[1] != 2 or V.shape != (len(Y), 2, 2):
@@ -256,13 +261,12 @@ def _contrast(fit, weights, df, level):
     weights = np.array(weights, dtype=float)
     estimate = float(weights @ fit.coef)
     std_error = float(np.sqrt(weights @ fit.cov_coef @ weights))
-    half, statistic = critical_value(df, level) * std_error, estimate / std_error
-    p_value = float(two_sided_p(statistic, df))
-    return Contrast(estimate, std_error, float(df), statistic, p_value, estimate - half, estimate + half)
+    test = {name: float(number) for name, number in wald(estimate, std_error, df, level).items()}
+    return Contrast(estimate, std_error, float(df), **test)
 
 
 def _joint(fit, m):
-    quadratic = float(fit.coef @ np.linalg.solve(fit.cov_coef, fit.coef))
+    quadratic = quadratic_form(fit.coef, fit.cov_coef)
     if np.isinf(m):
         return WaldTest(quadratic / 2.0, 2, np.inf, float(chdtrc(2.0, quadratic)))
     if m <= 1.0:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from twostage.stats.base import check_choice
 from twostage.stats.multilevel import structure as mv_structure
 from twostage.stats.multilevel.blocks import multipliers
 from twostage.stats.multilevel.structure import square
@@ -147,8 +148,7 @@ def check_terms(random, struct, n):
     if not inner and struct is not None:
         raise ValueError("struct describes an inner_outer() term; there is none")
     struct = "CS" if struct is None else struct
-    if struct not in STRUCTURES:
-        raise ValueError(f"struct must be one of {', '.join(STRUCTURES)}; got {struct!r}")
+    check_choice("struct", struct, STRUCTURES)
     for term in terms:
         length = len(term.outer) if isinstance(term, InnerOuter) else term.codes.shape[1]
         if length != n:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri
 
-from twostage.stats.base import check_level, facts_table, frame
+from twostage.stats.base import check_choice, check_level, frame, html, one_row
 from twostage.stats.multilevel.search import climb, starting_points
 from twostage.stats.multilevel.structure import Linear, compound_with, unstructured
 
@@ -60,12 +60,12 @@ class ProfileInterval:
     def glance(self):
         """One row: level, whether an end is a bound, converged."""
         names = ("level", "low_bounded", "high_bounded", "converged")
-        return frame([{c: getattr(self, c) for c in names}])
+        return one_row(self, names)
 
     def _repr_html_(self):
-        return facts_table(
+        return html(
             f"Profile likelihood, level {self.level:g}",
-            [(self.term, f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]")],
+            facts=[(self.term, f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]")],
         )
 
 
@@ -98,8 +98,7 @@ def profile(fit, term, level=None):
     """
     level = fit.level if level is None else check_level(level)
     known = {c.term: c for c in fit.components}
-    if term not in known:
-        raise ValueError(f"term must be one of {', '.join(known)}; got {term!r}")
+    check_choice("term", term, known)
     component = known[term]
     if np.isnan(component.estimate):
         raise ValueError(f"{term} is not determined: a variance is estimated as 0")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtri, fdtri
 
-from twostage.stats.base import check_level, facts_table, frame
+from twostage.stats.base import check_choice, check_level, frame, html, one_row
 
 RULES = ("hotelling", "F", "chi2")
 
@@ -57,12 +57,12 @@ class Region:
 
     def glance(self):
         """One row: kind, rule, df, level, critical, area."""
-        return frame([{c: getattr(self, c) for c in ("kind", "rule", "df", "level", "critical", "area")}])
+        return one_row(self, ("kind", "rule", "df", "level", "critical", "area"))
 
     def _repr_html_(self):
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         rows = [(f"effect {i + 1}", f"{low[i]:.4g} to {high[i]:.4g}") for i in range(2)]
-        return facts_table(f"Joint {self.kind} region, level {self.level:g} ({self.rule})", rows)
+        return html(f"Joint {self.kind} region, level {self.level:g} ({self.rule})", facts=rows)
 
 
 def region(centre, shape, *, df, level=0.95, rule="hotelling", kind="confidence", n_points=181):
@@ -144,8 +144,7 @@ def critical_distance(df, level, rule):
     its boundary by REML; the second is the F test of metafor with ``test="t"``; the third takes the covariance
     as known.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    check_choice("rule", rule, RULES)
     if rule == "chi2":
         return float(chdtri(2.0, 1.0 - level))
     least = df - 1.0 if rule == "hotelling" else df

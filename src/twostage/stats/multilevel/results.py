@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame
+from twostage.stats.base import check_level, critical_value, frame, html, one_row
 from twostage.stats.multilevel.blocks import Blocks
 from twostage.stats.multilevel.inference import heterogeneity_shares
 from twostage.stats.multilevel.profile import ProfileInterval, profile
@@ -48,7 +48,7 @@ class MvPrediction:
             (str(i), f"{e:.4g} (CI {a:.4g} to {b:.4g}; prediction {c:.4g} to {d:.4g})")
             for i, (e, a, b, c, d) in enumerate(each)
         ]
-        return facts_table(f"Predictions, level {self.level:g}", rows)
+        return html(f"Predictions, level {self.level:g}", facts=rows)
 
 
 def predict(fit, X=None, inner=None, level=None):
@@ -88,7 +88,7 @@ def predict(fit, X=None, inner=None, level=None):
     level = fit.level if level is None else check_level(level)
     estimate, variance = X @ fit.coef, np.einsum("mp,pq,mq->m", X, fit.cov_coef, X)
     df = np.array([fit.df[row != 0.0].min() if (row != 0.0).any() else fit.df.min() for row in X])
-    c = np.array([critical_value(d, level) for d in df])
+    c = critical_value(df, level)
     spread = variance + _between(fit, inner, len(X))
     half, reach = c * np.sqrt(variance), c * np.sqrt(spread)
     ends = estimate - half, estimate + half, estimate - reach, estimate + reach
@@ -308,6 +308,11 @@ class MvFit:
         return -2.0 * self.loglik + np.log(self.n_effective) * self.n_parameters
 
     @property
+    def optimiser(self):
+        """How the optimum was found, an OptimiserRecord."""
+        return self.search.optimum.record
+
+    @property
     def aicc(self):
         """AIC corrected for small samples, as metafor defines it."""
         m = self.n_parameters
@@ -315,7 +320,7 @@ class MvFit:
         return -2.0 * self.loglik + 2.0 * m * n / (n - m - 1)
 
     def profile(self, term, level=None) -> ProfileInterval:
-        """Profile-likelihood interval of a variance or correlation: :func:`twostage.stats.multilevel.profile.profile`."""
+        """Profile-likelihood interval of a variance or correlation; see :func:`profile`."""
         return profile(self, term, level)
 
     def predict(self, X=None, inner=None, level=None) -> MvPrediction:
@@ -335,7 +340,7 @@ class MvFit:
 
     def glance(self):
         """One row: how it was fitted, tests, likelihood, flags."""
-        return frame([{c: getattr(self, c) for c in _GLANCE}])
+        return one_row(self, _GLANCE)
 
     def _repr_html_(self):
         rows = [
@@ -347,5 +352,8 @@ class MvFit:
         rows += [(c.term, f"{c.estimate:.4g}") for c in self.components]
         rows.append(("QE", f"{self.qe:.4g}, df {self.qe_df}, p {self.qe_p_value:.3g}"))
         flags = ("" if self.converged else "did not converge. ") + ("singular. " if self.singular else "")
-        note = [("note", flags + self.note)] if flags or self.note else []
-        return facts_table(f"Multivariate meta-analysis of {self.n} estimates ({self.method})", rows + note)
+        return html(
+            f"Multivariate meta-analysis of {self.n} estimates ({self.method})",
+            facts=rows,
+            note=flags + self.note,
+        )

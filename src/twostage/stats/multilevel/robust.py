@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import fdtrc
 
-from twostage.stats.base import check_level, critical_value, facts_table, frame, refuse_masked, two_sided_p
+from twostage.stats.base import (
+    WaldTest,
+    check_choice,
+    check_level,
+    frame,
+    html,
+    quadratic_form,
+    ratio,
+    refuse_masked,
+    wald,
+)
 from twostage.stats.multilevel.blocks import independent_blocks
 from twostage.stats.multilevel.inference import tested_columns
 from twostage.stats.multilevel.likelihood import marginal
@@ -18,20 +28,8 @@ KINDS = ("CR0", "CR1", "CR2")
 NULL = 1e-10
 
 
-@dataclass(frozen=True)
-class WaldTest:
-    """F test of several coefficients.
-
-    Attributes
-    ----------
-    statistic, df1, df2, p_value : float
-        NaN where there are too few clusters for the test.
-    """
-
-    statistic: float
-    df1: int
-    df2: float
-    p_value: float
+# Share of a coefficient's working variance that comes from all clusters but one; below, it rests on that one.
+ALONE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,8 @@ class RobustFit:
     Attributes
     ----------
     coef, std_error, statistic, df, p_value, ci_low, ci_high : ndarray, shape (p,)
-        Tests and intervals by t with `df` degrees of freedom.
+        Tests and intervals by t with `df` degrees of freedom. All but `coef` are NaN where a coefficient rests on one
+        cluster alone: how it varies between clusters cannot be seen.
     cov_coef : ndarray, shape (p, p)
     kind : str
     n_clusters : int
@@ -86,7 +85,7 @@ class RobustFit:
             CR0, CR1: ``Q / m`` with m and J - p df. CR2: the approximate Hotelling test of Pustejovsky &
             Tipton (2018), Zhang's degrees of freedom (HTZ).
         """
-        return wald(self.coef, self.cov_coef, list(tested), self.shares, self.n_clusters)
+        return joint_test(self.coef, self.cov_coef, list(tested), self.shares, self.n_clusters)
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
@@ -97,16 +96,15 @@ class RobustFit:
 
     def glance(self):
         """One row: kind, clusters, omnibus test."""
-        test = {f"f_{c}": getattr(self.omnibus, c) for c in ("statistic", "df1", "df2", "p_value")}
         names = ("kind", "n_clusters", "level", "converged", "singular")
-        return frame([{c: getattr(self, c) for c in names} | test])
+        return frame([{c: getattr(self, c) for c in names} | self.omnibus.numbers("f_")])
 
     def _repr_html_(self):
         each = zip(self.names, self.coef, self.ci_low, self.ci_high, self.df, self.p_value, strict=True)
         rows = [
             (n, f"{b:.4g} (CI {lo:.4g} to {hi:.4g}; df {d:.3g}, p {p:.3g})") for n, b, lo, hi, d, p in each
         ]
-        return facts_table(f"Cluster-robust inference ({self.kind}, {self.n_clusters} clusters)", rows)
+        return html(f"Cluster-robust inference ({self.kind}, {self.n_clusters} clusters)", facts=rows)
 
 
 def robust(fit, cluster, kind="CR2", level=None):
@@ -146,37 +144,31 @@ def robust(fit, cluster, kind="CR2", level=None):
     Pustejovsky & Tipton 2018, doi:10.1080/07350015.2016.1247004. Checked against metafor 3.8-1 (``robust``)
     and clubSandwich 0.5.8 (``vcovCR``, ``coef_test``, ``Wald_test``).
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    check_choice("kind", kind, KINDS)
     level = fit.level if level is None else check_level(level)
     codes = _clusters(fit, cluster)
     J, p = int(codes.max()) + 1, len(fit.coef)
     if p >= J:
         raise ValueError(f"{J} clusters for {p} coefficients: more clusters than coefficients are needed")
-    scores, shares = sandwich(
-        fit.X, marginal(fit.blocks, fit.g), fit.y - fit.X @ fit.coef, codes, kind == "CR2"
-    )
+    M, adjust = marginal(fit.blocks, fit.g), kind == "CR2"
+    scores, shares, alone = sandwich(fit.X, M, fit.y - fit.X @ fit.coef, codes, adjust)
     cov = scores.T @ scores * (J / (J - p) if kind == "CR1" else 1.0)
+    cov[alone], cov[:, alone] = np.nan, np.nan
     std_error = np.sqrt(np.diag(cov))
-    own = np.diagonal(shares, axis1=2, axis2=3).transpose(2, 0, 1) if kind == "CR2" else np.zeros((p, 0, 0))
-    df = np.array([_satterthwaite(s) for s in own]) if kind == "CR2" else np.full(p, float(J - p))
-    statistic = fit.coef / std_error
-    half = np.array([critical_value(d, level) for d in df]) * std_error
+    df = _satterthwaite(shares) if adjust else np.full(p, float(J - p))
+    df[alone] = np.nan
     return RobustFit(
         coef=fit.coef,
         cov_coef=cov,
         std_error=std_error,
-        statistic=statistic,
         df=df,
-        p_value=np.array([two_sided_p(s, d) for s, d in zip(statistic, df, strict=True)]),
-        ci_low=fit.coef - half,
-        ci_high=fit.coef + half,
+        **wald(fit.coef, std_error, df, level),
         kind=kind,
         n_clusters=J,
         level=level,
         names=fit.names,
         shares=shares,
-        omnibus=wald(fit.coef, cov, tested_columns(fit.X), shares, J),
+        omnibus=joint_test(fit.coef, cov, tested_columns(fit.X), shares, J),
         converged=fit.converged,
         singular=fit.singular,
     )
@@ -216,11 +208,16 @@ def sandwich(X, M, residual, codes, adjust):
     scores : ndarray, shape (J, p)
     shares : ndarray, shape (J, J, p, p)
         Covariance under the working model of the scores of two clusters, (0, 0, p, p) without `adjust`.
+    alone : ndarray of bool, shape (p,)
+        Coefficients that rest on one cluster.
     """
     members = [np.nonzero(codes == j)[0] for j in range(codes.max() + 1)]
     blocks = [M[np.ix_(rows, rows)] for rows in members]
     weighted = [np.linalg.solve(m, X[rows]) for m, rows in zip(blocks, members, strict=True)]
-    bread = np.linalg.inv(sum(X[rows].T @ wx for rows, wx in zip(members, weighted, strict=True)))
+    information = np.array([X[rows].T @ wx for rows, wx in zip(members, weighted, strict=True)])
+    bread = np.linalg.inv(information.sum(axis=0))
+    parts = np.einsum("ab,jbc,ca->ja", bread, information, bread)
+    rest = parts.sum(axis=0) - parts.max(axis=0) <= ALONE * np.diag(bread)
     scores, alone, through = [], [], []
     for m, rows, wx in zip(blocks, members, weighted, strict=True):
         arm = wx @ bread
@@ -230,11 +227,11 @@ def sandwich(X, M, residual, codes, adjust):
             through.append(X[rows].T @ arm)
         scores.append(arm.T @ residual[rows])
     if not adjust:
-        return np.array(scores), np.zeros((0, 0, *bread.shape))
+        return np.array(scores), np.zeros((0, 0, *bread.shape)), rest
     through = np.array(through)
     shares = -np.einsum("jas,ab,kbt->jkst", through, bread, through)
     shares[np.arange(len(alone)), np.arange(len(alone))] += np.array(alone)
-    return np.array(scores), shares
+    return np.array(scores), shares, rest
 
 
 def _adjusted(m, X, bread):
@@ -252,19 +249,22 @@ def _adjusted(m, X, bread):
 
 
 def _satterthwaite(shares):
-    """``(sum_j P_jj)^2 / sum_jk P_jk^2``, shares of one coefficient (J, J)."""
-    return float(np.trace(shares) ** 2 / (shares**2).sum())
+    """``(sum_j P_jj)^2 / sum_jk P_jk^2`` of each coefficient, shape (p,); P its shares (J, J)."""
+    own = np.diagonal(shares, axis1=2, axis2=3)
+    return ratio(np.trace(own) ** 2, (own**2).sum(axis=(0, 1)))
 
 
-def wald(coef, cov, tested, shares, n_clusters):
+def joint_test(coef, cov, tested, shares, n_clusters):
     """Cluster-robust F test that the tested coefficients are 0; see :meth:`RobustFit.wald`."""
-    q, b = len(tested), coef[tested]
-    quadratic = float(b @ np.linalg.solve(cov[np.ix_(tested, tested)], b))
+    q, b, within = len(tested), coef[tested], cov[np.ix_(tested, tested)]
+    if np.isnan(within).any():
+        return WaldTest(float("nan"), q, float("nan"), float("nan"))
     if shares.size == 0:
-        df2 = float(n_clusters - len(coef))
-        return WaldTest(quadratic / q, q, df2, float(fdtrc(q, df2, quadratic / q)))
+        return WaldTest.of(b, within, n_clusters - len(coef))
     P = shares[:, :, tested][:, :, :, tested]
     values, vectors = np.linalg.eigh(np.einsum("jjst->st", P))
+    if values[0] <= ALONE * values[-1]:
+        return WaldTest(float("nan"), q, float("nan"), float("nan"))
     root = (vectors / np.sqrt(values)) @ vectors.T
     P = root @ P @ root
     total = np.einsum("jkst,jkts->", P, P) + np.einsum("jkss,jktt->", P, P)
@@ -272,5 +272,5 @@ def wald(coef, cov, tested, shares, n_clusters):
     df2 = eta - q + 1.0
     if df2 <= 0.0:
         return WaldTest(float("nan"), q, df2, float("nan"))
-    statistic = df2 / (eta * q) * quadratic
+    statistic = df2 / (eta * q) * quadratic_form(b, within)
     return WaldTest(float(statistic), q, float(df2), float(fdtrc(q, df2, statistic)))

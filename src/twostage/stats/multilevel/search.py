@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from twostage.stats.base import MAX_ITERATIONS, Optimum, maximise
+from twostage.stats.base import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.multilevel.likelihood import evaluate
 from twostage.stats.multilevel.structure import Factored
 
@@ -97,7 +97,8 @@ def climb(blocks, maps, starts, *, reml):
     Search
     """
     if not maps:
-        return Search(Optimum(np.zeros(0), _value(blocks, np.zeros(0), reml), True, 0), np.zeros(0), 1)
+        record = OptimiserRecord(0, 1, 0.0, "no variance component to search for")
+        return Search(Optimum(np.zeros(0), _value(blocks, np.zeros(0), reml), True, record), np.zeros(0), 1)
     ends = [_ascend(blocks, maps, g, reml) for g in starts]
     best, g = max(ends, key=lambda end: end[0].value)
     heights = []

@@ -1,39 +1,46 @@
-"""Random-effects meta-analysis: pooling, tau2, meta-regression, subgroups, permutation tests, location-scale models."""
+"""Random-effects meta-analysis of estimates with known sampling variances.
+
+- `pool`, `pool_many`: the pooled effect, its interval, heterogeneity, prediction interval; `paired_difference` and
+  `bias_aware`, `exceedance`: what is asked of a pooled effect afterwards.
+- `metareg`, `subgroups`, `locationscale`: moderators of the effects, and of their heterogeneity; `permutation_test`.
+- `pooled`, `refit`, `all_but_one`: what analyses of a pooled result (influence, small-study effects) start from.
+
+tau2 is estimated in tau2.py, the same for an intercept alone and for moderators; design.py checks moderators and
+regresses on them; every result writes its own R script, with the vocabulary of metafor.py.
+"""
 
 from twostage.stats.pool.biasaware import BiasAware, bias_aware
 from twostage.stats.pool.exceedance import Exceedance, exceedance
 from twostage.stats.pool.locationscale import LocationScale, locationscale
 from twostage.stats.pool.metareg import metareg
-from twostage.stats.pool.metareg_predict import Prediction
-from twostage.stats.pool.metareg_results import MetaRegression
-from twostage.stats.pool.paired import paired_difference
-from twostage.stats.pool.permutation import permutation_test
-from twostage.stats.pool.pool import pool, pool_many
+from twostage.stats.pool.metareg_results import MetaRegression, Prediction
+from twostage.stats.pool.paired import PairedDifference, paired_difference
+from twostage.stats.pool.permutation import PermutationTest, permutation_test
+from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
 from twostage.stats.pool.refit import ZERO_RESIDUAL, all_but_one, pooled, refit
-from twostage.stats.pool.results import PooledFit
+from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile
 from twostage.stats.pool.subgroups import SubgroupFit, subgroups
-from twostage.stats.pool.tau2_column_likelihood import (
-    CELL,
-    LOG_2PI,
-    MAX_ITERATIONS,
-    NEWTON_ITERATIONS,
-    STEP_TOLERANCE,
-    search_bound,
-)
+from twostage.stats.pool.tau2 import CELL, LOG_2PI, MAX_ITERATIONS, STEP_TOLERANCE, refine, search_bound
 
 __all__ = [
     "BiasAware",
     "CELL",
     "Exceedance",
+    "Interval",
     "LOG_2PI",
     "LocationScale",
     "MAX_ITERATIONS",
     "MetaRegression",
-    "NEWTON_ITERATIONS",
+    "PairedDifference",
+    "PermutationTest",
+    "PooledBatch",
     "PooledFit",
     "Prediction",
+    "PredictionRule",
+    "QProfile",
     "STEP_TOLERANCE",
     "SubgroupFit",
+    "Tau2Method",
     "ZERO_RESIDUAL",
     "all_but_one",
     "bias_aware",
@@ -45,6 +52,7 @@ __all__ = [
     "pool",
     "pool_many",
     "pooled",
+    "refine",
     "refit",
     "search_bound",
     "subgroups",

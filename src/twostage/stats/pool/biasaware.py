@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from twostage.stats.base import critical_value
+from twostage.stats.base import check_choice, critical_value
 from twostage.stats.pool.results import PooledFit
 
 RULES = ("shift", "widen")
@@ -69,8 +69,7 @@ def bias_aware(fit: PooledFit, bias: float, bias_se: float = 0.0, *, rule: str =
     The bias is that of the simulation's condition. If the data were generated otherwise, so is the bias. The two sources of
     error are independent: the simulation does not use the data.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    check_choice("rule", rule, RULES)
     if not np.isfinite(bias) or not (np.isfinite(bias_se) and bias_se >= 0):
         raise ValueError(f"bias must be finite and bias_se finite and at least 0; got {bias} and {bias_se}")
     half = np.hypot(critical_value(fit.df, fit.level) * fit.std_error, ndtri(0.5 + fit.level / 2) * bias_se)

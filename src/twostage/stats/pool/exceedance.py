@@ -7,8 +7,9 @@ from scipy.optimize import brentq
 from scipy.special import chdtrc, gammaln, ndtr, stdtr
 
 from twostage.stats.base import PREDICTIONS, check_level, html, one_row
+from twostage.stats.pool.design import project
 from twostage.stats.pool.results import PooledFit
-from twostage.stats.pool.tau2_column import generalised_q, solve_q, weighted
+from twostage.stats.pool.tau2 import generalised_q, solve_q
 
 _EFFECT = ("estimate", "std_error", "ci_low", "ci_high", "predictive")
 
@@ -172,9 +173,9 @@ def _predictive(fit, q, sign):
 def _interval(y, v, level, nodes):
     """Interval of the share of true effects above 0."""
     mass, tau, mean, root_w, converged = _confidence_distribution(y, v, nodes)
-    w, total, centre, _ = weighted(y, v, 0.0)
+    at = project(y, 1.0 / v)
     # At tau2 = 0 zeta is -inf with the probability that theta is below 0, else +inf.
-    at_zero, below = 1.0 - mass.sum(), ndtr(-centre * np.sqrt(total))
+    at_zero, below = 1.0 - mass.sum(), ndtr(-at.mean * np.sqrt(at.total))
     tail = (1.0 - level) / 2.0
 
     def beyond(zeta):
@@ -211,6 +212,6 @@ def _confidence_distribution(y, v, nodes):
     mass = weight * np.pi / 4.0 * top * np.cos(angle) * np.exp(log_density + (1.0 - df / 2.0) * np.log(2.0))
     Y, V = np.broadcast_to(y - y.mean(), (nodes, df + 1)), np.broadcast_to(v, (nodes, df + 1))
     tau2, done, _ = solve_q(Y, V, np.maximum(s**2, 1e-300))
-    _, total, mean, _ = weighted(Y, V, tau2)
+    at = project(Y, 1.0 / (V + tau2[:, None]))
     converged = bool(done.all() and abs(mass.sum() - (1.0 - chdtrc(df, q0))) < 1e-6)
-    return mass, np.sqrt(tau2), mean + y.mean(), np.sqrt(total), converged
+    return mass, np.sqrt(tau2), at.mean + y.mean(), np.sqrt(at.total), converged

@@ -6,6 +6,8 @@ import numpy as np
 
 from twostage.stats.base import (
     NotEstimable,
+    WaldTest,
+    check_choice,
     check_estimates,
     check_level,
     frame,
@@ -13,14 +15,20 @@ from twostage.stats.base import (
     omnibus_p,
     one_row,
     test_text,
+    wald,
 )
-from twostage.stats.pool.design import Design, make_design
+from twostage.stats.pool.design import Design, make_design, residual
 from twostage.stats.pool.locationscale_likelihood import ScaleMaximum, ScaleProblem, maximise
-from twostage.stats.pool.metareg import check_options, inference
-from twostage.stats.pool.metareg_core import coefficients
-from twostage.stats.pool.metareg_predict import Prediction, checked_rule, interval_at, new_design
-from twostage.stats.pool.tau2 import generalised_q
-from twostage.stats.pool.tau2_likelihood import log_likelihood, maximise_likelihood
+from twostage.stats.pool.metafor import TESTS, Script, estimates, moderators
+from twostage.stats.pool.metareg import check_options, coefficients
+from twostage.stats.pool.metareg_results import Prediction, interval_at, new_design
+from twostage.stats.pool.tau2 import generalised_q, log_likelihood, maximise_likelihood
+
+# Found from metafor's own start, then refined from there: its default stops at about 1e-4.
+_REFINE = (
+    'list(alpha.init = c(fit$alpha), optimizer = "optim", optmethod = "BFGS", reltol = 1e-16, maxit = 1000)'
+)
+
 
 _INFERENCE = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
 
@@ -139,14 +147,14 @@ class LocationScale:
 
         Notes
         -----
-        As :func:`twostage.stats.pool.metareg_predict.predict`, tau2 being that of the new scale moderators; without a
+        As :func:`twostage.stats.pool.metareg_results.predict`, tau2 being that of the new scale moderators; without a
         finite maximum that is not known, and there is no prediction interval. Checked against metafor 3.8-1's
         ``predict(newmods=, newscale=)``; k - p - q is its ``pi.type="riley"``.
         """
         p, q = len(self.names), len(self.scale_names)
         rules = {"k-p-q": (self.k - p - q, "t with k - p - q degrees of freedom")}
         rules |= {"k-p": (self.k - p, "t with k - p degrees of freedom"), "normal": (np.inf, "normal")}
-        pi_df, text = checked_rule(prediction, rules)
+        pi_df, text = rules[check_choice("prediction", prediction, rules)]
         X, Z = new_design(self.design, Xnew), new_design(self.scale, Znew, "scale moderator")
         if len(X) != len(Z):
             raise ValueError(f"{len(X)} rows of moderators, {len(Z)} of scale moderators")
@@ -154,11 +162,18 @@ class LocationScale:
             return interval_at(self, X, np.full(len(Z), np.nan), level, np.nan, text)
         return interval_at(self, X, np.exp(Z @ self.alpha), level, pi_df, text)
 
-    def r_call(self, **options) -> str:
-        """The metafor call; see :func:`twostage.stats.pool.metafor.r_call`."""
-        from twostage.stats.pool.metafor import r_call
+    @property
+    def optimiser(self):
+        """How the optimum was found, an OptimiserRecord."""
+        return self.search.record
 
-        return r_call(self, **options)
+    def r_call(self, *, data=True) -> str:
+        """The metafor calls; see :class:`twostage.stats.pool.metafor.Script`."""
+        columns, mods = moderators(self.design, estimates(self))
+        columns, scale = moderators(self.scale, columns)
+        how = f'data = dat, method = "{self.method}", test = "{TESTS[self.ci]}", level = {100 * self.level:g}'
+        call = f"fit <- rma(yi, vi, mods = {mods}, scale = {scale}, {how}"
+        return Script(columns, [f"{call})", f"{call},\n  control = {_REFINE})"]).text(data=data)
 
     def tidy(self):
         """One row per coefficient: part (location, scale), term, estimate and inference."""
@@ -252,7 +267,7 @@ def locationscale(
     design = make_design(X, k, names=names, intercept=intercept, labels=labels)
     scale = make_design(Z, k, names=scale_names, intercept=scale_intercept, labels=labels, what=what)
     _check_contrasts(method, design.X.shape, scale.X.shape[1])
-    problem = ScaleProblem(y - design.U @ (design.U.T @ y), v, design.U, scale.U, method == "REML")
+    problem = ScaleProblem(residual(y, design.U), v, design.U, scale.U, method == "REML")
     homogeneous = maximise_likelihood(problem.y, v, design.U, reml=problem.reml)[0]
     found = maximise(problem, float(homogeneous))
     scale_part, tau2 = _scale_part(found, scale, rules)
@@ -290,12 +305,12 @@ def _location_part(y, v, tau2, design, rules):
     df = np.inf if rules["ci"] == "wald" else float(k - p)
     numbers = coefficients(y, v, tau2, design, rules["ci"])
     qm, factor, m = float(numbers.pop("qm")), float(numbers.pop("variance_factor")), p - design.tested
-    effects = (numbers["coef"], numbers["std_error"], numbers["statistic"])
-    qe = float(generalised_q(y - design.U @ (design.U.T @ y), v, design.U, np.zeros(())))
+    effects = wald(numbers["coef"], numbers["std_error"], df, rules["level"])
+    qe = float(generalised_q(residual(y, design.U), v, 0.0, design.U))
     tests = {"qm": qm, "qm_df": m, "qm_df2": df, "qm_p_value": float(omnibus_p(qm, m, df))}
     tests |= {"qe": qe, "qe_df": k - p, "qe_p_value": float(omnibus_p(qe, k - p, np.inf))}
     named = {"names": design.names, "df": df, "variance_factor": factor}
-    return numbers | inference(*effects, df, rules["level"]) | tests | named
+    return numbers | effects | tests | named
 
 
 def _scale_part(found, scale, rules):
@@ -304,13 +319,10 @@ def _scale_part(found, scale, rules):
     df = np.inf if rules["ci"] == "wald" else float(k - q)
     alpha, cov = _in_units(found, scale)
     std_error = np.sqrt(np.diagonal(cov))
-    effects = {"std_error": std_error, "statistic": alpha / std_error}
-    effects |= inference(alpha, std_error, effects["statistic"], df, rules["level"])
+    effects = {"std_error": std_error} | wald(alpha, std_error, df, rules["level"])
     tested, m = slice(scale.tested, None), q - scale.tested
-    size, z = std_error[tested], effects["statistic"][tested]
-    qs = float(z @ np.linalg.solve(cov[tested, tested] / np.outer(size, size), z))
-    qs = qs if np.isinf(df) else qs / m
-    test = {"qs": qs, "qs_df": m, "qs_df2": df, "qs_p_value": float(omnibus_p(qs, m, df))}
+    found_test = WaldTest.of(alpha[tested], cov[tested, tested], df)
+    test = {"qs": found_test.statistic, "qs_df": m, "qs_df2": df, "qs_p_value": found_test.p_value}
     named = {"scale_names": scale.names, "alpha": alpha, "alpha_df": df, "cov_alpha": cov}
     return named | {f"alpha_{n}": a for n, a in effects.items()} | test, np.exp(scale.X @ alpha)
 
@@ -327,6 +339,6 @@ def _likelihood_ratio(found, problem, scale, homogeneous):
     df = len(found.g) - 1
     if not scale.tested:
         return {"lr": float("nan"), "lr_df": df, "lr_p_value": float("nan")}
-    without = float(log_likelihood(problem.y, problem.v, problem.U, homogeneous, reml=problem.reml))
+    without = float(log_likelihood(problem.y, problem.v, homogeneous, problem.U, reml=problem.reml))
     lr = max(0.0, 2.0 * (found.loglik - without))
     return {"lr": lr, "lr_df": df, "lr_p_value": float(omnibus_p(lr, df, np.inf))}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from twostage.stats.pool.projection import project
-from twostage.stats.pool.tau2_likelihood import log_likelihood
+from twostage.stats.base import OptimiserRecord
+from twostage.stats.pool.design import project
+from twostage.stats.pool.tau2 import log_likelihood
 
 # Largest |log tau2|: exp of it, and of its inverse, is still a double.
 LARGEST_LOG = 300.0
@@ -63,14 +64,14 @@ class ScaleProblem:
 
     def value(self, g):
         """Log-likelihood, beta at its weighted least squares estimate."""
-        return float(log_likelihood(self.y, self.v, self.U, self.tau2(g), reml=self.reml))
+        return float(log_likelihood(self.y, self.v, self.tau2(g), self.U, reml=self.reml))
 
     def derivatives(self, g):
         """Gradient (q,) and Hessian (q, q) of the log-likelihood.
 
         Notes
         -----
-        With ``D_a = diag(tau2_i s_ia)`` and P as in :mod:`twostage.stats.pool.projection`, twice the gradient is
+        With ``D_a = diag(tau2_i s_ia)`` and P as in :class:`twostage.stats.pool.design.Projection`, twice the gradient is
         ``y'P D_a P y - tr(P D_a)``, twice the Hessian ``tr(P D_a P D_b) - 2 y'P D_a P D_b P y + sum_i tau2_i s_ia
         s_ib ((Py)_i^2 - P_ii)``; ML has W in place of P inside the traces.
         """
@@ -79,7 +80,7 @@ class ScaleProblem:
         half = at.root[:, None] * at.Q
         P = np.diag(at.w) - half @ half.T
         inside = P if self.reml else np.diag(at.w)
-        py = at.root * at.r
+        py = at.py
         D = tau2[:, None] * self.S
         excess = py**2 - np.diagonal(inside)
         through = py[:, None] * D
@@ -102,7 +103,7 @@ class ScaleMaximum:
     information : ndarray, shape (q, q)
         Negative Hessian.
     converged : bool
-    iterations : int
+    record : OptimiserRecord
         Of the run that won.
     n_starts : int
     finite : float
@@ -113,7 +114,7 @@ class ScaleMaximum:
     loglik: float
     information: np.ndarray
     converged: bool
-    iterations: int
+    record: OptimiserRecord
     n_starts: int
     finite: float
 
@@ -164,8 +165,9 @@ def _climb(problem, g):
         method="trust-exact",
         options=TRUST,
     )
-    g, converged = result.x, False
-    for _ in range(POLISH):
+    g, converged, steps = result.x, False, 0
+    while steps < POLISH:
+        steps += 1
         gradient, hessian = problem.derivatives(g)
         if np.linalg.eigvalsh(-hessian)[0] <= FLAT:
             break
@@ -177,4 +179,10 @@ def _climb(problem, g):
         converged = bool(size < STEP_TOLERANCE)
         if converged:
             break
-    return g, problem.value(g), -problem.derivatives(g)[1], converged, int(result.nit)
+    gradient, hessian = problem.derivatives(g)
+    decrement = float(gradient @ np.linalg.lstsq(-hessian, gradient)[0])
+    message = (
+        "the last Newton step is below tolerance" if converged else "the likelihood has no maximum nearby"
+    )
+    record = OptimiserRecord(result.nit + steps, result.nfev + steps, max(decrement, 0.0) ** 0.5, message)
+    return g, problem.value(g), -hessian, converged, record

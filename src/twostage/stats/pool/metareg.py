@@ -1,25 +1,39 @@
 """Meta-regression: how effects of studies depend on the studies' characteristics."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twostage.stats.base import (
     INTERVALS,
+    check_choice,
     check_estimates,
     check_level,
-    critical_value,
+    frozen,
     omnibus_p,
-    two_sided_p,
+    ratio,
+    variance_factor,
+    wald,
 )
-from twostage.stats.pool.design import make_design
-from twostage.stats.pool.metareg_core import heterogeneity, regress
+from twostage.stats.pool.design import make_design, project, times
 from twostage.stats.pool.metareg_results import MetaRegression
-from twostage.stats.pool.projection import project
-from twostage.stats.pool.tau2_column import METHODS, estimate_tau2, generalised_q
+from twostage.stats.pool.pool import Interval, Tau2Method
+from twostage.stats.pool.tau2 import METHODS, estimate_tau2, generalised_q, heterogeneity
 
 
 def metareg(
-    y, v, X=None, *, names=None, method="REML", ci="hartung-knapp", level=0.95, labels=None, intercept=True
-):
+    y: ArrayLike,
+    v: ArrayLike,
+    X: ArrayLike | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+    intercept: bool = True,
+) -> MetaRegression:
     """Regress k estimates on moderators with random effects, ``y_i ~ N(x_i'beta, v_i + tau2)``.
 
     Parameters
@@ -75,21 +89,70 @@ def metareg(
     level = check_level(level)
     design = make_design(X, len(y), names=names, intercept=intercept, labels=labels)
     numbers, search = regress(y, v, design, method, ci)
-    _freeze(y, v)
-    return _result(y, v, design, shown, numbers, search, method=method, ci=ci, level=level)
+    return _result(*frozen(y, v), design, shown, numbers, search, method=method, ci=ci, level=level)
+
+
+def coefficients(y, v, tau2, design, ci):
+    """Weighted least squares at given variances.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+    tau2 : ndarray, shape (...) or (..., k)
+    design : Design
+    ci : str
+        Inference, see :func:`metareg`.
+
+    Returns
+    -------
+    dict of ndarray
+        ``coef``, ``std_error``, ``statistic`` (..., p), ``cov_coef`` (..., p, p), ``variance_factor`` (...),
+        ``qm`` (...): the omnibus statistic, chi-square or (Hartung-Knapp) F.
+
+    Notes
+    -----
+    With ``W^(1/2) X = Q M``, M upper triangular: ``coef = M^-1 c``, covariance ``s M^-1 M^-T`` with ``c = Q'W^(1/2)
+    y`` and s the variance factor. As the intercept is the first column, the test of all others is the sum of
+    squares of c without its first element, over s.
+    """
+    k, p = design.U.shape
+    offset = y @ design.U  # unweighted fit: taken out first, so that estimates far from 0 cost no digits
+    total = v + (tau2[..., None] if np.ndim(tau2) < y.ndim else tau2)
+    at = project(y - offset @ design.U.T, 1.0 / total, design.U)
+    M_inverse = np.linalg.inv(at.R @ design.T)
+    coef = times(np.linalg.inv(design.T), times(np.linalg.inv(at.R), at.c) + offset)
+    factor = variance_factor(at.rss, k - p, ci)
+    cov = factor[..., None, None] * (M_inverse @ np.swapaxes(M_inverse, -1, -2))
+    std_error = np.sqrt(np.diagonal(cov, axis1=-2, axis2=-1))
+    tested = (at.c + times(at.R, offset))[..., design.tested :]
+    m = tested.shape[-1] if ci != "wald" else 1
+    return {
+        "coef": coef,
+        "std_error": std_error,
+        "statistic": ratio(coef, std_error),
+        "cov_coef": cov,
+        "variance_factor": factor,
+        "qm": ratio((tested**2).sum(axis=-1), factor * m),
+    }
+
+
+def regress(y, v, design, method, ci):
+    """tau2 and coefficients, all that permutations need.
+
+    Returns
+    -------
+    numbers : dict of ndarray
+        As of :func:`coefficients`, and ``tau2``.
+    search : Tau2Search
+    """
+    search = estimate_tau2(y, v, method, design.U)
+    return coefficients(y, v, search.tau2, design, ci) | {"tau2": search.tau2}, search
 
 
 def check_options(method, ci):
     """Refuse unknown estimators and intervals."""
-    for name, value, known in (("method", method, METHODS), ("ci", ci, INTERVALS)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
-
-
-def inference(coef, std_error, statistic, df, level):
-    """p-values and intervals of coefficients, as a dict of arrays."""
-    half = critical_value(df, level) * std_error
-    return {"p_value": two_sided_p(statistic, df), "ci_low": coef - half, "ci_high": coef + half}
+    check_choice("method", method, METHODS)
+    check_choice("ci", ci, INTERVALS)
 
 
 def r_squared(y, v, design, tau2, method):
@@ -108,24 +171,32 @@ def r_squared(y, v, design, tau2, method):
     return 100.0 * max(0.0, share)
 
 
+# What is left of heterogeneity beside moderators is called QE.
+_RENAMED = {"q": "qe", "q_df": "qe_df", "q_p_value": "qe_p_value"}
+
+
 def _result(y, v, design, labels, numbers, search, *, method, ci, level):
     k, p = design.X.shape
     df = np.inf if ci == "wald" else float(k - p)
     tau2 = float(numbers["tau2"])
-    arrays = {n: numbers[n] for n in ("coef", "std_error", "statistic", "cov_coef")}
-    arrays |= inference(arrays["coef"], arrays["std_error"], arrays["statistic"], df, level)
+    arrays = {n: numbers[n] for n in ("coef", "std_error", "cov_coef")}
+    arrays |= wald(numbers["coef"], numbers["std_error"], df, level)
     fitted = design.X @ arrays["coef"]
     hat = project(y, 1.0 / (v + tau2), design.U).hat
     arrays |= {"fitted": fitted, "residuals": y - fitted, "hat": hat}
-    _freeze(*arrays.values())
-    scalars = heterogeneity(y, v, design, numbers["tau2"], method)
+    arrays = dict(zip(arrays, frozen(*arrays.values()), strict=True))
+    scalars = {
+        _RENAMED.get(n, n): x for n, x in heterogeneity(y, v, numbers["tau2"], method, design.U).items()
+    }
     scalars |= {n: numbers[n] for n in ("tau2", "qm", "variance_factor")}
     scalars |= {"tau": tau2**0.5, "r2": r_squared(y, v, design, tau2, method), "df": df, "qm_df2": df}
     m = p - design.tested
     return MetaRegression(
         **arrays,
-        **{name: float(number) for name, number in scalars.items()},
-        qe_df=k - p,
+        **{
+            name: number if name == "qe_df" else float(number)
+            for name, number in (scalars | {"qe_df": k - p}).items()
+        },
         qm_df=m,
         qm_p_value=float(omnibus_p(numbers["qm"], m, df)),
         **{"k": k, "converged": bool(search.converged), "boundary": bool(search.boundary)},
@@ -146,8 +217,3 @@ def _notes(numbers, search, method, ci):
             f"the likelihood of tau2 has {int(search.n_maxima)} local maxima; the highest is reported"
         )
     return notes
-
-
-def _freeze(*arrays):
-    for array in arrays:
-        array.flags.writeable = False

@@ -4,13 +4,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import WaldTest, check_level, frame, html, omnibus_p, one_row, test_text
+from twostage.stats.base import (
+    NO_PREDICTION,
+    WaldTest,
+    check_choice,
+    check_level,
+    critical_value,
+    frame,
+    html,
+    one_row,
+    raise_problems,
+    real_array,
+    test_text,
+)
 from twostage.stats.pool.design import Design
-from twostage.stats.pool.heterogeneity import share_and_ratio
-from twostage.stats.pool.metareg_predict import Prediction, predict
-from twostage.stats.pool.results import QProfile
-from twostage.stats.pool.tau2 import q_profile, typical_variance
-from twostage.stats.pool.tau2_column import Tau2Search
+from twostage.stats.pool.metafor import Script, estimates, moderators, options
+from twostage.stats.pool.results import QProfile, profiled
+from twostage.stats.pool.tau2 import Tau2Search
 
 _GLANCE = (
     *("k", "method", "ci", "level", "tau2", "tau2_se", "tau", "i2", "h2", "r2", "qe", "qe_df", "qe_p_value"),
@@ -19,6 +29,133 @@ _GLANCE = (
 
 
 _COEFFICIENT = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
+
+
+_PREDICTIONS = {
+    "k-p-1": "t with k - p - 1 degrees of freedom",
+    "k-p": "t with k - p degrees of freedom",
+    "normal": "normal",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Effects expected at m settings of the moderators.
+
+    Attributes
+    ----------
+    estimate, std_error, ci_low, ci_high : ndarray, shape (m,)
+        Mean effect of studies with these moderators, and its interval.
+    pi_low, pi_high : ndarray, shape (m,)
+        Prediction interval for the effect in one new study; NaN where there is none.
+    tau2 : ndarray, shape (m,)
+        Heterogeneity behind it.
+    df : float
+        Of the confidence interval; infinite for a normal one.
+    pi_rule : str
+    level : float
+    X : ndarray, shape (m, p)
+        The settings, the intercept included.
+    """
+
+    estimate: np.ndarray
+    std_error: np.ndarray
+    ci_low: np.ndarray
+    ci_high: np.ndarray
+    pi_low: np.ndarray
+    pi_high: np.ndarray
+    tau2: np.ndarray
+    df: float
+    pi_rule: str
+    level: float
+    X: np.ndarray = field(repr=False)
+
+    def tidy(self):
+        """One row per setting: estimate, std_error, ci_low, ci_high, pi_low, pi_high."""
+        names = ("estimate", "std_error", "ci_low", "ci_high", "pi_low", "pi_high")
+        return frame({n: getattr(self, n) for n in names})
+
+    def glance(self):
+        """One row: n, df, level, pi_rule."""
+        return frame([{"n": len(self.estimate), "df": self.df, "level": self.level, "pi_rule": self.pi_rule}])
+
+    def _repr_html_(self):
+        facts = [("level", f"{100 * self.level:g}%"), ("prediction interval", self.pi_rule)]
+        return html("Predicted effects", self.tidy(), facts)
+
+
+def predict(fit, Xnew=None, *, level=None, prediction="k-p-1"):
+    """Effects expected at given moderators.
+
+    Parameters
+    ----------
+    fit : MetaRegression
+    Xnew : array_like, shape (m, q) or (q,), optional
+        Moderators in the order in which they were given, without the intercept if it was added. Default: those of
+        the studies.
+    level : float, optional
+        Default: the fit's.
+    prediction : {"k-p-1", "k-p", "normal"}
+        Prediction interval ``x'b -+ c sqrt(tau2 + se^2)``, c from t with k - p - 1 df (which is k - 2 for a pooled
+        effect: Higgins, Thompson & Spiegelhalter 2009, doi:10.1111/j.1467-985X.2008.00552.x), from t with k - p df,
+        or from the normal distribution.
+
+    Returns
+    -------
+    Prediction
+        ``se^2 = x' C x`` with C the covariance of the coefficients, Hartung-Knapp's if that was fitted. A fixed-effect
+        fit, or fewer than 1 df, has no prediction interval.
+
+    Raises
+    ------
+    ValueError
+        Shape, values that are not finite, rule, level.
+
+    Notes
+    -----
+    Checked against metafor 3.8-1's ``predict``, whose default is the rule k - p after ``test="knha"``, normal after
+    ``"z"``; k - p - 1 is its ``pi.type="riley"``.
+    """
+    k, p = fit.design.X.shape
+    df = {"k-p-1": k - p - 1.0, "k-p": float(k - p), "normal": np.inf}[
+        check_choice("prediction", prediction, _PREDICTIONS)
+    ]
+    X = new_design(fit.design, Xnew)
+    return interval_at(fit, X, np.full(len(X), fit.tau2), level, df, _PREDICTIONS[prediction])
+
+
+def interval_at(fit, X, tau2, level, pi_df, pi_rule):
+    """Intervals at design rows X (m, p) with heterogeneity tau2 (m,)."""
+    level = fit.level if level is None else check_level(level)
+    estimate = X @ fit.coef
+    std_error = np.sqrt(np.einsum("ij,jk,ik->i", X, fit.cov_coef, X))
+    half = critical_value(fit.df, level) * std_error
+    exists = fit.method != "FE" and pi_df >= 1
+    reach = critical_value(pi_df if exists else np.nan, level) * np.sqrt(tau2 + std_error**2)
+    return Prediction(
+        estimate,
+        std_error,
+        *(estimate - half, estimate + half, estimate - reach, estimate + reach),
+        tau2=tau2,
+        df=fit.df,
+        pi_rule=pi_rule if exists else NO_PREDICTION,
+        level=level,
+        X=X,
+    )
+
+
+def new_design(design, Xnew, what="moderator"):
+    """Design rows for new moderators: checked, the intercept put in front where it had been added."""
+    if Xnew is None:
+        return design.X
+    q = design.X.shape[1] - int(design.added)
+    X = real_array(Xnew, "Xnew", booleans=True)
+    X = X.reshape(-1, q) if X.ndim == 1 and q and X.size % q == 0 else X
+    if X.ndim != 2 or X.shape[1] != q:
+        names = ", ".join(design.names[int(design.added) :])
+        raise ValueError(f"new {what}s must have {q} columns ({names}); got shape {X.shape}")
+    raise_problems([f"row {i}: {what} {j} is {X[i, j]}" for i, j in np.argwhere(~np.isfinite(X))])
+    return np.column_stack([np.ones(len(X)), X]) if design.added else X
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +242,7 @@ class MetaRegression:
     labels: tuple[str, ...] = field(repr=False)
 
     def predict(self, Xnew=None, *, level=None, prediction="k-p-1") -> Prediction:
-        """Effects expected at given moderators; see :func:`twostage.stats.pool.metareg_predict.predict`."""
+        """Effects expected at given moderators; see :func:`predict`."""
         return predict(self, Xnew, level=level, prediction=prediction)
 
     def test(self, names) -> WaldTest:
@@ -119,7 +256,7 @@ class MetaRegression:
         -------
         WaldTest
             ``b' C^-1 b`` with C their covariance: chi-square, or over their number F(m, k - p) with Hartung-Knapp,
-            as metafor's ``anova(fit, btt=)``.
+            as metafor's ``anova(fit, btt=)``; infinite where Hartung-Knapp's factor is 0, an exact fit.
 
         Raises
         ------
@@ -131,13 +268,7 @@ class MetaRegression:
         if unknown or not names:
             raise ValueError(f"coefficients are {', '.join(self.names)}; got {', '.join(unknown) or 'none'}")
         index = [self.names.index(n) for n in names]
-        m, statistic = len(index), float("inf")  # infinite where Hartung-Knapp's factor is 0: an exact fit
-        if self.variance_factor > 0.0:
-            z = self.statistic[index]
-            size = self.std_error[index]
-            total = float(z @ np.linalg.solve(self.cov_coef[np.ix_(index, index)] / np.outer(size, size), z))
-            statistic = total / (1 if self.ci == "wald" else m)
-        return WaldTest(names, statistic, m, self.df, float(omnibus_p(statistic, m, self.df)))
+        return WaldTest.of(self.coef[index], self.cov_coef[np.ix_(index, index)], self.df, names)
 
     def qprofile(self, level=None) -> QProfile:
         """Q-profile intervals of residual tau2, tau, I2 and H2.
@@ -156,24 +287,21 @@ class MetaRegression:
         ValueError
             For a fixed-effect fit, which has no tau2, or a level outside (0, 1).
         """
-        level = self.level if level is None else check_level(level)
-        if self.method == "FE":
-            raise ValueError("a fixed-effect fit has no tau2; fit a random-effects method for its interval")
-        U = self.design.U
-        low, high, empty, converged = q_profile(self.y - U @ (U.T @ self.y), self.v, U, level)
-        ends, typical = {}, typical_variance(self.v, U)
-        for end, t in (("low", float(low)), ("high", float(high))):
-            i2, h2 = share_and_ratio(t, typical)
-            ends |= {f"tau2_{end}": t, f"tau_{end}": t**0.5, f"i2_{end}": float(i2), f"h2_{end}": float(h2)}
-        note = "empty interval: the residuals are smaller than the variances allow" if empty else ""
-        estimates = {"tau2": self.tau2, "tau": self.tau, "i2": self.i2, "h2": self.h2}
-        return QProfile(level, **estimates, **ends, empty=bool(empty), converged=bool(converged), note=note)
+        agreement = "the residuals are smaller than the variances allow"
+        return profiled(self, level, self.design.U, agreement=agreement)
 
-    def r_call(self, **options) -> str:
-        """The metafor call that reproduces this fit; see :func:`twostage.stats.pool.metafor.r_call`."""
-        from twostage.stats.pool.metafor import r_call
+    def r_script(self) -> Script:
+        """The metafor call, with its data."""
+        columns, mods = moderators(self.design, estimates(self))
+        call = f"fit <- rma(yi, vi, mods = {mods}, {options(self)}"
+        if not _needs_tau2(self):
+            return Script(columns, [f"{call})"])
+        note = "# Without an intercept metafor 3.8-1 does not find tau2: it centres the estimates first."
+        return Script(columns, [note, f"{call}, tau2 = {self.tau2!r})"])
 
-        return r_call(self, **options)
+    def r_call(self, *, data=True) -> str:
+        """The metafor call that reproduces this fit; see :class:`twostage.stats.pool.metafor.Script`."""
+        return self.r_script().text(data=data)
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
@@ -195,3 +323,9 @@ class MetaRegression:
             ("note", ("" if self.converged else "did not converge. ") + self.note),
         ]
         return html(f"Meta-regression of {self.k} estimates", self.tidy(), facts)
+
+
+def _needs_tau2(fit):
+    ones = np.ones(fit.k)
+    left = ones - fit.design.U @ (fit.design.U.T @ ones)
+    return fit.method != "FE" and bool(np.linalg.norm(left) > 1e-8)

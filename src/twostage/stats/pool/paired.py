@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import critical_value, ratio, real_array, two_sided_p
+from twostage.stats.base import real_array, wald
 from twostage.stats.pool.pool import pool, pool_many
 from twostage.stats.pool.refit import all_but_one
 
@@ -73,16 +73,11 @@ def paired_difference(y1, v1, y2, v2, *, method="REML", level=0.95) -> PairedDif
         without = [pool_many(y[index], v[index], method=method).estimate for y, v in ((y1, v1), (y2, v2))]
         left = without[1] - without[0]
         error, df = float(np.sqrt((k - 1) / k * np.sum((left - left.mean()) ** 2))), k - 1.0
-    statistic = float(ratio(estimate, error))
-    half = critical_value(df, level) * error
     return PairedDifference(
         estimate=float(estimate),
         std_error=error,
         df=df,
-        statistic=statistic,
-        p_value=float(two_sided_p(statistic, df)),
-        ci_low=float(estimate - half),
-        ci_high=float(estimate + half),
+        **{name: float(number) for name, number in wald(estimate, error, df, level).items()},
         k=k,
         level=level,
     )

@@ -1,13 +1,13 @@
 """Permutation tests of meta-regressions: exact where few arrangements exist, else Monte Carlo."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import factorial, prod
 
 import numpy as np
 
 from twostage.stats.base import frame, html, one_row
-from twostage.stats.pool.metareg_core import regress
+from twostage.stats.pool.metareg import regress
 from twostage.stats.pool.metareg_results import MetaRegression
 
 # As metafor: a permuted statistic this close to the observed one counts as equal, because arrangements that are
@@ -64,11 +64,11 @@ class PermutationTest:
     permuted_qm: np.ndarray = field(repr=False)
     fit: MetaRegression = field(repr=False)
 
-    def r_call(self, **options) -> str:
-        """The metafor call; see :func:`twostage.stats.pool.metafor.r_call`."""
-        from twostage.stats.pool.metafor import r_call
-
-        return r_call(self, **options)
+    def r_call(self, *, data=True) -> str:
+        """The metafor calls; see :class:`twostage.stats.pool.metafor.Script`."""
+        script, how = self.fit.r_script(), "exact = TRUE" if self.exact else f"iter = {self.n}"
+        call = f"permutation <- permutest(fit, {how}, progbar = FALSE)"
+        return replace(script, calls=[*script.calls, call]).text(data=data)
 
     def tidy(self):
         """One row per coefficient: term, estimate, statistic, p_value, p_value_se."""

@@ -1,24 +1,53 @@
 """Random-effects meta-analysis of k estimates with known sampling variances."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twostage.stats.base import (
     INTERVALS,
     NO_PREDICTION,
     PREDICTIONS,
+    check_choice,
     check_level,
+    critical_value,
     faults,
+    frozen,
     raise_faults,
     real_array,
+    variance_factor,
+    wald,
 )
-from twostage.stats.pool.core import pool_arrays, pool_blocks, rules_in_force
+from twostage.stats.pool.design import project
 from twostage.stats.pool.results import PooledBatch, PooledFit
-from twostage.stats.pool.tau2_column import METHODS
+from twostage.stats.pool.tau2 import METHODS, Tau2Search, estimate_tau2, heterogeneity
+
+#: Meta-analyses pooled together: their arrays stay in the processor's cache, however many there are.
+BLOCK = 4096
+
+#: The choices of estimator, interval and prediction interval, for type checkers.
+Tau2Method = Literal["REML", "FE", "DL", "PM", "ML", "EB", "SJ", "HS", "HE"]
 
 
-def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2", labels=None):
+Interval = Literal["hartung-knapp", "hartung-knapp-adhoc", "wald"]
+
+
+PredictionRule = Literal["k-2", "k-1", "normal"]
+
+
+def pool(
+    y: ArrayLike,
+    v: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+    labels: Sequence[str] | None = None,
+) -> PooledFit:
     """Pool k estimates with a random-effects model, ``y_i ~ N(theta, v_i + tau2)``.
 
     Parameters
@@ -28,7 +57,7 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     v : array_like, shape (k,)
         Their sampling variances (squared standard errors, squared units of y), positive.
     method : {"REML", "FE", "DL", "PM", "ML", "EB", "SJ", "HS", "HE"}
-        Estimator of tau2, see :func:`twostage.stats.pool.tau2_column.estimate_tau2`. FE sets tau2 = 0.
+        Estimator of tau2, see :func:`twostage.stats.pool.tau2.estimate_tau2`. FE sets tau2 = 0.
     ci : {"hartung-knapp", "hartung-knapp-adhoc", "wald"}
         With ``w = 1 / (v + tau2)``, ``theta = sum w y / sum w`` and ``s = sum w (y - theta)^2 / (k-1)``:
         variance ``1 / sum w`` and normal quantiles (wald); ``s / sum w`` and t with k - 1 df (Hartung & Knapp
@@ -73,10 +102,8 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_arrays(y, v, method=method, ci=ci, level=level, prediction=prediction)
-    weights = numbers.pop("weights")
+    y, v, weights = frozen(y, v, numbers.pop("weights"))
     used_ci, _, rule, _ = rules_in_force(len(y), method, ci, prediction)
-    for array in (y, v, weights):
-        array.flags.writeable = False
     fit = PooledFit(
         **{name: number.item() for name, number in numbers.items()},
         weights=weights,
@@ -96,7 +123,15 @@ def pool(y, v, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2
     return replace(fit, note="; ".join(_notes(fit, ci)))
 
 
-def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction="k-2"):
+def pool_many(
+    Y: ArrayLike,
+    V: ArrayLike,
+    *,
+    method: Tau2Method = "REML",
+    ci: Interval = "hartung-knapp",
+    level: float = 0.95,
+    prediction: PredictionRule = "k-2",
+) -> PooledBatch:
     """Pool many meta-analyses of k estimates each in one vectorised call.
 
     Parameters
@@ -115,6 +150,13 @@ def pool_many(Y, V, *, method="REML", ci="hartung-knapp", level=0.95, prediction
     ------
     ValueError
         As :func:`pool`; the message names row and study.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> fits = ts.pool_many([[0.21, 0.08, 0.30], [0.10, 0.52, 0.33]], [0.010, 0.014, 0.020])
+    >>> fits.estimate.round(3), fits.tau2.round(3)
+    (array([0.188, 0.31 ]), array([0.   , 0.035]))
     """
     Y, V = real_array(Y, "Y"), real_array(V, "V")
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
@@ -145,13 +187,80 @@ def _checked(y, v, labels):
 
 
 def _check_options(method, ci, prediction):
-    for name, value, known in (
-        ("method", method, METHODS),
-        ("ci", ci, INTERVALS),
-        ("prediction", prediction, tuple(PREDICTIONS)),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
+    check_choice("method", method, METHODS)
+    check_choice("ci", ci, INTERVALS)
+    check_choice("prediction", prediction, PREDICTIONS)
+
+
+def rules_in_force(k, method, ci, prediction):
+    """What can be applied to k studies: the interval's rule and df, the prediction rule and df.
+
+    One study has no Hartung-Knapp interval (0 degrees of freedom): its own normal interval is given. A
+    prediction interval needs a random-effects model and at least one degree of freedom, otherwise its df is
+    NaN.
+    """
+    ci = "wald" if k == 1 else ci
+    df = np.inf if ci == "wald" else float(k - 1)
+    rule_df = {"k-2": k - 2.0, "k-1": k - 1.0, "normal": np.inf if k > 1 else 0.0}[prediction]
+    if method == "FE" or rule_df < 1:
+        return ci, df, NO_PREDICTION, np.nan
+    return ci, df, PREDICTIONS[prediction], rule_df
+
+
+def pool_arrays(y, v, *, method, ci, level, prediction):
+    """Pool along the last axis; see :func:`pool` for the meaning of everything.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+        Checked already.
+    method, ci, level, prediction
+
+    Returns
+    -------
+    numbers : dict of ndarray
+        Shape (...), `weights` (..., k); names as in :class:`~twostage.stats.pool.results.PooledFit`.
+    search : Tau2Search
+    """
+    k = y.shape[-1]
+    ci, df, _, prediction_df = rules_in_force(k, method, ci, prediction)
+    search = estimate_tau2(y, v, method)
+    tau2 = search.tau2
+    centre = y.mean(axis=-1, keepdims=True)  # taken out first, so that estimates far from 0 cost no digits
+    at = project(y - centre, 1.0 / (v + tau2[..., None]))
+    estimate = at.mean + centre[..., 0]
+    factor = variance_factor(at.rss, k - 1, ci)
+    std_error = np.sqrt(factor / at.total)
+    reach = critical_value(prediction_df, level) * np.sqrt(tau2 + std_error**2)
+    numbers = {
+        "estimate": estimate,
+        "std_error": std_error,
+        "df": np.full(estimate.shape, df),
+        "tau2": tau2,
+        "tau": np.sqrt(tau2),
+        "pi_low": estimate - reach,
+        "pi_high": estimate + reach,
+        "variance_factor": factor,
+        "weights": 100.0 * at.hat,
+    }
+    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method), search
+
+
+def pool_blocks(Y, V, **options):
+    """:func:`pool_arrays` for n meta-analyses of k studies, shape (n, k), block by block.
+
+    A block is laid out study by study, so that a sum over studies adds whole columns: several times faster than
+    summing short rows, equal up to rounding.
+    """
+    starts = range(0, len(Y), BLOCK)
+    parts = [
+        pool_arrays(np.asfortranarray(Y[i : i + BLOCK]), np.asfortranarray(V[i : i + BLOCK]), **options)
+        for i in starts
+    ]
+    numbers = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    found = ("tau2", "boundary", "converged", "iterations", "n_maxima")
+    joined = (np.concatenate([getattr(search, name) for _, search in parts]) for name in found)
+    return numbers, Tau2Search(*joined, algorithm=parts[0][1].algorithm)
 
 
 def _notes(fit, asked_ci):

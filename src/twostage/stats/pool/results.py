@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from twostage.stats.base import check_level, facts_table, frame
-from twostage.stats.pool.heterogeneity import q_profile, share_and_ratio, typical_variance
-from twostage.stats.pool.tau2_column import Tau2Search
+from twostage.stats.base import NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
+from twostage.stats.pool.metafor import Script, estimates, options, vector
+from twostage.stats.pool.tau2 import Tau2Search, q_profile, share_and_ratio, typical_variance
 
 _EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
 
@@ -69,21 +69,60 @@ class QProfile:
 
     def tidy(self):
         """One row each for tau2, tau, i2, h2: term, estimate, ci_low, ci_high."""
-        terms = ("tau2", "tau", "i2", "h2")
         ends = {"estimate": "", "ci_low": "_low", "ci_high": "_high"}
-        return frame([{"term": t} | {c: getattr(self, t + e) for c, e in ends.items()} for t in terms])
+        return frame([{"term": t} | {c: getattr(self, t + e) for c, e in ends.items()} for t in _SHARES])
 
     def glance(self):
         """One row: level, empty, converged, note."""
-        return frame([{c: getattr(self, c) for c in ("level", "empty", "converged", "note")}])
+        return one_row(self, ("level", "empty", "converged", "note"))
 
     def _repr_html_(self):
         rows = [
             (t, f"{getattr(self, t):.4g} [{getattr(self, t + '_low'):.4g}, {getattr(self, t + '_high'):.4g}]")
-            for t in ("tau2", "tau", "i2", "h2")
+            for t in _SHARES
         ]
-        note = [("note", self.note)] if self.note else []
-        return facts_table(f"Q-profile intervals, level {self.level:g}", rows + note)
+        return html(f"Q-profile intervals, level {self.level:g}", facts=rows, note=self.note)
+
+
+_SHARES = ("tau2", "tau", "i2", "h2")
+
+
+def _shares(fit):
+    return {n: getattr(fit, n) for n in _SHARES}
+
+
+def profiled(fit, level, U=None, *, agreement):
+    """Q-profile intervals of the heterogeneity of a fit.
+
+    Parameters
+    ----------
+    fit : PooledFit or MetaRegression
+    level : float or None
+        None: the fit's.
+    U : ndarray, shape (k, p), optional
+        Orthonormal basis of its moderators.
+    agreement : str
+        What an empty interval says of the data.
+
+    Returns
+    -------
+    QProfile
+
+    Raises
+    ------
+    ValueError
+        For a fixed-effect fit, which has no tau2, or a level outside (0, 1).
+    """
+    level = fit.level if level is None else check_level(level)
+    if fit.method == "FE":
+        raise ValueError("a fixed-effect fit has no tau2; fit a random-effects method for its interval")
+    low, high, empty, converged = q_profile(fit.y, fit.v, level, U)
+    ends, typical = {}, typical_variance(fit.v, U)
+    for end, t in (("low", float(low)), ("high", float(high))):
+        i2, h2 = share_and_ratio(t, typical)
+        ends |= {f"tau2_{end}": t, f"tau_{end}": t**0.5, f"i2_{end}": float(i2), f"h2_{end}": float(h2)}
+    note = f"empty interval: {agreement}" if empty else ""
+    return QProfile(level, **_shares(fit), **ends, empty=bool(empty), converged=bool(converged), note=note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,35 +212,27 @@ class PooledFit:
         ValueError
             For a fixed-effect fit, which has no tau2, or a level outside (0, 1).
         """
+        if self.k > 1 or self.method == "FE":
+            return profiled(self, level, agreement="the estimates agree better than their variances allow")
         level = self.level if level is None else check_level(level)
-        if self.method == "FE":
-            raise ValueError("a fixed-effect fit has no tau2; fit a random-effects method for its interval")
-        estimates = {"tau2": self.tau2, "tau": self.tau, "i2": self.i2, "h2": self.h2}
-        if self.k == 1:
-            ends = {f"{n}_{e}": float("nan") for n in estimates for e in ("low", "high")}
-            note = "one study: no information on heterogeneity"
-            return QProfile(level, **estimates, **ends, empty=False, converged=True, note=note)
-        low, high, empty, converged = q_profile(self.y, self.v, level)
-        ends, typical = {}, typical_variance(self.v)
-        for end, t in (("low", float(low)), ("high", float(high))):
-            i2, h2 = share_and_ratio(t, typical)
-            ends |= {f"tau2_{end}": t, f"tau_{end}": t**0.5, f"i2_{end}": float(i2), f"h2_{end}": float(h2)}
-        note = "empty interval: the estimates agree better than their variances allow" if empty else ""
-        return QProfile(level, **estimates, **ends, empty=bool(empty), converged=bool(converged), note=note)
+        ends = {f"{n}_{e}": float("nan") for n in _SHARES for e in ("low", "high")}
+        note = "one study: no information on heterogeneity"
+        return QProfile(level, **_shares(self), **ends, empty=False, converged=True, note=note)
 
-    def r_call(self, **options) -> str:
-        """The metafor calls; see :func:`twostage.stats.pool.metafor.r_call`."""
-        from twostage.stats.pool.metafor import r_call
-
-        return r_call(self, **options)
+    def r_call(self, *, data=True) -> str:
+        """The metafor calls that reproduce this fit; see :class:`twostage.stats.pool.metafor.Script`."""
+        named = self.labels != tuple(str(i) for i in range(self.k))
+        columns = ({"study": vector(self.labels)} if named else {}) | estimates(self)
+        call = f"fit <- rma(yi, vi, {'slab = study, ' if named else ''}{options(self)})"
+        return Script(columns, [call, *_prediction(self)]).text(data=data)
 
     def tidy(self):
         """One row: estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        return frame([{c: getattr(self, c) for c in _EFFECT}])
+        return one_row(self, _EFFECT)
 
     def glance(self):
         """One row: how it was pooled, heterogeneity, prediction interval, log-likelihood, flags."""
-        return frame([{c: getattr(self, c) for c in _HETEROGENEITY}])
+        return one_row(self, _HETEROGENEITY)
 
     def _repr_html_(self):
         percent = f"{100 * self.level:g}%"
@@ -215,9 +246,32 @@ class PooledFit:
             ("tau2", f"{self.tau2:.4g} ({self.method}); I2 {self.i2:.1f}%, H2 {self.h2:.2f}"),
             ("Q", f"{self.q:.4g}, df {self.q_df}, p {self.q_p_value:.3g}"),
         ]
-        warning = "" if self.converged else "did not converge. "
-        note = [("note", warning + self.note)] if warning or self.note else []
-        return facts_table(f"Random-effects meta-analysis of {self.k} estimates", rows + note)
+        note = ("" if self.converged else "did not converge. ") + self.note
+        return html(f"Random-effects meta-analysis of {self.k} estimates", facts=rows, note=note)
+
+
+_RILEY, _T, _NORMAL = (PREDICTIONS[rule] for rule in ("k-2", "k-1", "normal"))
+
+
+_OWN_RULE = {"wald": _NORMAL, "hartung-knapp": _T, "hartung-knapp-adhoc": _T}  # what metafor does by itself
+
+
+def _prediction(fit):
+    """The prediction interval: metafor's own rule, its Riley rule under the name of either version, or by hand."""
+    if fit.pi_rule == NO_PREDICTION:
+        return []
+    if fit.pi_rule == _RILEY:
+        newer = 'if ("predtype" %in% names(formals(getS3method("predict", "rma"))))'
+        rule = f'riley <- {newer} list(predtype = "Riley") else list(pi.type = "riley")'
+        return [rule, "predicted <- do.call(predict, c(list(fit), riley))"]
+    if fit.pi_rule == _OWN_RULE[fit.ci]:
+        return ["predicted <- predict(fit)"]
+    p = 0.5 + fit.level / 2.0
+    quantile = f"qt({p!r}, {fit.k - 1})" if fit.pi_rule == _T else f"qnorm({p!r})"
+    return [
+        f"reach <- {quantile} * sqrt(fit$tau2 + fit$se^2)",
+        "predicted <- list(pi.lb = c(coef(fit)) - reach, pi.ub = c(coef(fit)) + reach)",
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,4 +332,4 @@ class PooledBatch:
 
     def _repr_html_(self):
         rows = [("method", self.method), ("interval", self.ci), ("converged", str(int(self.converged.sum())))]
-        return facts_table(f"{len(self.estimate)} meta-analyses of {self.k} estimates", rows)
+        return html(f"{len(self.estimate)} meta-analyses of {self.k} estimates", facts=rows)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import NotEstimable, check_estimates, frame, html, one_row, test_text
+from twostage.stats.base import NotEstimable, check_choice, check_estimates, frame, html, one_row, test_text
+from twostage.stats.pool.metafor import TESTS, Script, estimates, options, vector
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.pool import pool
 from twostage.stats.pool.results import PooledFit
@@ -87,11 +88,11 @@ class SubgroupFit:
     membership: tuple[str, ...] = field(repr=False)
     note: str
 
-    def r_call(self, **options) -> str:
-        """The metafor calls; see :func:`twostage.stats.pool.metafor.r_call`."""
-        from twostage.stats.pool.metafor import r_call
-
-        return r_call(self, **options)
+    def r_call(self, *, data=True) -> str:
+        """The metafor calls; see :class:`twostage.stats.pool.metafor.Script`."""
+        columns = estimates(self.overall) | {"group": vector(self.membership)}
+        levels = f"dat$group <- factor(dat$group, levels = {vector(self.groups)})"
+        return Script(columns, [levels, *_calls(self)]).text(data=data)
 
     def tidy(self):
         """One row per subgroup."""
@@ -167,16 +168,15 @@ def subgroups(
     subgroup, ``rma(estimate, sei = se, mods = ~ group, method = "FE")`` between them; ``rma(mods = ~ group)``.
     """
     y, v, shown = check_estimates(y, v, labels)
-    if tau2 not in TAU2_RULES:
-        raise ValueError(f"tau2 must be one of {', '.join(TAU2_RULES)}; got {tau2!r}")
+    check_choice("tau2", tau2, TAU2_RULES)
     members, names = _groups(groups, len(y))
-    options = {"method": method, "ci": ci, "level": level}
-    rules = options | {"prediction": prediction}
+    how = {"method": method, "ci": ci, "level": level}
+    rules = how | {"prediction": prediction}
     which = [np.flatnonzero(members == name) for name in names]
     fits = tuple(pool(y[at], v[at], labels=[shown[i] for i in at], **rules) for at in which)
     numbers, converged = _separate(fits), all(f.converged for f in fits)
     if tau2 == "common":
-        numbers, converged = _common(y, v, members, names, prediction, options)
+        numbers, converged = _common(y, v, members, names, prediction, how)
     within = {c: np.array([getattr(f, c) for f in fits]) for c in ("k", "q", "q_df", "q_p_value")}
     return SubgroupFit(
         groups=names,
@@ -184,7 +184,7 @@ def subgroups(
         **numbers,
         tau2_rule=tau2,
         converged=converged,
-        **options,
+        **how,
         overall=pool(y, v, labels=shown, **rules),
         fits=fits,
         membership=tuple(members.tolist()),
@@ -226,13 +226,30 @@ def _separate(fits):
     return numbers | {"qm": qm, "qm_df": df, "qm_df2": np.inf, "qm_p_value": float(chdtrc(df, qm))}
 
 
-def _common(y, v, members, names, prediction, options):
+def _common(y, v, members, names, prediction, how):
     dummies = np.column_stack([members == name for name in names]).astype(float)
-    cells = metareg(y, v, dummies, names=names, intercept=False, **options)
-    between = metareg(y, v, dummies[:, 1:], names=names[1:], **options)
+    cells = metareg(y, v, dummies, names=names, intercept=False, **how)
+    between = metareg(y, v, dummies[:, 1:], names=names[1:], **how)
     at = cells.predict(np.eye(len(names)), prediction=_PREDICTION[prediction])
     same = {n: np.full(len(names), getattr(cells, n)) for n in ("df", "tau2", "i2")}
     numbers = {n: getattr(cells, n) for n in ("std_error", "statistic", "p_value", "ci_low", "ci_high")}
     numbers |= {"estimate": cells.coef, "pi_low": at.pi_low, "pi_high": at.pi_high}
     test = {n: getattr(between, n) for n in ("qm", "qm_df", "qm_df2", "qm_p_value")}
     return numbers | same | test, cells.converged and between.converged
+
+
+def _calls(fit):
+    if fit.tau2_rule == "common":
+        common = options(fit.overall)
+        return [
+            f"fit <- rma(yi, vi, mods = ~ 0 + group, {common})",
+            f"between <- rma(yi, vi, mods = ~ group, {common})",
+        ]
+    test = f'if (sum(dat$group == g) > 1) "{TESTS[fit.ci]}" else "z"'
+    call = f"rma(yi, vi, subset = group == g, {options(fit.overall, test=test)})"
+    return [
+        f"fits <- lapply(levels(dat$group), function(g) {call})",
+        "estimate <- sapply(fits, function(f) c(coef(f)))",
+        "variance <- sapply(fits, function(f) f$se^2)",
+        'between <- rma(estimate, variance, mods = ~ factor(levels(dat$group)), method = "FE")',
+    ]

@@ -1,31 +1,141 @@
-"""Estimators of residual heterogeneity tau2 given moderators, and its Q-profile interval.
+"""Heterogeneity tau2: its estimators, its likelihood, tests and shares of it, for many data sets at once.
 
-The counterpart of :mod:`twostage.stats.pool.tau2_column` for ``y_i ~ N(x_i'beta, v_i + tau2)``: the last axis is the study,
-all data sets of the leading axes are worked on together, the moderators are common to them.
+Model: ``y_i ~ N(x_i'beta, v_i + tau2)``, the sampling variances ``v_i`` known. Every function takes arrays whose last
+axis is the study and works on all data sets of the leading axes together. The moderators are common to them, given as
+orthonormal columns U (k, p); without U there is an intercept alone, for which sums in closed form take the place of
+matrices.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import chdtrc, chdtri
 
-from twostage.stats.pool.projection import project, traces
-from twostage.stats.pool.tau2_column import MAX_ITERATIONS, STEP_TOLERANCE, Tau2Search
-from twostage.stats.pool.tau2_likelihood import maximise_likelihood
+from twostage.stats.pool.design import project, residual
+
+METHODS = ("FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE")
 
 
-def generalised_q(y, v, U, tau2):
-    """Generalised Q statistic ``y'Py``, weights ``1 / (v + tau2)``: the residual QE at ``tau2 = 0``."""
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+# The Newton steps of a search shrink quadratically: once a step (or a bracket) is below this fraction of
+# tau2 + min(v), the next one would be below the spacing of doubles.
+STEP_TOLERANCE = 1e-13
+
+
+# Far from reached by `solve_q`: 14 steps were the most in 120,000 random data sets, variances over up to 12 orders of
+# magnitude and outliers included. After the Newton iterations of a bracket comes bisection: 2^-80 of a cell is beyond
+# double precision.
+NEWTON_ITERATIONS, MAX_ITERATIONS = 20, 100
+
+
+CELL = 0.2  # width of a grid cell in log(tau2 + min v): an upper limit for the change of any log weight
+
+
+@dataclass(frozen=True, eq=False)
+class Tau2Search:
+    """How tau2 was found.
+
+    Attributes
+    ----------
+    tau2 : ndarray, shape (...)
+        The estimate, truncated at 0.
+    boundary : ndarray of bool
+        The untruncated estimate is 0 or below (always False for FE, which assumes 0).
+    converged : ndarray of bool
+    iterations : ndarray of int
+        Newton steps; 0 for closed forms.
+    n_maxima : ndarray of int
+        Local maxima of the likelihood over tau2 >= 0 (REML, ML); the highest is reported. 1 otherwise.
+    algorithm : str
+    """
+
+    tau2: np.ndarray
+    boundary: np.ndarray
+    converged: np.ndarray
+    iterations: np.ndarray
+    n_maxima: np.ndarray
+    algorithm: str
+
+
+def estimate_tau2(y, v, method="REML", U=None):
+    """Estimate tau2.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+        Estimates and their sampling variances (squared units of y), finite, v > 0.
+    method : {"FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE"}
+        With ``QE = y'Py`` at weights ``w = 1/v`` (Cochran's Q where p = 1) and ``Q(t) = y'Py`` at ``1 / (v + t)``:
+
+        - FE: 0 by assumption;
+        - DL (DerSimonian & Laird 1986, doi:10.1016/0197-2456(86)90046-2): ``(QE - (k-p)) / tr P``;
+        - HE (Hedges & Olkin 1985): ``(RSS - tr(P V)) / (k-p)``, RSS and P unweighted;
+        - HS (Hunter & Schmidt 1990): ``(QE - k) / sum w``;
+        - SJ (Sidik & Jonkman 2005, doi:10.1111/j.1467-9876.2005.00489.x): ``t0 Q(t0) / (k-p)`` with
+          ``t0 = sum (y - mean(y))^2 / k``, moderators or not; never negative;
+        - PM (Paule & Mandel 1982, doi:10.6028/jres.087.022) and EB (Morris 1983,
+          doi:10.1080/01621459.1983.10477920): ``Q(t) = k - p``, the same equation;
+        - ML, REML (Viechtbauer 2005, doi:10.3102/10769986030003261): the global maximum of the (restricted)
+          likelihood, see :func:`maximise_likelihood`.
+    U : ndarray, shape (k, p), optional
+
+    Returns
+    -------
+    Tau2Search
+        Estimates below 0 are set to 0. With as many coefficients as studies (one study) tau2 is 0, whatever the method.
+
+    Notes
+    -----
+    In matrix form Viechtbauer et al. 2015, doi:10.1037/met0000023. Checked against metafor 3.8-1: closed forms to
+    1e-10 relative, the others to 1e-6.
+    """
+    shape, df = y.shape[:-1], _df(y, U)
+    yes, no = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    zero, one = np.zeros(shape, dtype=int), np.ones(shape, dtype=int)
+    if method == "FE" or df == 0:
+        return Tau2Search(np.zeros(shape), no, yes, zero, one, "none: tau2 is 0 by definition")
+    rest = residual(y, U)
+    if method in ("DL", "HE", "HS", "SJ"):
+        raw = _closed_form(rest, v, method, y.var(axis=-1), U)
+        return Tau2Search(np.maximum(raw, 0.0), raw <= 0.0, yes, zero, one, "closed form")
+    if method in ("PM", "EB"):
+        tau2, converged, iterations = solve_q(rest, v, float(df), U)
+        return Tau2Search(tau2, tau2 == 0.0, converged, iterations, one, "Newton on 1/Q")
+    best = maximise_likelihood(rest, v, U, reml=method == "REML")
+    return Tau2Search(*best, "grid, then safeguarded Newton in every bracket")
+
+
+def _df(y, U):
+    return y.shape[-1] - (1 if U is None else U.shape[1])
+
+
+def _closed_form(y, v, method, start, U):
+    k, df = y.shape[-1], _df(y, U)
+    if method == "HE":
+        at = project(y, np.ones_like(v), U)
+        return (at.rss - (v * (1.0 - at.hat)).sum(axis=-1)) / df
+    if method == "SJ":
+        return start * generalised_q(y, v, start, U) / df
+    at = project(y, 1.0 / v, U)
+    return (at.rss - df) / at.trace if method == "DL" else (at.rss - k) / at.w.sum(axis=-1)
+
+
+def generalised_q(y, v, tau2, U=None):
+    """Generalised Q statistic ``y'Py``, weights ``1 / (v + tau2)``; Cochran's Q, or the residual QE, at ``tau2 = 0``."""
     return project(y, 1.0 / (v + np.asarray(tau2)[..., None]), U).rss
 
 
-def solve_q(y, v, U, target):
+def solve_q(y, v, target, U=None):
     """The tau2 >= 0 at which the generalised Q equals `target`; 0 where Q(0) is already below it.
 
     Parameters
     ----------
     y, v : ndarray, shape (..., k)
-    U : ndarray, shape (k, p)
-    target : float
+    target : float or ndarray, shape (...)
         Positive.
+    U : ndarray, shape (k, p), optional
 
     Returns
     -------
@@ -35,8 +145,10 @@ def solve_q(y, v, U, target):
 
     Notes
     -----
-    1/Q is concave in tau2 with moderators too (Cauchy-Schwarz on ``y'Py``, ``y'PPy``, ``y'PPPy``), so Newton's
-    method on ``1/Q`` from 0 climbs to the root without passing it, as in :func:`twostage.stats.pool.tau2_column.solve_q`.
+    Q falls in tau2, and 1/Q is concave (Cauchy-Schwarz on ``y'Py``, ``y'PPy``, ``y'PPPy``), so Newton's
+    method on ``1/Q = 1/target`` from tau2 = 0 climbs to the root without ever passing it: no bracket, no
+    upper limit, no safeguard. It is the Paule-Mandel iteration (DerSimonian & Kacker 2007,
+    doi:10.1016/j.cct.2006.04.004) on the reciprocal scale, where it needs far fewer steps.
     """
     floor = v.min(axis=-1)
     tau2 = np.zeros(y.shape[:-1])
@@ -44,7 +156,7 @@ def solve_q(y, v, U, target):
     iterations = np.zeros(tau2.shape, dtype=int)
     for _ in range(MAX_ITERATIONS):
         at = project(y, 1.0 / (v + tau2[..., None]), U)
-        q, slope = at.rss, at.powers()[1]
+        q, slope = at.rss, (at.py**2).sum(axis=-1)
         active &= q > target
         step = np.where(active, q * (q / target - 1.0) / np.where(active, slope, 1.0), 0.0)
         tau2 = tau2 + step
@@ -55,85 +167,22 @@ def solve_q(y, v, U, target):
     return tau2, ~active, iterations
 
 
-def _start(y0):
-    return y0.var(axis=-1)
-
-
-def _closed(y, v, U, method, y0):
-    k, p = U.shape
-    if method == "HE":
-        at = project(y, np.ones_like(v), U)
-        return (at.rss - (v * (1.0 - at.hat)).sum(axis=-1)) / (k - p)
-    if method == "SJ":
-        start = _start(y0)
-        return start * generalised_q(y, v, U, start) / (k - p)
-    at = project(y, 1.0 / v, U)
-    return (at.rss - (k - p)) / at.trace() if method == "DL" else (at.rss - k) / at.w.sum(axis=-1)
-
-
-def estimate_tau2(y, v, U, method, y0=None):
-    """Estimate tau2.
-
-    Parameters
-    ----------
-    y, v : ndarray, shape (..., k)
-        Estimates (or what any regression on U leaves of them) and their sampling variances.
-    U : ndarray, shape (k, p)
-        Orthonormal columns spanning the moderators' space, k > p.
-    method : {"FE", "DL", "PM", "REML", "ML", "EB", "SJ", "HS", "HE"}
-        With ``QE = y'Py`` at weights ``w = 1/v`` and ``Q(t) = y'Py`` at weights ``1 / (v + t)``:
-
-        - FE: 0 by assumption;
-        - DL: ``(QE - (k-p)) / tr P``;
-        - HE: ``(RSS - tr(P V)) / (k-p)``, RSS and P unweighted;
-        - HS: ``(QE - k) / sum w``;
-        - SJ: ``t0 Q(t0) / (k-p)`` with ``t0 = sum (y - mean(y))^2 / k``, moderators or not;
-        - PM and EB: ``Q(t) = k - p``;
-        - ML, REML: the global maximum, see :mod:`twostage.stats.pool.tau2_likelihood`.
-    y0 : ndarray, shape (..., k), optional
-        The estimates themselves, where `y` is not: SJ starts from their variance.
-
-    Returns
-    -------
-    Tau2Search
-        Estimates below 0 are set to 0.
-
-    Notes
-    -----
-    Sources as in :func:`twostage.stats.pool.tau2_column.estimate_tau2`, in matrix form Viechtbauer et al. 2015,
-    doi:10.1037/met0000023. Checked against metafor 3.8-1.
-    """
-    k, p = U.shape
-    shape = y.shape[:-1]
-    yes, no = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    zero, one = np.zeros(shape, dtype=int), np.ones(shape, dtype=int)
-    if method == "FE":
-        return Tau2Search(np.zeros(shape), no, yes, zero, one, "none: tau2 is 0 by definition")
-    if method in ("DL", "HE", "HS", "SJ"):
-        raw = _closed(y, v, U, method, y if y0 is None else y0)
-        return Tau2Search(np.maximum(raw, 0.0), raw <= 0.0, yes, zero, one, "closed form")
-    if method in ("PM", "EB"):
-        tau2, converged, iterations = solve_q(y, v, U, float(k - p))
-        return Tau2Search(tau2, tau2 == 0.0, converged, iterations, one, "Newton on 1/Q")
-    best = maximise_likelihood(y, v, U, reml=method == "REML")
-    return Tau2Search(*best, "grid, then safeguarded Newton in every bracket")
-
-
-def tau2_std_error(y0, v, U, tau2, method):
+def tau2_std_error(y, v, tau2, method, U=None):
     """Large-sample standard error of the tau2 estimate, as metafor's ``se.tau2``.
 
     Parameters
     ----------
-    y0, v : ndarray, shape (..., k)
-        The estimates (SJ only) and their sampling variances.
-    U : ndarray, shape (k, p)
+    y, v : ndarray, shape (..., k)
+        The estimates themselves, not residuals (SJ starts from their variance), and their sampling variances.
     tau2 : ndarray, shape (...)
+        The estimate by `method`.
     method : str
+    U : ndarray, shape (k, p), optional
 
     Returns
     -------
     ndarray, shape (...)
-        Units of v; NaN for FE.
+        Units of v. NaN for FE and for one study, where nothing is estimated.
 
     Notes
     -----
@@ -141,50 +190,274 @@ def tau2_std_error(y0, v, U, tau2, method):
     (sum w)^2)``. Moment estimators ``c y'Ay + const``: the variance of a quadratic form of normals,
     ``c^2 (2 tr(AVAV) + 4 tau2 tr(AAV) + 2 tau2^2 tr(AA))``. Checked against metafor 3.8-1.
     """
-    k, p = U.shape
-    if method == "FE":
+    k, df = y.shape[-1], _df(y, U)
+    if method == "FE" or df == 0:
         return np.full(tau2.shape, np.nan)
     w = 1.0 / (v + tau2[..., None])
     if method == "ML":
         return np.sqrt(2.0 / (w**2).sum(axis=-1))
     if method == "REML":
-        return np.sqrt(2.0 / traces(w, v, U)["pp"])
+        return np.sqrt(2.0 / project(y, w, U).trace_product(w, w))
     if method in ("PM", "EB"):
-        return np.sqrt(2.0 * k**2 / (k - p)) / w.sum(axis=-1)
-    start = _start(y0)
+        return np.sqrt(2.0 * k**2 / df) / w.sum(axis=-1)
+    start = y.var(axis=-1)
     d = {"HE": np.ones_like(v), "SJ": 1.0 / (v + start[..., None])}.get(method, 1.0 / v)
-    trace = traces(d, v, U)
-    variance = 2.0 * trace["pvpv"] + 4.0 * tau2 * trace["ppv"] + 2.0 * tau2**2 * trace["pp"]
-    scale = {
-        "DL": trace["p"],
-        "HE": k - p,
-        "HS": d.sum(axis=-1),
-        "SJ": (k - p) / np.where(start > 0, start, 1),
-    }
-    return np.where((method == "SJ") & (start == 0.0), 0.0, np.sqrt(variance) / scale[method])
+    at, dv = project(y, d, U), d * v
+    variance = 2.0 * at.trace_product(dv, dv) + 4.0 * tau2 * at.trace_product(d, dv)
+    variance += 2.0 * tau2**2 * at.trace_product(d, d)
+    if method == "SJ":  # identical estimates: the start, hence the estimator and its variance, is exactly 0
+        return start / df * np.sqrt(variance)
+    return np.sqrt(variance) / {"DL": at.trace, "HE": df, "HS": d.sum(axis=-1)}[method]
 
 
-def typical_variance(v, U):
-    """The sampling variance of a typical study, ``(k-p) / tr(P)`` at ``tau2 = 0``."""
-    k, p = U.shape
-    return (k - p) / project(np.zeros_like(v), 1.0 / v, U).trace()
+def log_likelihood(y, v, tau2, U=None, *, reml):
+    """Profile log-likelihood of tau2, the coefficients replaced by their weighted least squares estimates.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+    tau2 : ndarray, shape (...)
+        Or (..., k), one for each study.
+    U : ndarray, shape (k, p), optional
+    reml : bool
+        Restricted likelihood, with the constant ``log det(X'X) / 2`` that metafor includes; with it the
+        likelihood does not depend on the moderators' units.
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Notes
+    -----
+    ML: ``-(k log 2 pi + sum log(v + tau2) + y'Py) / 2``. REML: ``-((k-p) log 2 pi + sum log(v + tau2) +
+    log det U'WU + y'Py) / 2``. Checked against metafor 3.8-1's ``logLik``.
+    """
+    total = v + (tau2[..., None] if np.ndim(tau2) < y.ndim else tau2)
+    at = project(y, 1.0 / total, U)
+    deviance = np.log(total).sum(axis=-1) + at.rss
+    if reml:
+        return -0.5 * (_df(y, U) * LOG_2PI + at.log_det + deviance)
+    return -0.5 * (y.shape[-1] * LOG_2PI + deviance)
 
 
-def q_profile(y, v, U, level):
-    """Q-profile interval of residual tau2 (Viechtbauer 2007, doi:10.1002/sim.2514).
+def score(y, v, tau2, U=None, *, reml):
+    """Twice the first and second derivative of :func:`log_likelihood` in tau2.
+
+    Returns
+    -------
+    slope, curvature : ndarray, shape (...)
+
+    Notes
+    -----
+    Slope ``y'PPy - tr(P)``, curvature ``tr(PP) - 2 y'PPPy`` for REML; ML has W in place of P inside the traces.
+    """
+    at = project(y, 1.0 / (v + tau2[..., None]), U)
+    trace2 = at.trace_product(at.w, at.w) if reml else (at.w**2).sum(axis=-1)
+    return _slope(at, reml), trace2 - 2.0 * at.cubic
+
+
+def _slope(at, reml):
+    return (at.py**2).sum(axis=-1) - (at.trace if reml else at.w.sum(axis=-1))
+
+
+def search_bound(y, v, U=None):
+    """A tau2 above which the likelihood and the restricted likelihood only fall.
+
+    Notes
+    -----
+    With ``u = tau2 + min v`` and ``R = max v - min v``: the k - p nonzero eigenvalues of P lie between
+    ``1 / (u + R)`` and ``1 / u``, so ``y'PPy <= SS / u^2`` (SS the unweighted residual sum of squares) and
+    ``tr(P) >= (k-p) / (u + R)``; the slope is negative once ``u^2 > s (u + R)``, ``s = SS / (k-p)``. The
+    quadratic's root is enlarged by a tenth so that rounding cannot leave a maximum on the edge.
+    """
+    low, high = v.min(axis=-1), v.max(axis=-1)
+    s = project(y, np.ones_like(v), U).rss / _df(y, U)
+    u = 0.5 * (s + np.sqrt(s**2 + 4.0 * s * (high - low)))
+    return 1.1 * np.maximum(u, low) - low
+
+
+def maximise_likelihood(y, v, U=None, *, reml):
+    """Global maximum of the (restricted) likelihood over tau2 >= 0.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+        More studies than coefficients.
+    U : ndarray, shape (k, p), optional
+    reml : bool
+
+    Returns
+    -------
+    tau2 : ndarray, shape (...)
+    boundary, converged : ndarray of bool
+    iterations, n_maxima : ndarray of int
+
+    Notes
+    -----
+    The likelihood of tau2 can have several local maxima, and iterations from one starting value (Fisher scoring, say)
+    may end in the lower one. Here the whole half-line is searched: all stationary points lie below a bound that
+    follows from the data, the bracket is cut so finely that no weight changes by more than a fifth in a cell, and
+    every cell in which the slope turns from + to - is refined. The highest maximum, or the boundary tau2 = 0, is
+    reported. Checked against metafor 3.8-1 and against brute-force evaluation on dense grids.
+    """
+    shape, k = y.shape[:-1], y.shape[-1]
+    y, v = np.broadcast_arrays(y.reshape(-1, k), v.reshape(-1, k))
+    grid, slopes = _slopes_on_grid(y, v, U, reml)
+    row, cell = np.nonzero((slopes[:, :-1] > 0.0) & (slopes[:, 1:] <= 0.0))
+    inner, done, steps = refine(
+        lambda tau2, at: score(y[row[at]], v[row[at]], tau2, U, reml=reml),
+        *(grid[row, cell], grid[row, cell + 1], v[row].min(axis=-1, initial=np.inf)),
+    )
+    height = log_likelihood(y[row], v[row], inner, U, reml=reml)
+
+    at_zero = slopes[:, 0] <= 0.0
+    zero = np.zeros(len(y))
+    best = np.where(at_zero, log_likelihood(y, v, zero, U, reml=reml), -np.inf)
+    tau2, converged = np.where(at_zero, 0.0, np.nan), at_zero.copy()
+    order = np.argsort(height, kind="stable")  # later assignments win: the highest maximum of each row
+    order = order[height[order] > best[row[order]]]
+    tau2[row[order]], converged[row[order]] = inner[order], done[order]
+
+    iterations = np.zeros(len(y), dtype=int)
+    np.maximum.at(iterations, row, steps)
+    n_maxima = np.bincount(row, minlength=len(y)) + at_zero
+    return tuple(a.reshape(shape) for a in (tau2, tau2 == 0.0, converged, iterations, n_maxima))
+
+
+def _slopes_on_grid(y, v, U, reml):
+    low = v.min(axis=-1)
+    span = np.log1p(search_bound(y, v, U) / low)
+    cells = int(np.ceil(span.max() / CELL)) + 1
+    grid = low[:, None] * np.expm1(span[:, None] * np.linspace(0.0, 1.0, cells + 1))
+    # One grid column at a time: the memory stays that of the data, however many data sets there are.
+    slopes = [_slope(project(y, 1.0 / (v + tau2[:, None]), U), reml) for tau2 in grid.T]
+    return grid, np.stack(slopes, axis=1)
+
+
+def refine(score, low, high, floor):
+    """Zero of a slope in each bracket (n,): Newton's method, guarded by bisection.
+
+    Parameters
+    ----------
+    score : callable
+        tau2 (m,) and the places (m,) of these brackets among all, to the slope and its derivative (m,).
+    low, high : ndarray, shape (n,)
+        The slope is positive at `low` and at most 0 at `high`.
+    floor : ndarray, shape (n,)
+        Smallest sampling variances, against which steps are measured.
+
+    Returns
+    -------
+    tau2, converged, iterations : ndarray, shape (n,)
+    """
+    tau2, active = 0.5 * (low + high), np.arange(len(low))
+    iterations = np.zeros(len(low), dtype=int)
+    for iteration in range(MAX_ITERATIONS):
+        if not active.size:
+            break
+        now = tau2[active]
+        slope, curvature = score(now, active)
+        low, high = np.where(slope > 0.0, now, low), np.where(slope > 0.0, high, now)
+        newton = now - slope / np.where(curvature < 0.0, curvature, -1.0)
+        usable = (curvature < 0.0) & (newton >= low) & (newton <= high) & (iteration < NEWTON_ITERATIONS)
+        new = np.where(usable, newton, 0.5 * (low + high))
+        tau2[active] = new
+        iterations[active] += 1
+        keep = np.abs(new - now) > STEP_TOLERANCE * (new + floor[active])
+        active, low, high = active[keep], low[keep], high[keep]
+    converged = np.ones(len(tau2), dtype=bool)
+    converged[active] = False
+    return tau2, converged, iterations
+
+
+def typical_variance(v, U=None):
+    """The sampling variance of a typical study, Higgins & Thompson (2002): ``(k-p) / tr(P)`` at ``tau2 = 0``.
+
+    Parameters
+    ----------
+    v : ndarray, shape (..., k)
+    U : ndarray, shape (k, p), optional
+
+    Returns
+    -------
+    ndarray, shape (...)
+        NaN for one study.
+    """
+    if _df(v, U) == 0:
+        return np.full(v.shape[:-1], np.nan)
+    return _df(v, U) / project(v, 1.0 / v, U).trace
+
+
+def share_and_ratio(tau2, typical):
+    """I2 in percent, ``100 tau2 / (tau2 + typical)``, and H2, ``1 + tau2 / typical``."""
+    return 100.0 * tau2 / (tau2 + typical), 1.0 + tau2 / typical
+
+
+def heterogeneity(y, v, tau2, method, U=None):
+    """All that is reported of (residual) heterogeneity.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+    tau2 : ndarray, shape (...)
+    method : str
+        How tau2 was estimated.
+    U : ndarray, shape (k, p), optional
+
+    Returns
+    -------
+    dict of ndarray, shape (...)
+        ``tau2_se``; ``loglik``, restricted for REML; ``q`` = y'Py with weights 1/v (Cochran's Q, or QE); ``q_df`` =
+        k - p; ``q_p_value`` from chi-square; ``i2`` (0-100) and ``h2`` from tau2 and the typical sampling variance
+        (doi:10.1002/sim.1186), except FE, where they come from Q: ``max(0, 100 (Q - df) / Q)`` and ``Q / df``. One
+        study: Q 0 with p = 1, I2 0 and H2 1.
+
+    Notes
+    -----
+    Checked against metafor 3.8-1 to 1e-10 relative.
+    """
+    shape, df, rest = y.shape[:-1], _df(y, U), residual(y, U)
+    loglik = log_likelihood(rest, v, tau2, U, reml=method == "REML")
+    found = {"tau2_se": tau2_std_error(y, v, tau2, method, U), "loglik": loglik, "q_df": np.full(shape, df)}
+    if df == 0:
+        zero, one = np.zeros(shape), np.ones(shape)
+        return found | {"q": zero, "q_p_value": one, "i2": zero, "h2": one}
+    q = generalised_q(rest, v, np.zeros(shape), U)
+    if method == "FE":
+        i2, h2 = 100.0 * np.maximum(q - df, 0.0) / np.where(q > 0.0, q, 1.0), q / df
+    else:
+        i2, h2 = share_and_ratio(tau2, typical_variance(v, U))
+    return found | {"q": q, "q_p_value": chdtrc(df, q), "i2": i2, "h2": h2}
+
+
+def q_profile(y, v, level, U=None):
+    """Q-profile interval of tau2 (Viechtbauer 2007, doi:10.1002/sim.2514).
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (..., k)
+        More studies than coefficients.
+    level : float
+    U : ndarray, shape (k, p), optional
 
     Returns
     -------
     low, high : ndarray, shape (...)
         The tau2 at which the generalised Q equals the upper and the lower chi-square(k-p) quantile.
     empty : ndarray of bool
-        Q(0) lies below the lower quantile: the interval is given as [0, 0], as metafor does.
+        Q(0) lies below the lower quantile: no tau2 >= 0 fits, the estimates agree better than their sampling
+        variances allow. The interval is then given as [0, 0], as metafor does.
     converged : ndarray of bool
+
+    Notes
+    -----
+    Unlike metafor's, the search has no upper limit (there 100 by default). Checked against ``confint`` of
+    metafor 3.8-1 to 1e-6.
     """
-    df = U.shape[0] - U.shape[1]
+    df, y = _df(y, U), residual(y, U)
     tail = (1.0 - level) / 2.0
     small, large = chdtri(df, 1.0 - tail), chdtri(df, tail)
-    low, low_done, _ = solve_q(y, v, U, large)
-    high, high_done, _ = solve_q(y, v, U, small)
-    empty = generalised_q(y, v, U, np.zeros(y.shape[:-1])) < small
+    low, low_done, _ = solve_q(y, v, large, U)
+    high, high_done, _ = solve_q(y, v, small, U)
+    empty = generalised_q(y, v, np.zeros(y.shape[:-1]), U) < small
     return low, high, empty, low_done & high_done

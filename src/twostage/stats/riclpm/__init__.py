@@ -1,14 +1,24 @@
-"""The random-intercept cross-lagged panel model (Hamaker, Kuiper & Grasman 2015)."""
+"""The random-intercept cross-lagged panel model (Hamaker, Kuiper & Grasman 2015).
 
-from twostage.stats.riclpm.fit import fit_riclpm_many
+- `fit_riclpm`: one panel. `fit_riclpm_many`: many side by side.
+
+Panels with drop-out only are fitted by one-step prediction (steps.py), others by missingness pattern (`fiml`); input.py
+checks and stacks panels, model.py holds the structure.
+"""
+
+from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
 from twostage.stats.riclpm.input import FEWEST_OCCASIONS, SAME, check_panels
 from twostage.stats.riclpm.model import RiclpmStructure, starting_values
+from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 
 __all__ = [
     "FEWEST_OCCASIONS",
+    "RiclpmBatch",
+    "RiclpmFit",
     "RiclpmStructure",
     "SAME",
     "check_panels",
+    "fit_riclpm",
     "fit_riclpm_many",
     "starting_values",
 ]

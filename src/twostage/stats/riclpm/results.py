@@ -4,28 +4,8 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import frame, html_table
-
-
-@dataclass(frozen=True)
-class FimlRecord:
-    """How the optimiser ended.
-
-    Attributes
-    ----------
-    iterations, evaluations : int
-        Steps tried; likelihoods computed.
-    gradient_norm : float
-        Euclidean norm of the log-likelihood's gradient in standard errors (the root of Newton's decrement).
-    message : str
-    """
-
-    iterations: int
-    evaluations: int
-    gradient_norm: float
-    message: str
+from twostage.stats.base import OptimiserRecord, check_level, frame, html, wald
 
 
 @dataclass(frozen=True)
@@ -60,7 +40,7 @@ class RiclpmFit:
         What is not admissible, with numbers.
     n_obs, n_dropped, n_patterns : int
         Persons used, persons without any observation, missingness patterns.
-    optimiser : FimlRecord
+    optimiser : OptimiserRecord
     variables, residuals, lags, first, se, level
         As asked for.
     """
@@ -88,7 +68,7 @@ class RiclpmFit:
     n_obs: int
     n_dropped: int
     n_patterns: int
-    optimiser: FimlRecord
+    optimiser: OptimiserRecord
     variables: tuple[str, str]
     residuals: str
     lags: str
@@ -98,29 +78,26 @@ class RiclpmFit:
 
     def conf_int(self, level: float | None = None) -> np.ndarray:
         """Normal confidence intervals of the parameters, (K, 2)."""
-        level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}")
-        half = ndtri(0.5 + level / 2) * self.std_error
-        return np.column_stack([self.estimate - half, self.estimate + half])
+        level = self.level if level is None else check_level(level)
+        ends = wald(self.estimate, self.std_error, level=level)
+        return np.column_stack([ends["ci_low"], ends["ci_high"]])
 
     def tidy(self, level: float | None = None):
         """One row per parameter: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high, ..."""
-        low, high = self.conf_int(level).T
-        z = self.estimate / self.std_error
+        level = self.level if level is None else check_level(level)
         columns = {"term": self.names, "estimate": self.estimate, "std_error": self.std_error, "df": np.inf}
-        columns |= {"statistic": z, "p_value": 2.0 * ndtr(-np.abs(z)), "ci_low": low, "ci_high": high}
+        columns |= wald(self.estimate, self.std_error, level=level)
         return frame(columns | {"converged": self.converged, "admissible": self.admissible})
 
     def tidy_standardized(self, level: float | None = None):
         """One row per transition and lag coefficient, in within-person standard deviations."""
-        level = self.level if level is None else level
+        level = self.level if level is None else check_level(level)
         T = len(self.phi_std) + 1
         terms = [f"{b}->{a}[{t}]" for t in range(2, T + 1) for a in self.variables for b in self.variables]
         estimate, std_error = self.phi_std.ravel(), self.phi_std_se.ravel()
-        half = ndtri(0.5 + level / 2) * std_error
+        ends = wald(estimate, std_error, level=level)
         columns = {"term": terms, "estimate": estimate, "std_error": std_error}
-        return frame(columns | {"ci_low": estimate - half, "ci_high": estimate + half})
+        return frame(columns | {c: ends[c] for c in ("ci_low", "ci_high")})
 
     def glance(self):
         """One row for the fit."""
@@ -141,13 +118,12 @@ class RiclpmFit:
         )
 
     def _repr_html_(self) -> str:
-        table = self.tidy()
-        columns = ("term", "estimate", "std_error", "p_value", "ci_low", "ci_high")
+        columns = ["term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]
         state = "converged" if self.converged else f"NOT CONVERGED: {self.optimiser.message}"
         persons = f"{self.n_obs} persons, {self.n_patterns} missingness patterns"
         note = "; ".join([persons, f"log-likelihood {self.loglik:.4f}", state, *self.problems])
         caption = "Random-intercept cross-lagged panel model"
-        return html_table(caption, {name: table[name].tolist() for name in columns}, note)
+        return html(caption, self.tidy()[columns], note=note)
 
 
 @dataclass(frozen=True)
@@ -196,15 +172,9 @@ class RiclpmBatch:
     def tidy(self):
         """One row per data set (`replicate`) and parameter."""
         B, K = self.estimate.shape
-        z = self.estimate / self.std_error
-        half = ndtri(0.5 + self.level / 2) * self.std_error
         columns = {"replicate": np.repeat(np.arange(B), K), "term": np.tile(self.names, B)}
-        numbers = {"estimate": self.estimate, "std_error": self.std_error, "statistic": z}
-        numbers |= {
-            "p_value": 2.0 * ndtr(-np.abs(z)),
-            "ci_low": self.estimate - half,
-            "ci_high": self.estimate + half,
-        }
+        numbers = {"estimate": self.estimate, "std_error": self.std_error}
+        numbers |= wald(self.estimate, self.std_error, level=self.level)
         columns |= {name: value.ravel() for name, value in numbers.items()}
         return frame(columns | {"converged": np.repeat(self.converged, K)})
 

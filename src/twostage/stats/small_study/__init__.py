@@ -1,16 +1,24 @@
-"""Small-study effects: Egger, rank correlation, trim and fill, PET-PEESE, selection models, funnel and radial plots."""
+"""Small-study effects: do small studies find other effects than large ones, and what if so?
 
-from twostage.stats.small_study.egger import egger
+- Tests of asymmetry: `egger`, `rank_test`. Pictures: `funnel`, `radial`.
+- Adjusted effects: `trimfill`, `petpeese`, `selection_model`.
+"""
+
+from twostage.stats.small_study.egger import Egger, egger
 from twostage.stats.small_study.funnel import Funnel, funnel
-from twostage.stats.small_study.petpeese import petpeese
+from twostage.stats.small_study.petpeese import PetPeese, petpeese
 from twostage.stats.small_study.radial import Radial, radial
-from twostage.stats.small_study.rank import rank_test
-from twostage.stats.small_study.selection import selection_model
+from twostage.stats.small_study.rank import RankTest, rank_test
+from twostage.stats.small_study.selection import SelectionFit, selection_model
 from twostage.stats.small_study.trimfill import TrimFill, trimfill
 
 __all__ = [
+    "Egger",
     "Funnel",
+    "PetPeese",
     "Radial",
+    "RankTest",
+    "SelectionFit",
     "TrimFill",
     "egger",
     "funnel",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, html_table, real_array
+from twostage.stats.base import check_choice, frame, html, one_row, real_array
 from twostage.stats.pool import PooledFit, metareg, pooled
 from twostage.stats.small_study.line import weighted_line
 
@@ -84,12 +84,12 @@ class Egger:
         """One row: model, predictor, test, limit estimate, tau2, flags."""
         names = ("k", "model", "predictor", "method", "ci", "level", "statistic", "df", "p_value")
         names += ("limit", "limit_ci_low", "limit_ci_high", "tau2", "converged", "note")
-        return frame([{n: getattr(self, n) for n in names}])
+        return one_row(self, names)
 
     def _repr_html_(self):
         names = ("slope", "slope_se", "statistic", "df", "p_value", "limit", "limit_ci_low", "limit_ci_high")
         caption = f"Egger's test ({self.model}, {self.predictor})"
-        return html_table(caption, {n: [getattr(self, n)] for n in names}, self.note)
+        return html(caption, one_row(self, names), note=self.note)
 
 
 def egger(y, v=None, *, model="mixed", predictor="sei", n=None, **options):
@@ -129,11 +129,8 @@ def egger(y, v=None, *, model="mixed", predictor="sei", n=None, **options):
     of metafor 3.8-1.
     """
     fit = pooled(y, v, fewest=3, purpose="Egger's test", **options)
-    if model not in MODELS or predictor not in PREDICTORS:
-        raise ValueError(
-            f"model must be one of {', '.join(MODELS)}, predictor one of {', '.join(PREDICTORS)}; "
-            f"got {model!r} and {predictor!r}"
-        )
+    check_choice("model", model, MODELS)
+    check_choice("predictor", predictor, PREDICTORS)
     transform, has_limit = PREDICTORS[predictor]
     x = transform(fit.v, _sizes(fit, n, needed=predictor not in ("sei", "vi")))
     numbers = (_least_squares if model == "lm" else _mixed)(fit, x, predictor)

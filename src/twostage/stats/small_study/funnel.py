@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import check_level, critical_value, frame, frozen, html_table, two_sided_p
+from twostage.stats.base import check_level, critical_value, frame, frozen, html, two_sided_p
 from twostage.stats.pool import PooledFit, pooled
 
 POOLED = "pooled"
@@ -76,7 +76,7 @@ class Funnel:
         return {"study": self.labels, "estimate": self.y} | {n: getattr(self, n) for n in names}
 
     def _repr_html_(self):
-        return html_table(f"Funnel around {self.reference:.4g}", self._columns())
+        return html(f"Funnel around {self.reference:.4g}", self._columns())
 
 
 def funnel(y, v=None, *, reference=0.0, levels=(0.90, 0.95, 0.99), add_tau2=False, **options):

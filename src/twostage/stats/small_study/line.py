@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, critical_value, frame, html_table, ratio, two_sided_p
+from twostage.stats.base import NotEstimable, frame, html, one_row, wald
 
 # Share of a predictor's length that rounding leaves of a constant one.
 CONSTANT = 1e-12
@@ -60,11 +60,10 @@ class Line:
 
     def glance(self):
         """One row: df, dispersion, level, note."""
-        return frame([{n: getattr(self, n) for n in ("df", "dispersion", "level", "note")}])
+        return one_row(self, ("df", "dispersion", "level", "note"))
 
     def _repr_html_(self):
-        table = self.tidy()
-        return html_table("Weighted regression line", {c: list(table[c]) for c in table}, self.note)
+        return html("Weighted regression line", self.tidy(), note=self.note)
 
 
 def weighted_line(y, v, x, *, predictor, level):
@@ -108,16 +107,10 @@ def weighted_line(y, v, x, *, predictor, level):
     dispersion = 0.0 if perfect else rss / (len(y) - 2)
     intercept = float(centre) + mean_y - slope * mean_x
     errors = np.sqrt(dispersion * (1.0 / sum_w + mean_x**2 / sxx)), np.sqrt(dispersion / sxx)
-    parts = (
-        _inference(b, float(e), len(y) - 2, level) for b, e in zip((intercept, slope), errors, strict=True)
-    )
+    parts = [
+        (b, float(e), *map(float, wald(b, float(e), len(y) - 2, level).values()))
+        for b, e in zip((intercept, slope), errors, strict=True)
+    ]
     note = "the line fits exactly: standard errors are 0" if perfect else ""
     first, second = parts
     return Line(predictor, *first, *second, len(y) - 2, dispersion, level, note)
-
-
-def _inference(estimate, std_error, df, level):
-    statistic = float(ratio(estimate, std_error))
-    half = critical_value(df, level) * std_error
-    p_value = float(two_sided_p(statistic, df))
-    return estimate, std_error, statistic, p_value, estimate - half, estimate + half

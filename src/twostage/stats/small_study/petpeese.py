@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, html_table, two_sided_p
+from twostage.stats.base import frame, html, two_sided_p
 from twostage.stats.pool import PooledFit, pooled
 from twostage.stats.small_study.line import Line, weighted_line
 
@@ -61,8 +61,7 @@ class PetPeese:
         return frame([row | {"asymmetry_p_value": self.pet.slope_p_value, "note": self.pet.note}])
 
     def _repr_html_(self):
-        table = self.tidy()
-        return html_table("PET-PEESE", {c: list(table[c]) for c in table}, f"{self.chosen} chosen")
+        return html(f"PET-PEESE ({self.chosen} chosen)", self.tidy())
 
 
 def _estimate(line):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import critical_value, frame, frozen, html_table
+from twostage.stats.base import critical_value, frame, frozen, html
 from twostage.stats.pool import PooledFit, pooled
 
 
@@ -55,7 +55,7 @@ class Radial:
         return {"study": self.labels} | {n: getattr(self, n) for n in names}
 
     def _repr_html_(self):
-        return html_table(f"Radial plot, slope {self.slope:.4g}", self._columns())
+        return html(f"Radial plot, slope {self.slope:.4g}", self._columns())
 
 
 def radial(y, v=None, **options):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtr
 
-from twostage.stats.base import frame, html_table
+from twostage.stats.base import frame, html
 from twostage.stats.pool import PooledFit, pooled
 
 
@@ -44,7 +44,7 @@ class RankTest:
     def _repr_html_(self):
         kind = "exact" if self.exact else "normal"
         columns = {"tau": [self.tau], f"p ({kind})": [self.p_value]}
-        return html_table("Rank correlation test of funnel asymmetry", columns, self.note)
+        return html("Rank correlation test of funnel asymmetry", columns, note=self.note)
 
 
 def rank_test(y, v=None, *, exact=True, **options):

@@ -3,9 +3,20 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import chdtrc, ndtr, ndtri
+from scipy.special import chdtrc
 
-from twostage.stats.base import NotEstimable, frame, frozen, html_table, ratio
+from twostage.stats.base import (
+    NotEstimable,
+    OptimiserRecord,
+    check_choice,
+    critical_value,
+    frame,
+    frozen,
+    html,
+    one_row,
+    test_text,
+    wald,
+)
 from twostage.stats.pool import PooledFit, pool, pooled
 from twostage.stats.small_study.selection_fit import climb, log_likelihood, maximise, prepare
 
@@ -48,6 +59,8 @@ class SelectionFit:
     labels : tuple of str
     unadjusted : PooledFit
         The fit given.
+    optimiser : OptimiserRecord
+        How the maximum was found, from the start that led to it.
     note : str
     """
 
@@ -85,6 +98,7 @@ class SelectionFit:
     covariance: np.ndarray = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     unadjusted: PooledFit = field(repr=False)
+    optimiser: OptimiserRecord = field(repr=False)
     note: str = ""
 
     def tidy(self):
@@ -104,13 +118,11 @@ class SelectionFit:
         """One row: log-likelihoods, tests, convergence."""
         names = ("k", "alternative", "loglik", "loglik_unselected", "lrt", "lrt_df", "lrt_p_value")
         names += ("tau2_lrt", "tau2_lrt_p_value", "converged", "boundary", "note")
-        return frame([{n: getattr(self, n) for n in names}])
+        return one_row(self, names)
 
     def _repr_html_(self):
-        tidy = self.tidy()
-        test = f"test of selection: chi2({self.lrt_df}) = {self.lrt:.3g}, p = {self.lrt_p_value:.3g}"
-        note = "; ".join(x for x in (test, self.note) if x)
-        return html_table("Selection model", {c: list(tidy[c]) for c in tidy}, note)
+        test = test_text("likelihood ratio", self.lrt, self.lrt_df, np.inf, self.lrt_p_value)
+        return html("Selection model", self.tidy(), [("test of selection", test)], self.note)
 
 
 _SHORT = ("se", "statistic", "p_value", "ci_low", "ci_high")
@@ -175,6 +187,7 @@ def selection_model(y, v=None, *, steps=(0.025,), alternative="greater", **optio
         k=fit.k,
         labels=fit.labels,
         unadjusted=fit,
+        optimiser=best.optimiser,
         note=_note(best, numbers["std_error"], fixed),
     )
 
@@ -183,7 +196,7 @@ def _tests(data, best, loglik_unselected, fixed):
     """Likelihood-ratio tests of selection and of tau2, and how the maximum was reached."""
     lrt, tau2_lrt, df = max(0.0, 2.0 * (best.loglik - loglik_unselected)), float("nan"), data.n_intervals - 1
     if not fixed:
-        without = climb(data, best.mu, 0.0, best.delta, fixed=True)
+        without = climb(data, best.mu, 0.0, best.delta, fixed=True) if best.tau2 > 0.0 else best
         tau2_lrt = max(0.0, 2.0 * (best.loglik - without.loglik)) if without.converged else float("nan")
     return {
         "tau2": best.tau2,
@@ -213,27 +226,23 @@ def _inference(data, best, fixed, sign, level):
     covariance[0, 1:] *= sign
     covariance[1:, 0] *= sign
     error = np.sqrt(np.diag(covariance))
-    c = float(ndtri(0.5 + level / 2.0))
-    estimate = sign * best.mu
-    statistic = float(ratio(estimate, error[0]))
-    delta, delta_se = best.delta, np.append(np.nan, error[2:])
-    delta_statistic = (delta - 1.0) / delta_se
-    numbers = {"estimate": estimate, "std_error": float(error[0]), "statistic": statistic}
-    numbers |= {"p_value": float(2.0 * ndtr(-abs(statistic))), "covariance": frozen(covariance)[0]}
-    numbers |= {"ci_low": estimate - c * float(error[0]), "ci_high": estimate + c * float(error[0])}
+    c = critical_value(np.inf, level)
+    estimate, delta, delta_se = sign * best.mu, best.delta, np.append(np.nan, error[2:])
+    delta_test = wald(delta - 1.0, delta_se)
+    numbers = {"estimate": estimate, "std_error": float(error[0]), "covariance": frozen(covariance)[0]}
+    numbers |= {name: float(number) for name, number in wald(estimate, float(error[0]), level=level).items()}
     numbers |= {"tau2_se": float(error[1]), "tau2_ci_low": max(0.0, best.tau2 - c * float(error[1]))}
     numbers |= {"tau2_ci_high": best.tau2 + c * float(error[1])}
     if np.isnan(error[1]):
         numbers["tau2_ci_low"] = np.nan
     names = ("se", "statistic", "p_value", "ci_low", "ci_high")
-    arrays = (delta_se, delta_statistic, 2.0 * ndtr(-np.abs(delta_statistic)))
+    arrays = (delta_se, delta_test["statistic"], delta_test["p_value"])
     arrays += (np.maximum(0.0, delta - c * delta_se), delta + c * delta_se)
     return numbers | {f"delta_{n}": frozen(a)[0] for n, a in zip(names, arrays, strict=True)}
 
 
 def _checked_steps(steps, alternative):
-    if alternative not in ALTERNATIVES:
-        raise ValueError(f"alternative must be one of {', '.join(ALTERNATIVES)}; got {alternative!r}")
+    check_choice("alternative", alternative, ALTERNATIVES)
     steps = tuple(sorted(float(s) for s in np.atleast_1d(steps)))
     if not steps or len(set(steps)) < len(steps) or not all(0.0 < s < 1.0 for s in steps):
         raise ValueError(f"steps must be different p-values strictly between 0 and 1, got {steps}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, frame, html_table
+from twostage.stats.base import NotEstimable, check_choice, frame, html, one_row
 from twostage.stats.pool import PooledFit, metareg, pool, pooled
 
 ESTIMATORS = ("L0", "R0", "Q0")
@@ -75,12 +75,12 @@ class TrimFill:
     def glance(self):
         """One row: k0, its standard error and p-value, side, estimator, flags."""
         names = ("k0", "k0_se", "k0_p_value", "side", "estimator", "iterations", "converged", "note")
-        return frame([{n: getattr(self, n) for n in names}])
+        return one_row(self, names)
 
     def _repr_html_(self):
         table = self.tidy()[["studies", "k", "estimate", "ci_low", "ci_high", "tau2"]]
         caption = f"Trim-and-fill ({self.estimator}): {self.k0} missing on the {self.side}"
-        return html_table(caption, {c: list(table[c]) for c in table}, self.note)
+        return html(caption, table, note=self.note)
 
 
 def trimfill(y, v=None, *, estimator="L0", side=None, **options):
@@ -126,11 +126,9 @@ def trimfill(y, v=None, *, estimator="L0", side=None, **options):
     estimate that equals the centre has no sign here; there, rounding gives it one.
     """
     fit = pooled(y, v, purpose="trim-and-fill", **options)
-    if estimator not in ESTIMATORS or side not in (None, *SIDES):
-        raise ValueError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}, side left, right or None; "
-            f"got {estimator!r} and {side!r}"
-        )
+    check_choice("estimator", estimator, ESTIMATORS)
+    if side not in (None, *SIDES):
+        raise ValueError(f"side must be left, right or None; got {side!r}")
     side = _missing_side(fit) if side is None else side
     sign = -1.0 if side == "right" else 1.0
     order = np.argsort(sign * fit.y, kind="stable")

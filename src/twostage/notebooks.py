@@ -1,0 +1,250 @@
+"""The table of notebooks: what each takes, reads and leaves, and which chapter quotes it.
+
+A run, its book, the parameter cells and the table of parameters all follow from :data:`NOTEBOOKS`. It stands in the
+package and not beside the notebooks because what a record may be called must be known where there are none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from twostage.params import PLACES, Parameters, allowed_values, make_parameters, nearest
+from twostage.problems import ParameterError, Problem
+
+#: What a notebook may read besides records; what a collection may lack; what notebooks are about.
+USES, NEEDS, KINDS = (
+    {"data", "truth", "recovery"},
+    {"", "outcome", "recovery"},
+    ("stage1", "stage2", "tutorial"),
+)
+
+
+_PANEL = ("first_session", "last_session", "lag", "min_sessions", "standardize", "detrend")
+
+
+_STAGE1 = ("collection", "study", "record_folder", *_PANEL)
+
+
+_STAGE2 = ("collection", "records", "output_folder", "tau2_method", "ci_method", "level")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """What the machinery knows of one notebook.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, without suffix; begins with one of :data:`KINDS`.
+    takes : tuple of str
+        Parameters, in the order of its cell.
+    leaves : tuple of str
+        Of stage 1: the records (a JSON file each). Of stage 2: the analyses whose tables and figures it leaves, by the
+        names under which the manuscript quotes them.
+    reads : tuple of str
+        Records that a stage-2 notebook pools.
+    facts : tuple of str
+        Columns of the registry that a stage-2 notebook reads; labels reach it with the records.
+    uses : tuple of str
+        What a stage-2 notebook reads besides: the studies' `data`, generating values (`truth`), a stored `recovery` study.
+    needs : str
+        What the collection must have for it to be run: `outcome` scores, a `recovery` study.
+    chapter : str
+        Page of the manuscript that quotes it, a file of ``book/`` without suffix; empty if none does.
+    """
+
+    name: str
+    takes: tuple[str, ...]
+    leaves: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    needs: str = ""
+    chapter: str = ""
+
+    def __post_init__(self):
+        known = {*Parameters.model_fields, *PLACES}
+        wrong = [name for name in self.takes if name not in known]
+        wrong += [use for use in self.uses if use not in USES]
+        wrong += [self.needs] if self.needs not in NEEDS else []
+        wrong += [self.name] if self.kind not in KINDS else []
+        if wrong:
+            raise ValueError(f"notebook {self.name!r}: {', '.join(map(repr, wrong))} is not known here")
+
+    @property
+    def kind(self) -> str:
+        """Stage 1, stage 2 or tutorial: the first word of its name."""
+        return self.name.split("_")[0]
+
+
+NOTEBOOKS = {
+    notebook.name: notebook
+    for notebook in (
+        Notebook("stage1_data", _STAGE1, leaves=("data",)),
+        Notebook(
+            "stage1_outcome", (*_STAGE1, "early_last_session", "level"), leaves=("outcome",), needs="outcome"
+        ),
+        Notebook(
+            "stage1_lagged",
+            (*_STAGE1, "random_slopes", "level"),
+            leaves=("lagged", "transition", "sensitivity"),
+        ),
+        Notebook("stage1_crosslevel", (*_STAGE1, "random_slopes", "level"), leaves=("crosslevel",)),
+        Notebook("stage1_estimators", (*_STAGE1, "level"), leaves=("estimators",)),
+        Notebook(
+            "stage2_outcome",
+            _STAGE2,
+            leaves=("outcome",),
+            reads=("outcome",),
+            needs="outcome",
+            chapter="results_outcome",
+        ),
+        Notebook(
+            "stage2_lagged",
+            _STAGE2,
+            leaves=("lagged", "transition"),
+            reads=("data", "lagged", "transition"),
+            chapter="results_lagged",
+        ),
+        Notebook("stage2_joint", _STAGE2, leaves=("joint",), reads=("lagged",), chapter="results_joint"),
+        Notebook(
+            "stage2_crosslevel",
+            _STAGE2,
+            leaves=("crosslevel",),
+            reads=("crosslevel",),
+            chapter="results_crosslevel",
+        ),
+        Notebook(
+            "stage2_sensitivity",
+            _STAGE2,
+            leaves=("sensitivity",),
+            reads=("lagged", "sensitivity"),
+            facts=("country",),
+            chapter="results_sensitivity",
+        ),
+        Notebook(
+            "stage2_influence",
+            _STAGE2,
+            leaves=("influence",),
+            reads=("lagged",),
+            facts=("year",),
+            chapter="results_influence",
+        ),
+        Notebook(
+            "stage2_small_study",
+            _STAGE2,
+            leaves=("small_study",),
+            reads=("lagged",),
+            chapter="results_small_study",
+        ),
+        Notebook(
+            "stage2_moderators",
+            _STAGE2,
+            leaves=("moderators",),
+            reads=("data", "lagged"),
+            facts=("year", "setting", "design", "country", "x_instrument", "y_instrument", "y_min", "y_max"),
+            chapter="results_moderators",
+        ),
+        Notebook(
+            "stage2_estimators",
+            _STAGE2,
+            leaves=("estimators",),
+            reads=("estimators",),
+            uses=("truth", "recovery"),
+            chapter="results_estimators",
+        ),
+        Notebook(
+            "stage2_recovery",
+            ("collection", "output_folder"),
+            leaves=("recovery",),
+            uses=("recovery",),
+            needs="recovery",
+            chapter="recovery",
+        ),
+        Notebook(
+            "stage2_window", _STAGE2, leaves=("window",), reads=("lagged", "crosslevel"), uses=("data",)
+        ),
+        Notebook("tutorial_methodologist", ("example_folder",)),
+        Notebook("tutorial_researcher", ("example_folder",)),
+        Notebook("tutorial_clinic", ("example_folder",)),
+    )
+}
+
+
+STAGE1, STAGE2, TUTORIALS = (tuple(n for n in NOTEBOOKS.values() if n.kind == kind) for kind in KINDS)
+
+
+#: Record -> the stage-1 notebook that leaves it; analysis -> the stage-2 notebook that leaves its tables and figures.
+RECORD_HOME, HOME = ({name: n.name for n in stage for name in n.leaves} for stage in (STAGE1, STAGE2))
+
+
+def parameter_table() -> pd.DataFrame:
+    """One row per parameter: meaning, unit, allowed values, default, notebooks that take it."""
+    rows = []
+    for name, (default, meaning, _) in PLACES.items():
+        rows.append((name, meaning, "", allowed_values(name), default, _takers(name)))
+    for name, field in Parameters.model_fields.items():
+        unit = (field.json_schema_extra or {}).get("unit", "")
+        rows.append((name, field.description, unit, allowed_values(name), field.default, _takers(name)))
+    columns = ["parameter", "meaning", "unit", "allowed", "default", "notebooks"]
+    return pd.DataFrame(rows, columns=columns).astype({"default": object})
+
+
+def _takers(name: str) -> str:
+    return ", ".join(notebook.name for notebook in NOTEBOOKS.values() if name in notebook.takes)
+
+
+def parameter_cell(notebook: str) -> str:
+    """Source of a notebook's parameter cell: one commented line per parameter."""
+    table = parameter_table().set_index("parameter")
+    lines = []
+    for name in NOTEBOOKS[notebook].takes:
+        row = table.loc[name]
+        unit = f" [{row['unit']}]" if row["unit"] else ""
+        lines.append(f"{name} = {row['default']!r}  # {row['meaning']}{unit}; {row['allowed']}")
+    return "\n".join(lines)
+
+
+def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
+    """Check what a notebook was given, called right after its parameter cell.
+
+    Papermill injects a misspelt parameter as one more variable and goes on with the default; here
+    every plain value in the notebook's namespace that is no parameter of it is an error.
+
+    Parameters
+    ----------
+    namespace : mapping
+        The notebook's ``globals()``.
+    notebook : str
+        Its name, a key of :data:`NOTEBOOKS`.
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown, mistyped or impossible parameter.
+    """
+    known = NOTEBOOKS[notebook].takes
+    plain = (str, int, float, bool, list, dict, tuple, type(None))
+    ours = {
+        k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
+    }
+    problems = [
+        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known)}")
+        for name, value in ours.items()
+        if name not in known
+    ]
+    problems += [
+        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}")
+        for name in known
+        if name in PLACES and name in ours and not isinstance(ours[name], str)
+    ]
+    analysis = {name: value for name, value in ours.items() if name in known and name not in PLACES}
+    try:
+        parameters = make_parameters(analysis, notebook)
+    except ParameterError as error:
+        problems += error.problems
+    if problems:
+        raise ParameterError(problems)
+    return parameters
