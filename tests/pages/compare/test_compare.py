@@ -78,7 +78,7 @@ def test_a_difference_says_what_is_subtracted_from_what():
     other = {"estimate": -0.02, "ci_low": -0.07, "ci_high": 0.03}
     comparison = compare(results("a"), results("b", other))
     assert side_by_side(comparison)["b − a"].tolist() == ["0.080"]
-    assert "b less a: 0.080" in verdict(comparison)
+    assert "b minus a: 0.080" in verdict(comparison)
 
 
 def test_coefficient_of_one_run_only_has_no_difference():

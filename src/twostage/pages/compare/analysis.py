@@ -314,7 +314,7 @@ def _sentence(c: Comparison, row: dict) -> str:
         (False, True): f"the interval excludes zero in {c.b} only",
     }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
     difference = number(row["estimate_diff"], 3)
-    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} less {c.a}: {difference}; {zero}."
+    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} minus {c.a}: {difference}; {zero}."
 
 
 def _one(row: dict, end: str) -> Effect:

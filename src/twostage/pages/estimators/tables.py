@@ -47,7 +47,7 @@ def study_estimator_table(estimates: StudyEstimates, panel: Panel) -> pd.DataFra
                 row |= {"estimate": number(r.estimate, 3), "std. error": number(r.std_error, 3)}
                 row[f"{100 * panel.parameters.level:g} % CI"] = interval(r.ci_low, r.ci_high, 3)
                 row["patients"] = count(r.n_patients)
-                row["beside the centred one"] = _verdict(r, centred)
+                row["compared with the centred one"] = _verdict(r, centred)
                 rows.append(row)
     return pd.DataFrame(rows)
 
