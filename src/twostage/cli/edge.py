@@ -1,4 +1,4 @@
-"""Where every command ends: what no command can do anything about is one sentence and an exit status.
+"""How every command ends: an error that no command can do anything about becomes one sentence and an exit status.
 
 A disk that is full or may not be written is status 1; an interruption is 128 and the number of the signal, as shells
 have it.

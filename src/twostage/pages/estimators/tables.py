@@ -76,7 +76,7 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
                 "estimate": number(r.estimate, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
                 "τ": number(r.tau2**0.5, 3),
-                "less the headline": "–" if is_headline else number(r.difference_estimate, 3),
+                "difference from the main analysis": "–" if is_headline else number(r.difference_estimate, 3),
                 f"difference, {level}": "–"
                 if is_headline
                 else interval(r.difference_ci_low, r.difference_ci_high, 3),
