@@ -23,7 +23,7 @@ class EstimatorComparison:
     pooled : PooledTable
         Of the analysis `estimators`; the estimator is the variant.
     differences : pandas.DataFrame
-        estimator, direction, term and, of the pooled estimate difference from the main analysis's over the studies that have both:
+        estimator, direction, term and, of the pooled estimate minus the main analysis's over the studies that have both:
         estimate, std_error, df, statistic, p_value, ci_low, ci_high, k.
     """
 
