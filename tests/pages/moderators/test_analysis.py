@@ -122,7 +122,7 @@ def test_table_by_hand(collection, table):
     assert row["log_n"] == pytest.approx(8.0, rel=ROUNDING)
     assert row["missing"] == pytest.approx(0.03, rel=ROUNDING)
     assert row["severity"] == pytest.approx(100 * (13.0 - about["y_min"]) / span, rel=ROUNDING)
-    # Eight studies share an instrument: their mean intake scores average 13.5; two share another.
+    # Eight studies share an instrument: their mean intake scores average 13.5; two share another, two have their own.
     within = table["severity_within"] * span / 100
     np.testing.assert_allclose(within[:8], np.arange(8) - 3.5, atol=1e-9)
     np.testing.assert_allclose(within[8:], [-0.5, 0.5, np.nan, np.nan], atol=1e-9)
