@@ -30,8 +30,7 @@ from twostage.stats.fiml.likelihood import evaluate, expected_information
 from twostage.stats.fiml.patterns import group_patterns
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
 from twostage.stats.riclpm.model import RiclpmStructure, starting_values, starts
-from twostage.stats.riclpm.steps import step_moments
-from twostage.stats.riclpm.steps import StepLikelihood
+from twostage.stats.riclpm.steps import StepLikelihood, step_moments
 
 HERE = Path(__file__).parent
 OCCASIONS = 7

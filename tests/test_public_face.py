@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import twostage as ts
 from twostage.frames import ColumnError
 from twostage.pages.moderators.formula import ModeratorError
-from twostage.pipeline.book.api import PAGES
+from twostage.pipeline.book.api import PAGES, write_api_pages
 from twostage.problems import ParameterError
 from twostage.stats.pool import metareg, pool
 
@@ -146,6 +147,14 @@ def test_what_cannot_be_meant_is_refused():
         ts.metareg(STUDIES, y="yi", v="vi", X="~ year", intercept=False)
 
 
+def test_a_notebook_shows_collections_and_panels_as_tables_of_text(three):
+    named = three.studies.assign(label=["<b>A</b>", "B", "C"])
+    shown = replace(three, studies=named)._repr_html_()
+    assert "&lt;b&gt;A" in shown
+    assert "<b>A" not in shown
+    assert "patients in the panel" in ts.make_panel(three.study("S01"))._repr_html_()
+
+
 def test_parameters_by_name(three):
     study = three.study("S01")
     panel = ts.make_panel(study, last_session=5, standardize="within")
@@ -167,10 +176,22 @@ def test_each_public_name_and_what_it_returns_is_on_one_page_of_the_book():
     classes = {name.rpartition(".")[2] for page in PAGES for name in page.classes}
     returned = {typing.get_type_hints(getattr(ts, name))["return"].__name__ for name in FUNCTIONS}
     assert returned <= classes
+    assert not [
+        name
+        for name in FUNCTIONS
+        if not hasattr(typing.get_type_hints(getattr(ts, name))["return"], "_repr_html_")
+    ]
     for page in PAGES:
         for name in (*page.functions, *page.classes):
             thing = operator.attrgetter(name)(import_all(name))
             assert inspect.getdoc(thing), name
+
+
+def test_pages_ask_for_the_documentation_of_each_name(tmp_path):
+    assert write_api_pages(tmp_path) == [f"api/{page.file}" for page in PAGES]
+    text = (tmp_path / "api" / "statistics.md").read_text()
+    assert ".. autofunction:: twostage.pool\n" in text
+    assert ".. autoclass:: twostage.stats.pool.PooledFit\n   :members:\n" in text
 
 
 def import_all(name):

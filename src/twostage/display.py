@@ -1,6 +1,7 @@
 """Numbers and tables as people read them; knows nothing of what they mean."""
 
 import math
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -85,7 +86,7 @@ _TITLES = {
 }
 
 
-def _cell(column: str, value) -> str:
+def _cell(column: str, value: Any) -> str:
     if isinstance(value, bool) or (column not in _NAMES and str(value) in {"True", "False"}):
         return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):

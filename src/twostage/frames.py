@@ -35,6 +35,7 @@ def pool(
 @overload
 def pool(
     y: ArrayLike,
+    /,
     v: ArrayLike,
     *,
     labels: Sequence[str] | None = None,
@@ -112,8 +113,9 @@ def pool(
     (0.188, 0.067)
     """
     estimates, variances, names = _taken("pool", data, y, v, labels)
-    how = {"method": method, "ci": ci, "level": level, "prediction": prediction}
-    return core.pool(estimates, variances, labels=names, **how)
+    return core.pool(
+        estimates, variances, method=method, ci=ci, level=level, prediction=prediction, labels=names
+    )
 
 
 @overload
@@ -133,6 +135,7 @@ def metareg(
 @overload
 def metareg(
     y: ArrayLike,
+    /,
     v: ArrayLike,
     X: ArrayLike | None = None,
     *,
@@ -219,7 +222,7 @@ def metareg(
     ('intercept', 'setting[T.online]')
     """
     estimates, variances, labels = _taken("metareg", data, y, v, labels)
-    how = {"labels": labels, "method": method, "ci": ci, "level": level}
+    how: dict[str, Any] = {"labels": labels, "method": method, "ci": ci, "level": level}
     if isinstance(data, pd.DataFrame) and isinstance(X, str):
         if names is not None or not intercept:
             raise TypeError("a formula names the moderators, and '0 +' in it leaves out the intercept")

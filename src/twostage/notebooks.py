@@ -182,11 +182,12 @@ RECORD_HOME, HOME = ({name: n.name for n in stage for name in n.leaves} for stag
 
 def parameter_table() -> pd.DataFrame:
     """One row per parameter: meaning, unit, allowed values, default, notebooks that take it."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, (default, meaning, _) in PLACES.items():
         rows.append((name, meaning, "", allowed_values(name), default, _takers(name)))
     for name, field in Parameters.model_fields.items():
-        unit = (field.json_schema_extra or {}).get("unit", "")
+        more = field.json_schema_extra
+        unit = more.get("unit", "") if isinstance(more, dict) else ""
         rows.append((name, field.description, unit, allowed_values(name), field.default, _takers(name)))
     columns = ["parameter", "meaning", "unit", "allowed", "default", "notebooks"]
     return pd.DataFrame(rows, columns=columns).astype({"default": object})

@@ -6,14 +6,22 @@ The checks that refuse a misspelt or impossible value, the command line, and wha
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from twostage.problems import ParameterError, Problem
 
-SESSION, SESSIONS, PROPORTION = {"unit": "session"}, {"unit": "sessions"}, {"unit": "proportion"}
+#: Units, as the parameters' JSON schema has them.
+SESSION: JsonDict = {"unit": "session"}
+
+
+SESSIONS: JsonDict = {"unit": "sessions"}
+
+
+PROPORTION: JsonDict = {"unit": "proportion"}
 
 
 Session = Annotated[int, Field(strict=True, ge=0, le=1000)]
@@ -70,7 +78,7 @@ class Parameters(pydantic.BaseModel):
     )
 
     @model_validator(mode="after")
-    def _window_holds_a_lag(self):
+    def _window_holds_a_lag(self) -> Self:
         if self.last_session < self.first_session + self.lag:
             least = self.first_session + self.lag
             raise ValueError(
@@ -126,9 +134,9 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     return Problem(source, None, name, detail["input"], f"{allowed_values(name)} ({detail['msg']})")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str | None, known: Iterable[str]) -> str:
     """The end of an expectation: which known name was probably meant, or all of them."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name or "", list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else f", one of {', '.join(known)}"
 
 

@@ -7,6 +7,7 @@ researcher repairs a file in one go instead of one error at a time.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from twostage.characters import terminal
 
@@ -55,7 +56,7 @@ class Problem:
         return terminal(f"{', '.join(place)}: found {self.value!r}; expected {self.expected}")
 
     def _word(self) -> str:
-        if self.column.startswith("--"):
+        if (self.column or "").startswith("--"):
             return "option"
         return "key" if self.file.endswith((".yml", ".yaml")) else "column"
 
@@ -102,7 +103,7 @@ def summarised(problems: Sequence[Problem], word: str = "", lines: int = LINES) 
 
 def _more(alike: Sequence[Problem]) -> str:
     rows = max(problem.row for problem in alike if problem.row is not None)
-    values = list({repr(problem.value): problem.value for problem in alike}.values())
+    values: list[Any] = list({repr(problem.value): problem.value for problem in alike}.values())
     try:
         numbers = sorted(map(float, values))
         words = f"values from {numbers[0]:.10g} to {numbers[-1]:.10g}"
@@ -135,7 +136,7 @@ class ProblemError(ValueError):
         # What IPython shows: where in our code an input was refused helps nobody to repair it.
         return [f"{type(self).__name__}: {self}"]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Workers send errors between processes; the default would rebuild one from its message.
         return type(self), (self.problems,)
 

@@ -90,7 +90,7 @@ def test_the_intake_score_is_that_of_the_proposed_y():
 
 
 def test_items_are_not_taken_for_a_score():
-    columns = [f"wai{item}_{session}" for session in (1, 2) for item in range(1, 13)]
+    columns = [f"wai{item}_{session}" for session in (1, 2) for item in range(1, 14)]
     found = proposal(["patient", *columns, *wide("oq_", sessions=(1, 2))])
     assert found.content["x"] == {"column": FILL_IN}
     assert "look like items: give them with their key, as above" in found.remarks["x"]

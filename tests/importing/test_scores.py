@@ -9,7 +9,7 @@ from import_support import LONG, WIDE, bring, empty, refused, write_mapping, wri
 from typer.testing import CliRunner
 
 from twostage.cli.app import app
-from twostage.importing.mapping import ScoreBlock
+from twostage.importing.blocks import ScoreBlock
 from twostage.importing.scores import score, to_number
 
 #: Scores are sums of a few numbers below 100: what rounding may do to them.

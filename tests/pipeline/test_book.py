@@ -10,7 +10,6 @@ import yaml
 from standin import TUTORIAL_NAMES, due, run_twostage
 
 from twostage.collection.collection import read_collection
-from twostage.pipeline.book.api import PAGES
 from twostage.pipeline.book.config import mathjax, read_yaml, write_config
 from twostage.pipeline.book.pages import copy_notebook
 from twostage.pipeline.book.source import assemble
@@ -198,11 +197,3 @@ def test_notebook_must_begin_with_a_heading(tmp_path):
     nbformat.write(notebook, tmp_path / "a.ipynb")
     with pytest.raises(PipelineError, match="must begin with a heading"):
         copy_notebook(tmp_path / "a.ipynb", tmp_path / "b" / "a.ipynb")
-
-
-def test_documentation_has_the_public_face_and_its_results(html):
-    shown = {page.stem: page.read_text() for page in (html / "api").glob("*.html")}
-    assert set(shown) == {page.file for page in PAGES}
-    assert 'id="twostage.pool"' in shown["statistics"]
-    assert 'id="twostage.stats.pool.PooledFit"' in shown["statistics"]
-    assert 'id="twostage.plots.forest"' in shown["plots"]

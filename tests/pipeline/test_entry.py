@@ -9,7 +9,7 @@ import pytest
 
 from twostage import project
 from twostage.collection.collection import read_collection
-from twostage.pipeline.book.again import run_command
+from twostage.pipeline.book.rerun import run_command
 from twostage.pipeline.entry import (
     Request,
     find_project,

@@ -46,6 +46,10 @@ NEW_EXAMPLES = examples(
 )
 
 
+#: Bytes of a file whose reading is announced.
+LARGE = 5 * 2**20
+
+
 Better = Literal["higher", "lower"]
 
 
@@ -129,6 +133,7 @@ def import_study(
 def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
     from twostage.importing import import_file
 
+    _say_large(asked.file)
     report = import_file(
         asked.file,
         asked.folder,
@@ -161,6 +166,15 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
     typer.echo(next_run(asked.folder))
 
 
+def _say_large(file: Path) -> None:
+    """Where reading takes longer than people wait without a word."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size > LARGE:
+        typer.echo(
+            f"{file.name}: {size / 2**20:,.0f} MB; reading and checking takes a minute or so ...", err=True
+        )
+
+
 def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
     from twostage.importing import listed
 
@@ -181,6 +195,7 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
             err=True,
         )
         raise typer.Exit(2)
+    _say_large(asked.file)
     suggestion = suggest(asked, target)
     for line in suggestion.source.found:
         typer.echo(terminal(f"{asked.file.name}: {line}"))

@@ -109,6 +109,12 @@ class Collection:
         """Ids of the studies that shared results instead of data (:mod:`twostage.sharing`)."""
         return tuple(id for id in self.studies["study"] if id in self._shared)
 
+    def _repr_html_(self) -> str:
+        # It imports IPython, which takes longer than all a command needs of a collection.
+        from twostage.display import html_table
+
+        return html_table(self.studies[["study", "label", "country", "year", "n"]])
+
     def study(self, id: str) -> Study:
         """Read and validate one study.
 
@@ -118,15 +124,20 @@ class Collection:
             If the collection has no such study, or with every problem of the study's files.
         """
         study, problems = self._read(id)
-        if problems:
+        if study is None:
             raise CollectionError(problems)
         return study
+
+    def _row(self, id: str) -> dict[str, Any]:
+        """A study's row of the registry."""
+        position = list(self.studies["study"]).index(id)
+        return {str(column): value for column, value in self.studies.iloc[position].to_dict().items()}
 
     def files(self, id: str | None = None) -> list[Path]:
         """What reading opens: the files of one study, or those of the registry, whether they are there or not."""
         if id is None:
             return [self.path.resolve() / name for name in (collection_file.FILE, *TABLES, FOLDER)]
-        return self._files.paths(self.studies.iloc[list(self.studies["study"]).index(id)].to_dict())
+        return self._files.paths(self._row(id))
 
     def only(self, studies: Sequence[str]) -> "Collection":
         """Some of the studies, in the order of the registry; the note says that they are not all.
@@ -162,9 +173,8 @@ class Collection:
         if id in self._shared:
             expected = "a study with data: this one shared its results only"
             return None, [Problem(f"{FOLDER}/{id}", None, "study", id, expected)]
-        position = ids.index(id)
-        info = self.studies.iloc[position].to_dict()
-        sessions, patients, problems = self._files.read(info, self._rows[position])
+        info = self._row(id)
+        sessions, patients, problems = self._files.read(info, self._rows[ids.index(id)])
         if problems:
             return None, problems
         directions = {f"{v}_direction": int(info[f"{v}_direction"]) for v in ("x", "y")}

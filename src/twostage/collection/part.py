@@ -63,8 +63,9 @@ def read_part(folder: Path) -> Part | None:
 
 
 def _texts(value: object) -> bool:
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and len(value) > 0 and all(isinstance(v, str) for v in value)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    return len(value) > 0 and all(isinstance(v, str) for v in value)
 
 
 def _wrong(path: Path, found: object) -> CollectionError:

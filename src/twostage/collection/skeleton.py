@@ -147,7 +147,7 @@ def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
 
     quoted = {
         v: VariableSettings.model_construct(
-            **{k: scalar(t) for k, t in getattr(pair, v).model_dump().items()}
+            None, **{k: scalar(t) for k, t in getattr(pair, v).model_dump().items()}
         )
         for v in ("x", "y")
     }

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 
 import pandas as pd
 
@@ -107,7 +108,8 @@ def table_of(grid: Grid, options: FileOptions, guess: bool) -> Table:
     width = _named_width(names, rows)
     names = (names + [""] * width)[:width]
     options, more = _ends(grid, names, rows, options, guess)
-    columns = [[cells[i] if i < len(cells) else "" for _, cells in rows] for i in range(width)]
+    columns = list(map(list, islice(zip_longest(*(cells for _, cells in rows), fillvalue=""), width)))
+    columns += [[""] * len(rows)] * (width - len(columns))
     own, twice, most = _own_names(names, columns)
     # Columns without name and cells are what spreadsheets leave behind.
     kept = {n: c for n, c in zip(own, columns, strict=True) if n}

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from twostage.importing.mapping import LEAVE_OUT, ImportMapping
+from twostage.importing.blocks import LEAVE_OUT
+from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
 from twostage.problems import Problem
 
@@ -156,11 +157,14 @@ def resolve(
         )
         cells = cells[~gone]
     problems = []
-    for id, why in unusual(cells, patient, scores).items():
+    strange = unusual(cells, patient, scores)
+    for id, why in strange.items():
         if id not in mapping.unusual_patients:
             row = int(cells.index[cells[patient] == id][0])
             expected = f"a patient ({why}): unusual_patients: {{{id!r}: leave out}} in the mapping, or keep"
             problems.append(Problem(source.name, row, patient, id, expected))
+            # Whatever else is wrong in a row of totals has the same cause.
+            cells = cells[cells[patient] != id]
     groups = similar(id for id in cells[patient].unique() if id)
     if groups and mapping.similar_ids is None:
         expected = (

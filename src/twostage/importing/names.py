@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from twostage.importing.mapping import SESSION
+from twostage.importing.blocks import SESSION
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -162,10 +162,16 @@ def named(role: str, columns: Sequence[str]) -> list[str]:
 
 def bare(name: str) -> str:
     """A column's name without what only announces a score or its session: ``WAI_total_s{session}`` is ``wai``."""
-    before, _, after = name.partition(SESSION)
+    before, numbered, after = name.partition(SESSION)
     parts = [part for part in re.split(r"[\W_]+", before.casefold()) if part]
     rest = [part for part in re.split(r"[\W_]+", after.casefold()) if part]
-    if parts and parts[-1] in SESSION_MARKS and before[-1].isalnum() and len(parts + rest) > 1:
+    if (
+        numbered
+        and parts
+        and parts[-1] in SESSION_MARKS
+        and (before[-1].isalnum() or rest)
+        and len(parts + rest) > 1
+    ):
         parts.pop()
     kept = [part for part in parts + rest if part not in SCORE_WORDS]
     return "".join(kept or parts + rest)
@@ -202,15 +208,12 @@ class ItemGrid:
     sessions, items : tuple of int
         Every item is there for every session.
     columns : tuple of str
-    sure : bool
-        Whether the names say which number is the session's.
     """
 
     pattern: str
     sessions: tuple[int, ...]
     items: tuple[int, ...]
     columns: tuple[str, ...]
-    sure: bool
 
     def names(self) -> list[str]:
         """The items' columns with ``{session}``, as a mapping has them."""
@@ -227,14 +230,15 @@ _TWO = re.compile(r"(?P<before>.*?\D)(?P<a>\d{1,3})(?P<between>\D+)(?P<b>\d{1,3}
 _RUN = re.compile(r"(?P<before>.*\D)(?P<run>\d{2,5})")
 
 
-def item_grids(columns: Sequence[str], counts: Sequence[int] = ()) -> list[ItemGrid]:
+def item_grids(columns: Sequence[str], counts: Callable[[str], Sequence[int]]) -> list[ItemGrid]:
     """Columns that differ in two numbers, the session's and the item's: ``phq_s1_i3``, ``wai_1_12``, ``wai712``.
 
     Parameters
     ----------
     columns : sequence of str
-    counts : sequence of int
-        How many items questionnaires have: tells which number is which where the names do not.
+    counts : callable
+        Beginning of the names -> how many items such a questionnaire has: tells which number is which where the
+        names do not. Where nothing tells it, there is no grid.
     """
     two: dict[tuple[str, str, str], dict[tuple[int, int], str]] = {}
     runs: dict[str, dict[str, str]] = {}
@@ -246,24 +250,30 @@ def item_grids(columns: Sequence[str], counts: Sequence[int] = ()) -> list[ItemG
         elif run := _RUN.fullmatch(column):
             runs.setdefault(run["before"], {})[run["run"]] = column
     found = [_of_two(*key, pairs, counts) for key, pairs in two.items()]
-    found += [_of_run(before, texts, counts) for before, texts in runs.items()]
+    found += [_of_run(before, texts, counts(before)) for before, texts in runs.items()]
     return [grid for grid in found if grid]
 
 
 def _of_two(
-    before: str, between: str, after: str, pairs: dict[tuple[int, int], str], counts: Sequence[int]
+    before: str,
+    between: str,
+    after: str,
+    pairs: dict[tuple[int, int], str],
+    counts: Callable[[str], Sequence[int]],
 ) -> ItemGrid | None:
     first, second = (tuple(sorted({pair[i] for pair in pairs})) for i in (0, 1))
     full = len(pairs) == len(first) * len(second)
     if not full or min(len(first), len(second)) < 2 or not all(_plainly(c, p) for p, c in pairs.items()):
         return None
-    said = _first_is_session(before, between)
-    session_first = said if said is not None else _by_count(first, second, counts)
+    session_first = _first_is_session(before, between)
+    if session_first is None:
+        known = counts(before) or counts(between)
+        session_first = _by_count(first, second, known)
+    if session_first is None:
+        return None
     a, b = ("{session}", "{item}") if session_first else ("{item}", "{session}")
     sessions, items = (first, second) if session_first else (second, first)
-    return ItemGrid(
-        before + a + between + b + after, sessions, items, tuple(pairs.values()), said is not None
-    )
+    return ItemGrid(before + a + between + b + after, sessions, items, tuple(pairs.values()))
 
 
 def _plainly(column: str, pair: tuple[int, int]) -> bool:
@@ -278,28 +288,28 @@ def _first_is_session(before: str, between: str) -> bool | None:
     return True if first in SESSION_MARKS or second in ITEM_MARKS else None
 
 
-def _by_count(first: Sequence[int], second: Sequence[int], counts: Sequence[int]) -> bool:
-    return not (len(first) in counts and len(second) not in counts)
+def _by_count(first: Sequence[int], second: Sequence[int], counts: Sequence[int]) -> bool | None:
+    """Whether the first number is the session's, by how many items there are."""
+    fits = (len(first) in counts, len(second) in counts)
+    return fits[1] if fits[0] != fits[1] else None
 
 
 def _of_run(before: str, texts: dict[str, str], counts: Sequence[int]) -> ItemGrid | None:
-    """Two numbers without anything between them, where only one way to part them gives every item of every session."""
+    """Two numbers with nothing between them: session and item, where one way to part them gives every pair once."""
     n, ways = len(texts), []
     for a in range(2, n // 3 + 1):
-        if n % a:
-            continue
-        for digits in (0, 2):
-            b = n // a
+        b = n // a
+        for digits in (1, 2) if n % a == 0 else ():
             made = {f"{s}{str(i).zfill(digits)}" for s in range(1, a + 1) for i in range(1, b + 1)}
             if made == set(texts):
-                ways.append((a, b, digits if any(len(str(i)) < digits for i in range(1, b + 1)) else 0))
-    if len(set(ways)) != 1:
+                ways.append((a, b, digits))
+    if len(ways) != 1:
         return None
     a, b, digits = ways[0]
-    item = "{item:0}" if digits else "{item}"
     session_first = _by_count(range(a), range(b), counts)
-    if not session_first and digits:
-        return None
-    pattern = before + ("{session}" + item if session_first else "{item}{session}")
-    sessions, items = (tuple(range(1, k + 1)) for k in ((a, b) if session_first else (b, a)))
-    return ItemGrid(pattern, sessions, items, tuple(texts.values()), sure=b in counts or a in counts)
+    if session_first is False and digits == 1:
+        pattern, sessions, items = "{item}{session}", b, a
+    else:
+        pattern, sessions, items = "{session}" + ("{item:0}" if digits == 2 else "{item}"), a, b
+    counted = [tuple(range(1, k + 1)) for k in (sessions, items)]
+    return ItemGrid(before + pattern, *counted, tuple(texts.values()))

@@ -9,8 +9,10 @@ import pydantic
 
 from twostage.importing.job import open_collection, usable, window
 from twostage.importing.mapping import ImportMapping, unfilled
+from twostage.importing.names import named
 from twostage.importing.propose import Proposal, first_line, mapping_text, propose
 from twostage.importing.read_file import read_source
+from twostage.importing.recipes import Recipe, recipe_of, told
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
 from twostage.problems import Problem, summarised
@@ -123,13 +125,13 @@ def suggest(asked: Asked, target: Path) -> Suggestion:
         If the file or the collection cannot be read, or there is no such study column.
     """
     registry = open_collection(asked.folder)
-    source = read_source(asked.file, asked.how, guess=True)
+    source, recipe = _read(asked)
     if asked.study_column is not None and asked.study_column not in source.cells:
         expected = f"a column of {source.name}"
         raise ImportProblems([Problem("command line", None, "--study-column", asked.study_column, expected)])
     settings = registry.settings
     instruments = {v: list(registry.studies[f"{v}_instrument"]) for v in ("x", "y")}
-    proposal = propose(source, settings, instruments, asked.study_column)
+    proposal = propose(source, settings, instruments, asked.study_column, recipe)
     command = asked.command(target)
     text = mapping_text(
         proposal, source.name, list(source.cells), command, settings.x.label, settings.y.label
@@ -137,6 +139,25 @@ def suggest(asked: Asked, target: Path) -> Suggestion:
     names = {v: getattr(settings, v).name for v in ("x", "y")}
     shown = _preview(source, proposal, names, window(settings))
     return Suggestion(source, text, shown, tuple(unfilled(proposal.content)), proposal.unused, command)
+
+
+def _read(asked: Asked) -> tuple[Source, Recipe | None]:
+    """A file, read as the system that wrote it wants, and with what a patient's merged cells mean."""
+    source = read_source(asked.file, asked.how, guess=True)
+    recipe = recipe_of(source.cells, asked.system)
+    how = asked.how
+    if recipe and not how.skip_rows:
+        how = replace(how, skip_rows=recipe.heading_rows(source.cells))
+    patient = next(iter(named("patient", list(source.cells))), None)
+    if patient is not None and not how.fill_down and source.options.separator:
+        cells = source.cells[patient]
+        # A patient's code in the first of its rows only, as spreadsheets with merged cells are saved as text.
+        if cells.iloc[0] and (cells == "").mean() > 0.3:
+            how = replace(how, fill_down=(patient,))
+    source = source if how == asked.how else read_source(asked.file, how, guess=True)
+    if recipe:
+        source = replace(source, found=(*source.found, told(recipe, source.cells, asked.system)))
+    return source, recipe
 
 
 def _preview(source: Source, proposal: Proposal, names: dict[str, str], analysed: tuple[int, int]) -> str:

@@ -9,14 +9,15 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection import NUMBER, Settings, schema, why_not
-from twostage.importing.instruments import INSTRUMENTS, Finding, find_score
-from twostage.importing.job import WANTED
-from twostage.importing.mapping import FILL_IN, SESSION
+from twostage.importing.blocks import SESSION
+from twostage.importing.instruments import INSTRUMENTS, Finding, find_score, instrument_of
+from twostage.importing.mapping import FILL_IN
 from twostage.importing.marks import with_points
 from twostage.importing.names import ITEM_MARKS, ItemGrid, at_moment, item_grids, listed, named, wide_groups
-from twostage.importing.questions import ask, score_columns
-from twostage.importing.source import Source, number_text
-from twostage.importing.versions import Version, fitting, versions_of
+from twostage.importing.propose_facts import items_block, known_facts, version_of
+from twostage.importing.questions import ask
+from twostage.importing.recipes import Recipe
+from twostage.importing.source import Source
 from twostage.text import yaml_text
 
 #: The first line, by which a mapping is known to be a file's.
@@ -170,13 +171,20 @@ BY_NAME = "by its name"
 
 #: Date formats that a proposal tells apart.
 FORMATS = {
-    "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?)?",
+    "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?",
     "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
+    "%d.%m.%Y %H:%M": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}",
+    "%d.%m.%Y %H:%M:%S": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}:\d{2}",
+    "unix": r"1\d{9}(\.\d+)?|1\d{12}",
 }
 
 
 def propose(
-    source: Source, settings: Settings, instruments: dict[str, Iterable[str]], study_column: str | None = None
+    source: Source,
+    settings: Settings,
+    instruments: dict[str, Iterable[str]],
+    study_column: str | None = None,
+    recipe: Recipe | None = None,
 ) -> Proposal:
     """Propose a mapping.
 
@@ -189,25 +197,27 @@ def propose(
         ``x`` and ``y`` -> instruments of the collection's other studies, looked for as well.
     study_column : str, optional
         Column that says which sample a row belongs to.
+    recipe : Recipe, optional
+        Of the system that wrote the file.
     """
     columns, remarks = list(source.cells), {}
-    patient = _first(named("patient", columns))
+    patient = _first(_called("patient", source, recipe))
     looked = {v: (getattr(settings, v), instruments.get(v, ())) for v in ("x", "y")}
     wide, grids = _numbered(columns)
     likely = any(find_score(*for_what, [*wide, *grids]).name for for_what in looked.values())
-    layout, remarks["layout"] = _layout(source, patient, likely, study_column)
+    layout, remarks["layout"] = _layout(source, patient, likely, study_column, recipe)
     file = _file(source)
     content: dict[str, Any] = {"file": file} if file else {}
-    content |= {"layout": layout, "patient": patient or FILL_IN, "missing": []}
+    content |= {"layout": layout, "patient": patient or FILL_IN, "missing": _there(source, recipe)}
     remarks["patient"] = BY_NAME if patient else _choices(listed(columns))
     if layout == "long":
-        content |= _when(source, columns, remarks)
+        content |= _when(source, recipe, remarks)
     names = [*wide, *grids] if layout == "wide" else _scorelike(source, content)
     found = _find(looked, names)
-    versions = {v: _version(found[v], grids) for v in ("x", "y")}
+    versions = {v: version_of(found[v], grids) for v in ("x", "y")}
     for v in ("x", "y"):
         grid = grids.get(found[v].name) if layout == "wide" else None
-        content[v] = _items(grid, versions[v]) if grid else {"column": found[v].name or FILL_IN}
+        content[v] = items_block(grid, versions[v]) if grid else {"column": found[v].name or FILL_IN}
         remarks[v] = _items_remark(grid, found[v]) if grid else _remark(source, layout, wide, found[v])
     _only_sessions(content, remarks, found, wide, grids)
     patients, why = _patients(source, found["y"])
@@ -216,17 +226,22 @@ def propose(
         remarks |= why
     content |= _samples(source, study_column)
     ask(source, content, remarks, {v: known[0].ends for v, known in versions.items() if len(known) == 1})
-    content["study"], facts = _facts(source, settings, content, found, versions)
+    content["study"], facts = known_facts(source, settings, content, found, versions)
     remarks = {k: r for k, r in (remarks | facts).items() if r}
     return Proposal(_in_order(content), remarks, tuple(_unused(columns, content)))
 
 
 def _numbered(columns: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, ItemGrid]]:
     """Names that differ in a session's number, of scores and of items."""
-    counts = sorted({n for instrument in INSTRUMENTS for n in instrument.items})
-    grids = _named_grids(item_grids(columns, counts))
+    grids = _named_grids(item_grids(columns, _counts))
     of_items = {column for grid in grids.values() for column in grid.columns}
     return wide_groups([c for c in columns if c not in of_items]), grids
+
+
+def _counts(name: str) -> tuple[int, ...]:
+    """How many items the questionnaire of a name has."""
+    instrument = instrument_of(name, INSTRUMENTS)
+    return instrument.items if instrument else ()
 
 
 def _find(looked: dict[str, tuple], names: Sequence[str]) -> dict[str, Finding]:
@@ -272,36 +287,14 @@ def _in_order(content: dict[str, Any]) -> dict[str, Any]:
 def _named_grids(grids: Sequence[ItemGrid]) -> dict[str, ItemGrid]:
     """Grids of items by the name that their score would have: ``phq_s{session}`` for ``phq_s{session}_i{item}``."""
     marks = "|".join(ITEM_MARKS)
-    expression = rf"[\W_]*(?:(?<=[\W_])(?:{marks}))?[\W_]*\{{item(:0)?\}}"
+    between = r"(?:[^\w{}]|_)*"
+    expression = rf"{between}(?:(?<![^\W_])(?:{marks}))?{between}\{{item(?::0)?\}}"
     return {re.sub(expression, "", grid.pattern, flags=re.I): grid for grid in grids}
-
-
-def _version(found: Finding, grids: dict[str, ItemGrid]) -> list[Version]:
-    if found.name is None:
-        return []
-    grid = grids.get(found.name)
-    return versions_of(found.name, found.names, len(grid.items) if grid else None)
-
-
-def _items(grid: ItemGrid, versions: list[Version]) -> dict[str, Any]:
-    """A score of items, by the key of its version where there is only one."""
-    names = grid.names()
-    answers = {v.answers for v in versions}
-    keys = {(v.score, v.reversed) for v in versions}
-    low, high = answers.pop() if len(answers) == 1 and None not in answers else (FILL_IN, FILL_IN)
-    usual, reversed_items = keys.pop() if len(keys) == 1 else (FILL_IN, ())
-    block = {
-        "items": names,
-        "score": usual,
-        "reversed": [names[i - 1] for i in reversed_items if i <= len(names)],
-    }
-    return block | {"item_min": low, "item_max": high}
 
 
 def _items_remark(grid: ItemGrid, found: Finding) -> str:
     sessions, items = grid.sessions, grid.items
-    text = f"items {items[0]} to {items[-1]} for sessions {sessions[0]} to {sessions[-1]}: {found.why}"
-    return text + "" * grid.sure + "; or are sessions and items the other way round?" * (not grid.sure)
+    return f"items {items[0]} to {items[-1]} for sessions {sessions[0]} to {sessions[-1]}: {found.why}"
 
 
 def _only_sessions(
@@ -341,9 +334,27 @@ def _scorelike(source: Source, content: dict[str, Any]) -> list[str]:
     return [c for c in columns if _is_numeric(cells[c], r"[^\d]*\d+[^\d]*|" + NUMBER)] or columns
 
 
-def _layout(source: Source, patient: str | None, likely: bool, study_column: str | None) -> tuple[str, str]:
+def _called(role: str, source: Source, recipe: Recipe | None) -> list[str]:
+    """Columns of a role: by the rules of the system that wrote the file, then by their names."""
+    ruled = recipe.columns(role, source.cells) if recipe else []
+    # What a system calls a session may be its patient.
+    taken = recipe.columns("patient", source.cells) if recipe and role != "patient" else []
+    return list(dict.fromkeys([*ruled, *(c for c in named(role, list(source.cells)) if c not in taken)]))
+
+
+def _there(source: Source, recipe: Recipe | None) -> list[str]:
+    """A system's words for missing values that the file has."""
+    cells = source.cells
+    return [
+        text for text in (recipe.missing if recipe else ()) if any((cells[c] == text).any() for c in cells)
+    ]
+
+
+def _layout(
+    source: Source, patient: str | None, likely: bool, study_column: str | None, recipe: Recipe | None
+) -> tuple[str, str]:
     """wide or long and why; `likely`: whether names that differ in a number look like x or y."""
-    timed = _timed(source)
+    timed = _called("session", source, recipe) + _called("date", source, recipe)
     if patient is not None:
         keys = source.cells[list(dict.fromkeys([study_column or patient, patient]))]
         if keys[keys[patient] != ""].duplicated().any():
@@ -351,11 +362,6 @@ def _layout(source: Source, patient: str | None, likely: bool, study_column: str
     if not likely and timed:
         return "long", f"there is a column {timed[0]}"
     return "wide", f"each row has another {patient}" if patient else ""
-
-
-def _timed(source: Source) -> list[str]:
-    columns = list(source.cells)
-    return named("session", columns) + named("date", columns)
 
 
 def _file(source: Source) -> dict[str, Any]:
@@ -373,8 +379,9 @@ def _choices(columns: Sequence[str], n: int = 12) -> str:
     return "one of " + ", ".join(columns[:n]) + (", ..." if len(columns) > n else "")
 
 
-def _when(source: Source, columns: Sequence[str], remarks: dict[str, str]) -> dict[str, Any]:
-    session, date = (_first(named(role, columns)) for role in ("session", "date"))
+def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dict[str, Any]:
+    columns = list(source.cells)
+    session, date = (_first(_called(role, source, recipe)) for role in ("session", "date"))
     if session or not date:
         remarks["session"] = BY_NAME if session else _choices(listed(columns))
         return {"session": session or FILL_IN}
@@ -382,7 +389,7 @@ def _when(source: Source, columns: Sequence[str], remarks: dict[str, str]) -> di
     fitting = [f for f, pattern in FORMATS.items() if len(cells) and cells.str.fullmatch(pattern).all()]
     example = cells.iloc[0] if len(cells) else ""
     remarks["date"] = f"{BY_NAME}; sessions are numbered by the order of their dates within the patient"
-    remarks["date_format"] = f"ISO, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
+    remarks["date_format"] = f"ISO, unix, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
     return {"date": date, "date_format": fitting[0] if fitting else FILL_IN}
 
 
@@ -459,75 +466,6 @@ def _samples(source: Source, study_column: str | None) -> dict[str, Any]:
         )
     studies = {v: {"study": i, "label": v} for v, i in ids.items() if why_not(i) is None}
     return {"study_column": study_column, "studies": studies}
-
-
-def _facts(
-    source: Source,
-    settings: Settings,
-    content: dict[str, Any],
-    found: dict[str, Finding],
-    versions: dict[str, list[Version]],
-) -> tuple[dict[str, Any], dict[str, str]]:
-    several = "studies" in content
-    facts = {c: FILL_IN for c in WANTED if not (several and c == "label")}
-    remarks = {}
-    for v in ("x", "y"):
-        label, known = getattr(settings, v).label, versions[v]
-        if found[v].title:
-            words = "; ".join(version.in_words() for version in known)
-            remarks[f"study.{v}_instrument"] = (
-                f"which version? the names of the columns suggest: {found[v].title}{f' ({words})' * bool(known)}"
-            )
-        remarks[f"study.{v}_direction"] = f"1: a higher score means more {label}; -1: scored the other way"
-        numbers, seen = _seen(source, content, v)
-        remarks[f"study.{v}_min"] = f"lowest possible score{seen}"
-        remarks[f"study.{v}_max"] = f"highest possible score{seen}"
-        if len(known) == 1:
-            _of_version(v, known[0], numbers, seen, content[v], facts, remarks)
-    return facts, remarks
-
-
-def _of_version(
-    v: str,
-    version: Version,
-    numbers: pd.Series,
-    seen: str,
-    block: dict[str, Any],
-    facts: dict[str, Any],
-    remarks: dict[str, str],
-) -> None:
-    """Fill in what is known of an instrument, and say where it is from."""
-    facts |= {f"{v}_instrument": version.title, f"{v}_direction": version.direction}
-    remarks[f"study.{v}_instrument"] = f"by the name of the column ({version.source}); is it this version?"
-    remarks[f"study.{v}_direction"] += f"; {version.title}: {version.direction}"
-    if "items" in block:
-        way = version.score, version.ends
-    elif numbers.empty:
-        return
-    else:
-        way = fitting(version, numbers.min(), numbers.max(), bool((numbers % 1 == 0).all()))
-    if way is None:
-        remarks[f"study.{v}_min"] += f"; {version.in_words()} does not fit"
-        return
-    for end, value in zip(("min", "max"), way[1], strict=True):
-        facts[f"{v}_{end}"] = int(value) if value == int(value) else value
-        remarks[f"study.{v}_{end}"] = f"{version.title} as a {way[0]}{seen}"
-
-
-def _seen(source: Source, content: dict[str, Any], v: str) -> tuple[pd.Series, str]:
-    """The numbers of a score, and from where to where they go, in words."""
-    columns = score_columns(source, content[v])
-    chosen = [with_points(source, columns).cells[c] for c in columns]
-    cells = pd.concat(chosen) if chosen else pd.Series([], dtype=str)
-    cells = cells.map(lambda text: str(content[v].get("values", {}).get(text, text)))
-    codes = [str(code) for code in content["missing"]]
-    numbers = pd.to_numeric(cells[cells.str.fullmatch(NUMBER) & ~cells.isin(codes)])
-    if numbers.empty or "items" in content[v]:
-        return numbers, ""
-    words = f" (without {', '.join(c for c in codes if re.fullmatch(NUMBER, c))})"
-    note = words if any(re.fullmatch(NUMBER, c) for c in codes) else " (missing codes included)"
-    note = "" if source.emptied.issuperset(columns) else note
-    return numbers, f"; in the file {number_text(numbers.min())} to {number_text(numbers.max())}{note}"
 
 
 def _unused(columns: Sequence[str], content: dict[str, Any]) -> Iterator[str]:

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from twostage.collection import NUMBER
+from twostage.importing.blocks import LEAVE_OUT, SESSION
 from twostage.importing.identity import in_words, similar, unusual
-from twostage.importing.mapping import FILL_IN, LEAVE_OUT, SESSION
+from twostage.importing.mapping import FILL_IN
 from twostage.importing.marks import with_points
 from twostage.importing.sessions import label_numbers
 from twostage.importing.source import Source
@@ -166,7 +167,7 @@ def _missing(
         said = {str(text) for text in content[v].get("values", {})}
         texts = [t for t in _different(cells, columns) if t not in said]
         # A text with a digit may be a number that was typed otherwise.
-        words += [t for t in texts if t and not re.search(r"\d", t)]
+        words += [t for t in texts if t and (not re.search(r"\d", t) or t.startswith("#"))]
         if not source.emptied.issuperset(columns):
             codes += _odd_codes(texts, ranges.get(v))
     words = [w for w in dict.fromkeys(words) if w]

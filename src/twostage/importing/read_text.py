@@ -217,7 +217,9 @@ def _lines(text: str, separator: str, most: int | None = None) -> list[tuple[int
     """Each record and the line on which it begins."""
     reader, lines, row = _reader(text, separator), [], 1
     for cells in reader:
-        lines.append((row, [one_line(cell) for cell in cells]))
+        # Only a record of several lines can have a line's end in a cell.
+        several = reader.line_num > row
+        lines.append((row, [one_line(cell) if several else cell.strip() for cell in cells]))
         row = reader.line_num + 1
         if len(lines) == most:
             break
@@ -232,40 +234,47 @@ def _all_lines(text: str, separator: str, name: str) -> list[tuple[int, list[str
 
 
 def _separator(text: str, name: str) -> str:
-    fits, broken = {}, []
     top = text.lstrip().split("\n", 1)[0]
-    candidates = [*SEPARATORS] + [BLANK] * (not any(s in top for s in SEPARATORS))
-    for separator in candidates:
+    fits, broken = {}, []
+    blank = not any(s in top for s in SEPARATORS) and "\t" not in text[:4000]
+    for separator in [*SEPARATORS, *([BLANK] * blank)]:
         try:
             lines = [cells for _, cells in _lines(text, separator, SAMPLE) if any(cells)]
         except csv.Error as error:
             broken.append(str(error))
             continue
-        widths = Counter(map(len, lines))
-        if widths:
-            width, n = max(widths.items(), key=lambda item: (item[1], item[0]))
-            # m-Path leaves out empty cells at the end: most rows are then as wide as the first, or narrower.
-            first = len(lines[0])
-            short = sum(k for w, k in widths.items() if 1 < w <= first) if first > 1 else 0
-            if width > 1 or first > 1:
-                fits[separator] = (
-                    max(n * (width > 1), short * (first >= width)) / len(lines),
-                    max(width, first),
-                )
+        fit = _fit(lines)
+        if fit:
+            fits[separator] = fit
     if broken and not fits:
         raise _unclosed(name, broken[0])
-    if not fits:
-        found = top.strip()[:60] or "an empty file"
-        expected = "names of columns with commas, semicolons, tabs, bars or blanks between them"
-        raise ImportProblems([Problem(name, 1, None, found, f"{expected}: say {cure('separator')}")])
-    if fits.get(BLANK, (0, 0))[0] >= 0.9:
+    # A title, or a time beside a date, has blanks too.
+    others = [width for s, (share, width) in fits.items() if s != BLANK and share > 0.5]
+    share, width = fits.pop(BLANK, (0.0, 0))
+    if share >= 0.9 and width > max(others, default=0):
         return BLANK
-    best = max(fits.values())
-    leading = [separator for separator, fit in fits.items() if fit == best]
-    if len(leading) > 1:
-        found = " or ".join(SEPARATORS.get(s, "blanks") for s in leading)
-        raise ImportProblems([Problem(name, 1, None, found, f"one separator: say {cure('separator')}")])
-    return leading[0]
+    leading = [separator for separator, fit in fits.items() if fit == max(fits.values())]
+    if len(leading) == 1:
+        return leading[0]
+    found = " or ".join(SEPARATORS[s] for s in leading) or top.strip()[:60] or "an empty file"
+    expected = (
+        "one separator" if leading else "names of columns with commas, semicolons, tabs, bars or blanks"
+    )
+    raise ImportProblems([Problem(name, 1, None, found, f"{expected} between them: say {cure('separator')}")])
+
+
+def _fit(lines: list[list[str]]) -> tuple[float, int] | None:
+    """How many of some lines have the same number of cells, and how many cells; None where there is one only."""
+    widths = Counter(map(len, lines))
+    if not widths:
+        return None
+    width, n = max(widths.items(), key=lambda item: (item[1], item[0]))
+    first = len(lines[0])
+    # m-Path leaves out empty cells at the end: rows are then as wide as the first, or narrower.
+    short = sum(k for w, k in widths.items() if 1 < w <= first) if first > 1 else 0
+    if max(width, first) < 2:
+        return None
+    return max(n * (width > 1), short * (first >= width)) / len(lines), max(width, first)
 
 
 def _unclosed(name: str, found: str) -> ImportProblems:

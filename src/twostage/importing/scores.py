@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import NUMBER
-from twostage.importing.mapping import ScoreBlock, TextBlock
+from twostage.importing.blocks import ScoreBlock, TextBlock
 from twostage.importing.marks import COMMA
 from twostage.importing.source import number_text
 from twostage.problems import Problem

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import schema
-from twostage.importing.mapping import LEAVE_OUT, ImportMapping
+from twostage.importing.blocks import LEAVE_OUT
+from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
 from twostage.problems import Problem
 
@@ -53,13 +54,14 @@ def label_numbers(labels: Iterable[str]) -> dict[str, int | str]:
     dict
         label -> number, or "leave out" where it has none; empty if numbers say nothing, or come twice.
     """
-    parts = {label: re.findall(r"\d+", label) for label in dict.fromkeys(labels)}
+    # Of REDCap's session_1_arm_2 the arm is no session.
+    parts = {text: re.findall(r"\d+", re.sub(r"_arm_\d+$", "", text)) for text in dict.fromkeys(labels)}
     counts = [len(numbers) for numbers in parts.values() if numbers]
     if not counts or min(counts) != max(counts):
         return {}
-    # session_1_arm_1: what is the same in all of them is not the session.
     for place in range(counts[0]):
-        numbers = [int(n[place]) for n in parts.values() if n]
+        of = {re.sub(r"_arm_\d+$", "", label): int(n[place]) for label, n in parts.items() if n}
+        numbers = list(of.values())
         if len(set(numbers)) == len(numbers) and max(numbers) <= schema.SESSION_LIMITS[1]:
             return {label: int(n[place]) if n else LEAVE_OUT for label, n in parts.items()}
     return {}

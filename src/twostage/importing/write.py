@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection
 from twostage.files import place_files, unfinished_folder
@@ -54,7 +55,10 @@ def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(guarded, columns))
-    writer.writerows([[guarded(cell_text(value)) for value in row] for row in rows])
+    # Tables have millions of cells, and few different ones.
+    known: dict[Any, str] = {}
+    for row in rows:
+        writer.writerow([known[v] if v in known else known.setdefault(v, guarded(cell_text(v))) for v in row])
     return text.getvalue()
 
 

@@ -1,7 +1,6 @@
 """What can go wrong between data and book, said so that one knows where to look."""
 
 import re
-from pathlib import Path
 
 from twostage.characters import terminal
 
@@ -26,13 +25,13 @@ class NotebookError(PipelineError):
         Which notebook, on which study (or ``all studies``).
     cell : int or None
         Number of the cell, counted from 1; None when no single cell is to blame.
-    copy : Path or None
-        The partly executed copy.
+    copy : str or None
+        Where the partly executed copy is, as messages show it.
     detail : str
         The error's last lines.
     """
 
-    def __init__(self, notebook: str, study: str, cell: int | None, copy: Path | None, detail: str):
+    def __init__(self, notebook: str, study: str, cell: int | None, copy: str | None, detail: str):
         self.notebook, self.study, self.cell, self.copy = notebook, study, cell, copy
         self.detail = "\n".join(detail.strip().splitlines()[-SHOWN_LINES:])
         # All arguments go to the base class so that a worker can send the error to another process.

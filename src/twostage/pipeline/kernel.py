@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
+from typing import Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
@@ -33,7 +34,7 @@ class ThisInterpreterKernelManager(AsyncKernelManager):
     network ports, which parallel starts could race for and other users could reach.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         self._scratch = Path(tempfile.mkdtemp(prefix="k-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         super().__init__(connection_file=str(self._scratch / "kernel.json"), **kwargs)

@@ -43,7 +43,8 @@ def _names(run: Run) -> list[tuple[str, str]]:
 def _replaced(content: Any, names: list[tuple[str, str]]) -> Any:
     if isinstance(content, str):
         for path, name in names:
-            content = re.sub(rf"(?<!\w){re.escape(path)}(?!\w)", lambda _, name=name: name, content)
+            # Between the places, as a name may have what stands for something in a replacement.
+            content = name.join(re.split(rf"(?<!\w){re.escape(path)}(?!\w)", content))
         return content
     inner = (
         content.items()

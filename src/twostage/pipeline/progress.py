@@ -75,7 +75,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     @hookimpl(tryfirst=True)
@@ -111,5 +111,5 @@ def print_summary(reports: list[ExecutionReport], total: int) -> None:
     ]
     print(f"{total} steps: " + ", ".join(f"{n} {word}" for n, word in parts if n), flush=True)
     for report in reports:
-        if report.outcome is TaskOutcome.FAIL:
+        if report.outcome is TaskOutcome.FAIL and report.exc_info is not None:
             print(f"\nerror: {report.exc_info[1]}", file=sys.stderr)

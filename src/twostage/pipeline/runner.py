@@ -133,7 +133,9 @@ def _move(source: Path, target: Path) -> None:
         os.replace(source, target)
 
 
-def _explained(error: Exception, notebook: str, study: str | None, copy: str) -> NotebookError:
+def _explained(
+    error: PapermillExecutionError | DeadKernelError, notebook: str, study: str | None, copy: str
+) -> NotebookError:
     study = study or "all studies"
     if isinstance(error, DeadKernelError):
         detail = "the kernel died; was it out of memory?"

@@ -156,7 +156,7 @@ def _build(
     def start(n_workers: int) -> Workers:
         # The first moment at which the session's plugins can be added to.
         pytask.storage.get().register(progress)
-        return workers
+        return workers  # type: ignore[return-value]  # only called where there are some
 
     registry.register_parallel_backend(ParallelBackend.CUSTOM, start, worker_type="processes")
     with (root / LOG).open("w", encoding="utf-8") as log:

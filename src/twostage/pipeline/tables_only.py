@@ -1,5 +1,7 @@
 """The main results of a run without notebooks and book: in seconds, with the same numbers."""
 
+from typing import Any
+
 from twostage.collection import read_collection
 from twostage.files import emptied, keep_only
 from twostage.notebooks import HOME
@@ -33,7 +35,8 @@ def write_tables(plan: Plan) -> None:
         emptied(run.folder / "output")
         for study in there:
             emptied(run.record_folder(study))
-        how = {"method": parameters.tau2_method, "ci": parameters.ci_method, "level": parameters.level}
+        how: dict[str, Any] = {"method": parameters.tau2_method, "ci": parameters.ci_method}
+        how["level"] = parameters.level
         for analysis, records in done.records.items():
             for record in records:
                 write_record(record, run.record_folder(record.study))

@@ -32,7 +32,8 @@ def assigned(notebook: Mapping[str, Any], tag: str) -> dict[str, Any]:
 
 def _values(source: str) -> dict[str, Any]:
     lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in lines}
+    names = [(node.targets[0], node.value) for node in lines]
+    return {n.id: ast.literal_eval(value) for n, value in names if isinstance(n, ast.Name)}
 
 
 def check_given(name: str, given: Mapping[str, Any], intended: Mapping[str, Any]) -> None:

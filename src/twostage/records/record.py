@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ class Covariance(Model):
     matrix: tuple[tuple[float | None, ...], ...]
 
     @model_validator(mode="after")
-    def _is_a_covariance_matrix(self):
+    def _is_a_covariance_matrix(self) -> Self:
         check_covariance(self.matrix, len(self.terms))
         return self
 
@@ -88,7 +88,7 @@ class JointCovariance(Model):
     n_both: int = Field(ge=0, description="in every equation")
 
     @model_validator(mode="after")
-    def _is_a_covariance_matrix(self):
+    def _is_a_covariance_matrix(self) -> Self:
         if len(self.directions) != len(self.terms):
             raise ValueError(f"{len(self.directions)} directions for {len(self.terms)} terms")
         if len(set(zip(self.directions, self.terms, strict=True))) != len(self.terms):
@@ -176,7 +176,7 @@ class Record(Model):
     package_version: str
     study: str
     label: str
-    analysis: Literal[ANALYSES]
+    analysis: Literal[ANALYSES]  # type: ignore[valid-type]
     parameters: Parameters
     data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
     n_enrolled: Count | None = Field(description="null: withheld")
@@ -190,14 +190,14 @@ class Record(Model):
     sessions: tuple[dict[str, Other | None], ...] = ()
 
     @model_validator(mode="after")
-    def _speaks_of_itself(self):
+    def _speaks_of_itself(self) -> Self:
         strange = [e for e in self.estimates if (e.study, e.analysis) != (self.study, self.analysis)]
         if strange:
             raise ValueError(f"estimates of {strange[0].study}/{strange[0].analysis} in this record")
         return self
 
     @model_validator(mode="after")
-    def _has_our_words_only(self):
+    def _has_our_words_only(self) -> Self:
         if found := list(dict.fromkeys(_strangers(self))):
             text = "; ".join(", ".join(words)[:120] for words in found[:3])
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -247,11 +247,12 @@ def _strangers(record: Record) -> Iterator[tuple[str, ...]]:
             yield key
     for c in record.covariances:
         yield from {(c.variant, c.direction, term) for term in c.terms} - rows
-    for c in record.joint_covariances:
-        yield from {(c.variant, d, term) for d, term in zip(c.directions, c.terms, strict=True)} - rows
-    for f in (*record.fits, *record.failures):
-        if (f.variant, f.direction) not in equations:
-            yield f.variant, f.direction
+    for joint in record.joint_covariances:
+        named = zip(joint.directions, joint.terms, strict=True)
+        yield from {(joint.variant, d, term) for d, term in named} - rows
+    for variant, direction in [(f.variant, f.direction) for of in (record.fits, record.failures) for f in of]:
+        if (variant, direction) not in equations:
+            yield variant, direction
 
 
 def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
@@ -312,7 +313,7 @@ def _df(value: float) -> float | None:
     return None if value == math.inf else float(value)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """JSON has no infinity and no NaN: both become null."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

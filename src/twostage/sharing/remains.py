@@ -23,8 +23,8 @@ _ALWAYS = (
 #: What remains where numbers are rounded as they are by default.
 _ROUNDED = (
     "A second bundle of the same study, under other parameters or with one patient more, can be subtracted from this "
-    "one. With {digits} digits the difference found the means of up to a fifth of the patients in our trials of small studies, "
-    "where a guess finds a tenth at most; several such pairs do more. The site's own list of what it shared "
+    "one. With {digits} digits the difference found the means of up to a fifth of the patients in our trials of small "
+    "studies, where a guess finds a tenth at most; several such pairs do more. The site's own list of what it shared "
     "(shared.json) refuses a second bundle unless it is told otherwise."
 )
 

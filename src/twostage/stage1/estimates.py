@@ -146,20 +146,22 @@ def _within_bounds(result: Equation | dict) -> Equation | dict:
     if not isinstance(result, Equation):
         return result
     for row in result.table.to_dict("records"):
-        if (reason := why_not(row)) is not None:
+        if (reason := why_not({str(name): value for name, value in row.items()})) is not None:
             reason = f"{row['term']}: {reason}"
             return {"variant": result.variant, "direction": result.direction, "reason": reason}
     return result
 
 
 def _joint_covariances(equations: list[Equation]) -> dict[str, JointCovariance]:
-    usable = [e for e in equations if e.influence is not None and len(e.influence) > e.influence.shape[1]]
+    known = [(e, e.influence) for e in equations if e.influence is not None]
+    usable = [(e, influence) for e, influence in known if len(influence) > influence.shape[1]]
     joint = {}
-    for variant in dict.fromkeys(e.variant for e in usable):
-        own = [e for e in usable if e.variant == variant]
-        found = stacked_covariance([(list(e.influence.index), e.influence.to_numpy()) for e in own])
+    for variant in dict.fromkeys(e.variant for e, _ in usable):
+        own = [(e.direction, influence) for e, influence in usable if e.variant == variant]
+        found = stacked_covariance([(list(influence.index), influence.to_numpy()) for _, influence in own])
         axis = pd.MultiIndex.from_tuples(
-            [(e.direction, term) for e in own for term in e.influence], names=["direction", "term"]
+            [(direction, term) for direction, influence in own for term in influence],
+            names=["direction", "term"],
         )
         matrix = pd.DataFrame(found.matrix, index=axis, columns=axis)
         joint[variant] = JointCovariance(matrix, found.n_any, found.n_all)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from twostage.collection import Study, Variable
+from twostage.display import html_table
 from twostage.params import Parameters, make_parameters
 from twostage.stage1.vocabulary import exclusions
 
@@ -98,9 +100,13 @@ class Panel:
     def flow(self) -> pd.DataFrame:
         """Patients from enrolment to analysis: step, n_patients (for the PRISMA-IPD flow)."""
         rows = [("patients in the study's files", self.n_enrolled)]
-        rows += [(f"excluded: {r.reason}", -r.n_patients) for r in self.exclusions.itertuples()]
+        lost = zip(self.exclusions["reason"], self.exclusions["n_patients"], strict=True)
+        rows += [(f"excluded: {reason}", -n) for reason, n in lost]
         rows.append(("patients in the panel", self.sessions["patient"].nunique()))
         return pd.DataFrame(rows, columns=["step", "n_patients"])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.flow().assign(study=self.study)[["study", "step", "n_patients"]])
 
 
 def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
@@ -185,7 +191,7 @@ def _oriented_patients(study: Study) -> pd.DataFrame | None:
     return study.patients.assign(**oriented)
 
 
-def varies(values, size) -> bool:
+def varies(values: ArrayLike, size: Any) -> bool:
     """Whether some numbers differ by more than the rounding of numbers as large as `size`."""
     values = np.asarray(values, dtype=float)
     return len(values) > 1 and bool(np.ptp(values) > ROUNDING * np.abs(size).max())
@@ -250,7 +256,9 @@ def _enrolled(study: Study) -> int:
     return len(known | set(study.patients["patient"])) if study.patients is not None else len(known)
 
 
-def _eligible(study: Study, everyone: pd.DataFrame, parameters: Parameters):
+def _eligible(
+    study: Study, everyone: pd.DataFrame, parameters: Parameters
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     counts = everyone.dropna(subset=["x", "y"]).groupby("patient").size()
     enough = counts.index[counts >= parameters.min_sessions]
     n_window = everyone["patient"].nunique()

@@ -17,7 +17,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 
 
 #: Columns whose cells are names or sentences, whatever they look like.
-TEXTS = (
+TEXTS: tuple[str, ...] = (
     "study",
     "label",
     "country",
@@ -82,7 +82,7 @@ def read_csv(path: Path, *, texts: bool = False) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=empty)
     for i in range(table.shape[1]):
         if _texts(table.iloc[:, i]):
-            table.isetitem(i, table.iloc[:, i].map(plain))
+            table.isetitem(i, table.iloc[:, i].map(plain))  # type: ignore[arg-type]
     return table.rename(columns=plain)
 
 

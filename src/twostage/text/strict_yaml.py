@@ -40,7 +40,14 @@ _DIFFERENT = re.compile(r"[-+]?(0[0-9_]+|0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-
 _TOKENS = {"while scanning an alias", "while scanning an anchor", "while scanning for the next token"}
 
 
-_CONSTANTS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_CONSTANTS: dict[str, bool | None] = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 
 
 _CONSTANTS |= {name: None for name in ("", "~", "null", "Null", "NULL")}
@@ -53,7 +60,7 @@ class YamlError(ProblemError):
 
 
 class _Refusal(Exception):
-    def __init__(self, node, found: str, expected: str):
+    def __init__(self, node: yaml.Node, found: str, expected: str):
         super().__init__(found)
         self.row, self.found, self.expected = node.start_mark.line + 1, found, expected
 
@@ -127,7 +134,7 @@ def yaml_text(value: Any, **options: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data):
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
@@ -145,7 +152,7 @@ class _Loader(yaml.SafeLoader):
 
     depth = 0
 
-    def compose_node(self, parent, index):
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node:
         event = self.peek_event()
         if self.check_event(yaml.AliasEvent) or getattr(event, "anchor", None):
             mark = "*" if self.check_event(yaml.AliasEvent) else "&"

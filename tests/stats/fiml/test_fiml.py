@@ -8,10 +8,12 @@ from scipy.stats import multivariate_normal
 from twostage.stats.fiml.likelihood import (
     evaluate,
     expected_information,
+    inverse_positive,
     observed_information,
+    positive_definite,
     score_products,
+    solve_positive,
 )
-from twostage.stats.fiml.linalg import inverse_positive, positive_definite, solve_positive
 from twostage.stats.fiml.maximum import maximise
 from twostage.stats.fiml.patterns import group_patterns
 from twostage.stats.fiml.structure import LinearStructure, curvature

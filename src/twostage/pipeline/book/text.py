@@ -58,7 +58,7 @@ def _escape_context(app: Sphinx, page: str, template: str, context: dict[str, An
 
 def _escape_headings(app: Sphinx) -> list:
     """Escape the headings in the search index, which :file:`searchtools.js` writes into the page as HTML."""
-    headings = app.builder.indexer._all_titles
+    headings = app.builder.indexer._all_titles  # type: ignore[attr-defined]
     for page, found in headings.items():
         headings[page] = [(str(escape(title)), place) for title, place in found]
     return []

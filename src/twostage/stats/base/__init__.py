@@ -15,6 +15,7 @@ from twostage.stats.base.checks import (
     check_estimates,
     check_level,
     column_names,
+    frozen,
     numbers,
     raise_problems,
 )
@@ -35,10 +36,11 @@ from twostage.stats.base.inference import (
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.base.panel import DIRECTIONS, VARIABLES, check_panel, observed_span
-from twostage.stats.base.tables import frame, frozen, html, one_row, test_text
+from twostage.stats.base.tables import EFFECT, coefficient_rows, frame, html, one_row, test_text
 
 __all__ = [
     "DIRECTIONS",
+    "EFFECT",
     "INTERVALS",
     "MAX_ITERATIONS",
     "NO_PREDICTION",
@@ -53,6 +55,7 @@ __all__ = [
     "check_estimates",
     "check_level",
     "check_panel",
+    "coefficient_rows",
     "column_names",
     "critical_value",
     "faults",

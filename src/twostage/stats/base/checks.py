@@ -67,3 +67,11 @@ def raise_problems(problems):
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ValueError("; ".join(problems[:_SHOWN]) + more)
+
+
+def frozen(*arrays):
+    """The arrays as read-only copies."""
+    copies = [np.array(a) for a in arrays]
+    for copy in copies:
+        copy.flags.writeable = False
+    return copies

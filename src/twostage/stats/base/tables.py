@@ -4,13 +4,8 @@ from html import escape
 
 import numpy as np
 
-
-def frozen(*arrays):
-    """The arrays as read-only copies."""
-    copies = [np.array(a) for a in arrays]
-    for copy in copies:
-        copy.flags.writeable = False
-    return copies
+#: What is reported of an effect.
+EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
 
 
 def frame(rows):
@@ -18,6 +13,11 @@ def frame(rows):
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def coefficient_rows(fit):
+    """A data frame with one row per coefficient: its name and what is reported of an effect."""
+    return frame({"term": list(fit.names), "estimate": fit.coef} | {c: getattr(fit, c) for c in EFFECT[1:]})
 
 
 def one_row(result, names):

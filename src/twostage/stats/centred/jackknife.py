@@ -6,7 +6,16 @@ from html import escape
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twostage.stats.base import DIRECTIONS, VARIABLES, NotEstimable, check_level, check_panel, observed_span
+from twostage.stats.base import (
+    DIRECTIONS,
+    VARIABLES,
+    NotEstimable,
+    check_choice,
+    check_level,
+    check_panel,
+    frame,
+    observed_span,
+)
 from twostage.stats.centred.centring import centred_transitions
 from twostage.stats.mixed import fit_mixed_weighted_many
 
@@ -65,8 +74,7 @@ class JackknifeFit:
         """Intervals, (2, 2, 2), low and high last: `normal` (phi and its standard error) or `percentile` (the
         replicates' quantiles)."""
         check_level(level)
-        if kind not in ("normal", "percentile"):
-            raise ValueError(f"kind must be normal or percentile, got {kind!r}")
+        check_choice("kind", kind, ("normal", "percentile"))
         tails = np.array([0.5 - level / 2, 0.5 + level / 2])
         if kind == "normal":
             return self.phi[..., None] + self.phi_se[..., None] * ndtri(tails)
@@ -75,8 +83,6 @@ class JackknifeFit:
     def tidy(self, level: float = 0.95, *, kind: str = "normal"):
         """One row per direction and term: direction, term, estimate, std_error, df (infinite), statistic,
         p_value, ci_low, ci_high, and the uncorrected estimate `centred`."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         ends, rows = self.conf_int(level, kind=kind), []
         for outcome, predictor in ((1, 0), (1, 1), (0, 1), (0, 0)):
             at = outcome, predictor
@@ -85,16 +91,15 @@ class JackknifeFit:
             row |= {"estimate": self.phi[at], "std_error": self.phi_se[at], "df": np.inf, "statistic": z}
             row |= {"p_value": 2 * ndtr(-abs(z)), "ci_low": ends[at][0], "ci_high": ends[at][1]}
             rows.append(row | {"centred": self.centred[at]})
-        return pd.DataFrame(rows)
+        return frame(rows)
 
     def glance(self):
         """One row per direction: sizes, replicates, how the fits ended."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         common = {"replicates": len(self.replicates), "n_failed": self.n_failed}
         common |= {"converged": self.converged, "singular": self.singular}
-        sizes = [(DIRECTIONS[k], self.n_patients[k], self.n_transitions[k]) for k in (1, 0)]
-        return pd.DataFrame(sizes, columns=["direction", "n_patients", "n_transitions"]).assign(**common)
+        sizes = ("n_patients", "n_transitions")
+        rows = [{"direction": DIRECTIONS[k]} | {n: getattr(self, n)[k] for n in sizes} for k in (1, 0)]
+        return frame([row | common for row in rows])
 
     def _repr_html_(self) -> str:
         """The table of estimates with a line on parts and replicates."""

@@ -10,7 +10,7 @@ from twostage.stats.base import NotEstimable, check_choice, check_level
 from twostage.stats.dpm.input import check_covariates, check_dpm, with_scores
 from twostage.stats.dpm.model import DpmStructure, faults, solve
 from twostage.stats.dpm.results import DpmBatch, DpmFit
-from twostage.stats.riclpm import FEWEST_OCCASIONS
+from twostage.stats.riclpm import check_variables, common_occasions
 
 _ALLOWED = {"residuals": ("equal", "free"), "se": ("observed", "sandwich")}
 
@@ -180,20 +180,13 @@ def _write(whole: dict, part, pair, structure, names) -> None:
 def _rules(residuals, simultaneous, se, level, variables):
     for name, value in (("residuals", residuals), ("se", se)):
         check_choice(name, value, _ALLOWED[name])
-    variables = tuple(str(name) for name in variables)
-    if len(set(variables)) != 2 or len(variables) != 2:
-        raise ValueError(f"two different names of variables are needed, got {variables}")
     rules = {"residuals": residuals, "simultaneous": bool(simultaneous), "se": se}
-    return rules | {"level": check_level(level), "variables": variables}
+    return rules | {"level": check_level(level), "variables": check_variables(variables)}
 
 
 def _structure(sets, covariates, rules) -> DpmStructure:
     """The model for the data sets' number of occasions."""
-    occasions = {np.shape(Y)[1] for Y in sets if np.ndim(Y) == 3}
-    if len(sets) == 0 or len(occasions) > 1:
-        raise ValueError(f"data sets must have the same number of occasions; found {sorted(occasions)}")
-    T = max([*occasions, FEWEST_OCCASIONS])
-    return DpmStructure(T, covariates, rules["residuals"], rules["simultaneous"])
+    return DpmStructure(common_occasions(sets), covariates, rules["residuals"], rules["simultaneous"])
 
 
 def _names(structure, rules, covariates):

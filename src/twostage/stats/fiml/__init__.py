@@ -5,11 +5,11 @@ Patients are grouped by what is missing (patterns.py); a structure says how para
 The panel models in `riclpm` and `dpm` are such structures.
 """
 
-from twostage.stats.fiml.likelihood import score_products
-from twostage.stats.fiml.linalg import (
+from twostage.stats.fiml.likelihood import (
     inverse_positive,
     positive_definite,
     scaled,
+    score_products,
     solve_positive,
     well_determined,
 )

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from twostage.stats.fiml.linalg import positive_definite
 from twostage.stats.fiml.patterns import Patterns
 from twostage.stats.fiml.structure import curvature
 
@@ -19,6 +18,18 @@ _MOST = 2**24
 
 # Putting the p^4 sums of a data set in order costs as much as so many more patterns (measured on batches at p = 14).
 _ORDERING = 40
+
+
+_CHUNK = 2**18  # elements of the largest arrays held at once
+
+
+# A matrix of unit diagonal whose smallest eigenvalue is below this is singular but for rounding.
+_SINGULAR = 1e-13
+
+
+_UNDETERMINED = (
+    1e-9  # least eigenvalue of an information matrix with unit diagonal: below it two parameters are one
+)
 
 
 def pairs_pay(patterns: Patterns, J) -> bool:
@@ -41,9 +52,6 @@ def pair_sums(patterns: Patterns, J, P, A):
     sums = product_sums(patterns, P, A).reshape(b, p, p, p, p).transpose(0, 2, 3, 4, 1)
     flat = J.reshape(len(J), -1, p * p)
     return flat @ sums.reshape(b, p * p, p * p) @ np.swapaxes(flat, 1, 2)
-
-
-_CHUNK = 2**18  # elements of the largest arrays held at once
 
 
 @dataclass(frozen=True)
@@ -242,3 +250,55 @@ def _without_gaps(weight):
     """The means' information with 1 on the diagonal for columns never observed (their mean is left at 0)."""
     gaps = np.einsum("baa->ba", weight) == 0.0
     return weight + gaps[:, :, None] * np.eye(weight.shape[1]) if gaps.any() else weight
+
+
+def positive_definite(matrices):
+    """Which matrices of a stack (b, m, m) have a Cholesky factor, (b,) bool."""
+    found = np.isfinite(matrices).all(axis=(1, 2))
+    try:
+        np.linalg.cholesky(matrices[found])
+    except np.linalg.LinAlgError:
+        found[found] = [_has_factor(one) for one in matrices[found]]
+    return found
+
+
+def _has_factor(matrix):
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def scaled(matrices):
+    """The matrices with unit diagonal, and the roots of their diagonals (1 where it is not positive)."""
+    diagonal = np.einsum("bkk->bk", matrices)
+    root = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    return matrices / (root[:, :, None] * root[:, None, :]), root
+
+
+def solve_positive(matrices, vectors):
+    """``matrices^-1 vectors`` (b, m) and which matrices are positive definite; NaN for the others."""
+    unit, root = scaled(matrices)
+    good = positive_definite(unit - _SINGULAR * np.eye(unit.shape[1]))
+    unit[~good] = np.eye(matrices.shape[1])
+    found = np.linalg.solve(unit, (vectors / root)[:, :, None])[:, :, 0] / root
+    found[~good] = np.nan
+    return found, good
+
+
+def inverse_positive(matrices):
+    """Inverses of a stack; NaN where a matrix is not positive definite."""
+    unit, root = scaled(matrices)
+    good = positive_definite(unit - _SINGULAR * np.eye(unit.shape[1]))
+    unit[~good] = np.eye(matrices.shape[1])
+    inverse = np.linalg.inv(unit) / (root[:, :, None] * root[:, None, :])
+    inverse[~good] = np.nan
+    return inverse
+
+
+def well_determined(information):
+    """Whether no combination of parameters (each in units of its own standard error) is without information, (b,) bool."""
+    finite = np.isfinite(information).all(axis=(1, 2))
+    unit = scaled(np.where(finite[:, None, None], information, 0.0))[0]
+    return finite & positive_definite(unit - _UNDETERMINED * np.eye(unit.shape[1]))

@@ -4,8 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twostage.stats.fiml.likelihood import Point, evaluate, expected_information, observed_information
-from twostage.stats.fiml.linalg import positive_definite, scaled, solve_positive, well_determined
+from twostage.stats.fiml.likelihood import (
+    Point,
+    evaluate,
+    expected_information,
+    observed_information,
+    positive_definite,
+    scaled,
+    solve_positive,
+    well_determined,
+)
 
 # Newton's decrement g'H^-1 g is about twice what the log-likelihood can still gain; its root is the distance to the
 # maximum in standard errors. From NEAR one more step of Fisher scoring, then Newton steps below the tolerance.

@@ -5,36 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import frame, frozen, html, ratio
+from twostage.stats.base import EFFECT, frame, frozen, html, ratio
 from twostage.stats.pool import ZERO_RESIDUAL, PooledFit, all_but_one, pooled, refit
 
-_LEFT_OUT = (
-    "estimate",
-    "std_error",
-    "df",
-    "statistic",
-    "p_value",
-    "ci_low",
-    "ci_high",
-    "tau2",
-    "i2",
-    "h2",
-    "q",
-    "q_p_value",
-)
+_LEFT_OUT = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value")
 
 
 _CASEWISE = (
-    "rstudent",
-    "dffits",
-    "cook_d",
-    "cov_ratio",
-    "tau2_del",
-    "q_del",
-    "hat",
-    "weight",
-    "dfbetas",
-    "is_influential",
+    *("rstudent", "dffits", "cook_d", "cov_ratio", "tau2_del", "q_del"),
+    *("hat", "weight", "dfbetas", "is_influential"),
 )
 
 
@@ -84,21 +63,10 @@ class LeaveOneOut:
         alpha = 1.0 - self.fit.level
         significant = (self.p_value < alpha) != (self.fit.p_value < alpha)
         sign = np.sign(self.estimate) != np.sign(self.fit.estimate)
-        return frame(
-            [
-                {
-                    "k": self.fit.k,
-                    "estimate": self.fit.estimate,
-                    "estimate_min": float(self.estimate.min()),
-                    "estimate_max": float(self.estimate.max()),
-                    "p_value_max": float(self.p_value.max()),
-                    "sign_changes": bool(sign.any()),
-                    "significance_changes": bool(significant.any()),
-                    "converged": bool(self.converged.all()),
-                    "note": self.note,
-                }
-            ]
-        )
+        row = {"k": self.fit.k, "estimate": self.fit.estimate, "estimate_min": float(self.estimate.min())}
+        row |= {"estimate_max": float(self.estimate.max()), "p_value_max": float(self.p_value.max())}
+        row |= {"sign_changes": bool(sign.any()), "significance_changes": bool(significant.any())}
+        return frame([row | {"converged": bool(self.converged.all()), "note": self.note}])
 
     def _repr_html_(self):
         names = ("estimate", "ci_low", "ci_high", "p_value", "tau2", "i2")
@@ -183,17 +151,8 @@ class Influence:
     def glance(self):
         """One row: number of studies, of influential ones, and their names."""
         names = [s for s, flag in zip(self.labels, self.is_influential, strict=True) if flag]
-        return frame(
-            [
-                {
-                    "k": self.fit.k,
-                    "n_influential": len(names),
-                    "influential": ", ".join(names),
-                    "converged": bool(self.converged.all()),
-                    "note": self.note,
-                }
-            ]
-        )
+        row = {"k": self.fit.k, "n_influential": len(names), "influential": ", ".join(names)}
+        return frame([row | {"converged": bool(self.converged.all()), "note": self.note}])
 
     def _repr_html_(self):
         columns = {"study": self.labels} | {n: getattr(self, n) for n in _CASEWISE}

@@ -4,27 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, frozen, html, real_array
+from twostage.stats.base import EFFECT, frame, frozen, html, real_array
 from twostage.stats.pool import PooledFit, pooled, refit
 
 PRECISION = "precision"
 
 
-_STEPS = (
-    "estimate",
-    "std_error",
-    "df",
-    "statistic",
-    "p_value",
-    "ci_low",
-    "ci_high",
-    "tau2",
-    "i2",
-    "h2",
-    "q",
-    "q_p_value",
-    "converged",
-)
+_STEPS = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value", "converged")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, OptimiserRecord, check_level
+from twostage.stats.base import NotEstimable, OptimiserRecord, check_level, frame
 from twostage.stats.mixed.criterion import Criterion, Evaluation
 from twostage.stats.mixed.design import (
     Design,
@@ -179,8 +179,27 @@ def _joint_curvature(face: Face, at: Evaluation, p: int) -> np.ndarray:
     return curvature
 
 
+class TInference:
+    """Tests and intervals of `coef` from `std_error` and `df`, arrays (..., p)."""
+
+    @property
+    def statistic(self) -> np.ndarray:
+        """t statistics of coef = 0, (..., p)."""
+        return self.coef / self.std_error
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Two-sided p values of coef = 0 on `df` degrees of freedom, (..., p)."""
+        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
+
+    def conf_int(self, level: float = 0.95) -> np.ndarray:
+        """Confidence intervals, (..., p, 2), from the t distribution on `df` degrees of freedom."""
+        half = stdtrit(self.df, 0.5 + check_level(level) / 2) * self.std_error
+        return np.stack([self.coef - half, self.coef + half], axis=-1)
+
+
 @dataclass(frozen=True)
-class MixedFit:
+class MixedFit(TInference):
     """A fitted linear mixed model.
 
     Attributes
@@ -224,38 +243,18 @@ class MixedFit:
     n_groups: int
     optimiser: OptimiserRecord
 
-    @property
-    def statistic(self) -> np.ndarray:
-        """t statistics of coef = 0, (p,)."""
-        return self.coef / self.std_error
-
-    @property
-    def p_value(self) -> np.ndarray:
-        """Two-sided p values of coef = 0 on `df` degrees of freedom, (p,)."""
-        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
-
-    def conf_int(self, level: float = 0.95) -> np.ndarray:
-        """Confidence intervals, (p, 2), from the t distribution on `df` degrees of freedom."""
-        check_level(level)
-        half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
-        return np.column_stack([self.coef - half, self.coef + half])
-
     def tidy(self, level: float = 0.95):
         """One row per fixed effect: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         low, high = self.conf_int(level).T
         columns = {"term": self.names, "estimate": self.coef, "std_error": self.std_error, "df": self.df}
         columns |= {"statistic": self.statistic, "p_value": self.p_value, "ci_low": low, "ci_high": high}
-        return pd.DataFrame(columns)
+        return frame(columns)
 
     def glance(self):
         """One row for the fit: sizes, likelihood, residual variance and how the optimiser ended."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         row = {name: getattr(self, name) for name in ("n_obs", "n_groups", "sigma2", "loglik", "reml")}
         row |= {"converged": self.converged, "singular": self.singular}
-        return pd.DataFrame([row | {"evaluations": self.optimiser.evaluations}])
+        return frame([row | {"evaluations": self.optimiser.evaluations}])
 
     def _repr_html_(self) -> str:
         """The table of fixed effects with a line on the fit."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from twostage.stats.base import NotEstimable, check_level, column_names, numbers, refuse_masked
+from twostage.stats.base import NotEstimable, column_names, frame, numbers, refuse_masked
 from twostage.stats.mixed.batch_optimiser import BatchCriterion, cholesky, chunks, forward, minimise_deviances
 from twostage.stats.mixed.batch_sums import (
     BatchProducts,
@@ -19,11 +18,11 @@ from twostage.stats.mixed.batch_sums import (
     stack_rows,
 )
 from twostage.stats.mixed.design import NEAR, constant_column
-from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, fit_mixed
+from twostage.stats.mixed.fit import FLAT, NO_SPREAD, SINGULAR, MixedFit, TInference, fit_mixed
 
 
 @dataclass(frozen=True)
-class MixedBatch:
+class MixedBatch(TInference):
     """Fits of one random-intercept model to B data sets.
 
     Attributes
@@ -70,57 +69,27 @@ class MixedBatch:
         parts = {name: value[which] for name, value in vars(self).items() if name not in ("names", "reml")}
         return MixedBatch(names=self.names, reml=self.reml, **parts)
 
-    @property
-    def statistic(self) -> np.ndarray:
-        """t statistics of coef = 0, (B, p)."""
-        return self.coef / self.std_error
-
-    @property
-    def p_value(self) -> np.ndarray:
-        """Two-sided p values of coef = 0, (B, p)."""
-        return 2.0 * stdtr(self.df, -np.abs(self.statistic))
-
-    def conf_int(self, level: float = 0.95) -> np.ndarray:
-        """Confidence intervals, (B, p, 2), from the t distribution on `df` degrees of freedom."""
-        check_level(level)
-        half = stdtrit(self.df, 0.5 + level / 2) * self.std_error
-        return np.stack([self.coef - half, self.coef + half], axis=-1)
-
     def tidy(self, level: float = 0.95):
         """One row per data set and fixed effect: data_set, term, estimate, std_error, df, statistic,
         p_value, ci_low, ci_high."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         B, p = self.coef.shape
         columns = {"data_set": np.repeat(np.arange(B), p), "term": np.tile(self.names, B)}
         for name, key in {"coef": "estimate", "std_error": "std_error", "df": "df"}.items():
             columns[key] = getattr(self, name).ravel()
         columns |= {"statistic": self.statistic.ravel(), "p_value": self.p_value.ravel()}
         low, high = np.moveaxis(self.conf_int(level), -1, 0)
-        return pd.DataFrame(columns | {"ci_low": low.ravel(), "ci_high": high.ravel()})
+        return frame(columns | {"ci_low": low.ravel(), "ci_high": high.ravel()})
 
     def glance(self):
         """One row per data set: sizes, variances, likelihood, how it ended, and why where it has no fit."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
-        names = [
-            "n_obs",
-            "n_groups",
-            "sigma2",
-            "re_variance",
-            "loglik",
-            "converged",
-            "singular",
-            "evaluations",
-        ]
-        return pd.DataFrame({name: getattr(self, name) for name in names} | {"reason": list(self.reasons)})
+        names = ("n_obs", "n_groups", "sigma2", "re_variance", "loglik")
+        names += ("converged", "singular", "evaluations")
+        return frame({name: getattr(self, name) for name in names} | {"reason": list(self.reasons)})
 
     def _repr_html_(self) -> str:
         """Mean and spread of each coefficient over the data sets with a fit."""
-        import pandas as pd  # the numeric core itself needs NumPy and SciPy only
-
         fitted = self.coef[self.estimable]
-        table = pd.DataFrame(fitted, columns=list(self.names)).describe().T
+        table = frame(dict(zip(self.names, fitted.T, strict=True))).describe().T
         line = f"{len(self.coef)} data sets: {len(fitted)} fitted, {self.converged.sum()} converged, "
         return f"{table.to_html()}<p>{escape(line + f'{self.singular.sum()} singular')}</p>"
 

@@ -7,11 +7,9 @@ from scipy.linalg import block_diag
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twostage.stats.base import real_array
+from twostage.stats.base import raise_problems, real_array
 from twostage.stats.multilevel.structure import level_pairs
 from twostage.stats.multilevel.terms import InnerOuter, Nested
-
-_SHOWN = 10  # problems listed in one message
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +82,7 @@ def check_numbers(y, V, X, labels):
         f"{labels[i]}: its covariances are not finite and symmetric" for i in np.nonzero(odd.any(1))[0]
     ]
     problems += [f"{labels[i]}: a moderator is not finite" for i in np.nonzero(~np.isfinite(X).all(1))[0]]
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ValueError("; ".join(problems[:_SHOWN]) + more)
+    raise_problems(problems)
 
 
 def independent_blocks(V, terms):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import chdtrc, fdtrc
 
 from twostage.stats.base import (
+    EFFECT,
     WaldTest,
     check_choice,
     check_level,
@@ -20,9 +21,6 @@ from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
 from twostage.stats.multilevel.results import MvFit
 from twostage.stats.multilevel.terms import inner_outer
-
-_COLUMNS = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-
 
 _GLANCE = ("k", "k_both", "method", "test", "level", "rho", "loglik", "converged", "singular", "note")
 
@@ -138,7 +136,7 @@ class PairFit:
         """Three rows, the two effects and their difference: term, estimate, ..., ci_low, ci_high."""
         terms = (*self.names, f"{self.names[0]} - {self.names[1]}")
         rows = zip(terms, (self.first, self.second, self.difference), strict=True)
-        return frame([{"term": t} | {c: getattr(x, c) for c in _COLUMNS} for t, x in rows])
+        return frame([{"term": t} | {c: getattr(x, c) for c in EFFECT} for t, x in rows])
 
     def glance(self):
         """One row: studies, heterogeneity of both effects, their correlation, joint test, flags."""

@@ -95,8 +95,7 @@ def region(centre, shape, *, df, level=0.95, rule="hotelling", kind="confidence"
         A matrix that is not symmetric positive definite, an unknown rule or kind, too few points.
     """
     centre, shape = np.array(centre, dtype=float), np.array(shape, dtype=float)
-    if kind not in ("confidence", "prediction"):
-        raise ValueError(f"kind must be confidence or prediction; got {kind!r}")
+    check_choice("kind", kind, ("confidence", "prediction"))
     if n_points < 4:
         raise ValueError(f"n_points must be at least 4, got {n_points}")
     if centre.shape != (2,) or shape.shape != (2, 2) or not np.allclose(shape, shape.T, rtol=1e-10, atol=0.0):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import check_level, critical_value, frame, html, one_row
+from twostage.stats.base import check_level, coefficient_rows, critical_value, frame, html, one_row
 from twostage.stats.multilevel.blocks import Blocks
 from twostage.stats.multilevel.inference import heterogeneity_shares
 from twostage.stats.multilevel.profile import ProfileInterval, profile
@@ -114,19 +114,8 @@ def _between(fit, inner, m):
 
 _GLANCE = (
     *("n", "method", "struct", "test", "dfs", "level", "qe", "qe_df", "qe_p_value"),
-    *(
-        "qm",
-        "qm_df1",
-        "qm_df2",
-        "qm_p_value",
-        "loglik",
-        "aic",
-        "bic",
-        "aicc",
-        "converged",
-        "singular",
-        "note",
-    ),
+    *("qm", "qm_df1", "qm_df2", "qm_p_value", "loglik", "aic", "bic", "aicc"),
+    *("converged", "singular", "note"),
 )
 
 
@@ -329,10 +318,7 @@ class MvFit:
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        columns = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-        return frame(
-            {"term": list(self.names), "estimate": self.coef} | {c: getattr(self, c) for c in columns}
-        )
+        return coefficient_rows(self)
 
     def tidy_components(self):
         """One row per variance and correlation: term, estimate, count."""

@@ -9,6 +9,7 @@ from twostage.stats.base import (
     WaldTest,
     check_choice,
     check_level,
+    coefficient_rows,
     frame,
     html,
     quadratic_form,
@@ -89,10 +90,7 @@ class RobustFit:
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        columns = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-        return frame(
-            {"term": list(self.names), "estimate": self.coef} | {c: getattr(self, c) for c in columns}
-        )
+        return coefficient_rows(self)
 
     def glance(self):
         """One row: kind, clusters, omnibus test."""

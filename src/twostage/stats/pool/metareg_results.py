@@ -9,6 +9,7 @@ from twostage.stats.base import (
     WaldTest,
     check_choice,
     check_level,
+    coefficient_rows,
     critical_value,
     frame,
     html,
@@ -26,9 +27,6 @@ _GLANCE = (
     *("k", "method", "ci", "level", "tau2", "tau2_se", "tau", "i2", "h2", "r2", "qe", "qe_df", "qe_p_value"),
     *("qm", "qm_df", "qm_df2", "qm_p_value", "loglik", "converged", "boundary", "note"),
 )
-
-
-_COEFFICIENT = ("std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
 
 
 _PREDICTIONS = {
@@ -305,9 +303,7 @@ class MetaRegression:
 
     def tidy(self):
         """One row per coefficient: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        return frame(
-            {"term": self.names, "estimate": self.coef} | {c: getattr(self, c) for c in _COEFFICIENT}
-        )
+        return coefficient_rows(self)
 
     def glance(self):
         """One row: how it was fitted, residual heterogeneity, omnibus test, log-likelihood, flags."""

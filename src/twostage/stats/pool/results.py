@@ -4,33 +4,13 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from twostage.stats.base import NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
+from twostage.stats.base import EFFECT, NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
 from twostage.stats.pool.metafor import Script, estimates, options, vector
 from twostage.stats.pool.tau2 import Tau2Search, q_profile, share_and_ratio, typical_variance
 
-_EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
-
-
 _HETEROGENEITY = (
-    "k",
-    "method",
-    "ci",
-    "level",
-    "tau2",
-    "tau2_se",
-    "tau",
-    "i2",
-    "h2",
-    "q",
-    "q_df",
-    "q_p_value",
-    "pi_low",
-    "pi_high",
-    "pi_rule",
-    "loglik",
-    "converged",
-    "boundary",
-    "note",
+    *("k", "method", "ci", "level", "tau2", "tau2_se", "tau", "i2", "h2", "q", "q_df", "q_p_value"),
+    *("pi_low", "pi_high", "pi_rule", "loglik", "converged", "boundary", "note"),
 )
 
 
@@ -228,7 +208,7 @@ class PooledFit:
 
     def tidy(self):
         """One row: estimate, std_error, df, statistic, p_value, ci_low, ci_high."""
-        return one_row(self, _EFFECT)
+        return one_row(self, EFFECT)
 
     def glance(self):
         """One row: how it was pooled, heterogeneity, prediction interval, log-likelihood, flags."""

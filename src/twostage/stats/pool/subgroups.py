@@ -100,18 +100,8 @@ class SubgroupFit:
 
     def glance(self):
         """One row: the test between subgroups and how they were pooled."""
-        names = (
-            "qm",
-            "qm_df",
-            "qm_df2",
-            "qm_p_value",
-            "tau2_rule",
-            "method",
-            "ci",
-            "level",
-            "converged",
-            "note",
-        )
+        names = ("qm", "qm_df", "qm_df2", "qm_p_value", "tau2_rule")
+        names += ("method", "ci", "level", "converged", "note")
         return one_row(self, names)
 
     def _repr_html_(self):

@@ -7,7 +7,13 @@ checks and stacks panels, model.py holds the structure.
 """
 
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm.input import FEWEST_OCCASIONS, SAME, check_panels
+from twostage.stats.riclpm.input import (
+    FEWEST_OCCASIONS,
+    SAME,
+    check_panels,
+    check_variables,
+    common_occasions,
+)
 from twostage.stats.riclpm.model import RiclpmStructure, starting_values
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 
@@ -18,6 +24,8 @@ __all__ = [
     "RiclpmStructure",
     "SAME",
     "check_panels",
+    "check_variables",
+    "common_occasions",
     "fit_riclpm",
     "fit_riclpm_many",
     "starting_values",

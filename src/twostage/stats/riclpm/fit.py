@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import OptimiserRecord, check_choice, check_level
 from twostage.stats.fiml import group_rows, inverse_positive, maximise, reached_message, score_products
-from twostage.stats.riclpm.input import FEWEST_OCCASIONS, check_stacked, stack_panels
+from twostage.stats.riclpm.input import check_stacked, check_variables, common_occasions, stack_panels
 from twostage.stats.riclpm.model import riclpm_structure, standardized_expansion, starting_values, starts
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm.steps import (
@@ -183,19 +183,12 @@ def _rules(residuals, lags, first, se, level, variables):
         check_choice(name, value, _ALLOWED[name])
     if first == "stationary" and (residuals, lags) != ("equal", "equal"):
         raise ValueError("a stationary first occasion needs equal lags and equal residuals")
-    variables = tuple(str(name) for name in variables)
-    if len(set(variables)) != 2:
-        raise ValueError(f"two different names of variables are needed, got {variables}")
-    return rules | {"level": check_level(level), "variables": variables}
+    return rules | {"level": check_level(level), "variables": check_variables(variables)}
 
 
 def _structure(sets, rules):
     """The model for the data sets' number of occasions."""
-    occasions = {np.shape(Y)[1] for Y in sets if np.ndim(Y) == 3}
-    if len(sets) == 0 or len(occasions) > 1:
-        raise ValueError(f"data sets must have the same number of occasions; found {sorted(occasions)}")
-    T = max([*occasions, FEWEST_OCCASIONS])
-    return riclpm_structure(T, rules["residuals"], rules["lags"], rules["first"])
+    return riclpm_structure(common_occasions(sets), rules["residuals"], rules["lags"], rules["first"])
 
 
 def _coefficients(structure, solved):

@@ -10,12 +10,27 @@ from twostage.stats.fiml import sums
 FEWEST_OCCASIONS = 3
 
 
-SAME = (
-    1e-10  # relative: a variable that varies less is constant; two variables correlated closer to 1 are one
-)
+# Relative: a variable that varies less is constant; two variables correlated closer to 1 are one.
+SAME = 1e-10
 
 
 _SHOWN = 5
+
+
+def check_variables(variables):
+    """The names of the two variables as strings; they must differ."""
+    variables = tuple(str(name) for name in variables)
+    if len(set(variables)) != 2 or len(variables) != 2:
+        raise ValueError(f"two different names of variables are needed, got {variables}")
+    return variables
+
+
+def common_occasions(sets):
+    """How many occasions the data sets (n, T, 2) have, at least as many as a model needs."""
+    occasions = {np.shape(Y)[1] for Y in sets if np.ndim(Y) == 3}
+    if len(sets) == 0 or len(occasions) > 1:
+        raise ValueError(f"data sets must have the same number of occasions; found {sorted(occasions)}")
+    return max([*occasions, FEWEST_OCCASIONS])
 
 
 @dataclass(frozen=True)

@@ -101,21 +101,10 @@ class RiclpmFit:
 
     def glance(self):
         """One row for the fit."""
-        fields = (
-            "n_obs",
-            "n_dropped",
-            "n_patterns",
-            "n_parameters",
-            "loglik",
-            "aic",
-            "bic",
-            "converged",
-            "admissible",
-        )
-        row = {name: getattr(self, name) for name in fields}
-        return frame(
-            [row | {"iterations": self.optimiser.iterations, "evaluations": self.optimiser.evaluations}]
-        )
+        names = ("n_obs", "n_dropped", "n_patterns", "n_parameters", "loglik")
+        names += ("aic", "bic", "converged", "admissible")
+        row = {name: getattr(self, name) for name in names}
+        return frame([row | {name: getattr(self.optimiser, name) for name in ("iterations", "evaluations")}])
 
     def _repr_html_(self) -> str:
         columns = ["term", "estimate", "std_error", "p_value", "ci_low", "ci_high"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import frame, html, two_sided_p
+from twostage.stats.base import EFFECT, frame, html, two_sided_p
 from twostage.stats.pool import PooledFit, pooled
 from twostage.stats.small_study.line import Line, weighted_line
 
@@ -52,8 +52,7 @@ class PetPeese:
     def tidy(self):
         """Three rows: PET, PEESE, PET-PEESE."""
         rows = [{"estimator": n} | _estimate(line) for n, line in (("PET", self.pet), ("PEESE", self.peese))]
-        names = ("estimate", "std_error", "statistic", "df", "p_value", "ci_low", "ci_high")
-        return frame([*rows, {"estimator": "PET-PEESE"} | {n: getattr(self, n) for n in names}])
+        return frame([*rows, {"estimator": "PET-PEESE"} | {n: getattr(self, n) for n in EFFECT}])
 
     def glance(self):
         """One row: the choice and the test of funnel asymmetry."""

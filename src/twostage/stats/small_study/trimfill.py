@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import NotEstimable, check_choice, frame, html, one_row
+from twostage.stats.base import EFFECT, NotEstimable, check_choice, frame, html, one_row
 from twostage.stats.pool import PooledFit, metareg, pool, pooled
 
 ESTIMATORS = ("L0", "R0", "Q0")
@@ -19,7 +19,7 @@ MAX_ITERATIONS = 100
 ROUNDING = 8.0 * np.finfo(float).eps  # of a weighted mean, relative to the largest estimate
 
 
-_EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high", "tau2", "i2", "q")
+_COLUMNS = (*EFFECT, "tau2", "i2", "q")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class TrimFill:
     def tidy(self):
         """Two rows: the pooled effect as observed and with the filled studies."""
         fits = {"observed": self.unadjusted, "filled": self.filled}
-        rows = [{"studies": n, "k": f.k} | {c: getattr(f, c) for c in _EFFECT} for n, f in fits.items()]
+        rows = [{"studies": n, "k": f.k} | {c: getattr(f, c) for c in _COLUMNS} for n, f in fits.items()]
         return frame(rows)
 
     def studies(self):
