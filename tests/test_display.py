@@ -48,7 +48,20 @@ def test_cells_are_rounded_by_their_column_and_text_is_escaped():
     assert readable(table).iloc[0].tolist() == ["1,200", "12.3", ".032", "<b>", "yes"]
     html = html_table(table)
     assert "&lt;b&gt;" in html
-    assert "n patients" in html
+    assert "<th>patients</th>" in html
+
+
+def test_titles_and_directions_are_words():
+    table = pd.DataFrame({"direction": ["x_to_y"], "re_variance": [0.1], "icc_x": [0.5], "fisher_z": [0.2]})
+    html = html_table(table)
+    for words in (
+        "x → y",
+        "variance between patients",
+        "share of variance of x between patients",
+        "fisher z",
+    ):
+        assert words in html
+    assert "<th>icc_x</th>" in html_table(table, spaced=False)
 
 
 def test_a_row_of_mixed_types_keeps_its_integers_whole():

@@ -31,6 +31,11 @@ def test_every_folder_of_the_package_is_in_the_tree():
     assert folders - set(tree()) == set()
 
 
+def test_every_file_beside_the_folders_is_named():
+    files = {path.stem for path in (REPOSITORY / "src" / "twostage").glob("[a-z]*.py")}
+    assert {name for name in files if f"`{name}`" not in PAGE} == set()
+
+
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", "docs/architecture.md", "SECURITY.md"])
 def test_links_to_files_and_files_in_backticks_are_there(name):
     text = (REPOSITORY / name).read_text(encoding="utf-8")

@@ -55,12 +55,44 @@ _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "we
 #: Columns whose texts are names: a study may be called True.
 _NAMES = {"study", "label"}
 
+#: Titles of columns whose names are no words.
+_TITLES = {
+    "std_error": "standard error",
+    "df": "degrees of freedom",
+    "ci_low": "interval from",
+    "ci_high": "interval to",
+    "pi_low": "prediction interval from",
+    "pi_high": "prediction interval to",
+    "loglik": "log-likelihood",
+    "sigma2": "residual variance",
+    "re_variance": "variance between patients",
+    "n_enrolled": "patients in the files",
+    "n_patients": "patients",
+    "n_sessions": "sessions",
+    "n_transitions": "transitions",
+    "n_x": "patients with x",
+    "n_y": "patients with y",
+    "n_both": "patients with both",
+    "icc_x": "share of variance of x between patients",
+    "icc_y": "share of variance of y between patients",
+    "r_between": "correlation between patients",
+    "r_within": "correlation within patients",
+    "scale_x": "unit of x",
+    "scale_y": "unit of y",
+    "n_pre": "patients with intake score",
+    "n_post": "patients with outcome score",
+    "pre_mean": "mean intake score",
+    "pre_sd": "SD of intake scores",
+}
+
 
 def _cell(column: str, value: Any) -> str:
     if isinstance(value, bool) or (column not in _NAMES and str(value) in {"True", "False"}):
         return "yes" if str(value) == "True" else "no"
     if column.endswith("p_value"):
         return p_value(value)
+    if column == "direction":
+        return str(value).replace("_to_", " → ")
     if isinstance(value, int) or hasattr(value, "bit_length"):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
@@ -83,9 +115,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
     """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`.
 
-    Titles of columns are shown with blanks instead of underscores, unless `spaced` is false.
+    Titles of columns are shown in words, or with blanks instead of underscores, unless `spaced` is false.
     """
-    titles = {c: str(c).replace("_", " ") if spaced else str(c) for c in table.columns}
+    titles = {c: _TITLES.get(c, str(c).replace("_", " ")) if spaced else str(c) for c in table.columns}
     cells = readable(table).rename(columns=titles)
     return Markup(cells.to_html(index=False, border=0, classes="twostage", justify="left"))
 

@@ -58,12 +58,12 @@ class Estimator:
 ESTIMATORS = {
     estimator.name: estimator
     for estimator in (
-        Estimator(HEADLINE, "person-mean centred (the headline)", "#222222", "s"),
+        Estimator(HEADLINE, "person-mean centred (the main analysis)", "#222222", "s"),
         Estimator(
             "centred_occasions", "centred, with an effect of each session", "#0072B2", "v", occasions=True
         ),
         Estimator("detrended", "centred, each patient's own line removed", "#E69F00", "^", rows="own lines"),
-        Estimator("jackknife", "half-panel jackknife of the centred", "#56B4E9", "D"),
+        Estimator("jackknife", "half-panel jackknife of the centred estimator", "#56B4E9", "D"),
         Estimator("riclpm", "random-intercept cross-lagged panel model", "#D55E00", "o", rows="everyone"),
         Estimator("dpm", "dynamic panel model", "#009E73", "P", rows="everyone"),
     )

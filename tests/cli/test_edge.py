@@ -45,7 +45,7 @@ def test_a_disk_that_cannot_be_written_is_named_with_its_reason(tmp_path, monkey
     monkeypatch.setattr(Path, "write_bytes", full)
     result = invoke("write", tmp_path / "a.csv")
     assert result.exit_code == 1
-    assert result.stderr == f"{tmp_path / 'a.csv'}: No space left on device; nothing is half-written\n"
+    assert result.stderr == f"{tmp_path / 'a.csv'}: No space left on device; no file is left half-written\n"
 
 
 def test_unfinished_names_are_not_shown(tmp_path, monkeypatch):

@@ -224,7 +224,7 @@ def test_bad_input_has_status_2_and_a_failing_disk_status_1(place, monkeypatch):
     invoke("clinic.csv", "--to", "c")
     mapping = folder / "clinic.mapping.yml"
     mapping.write_text(fill_in(mapping.read_text(), example.facts))
-    monkeypatch.setattr("twostage.importing.write.add_studies", full)
+    monkeypatch.setattr("twostage.importing.job.add_studies", full)
     result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
     assert result.exit_code == 1
-    assert "No space left on device; nothing is half-written" in result.stderr
+    assert "No space left on device; no file is left half-written" in result.stderr

@@ -109,7 +109,7 @@ def test_note_is_on_each_page(html, finished_project):
     note = read_collection(finished_project / "data").note
     assert "ynthetic" in note
     for path in pages(html):
-        assert f'<div class="bd-header-announcement__content">{note}' in path.read_text(), path
+        assert f'<div class="bd-header-announcement__content"><span>{note}' in path.read_text(), path
 
 
 def test_the_collections_authors_sign_the_book(html, finished_project):

@@ -41,10 +41,9 @@ def test_changed_code_is_said(table, tmp_path):
 
 
 def test_checksum_depends_on_the_modules():
-
-    assert {"pool", "tau2"} <= set(used_modules())
-    assert core_checksum(["pool"]) != core_checksum(["tau2"])
-    assert core_checksum(["pool"]) == core_checksum(["pool"])
+    assert {"pool.pool", "pool.tau2"} <= set(used_modules())
+    assert core_checksum(["pool.pool"]) != core_checksum(["pool.tau2"])
+    assert core_checksum(["pool.pool"]) == core_checksum(["pool.pool"])
 
 
 def test_ranges_and_pivot(table, tmp_path):

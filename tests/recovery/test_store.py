@@ -116,12 +116,12 @@ def test_the_maker_uses_drawing_and_estimating():
     _collect(MAKER, found)
     for name in (
         "recovery.draw",
-        "estimator_batch",
-        "simulate_model",
-        "stats.pool",
-        "stats.mixed_many",
-        "stats.riclpm",
+        "stage1.estimator_batch",
+        "simulation.model",
+        "stats.pool.pool",
+        "stats.mixed.many",
+        "stats.riclpm.fit",
     ):
         assert f"twostage.{name}" in found, name
-    for name in ("plots", "params", "collection", "stats.metareg"):
+    for name in ("pages.common.plots", "pipeline.run", "stats.multilevel.pair", "stats.influence.gosh"):
         assert f"twostage.{name}" not in found, name

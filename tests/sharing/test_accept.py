@@ -364,7 +364,7 @@ def test_a_standard_error_whose_square_is_out_of_range(refused, members):
         e = record["estimates"][1]
         e.update(std_error=1e308, statistic=e["estimate"] / 1e308)
 
-    assert "a standard error from 1e-08 to 1e+06: beyond, double precision" in refused(
+    assert "a standard error from 1e-08 to 1e+06: outside this range, double precision" in refused(
         zipped(changed(members, LAGGED, edit))
     )
 

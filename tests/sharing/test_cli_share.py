@@ -24,7 +24,7 @@ def test_share_and_accept(written, centre, tmp_path):
     result = invoke("accept", out, "--to", centre)
     assert (result.exit_code, result.stderr) == (0, "")
     first, *missing, last = result.stdout.splitlines()
-    assert first == f"{centre}: S02 (Synthetic study 02) is in, results only"
+    assert first == f"{centre}: S02 (Synthetic study 02) was added, with its results only"
     assert last == f"next: twostage run {centre}"
     # Eight patients tell the directions of this study apart, more than the six that are asked for.
     assert missing == []

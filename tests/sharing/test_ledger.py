@@ -133,7 +133,7 @@ def test_what_cannot_be_noted_is_not_shared(small, tmp_path, monkeypatch):
     def read_only(source, target):
         raise PermissionError(13, "Permission denied", str(target))
 
-    monkeypatch.setattr(ledger.os, "replace", read_only)
+    monkeypatch.setattr("twostage.files.os.replace", read_only)
     with pytest.raises(DisclosureError, match="Permission denied.*one that is not is not shared"):
         share_s01(small, tmp_path / "out" / "S01.zip")
     assert entries(small) == before

@@ -121,7 +121,7 @@ def test_three_scores_without_their_line_are_refused_in_any_company(panels):
     wide = [panel.wide()[0] for panel in panels.values()]
     batch = estimate_batch("detrended", [wide[0][:, :3], wide[0][:, 2:5]])
     assert not batch.usable.any() and np.isnan(batch.estimate).all()
-    assert {reason.split(":")[0] for reason in batch.reasons.ravel()} == {"nobody has 4 scores"}
+    assert {reason.split(";")[0] for reason in batch.reasons.ravel()} == {"no patient has 4 scores"}
     short = np.full_like(wide[0], np.nan)
     short[:, :3] = wide[0][:, :3]
     both = estimate_batch("detrended", [short, wide[0]])

@@ -31,7 +31,7 @@ WITHOUT = {
         for game in ("acnh", "apex", "crew2", "eve", "forza", "gts", "outriders")
         for estimator, reason in (
             ("jackknife", "3 sessions are too few to halve"),
-            ("detrended", "nobody has 4 scores"),
+            ("detrended", "no patient has 4 scores"),
         )
     },
 }

@@ -396,7 +396,7 @@ def test_withheld_numbers_are_missing_and_sums_are_of_what_is_known(panels):
     reason = rows[1]["reason"]
     assert flow.loc[1, ["enrolled", reason]].isna().all()
     assert flow.loc[1, "included"] == known.loc[1, "included"], "the panel's size is shared"
-    assert flow["label"].iloc[-1] == "all studies, of the numbers shown"
+    assert flow["label"].iloc[-1] == "all studies (sums of the numbers shown)"
     for column in ("enrolled", reason):
         assert flow[column].iloc[-1] == known[column].iloc[-1] - known.loc[1, column]
     assert flow["included"].tolist() == known["included"].tolist()

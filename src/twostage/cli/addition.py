@@ -30,7 +30,7 @@ def addition(
         Path | None, typer.Option(metavar="FILE", help="write it as Markdown, for a pull request")
     ] = None,
 ) -> None:
-    """Set a study of a finished run against the others.
+    """Compare a study of a finished run with the others.
 
     Prints its estimates beside the others' prediction intervals, and how pooled effects, heterogeneity and
     conclusions move when it joins. The study's chapter of the book shows the same with a figure.

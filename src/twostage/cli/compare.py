@@ -34,7 +34,7 @@ def compare(
     """Set the pooled results of two runs side by side.
 
     Prints both runs' estimates, the differences, the parameters that differ, on which side of zero the intervals
-    lie, which signs change and what else must be known; writes the same as a page, a figure (SVG, PNG) and a table (CSV).
+    lie, which signs change and what else matters; writes the same as a page, a figure (SVG, PNG) and a table (CSV).
     """
     import matplotlib as mpl
 

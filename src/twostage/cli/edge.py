@@ -1,4 +1,4 @@
-"""Where every command ends: what no command can do anything about is one sentence and an exit status.
+"""How every command ends: an error that no command can do anything about becomes one sentence and an exit status.
 
 A disk that is full or may not be written is status 1; an interruption is 128 and the number of the signal, as shells
 have it.
@@ -38,7 +38,7 @@ class Edge(TyperGroup):
             except OSError as error:
                 reason = error.strerror or str(error)
                 what = f"{meant(os.fspath(error.filename))}: {reason}" if error.filename else reason
-                typer.echo(f"{what}; nothing is half-written", err=True)
+                typer.echo(f"{what}; no file is left half-written", err=True)
                 raise typer.Exit(1) from None
 
 
@@ -58,7 +58,9 @@ def orderly_end() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted; nothing is half-written, and the same command starts again", err=True)
+        typer.echo(
+            "interrupted; no file is left half-written, and the same command can be given again", err=True
+        )
         sys.exit(128 + came[0] if came else INTERRUPTED)
     except typer.Exit as ended:
         # A command that goes on where it stopped has said so itself.

@@ -22,9 +22,9 @@ IMPORT_HELP = """Put a study's file into a collection, in two steps.
 Reads CSV and TSV (any separator, decimal comma, encoding), Excel, SPSS, Stata and R; one row per patient (wai_1 ...
 wai_7) or one row per session.
 
-How to read the file is detected and told; --encoding, --sheet, --header-row and the others say it instead.
+How the file has to be read is detected and printed; options such as --encoding, --sheet and --header-row overrule it.
 
-First, without --map: proposes a mapping from the names of the columns, says why, shows what would come of it, writes it
+First, without --map: proposes a mapping from the names of the columns, says why, shows what the result would be, writes it
 as a YAML file for you to correct, and imports nothing. Then, with --map: imports everything, or nothing if anything
 is wrong.
 
@@ -79,28 +79,28 @@ def import_study(
         str | None,
         typer.Option(help="column that says which sample a row belongs to", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything but write")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything except writing files")] = False,
     same_data: SameData = False,
     all_problems: AllProblems = False,
     system: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="the system that wrote the file, as redcap; none: no one's rules",
+            help="the system that exported the file, such as redcap; none: no system's special rules",
             show_default=False,
         ),
     ] = None,
-    encoding: Reading("of its text, as utf-8, cp1252, utf-16-le") = None,
-    sheet: Reading("of an Excel workbook: its name or number") = None,
+    encoding: Reading("encoding of the text: utf-8, cp1252, utf-16-le ...") = None,
+    sheet: Reading("sheet of an Excel workbook: its name or number") = None,
     frame: Reading("data frame of an .RData file") = None,
-    header_row: Reading("row with the columns' names: 3, or 1-2 for two together, or none") = None,
-    skip_rows: Reading("rows that are no data: 2,3") = None,
+    header_row: Reading("row with the names of the columns: 3, or 1-2 for two rows together, or none") = None,
+    skip_rows: Reading("rows that are not data: 2,3") = None,
     last_row: Reading("last row of data") = None,
-    separator: Reading("between columns: comma, semicolon, tab, bar, blank, or another sign") = None,
-    decimal: Reading("point or comma") = None,
+    separator: Reading("sign between columns: comma, semicolon, tab, bar, blank, or another sign") = None,
+    decimal: Reading("decimal sign: point or comma") = None,
     thousands: Reading("mark between thousands: point, comma, apostrophe, blank or none") = None,
-    short_rows: Reading("true: rows may end early, with empty cells") = None,
-    fill_down: Reading("columns in which an empty cell means the one above: Patient,Clinic") = None,
+    short_rows: Reading("true: a row may end early, and the cells it lacks are empty") = None,
+    fill_down: Reading("columns in which an empty cell repeats the cell above: Patient,Clinic") = None,
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
@@ -223,8 +223,12 @@ def new_collection(
     y_label: Annotated[
         str | None, typer.Option(help="y in words; default: its name", show_default=False)
     ] = None,
-    x_better: Annotated[Better, typer.Option(help="the good end of x")] = "higher",
-    y_better: Annotated[Better, typer.Option(help="the good end of y")] = "lower",
+    x_better: Annotated[
+        Better, typer.Option(help="whether higher or lower values of x are better")
+    ] = "higher",
+    y_better: Annotated[
+        Better, typer.Option(help="whether higher or lower values of y are better")
+    ] = "lower",
     title: Annotated[str, typer.Option(help="title of the book", show_default=False)] = "",
 ) -> None:
     """Write an empty collection: a folder into which `twostage import` puts studies."""

@@ -12,13 +12,14 @@ from twostage.problems import ProblemError
 from twostage.project import project_folder
 
 AllProblems = Annotated[
-    bool, typer.Option("--all-problems", help="a line for each problem, not for each kind of problem")
+    bool,
+    typer.Option("--all-problems", help="print a line for each problem, not one for each kind of problem"),
 ]
 
 
 SameData = Annotated[
     bool,
-    typer.Option("--same-data", help="it is meant that a study has the same scores as another"),
+    typer.Option("--same-data", help="accept a study that has the same scores as another one"),
 ]
 
 
@@ -33,7 +34,7 @@ Assignments = Annotated[
         "-p",
         "--parameter",
         metavar="NAME=VALUE",
-        help="a parameter that differs, over --params; may be repeated (see 'twostage params')",
+        help="a parameter that differs from its default; overrules --params; may be repeated (see 'twostage params')",
         autocompletion=_names,
     ),
 ]
@@ -73,7 +74,7 @@ def synthetic_note(collection: Path, *studies: str) -> str:
     table = content.studies.set_index("study").loc[list(studies), "source"].astype(str)
     real = table.index[~table.str.contains("simulat|synthetic", case=False)]
     return (
-        f"note: {collection} says that all its data are synthetic, and its book tells so on every page; the source of "
+        f"note: {collection} says that all its data are synthetic, and its book says so on every page; the source of "
         f"{', '.join(real)} does not. Put real studies into a collection of their own (twostage new-collection), or "
         f"correct 'synthetic' and 'note' in {collection / 'collection.yml'}"
         if len(real)

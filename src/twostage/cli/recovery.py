@@ -29,7 +29,7 @@ def recovery(
 ) -> None:
     """Draw a collection again and again with known truth, estimate and pool it, and store how that went.
 
-    Interrupted, the same command goes on where it stopped; with more replicates it makes only the further ones.
+    After an interruption the same command continues where it stopped; with more replicates it adds only the new ones.
     """
     # The other commands need not wait for what only this one imports.
     from twostage.pipeline.entry import find_project
@@ -52,6 +52,6 @@ def recovery(
     try:
         folder = carry_out_recovery(plan, jobs=jobs)
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
+        typer.echo("interrupted; the same command continues where this one stopped", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"recovery study: {folder}")

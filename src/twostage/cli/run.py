@@ -60,7 +60,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="only print the steps th
 Project = Annotated[
     Path | None,
     typer.Option(
-        help="the project's folder; default: the one upwards from here, else the installed package's",
+        help="the project's folder; default: the nearest one at or above the current folder, else the installed package's",
         show_default=False,
     ),
 ]

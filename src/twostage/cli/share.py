@@ -73,7 +73,7 @@ def share(
         bool,
         typer.Option(
             "--second-bundle",
-            help="share although an earlier bundle of the study has other results; who has both can subtract them",
+            help="share although an earlier bundle of the study has other results; whoever has both can subtract them",
         ),
     ] = False,
     all_problems: AllProblems = False,
@@ -124,7 +124,7 @@ def _share(
         typer.echo(f"noted in {collection.path / FILE}; keep that file, it is for this collection only")
     if shared.earlier:
         typer.echo(
-            f"note: a bundle of {shared.earlier.study} of {shared.earlier.date} has other results. Who has both can "
+            f"note: a bundle of {shared.earlier.study} of {shared.earlier.date} has other results. Whoever has both can "
             f"subtract one from the other: see 'What the rules do not prevent' in {page}"
         )
 
@@ -166,7 +166,7 @@ def accept(
         accepted = accept_bundle(bundle, to, replace=replace)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
-    typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) is in, results only")
+    typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) was added, with its results only")
     say_missing(accepted)
     note = synthetic_note(to, accepted.study)
     typer.echo(note) if note else None

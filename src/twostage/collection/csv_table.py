@@ -92,7 +92,7 @@ def _text(content: bytes, name: str) -> tuple[str | None, list[Problem]]:
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         byte = f"byte 0x{content[error.start]:02x}"
-        return None, [*problems, Problem(name, row, None, byte, "text in UTF-8 (save as CSV UTF-8)")]
+        return None, [*problems, Problem(name, row, None, byte, "text in UTF-8 (save the file as CSV UTF-8)")]
     header = text.split("\n", 1)[0]
     for separator, word in ((";", "semicolons"), ("\t", "tabs")):
         if separator in header and "," not in header:

@@ -64,7 +64,8 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
         shutil.rmtree(run.unfinished, ignore_errors=True)
     if workers.gone:
         raise PipelineError(
-            f"the Dask scheduler at {dask} went away; the same command, with a scheduler, goes on where this one stopped"
+            f"the Dask scheduler at {dask} has ended; with a running scheduler, the same command continues "
+            "where this one stopped"
         )
     reports = session.execution_reports
     failed = any(report.outcome is pytask.TaskOutcome.FAIL for report in reports)
@@ -72,7 +73,7 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
         raise _stopped(run.state)
     print_summary(reports, len(session.tasks))
     if len(reports) < len(session.tasks):
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         return INTERRUPTED
     return 1 if failed else 0
 
@@ -117,7 +118,7 @@ def _due(plan: Plan) -> tuple[list[str], bool]:
         session = _build(plan, root)
         readable = session.exit_code is not pytask.ExitCode.CONFIGURATION_FAILED or not there
         if not readable:
-            print(f"{plan.run.state}: damaged and made anew, so every step is due", file=sys.stderr)
+            print(f"{plan.run.state}: damaged, so it was made again and every step is due", file=sys.stderr)
             session = _build(plan, emptied(root))
         if session.exit_code is not pytask.ExitCode.OK:
             raise _stopped(root)

@@ -1,4 +1,4 @@
-"""Whom to believe: from performance measures to a table in words."""
+"""Which estimator to believe: from performance measures to a table in words."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Studies whose data may not leave the house: a site shares its results as a bundle, a collection accepts it."""
+"""Studies whose data a site may not pass on: it shares its results as a bundle, and a collection accepts the bundle."""
 
 from twostage.sharing.accept import accept_bundle, misfits
 from twostage.sharing.layout import Bundle, BundleError, Filters

@@ -1,4 +1,4 @@
-"""Disclosure control: what of a study's records may leave the house.
+"""Disclosure control: which parts of a study's records may be passed on.
 
 Withheld numbers become null. Nothing that a pooled analysis needs is changed: an equation is shared as it is or,
 if it rests on too few patients, not at all, and is then named as a failure with the reason.

@@ -138,8 +138,8 @@ def refuse_second(ledger: Ledger, new: Entry, collection: Path) -> None:
     found = f"a bundle of {earlier.study} of {earlier.date} with other results: {earlier.differences(new)}"
     expected = (
         "one bundle of a study: two can be subtracted from each other, and where they differ by one patient the difference "
-        "may be this patient's scores. Share the same again with the options of then; or, if the earlier bundle never left "
-        "the house or that is accepted, say --second-bundle"
+        "may be this patient's scores. Share the same again with the same options as then; or, if the earlier bundle was "
+        "never passed on or the risk is accepted, add --second-bundle"
     )
     raise DisclosureError([Problem(str(collection / FILE), None, None, found, expected)])
 

@@ -1,4 +1,4 @@
-"""Which analyses a site is missing from, and what it would take."""
+"""From which analyses a site is missing, and what it would need to be in them."""
 
 from collections.abc import Mapping
 

@@ -18,7 +18,7 @@ _STYLE = (
 
 
 _INTRODUCTION = (
-    "<p>This is everything that leaves your house. It is analysed already: coefficients, their variances, and counts; "
+    "<p>This is everything that you pass on. It is analysed already: coefficients, their variances, and counts; "
     "no patient's scores. In grey stand the names in the bundle's files. Numbers are rounded here to "
     f"{SHOWN_DIGITS} significant digits; the files have all of them (unless the table below says that they were "
     "rounded). A dash stands for what is withheld and for what the analysis does not have.</p>"

@@ -8,15 +8,15 @@ from twostage.sharing.layout import DEFAULT_DIGITS, Filters
 #: What the rules do not prevent, said in every bundle.
 _ALWAYS = (
     "The numbers of patients and transitions of a model are shared with the model (as by DataSHIELD's ds.glm), "
-    "because its degrees of freedom and standard errors tell them anyhow; those of two models may differ by fewer "
-    "than nfilter.tab, and the difference is then a small count that can be concluded.",
-    "That something is withheld says why it had to be: that a number is small, near another that is shown, or that "
-    "nearly all patients have one and the same score. How many do is not said, nor who does not.",
-    "If the number of patients of the study is published elsewhere, a total withheld here can be concluded from it.",
-    "Who knows all scores of a session but one can conclude that one from its mean and standard deviation to their few "
-    "digits; so can, from a model's coefficients, who knows all patients but one and all their scores.",
-    "Many equations and the knowledge that scores are whole numbers narrow down what the scores can be; no way from "
-    "this bundle alone to a single one is known to us.",
+    "because its degrees of freedom and standard errors reveal them anyhow; those of two models may differ by fewer "
+    "than nfilter.tab, and the difference is then a small count that can be worked out.",
+    "That something is withheld tells why it had to be: that a number is small, near another that is shown, or that "
+    "nearly all patients have one and the same score. How many they are, and who the others are, is not said.",
+    "If the number of patients of the study is published elsewhere, a total withheld here can be worked out from it.",
+    "Whoever knows all scores of a session except one can work out that one from the mean and standard deviation, to "
+    "their few digits; whoever knows all scores of all patients except one can do so from a model's coefficients.",
+    "Many equations and the knowledge that scores are whole numbers narrow down what the scores can be; we know of no "
+    "way to find a single score from this bundle alone.",
 )
 
 

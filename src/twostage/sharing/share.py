@@ -1,4 +1,4 @@
-"""A site's side: run stage 1 here, withhold what must not be told, pack the rest."""
+"""A site's side: run stage 1 here, withhold what must not be disclosed, pack the rest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ LARGEST_END = 1e40
 LARGEST_COUNT, LARGEST_OTHER = 10**12, 1e12
 
 
-WHY = "beyond, double precision cannot weigh it against other studies"
+WHY = "outside this range, double precision cannot weigh it against other studies"
 
 
 def estimate(value: float) -> float:

@@ -148,7 +148,10 @@ def _deny(columns: dict, panels: np.ndarray, where: slice) -> None:
     for name in _FLOATS:
         columns[name][panels, where] = np.nan
     columns["converged"][panels, where] = False
-    text = f"nobody has {FEWEST_ON_A_LINE} scores: fewer say nothing about a lag once their line is taken out"
+    text = (
+        f"no patient has {FEWEST_ON_A_LINE} scores; with fewer, nothing is left to estimate a lag from once each "
+        "patient's line is removed"
+    )
     columns["reasons"][panels, where] = text
 
 

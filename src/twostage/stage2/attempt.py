@@ -1,4 +1,4 @@
-"""An analysis that the studies at hand may be too few or too alike for: its result, or the reason in words."""
+"""The result of an analysis, or in words why the studies at hand are too few or too alike for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

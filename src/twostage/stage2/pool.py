@@ -178,7 +178,7 @@ def _same_parameters(records: list[Record], folder: Path) -> list[Record]:
             expected = getattr(records[0].parameters, name)
             if name in _MATTER and value != expected:
                 file = str(folder / record.study / f"{record.analysis}.json")
-                where = f"{expected!r}, as in {records[0].study}: studies are pooled when analysed alike"
+                where = f"{expected!r}, as in {records[0].study}: only studies that were analysed alike are pooled"
                 problems.append(Problem(file, None, f"parameters.{name}", value, where))
     if problems:
         raise RecordError(problems)
@@ -347,7 +347,7 @@ def patient_flow(records: Sequence[Record]) -> pd.DataFrame:
     numbers = dict.fromkeys(table.columns.drop(["study", "label"]), "Int64")
     table = table.astype(numbers)
     known = table[list(numbers)].notna().all(axis=None)
-    label = "all studies" if known else "all studies, of the numbers shown"
+    label = "all studies" if known else "all studies (sums of the numbers shown)"
     total = {"study": "all", "label": label} | table[list(numbers)].sum().to_dict()
     table = pd.concat([table, pd.DataFrame([total]).astype(numbers)], ignore_index=True)
     complete = [name for name in numbers if table[name].notna().all()]

@@ -108,7 +108,7 @@ def test_the_only_study_of_a_run_has_nothing_to_be_set_against():
     assert (alone.n_others, len(alone.table)) == (0, 0)
     (said,) = sentences(alone, "x", "y")
     assert said.startswith(
-        "Study S0 is the only study of this run, so there is nothing to set it against: add another"
+        "Study S0 is the only study of this run, so there is nothing to compare it with: add another"
     )
     other = estimates([1.0], [1.0], term="y_within").assign(study="S1")
     apart = addition(pd.concat([estimates([1.0], [1.0]), other]), "S0")
@@ -185,8 +185,7 @@ def test_sentences_say_inside_or_outside_and_what_changed():
     same = sentences(addition(table[:4], "S3"), "a", "b")
     assert "inside the prediction interval of the other 3 studies" in same[0]
     assert (
-        same[1]
-        == "With it, no confidence interval of one coefficient says something else of zero than without it."
+        same[1] == "Adding it changes for no confidence interval of one coefficient whether zero is included."
     )
 
 
@@ -227,4 +226,4 @@ def test_estimates_come_back_from_a_runs_tables_as_they_were(pooled, result, tmp
 def test_fits_that_did_not_converge_are_said(result):
     from twostage.pages.addition.tables import how
 
-    assert how(replace(result, converged=False)).endswith("Not every pool converged.")
+    assert how(replace(result, converged=False)).endswith("Not every pooled fit converged.")

@@ -39,12 +39,12 @@ def test_another_threshold_level_and_unit():
 def test_no_heterogeneity_is_said_as_estimated_not_as_known():
     fit = pool([0.5, 0.6, 0.3], [0.04] * 3)
     words, share = heterogeneity_words(fit), exceedance(fit)
-    assert "differ no more than sampling error makes them" in words
+    assert "differ no more than sampling error alone would make them" in words
     assert "estimated at 0 (95 % interval [0.000, " in words
     low = f"95 % interval {100 * share.ci_low:.0f} to 100 of 100"
     assert f"An estimated 100 of 100 true effects lie above 0 ({low})" in words
     agree = heterogeneity_words(pool([0.5, 0.5001, 0.5], [0.04] * 3))
-    assert "no interval: the estimates agree better than their sampling errors" in agree
+    assert "no interval: the estimates agree more closely than their sampling errors" in agree
 
 
 def test_same_sign_only_where_the_range_excludes_zero():

@@ -79,7 +79,7 @@ def test_a_difference_says_what_is_subtracted_from_what():
     other = {"estimate": -0.02, "ci_low": -0.07, "ci_high": 0.03}
     comparison = compare(results("a"), results("b", other))
     assert side_by_side(comparison)["b − a"].tolist() == ["0.080"]
-    assert "b less a: 0.080" in verdict(comparison)
+    assert "b minus a: 0.080" in verdict(comparison)
 
 
 def test_coefficient_of_one_run_only_has_no_difference():
@@ -170,7 +170,7 @@ def test_windows_of_other_lengths_are_not_compared_without_a_word_on_bias():
     assert found.sessions == (3, 7)
     (said,) = [note for note in notes(found) if "bias" in note]
     assert said.startswith("The window holds 3 sessions in a and 7 in b.")
-    assert "not only one of substance" in said and "Estimators side by side" in said
+    assert "partly one of bias" in said and "Estimators side by side" in said
     shifted = compare(results("a", first_session=2, last_session=8), results("b"))
     assert not [note for note in notes(shifted) if "bias" in note]
 

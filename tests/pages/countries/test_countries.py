@@ -79,7 +79,9 @@ def test_studies_without_a_country_stand_for_themselves():
     countries[0:3] = ["not stated", "several", "not stated"]
     found = in_countries(y, v, countries)
     assert len(found.studies) == 8 and found.n_unknown == 3
-    assert "3 without one known country stand for themselves" in country_sentence(attempt(lambda: found))
+    assert "3 without one known country count as countries of their own" in country_sentence(
+        attempt(lambda: found)
+    )
     assert "come from 5 countries, 5 of them" in country_sentence(attempt(lambda: found))
 
 
@@ -118,7 +120,7 @@ def test_few_degrees_of_freedom_are_told():
     y, v, countries = balanced()
     v[3:] = 2.0
     words = country_sentence(attempt(in_countries, y, v, countries))
-    assert "degrees of freedom only" in words
+    assert "CR2 has only " in words
 
 
 def test_from_records_on(pooled, three):

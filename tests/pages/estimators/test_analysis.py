@@ -135,8 +135,8 @@ def test_the_table_shows_every_estimator_of_an_effect_together(comparison, three
     runs = (table["effect"] != table["effect"].shift()).sum()
     assert runs == table["effect"].nunique() == 4
     headline = table["estimator"] == ESTIMATORS[HEADLINE].words
-    assert (table.loc[headline, "less the headline"] == "–").all()
-    assert not (table.loc[~headline, "less the headline"] == "–").any()
+    assert (table.loc[headline, "difference from the main analysis"] == "–").all()
+    assert not (table.loc[~headline, "difference from the main analysis"] == "–").any()
 
 
 def test_pooling_is_by_the_asked_method(records):

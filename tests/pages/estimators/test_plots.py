@@ -1,18 +1,11 @@
 """Pictures of estimators show the numbers, each in its place."""
 
-import itertools
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from twostage.pages.estimators import plots as plots_estimators
 from twostage.pages.estimators.analysis import compare_estimators
-from twostage.pages.recovery import plots as plots_recovery
 from twostage.records.record import make_record
-from twostage.recovery.conditions import CONDITIONS
-from twostage.recovery.store import Recovery
-from twostage.recovery.verdict import kinds
 from twostage.stage1.estimators import estimators
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
@@ -25,17 +18,6 @@ def results(panels):
 @pytest.fixture(scope="module")
 def comparison(panels, results):
     return compare_estimators([make_record(panels[s], r) for s, r in results.items()])
-
-
-@pytest.fixture(scope="module")
-def study():
-    rng = np.random.default_rng(1)
-    rows = []
-    for c, e, d in itertools.product(CONDITIONS, ESTIMATORS, DIRECTIONS.values()):
-        row = {"condition": c, "estimator": e, "direction": d.name, "term": d.cross}
-        measures = {m: rng.uniform() for m in plots_recovery.MEASURES}
-        rows.append(row | measures | {f"{m}_mcse": 0.01 for m in measures})
-    return Recovery(pd.DataFrame(rows), {}, older_code=False, other_design=False)
 
 
 def test_pooled_estimates_stand_in_the_order_of_the_table(comparison, three):
@@ -68,35 +50,9 @@ def test_a_study_s_picture_has_both_directions(panels, results):
             )
 
 
-@pytest.mark.parametrize(("measure", "null"), [("bias", False), ("coverage", False), ("rejection", True)])
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_performance_by_condition_and_estimator(study, three, measure, null, direction):
-    ax = plots_recovery.recovery(study, measure, direction, three, null=null)
-    assert len(ax.containers) == len(ESTIMATORS)
-    for container, name in zip(ax.containers, ESTIMATORS, strict=True):
-        expected = [
-            study.row(pair[null].name, name, direction, DIRECTIONS[direction].cross) for pair in kinds()
-        ]
-        np.testing.assert_allclose(container.lines[0].get_xdata(), [r[measure] for r in expected])
-    target = {"bias": 0.0, "coverage": 0.95, "rejection": 0.05}[measure]
-    assert ax.lines[0].get_xdata()[0] == target
-
-
-def test_power_has_no_target(study, three):
-    ax = plots_recovery.recovery(study, "rejection", "x_to_y", three)
-    assert not any(list(line.get_xdata()) == [0.05, 0.05] for line in ax.lines)
-
-
 def test_every_estimator_has_a_look_of_its_own_and_a_function():
     from twostage.stage1 import estimator_batch
 
     for looks in ({e.marker for e in ESTIMATORS.values()}, {e.colour for e in ESTIMATORS.values()}):
         assert len(looks) == len(ESTIMATORS)
     assert list(estimator_batch._WAYS) == list(ESTIMATORS)
-
-
-def test_axes_can_be_given(study, three):
-    import matplotlib.pyplot as plt
-
-    _, ax = plt.subplots()
-    assert plots_recovery.recovery(study, "bias", "x_to_y", three, ax=ax) is ax

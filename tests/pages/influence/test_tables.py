@@ -104,7 +104,7 @@ def test_one_study_has_no_influence(few, three):
     assert not report.casewise and not report.baujat and not report.gosh
     said = influence_sentences(report)
     assert said["casewise"] == "Not computed: influence needs at least 2 studies, got 1."
-    assert said["year"] == "There is one study; nothing accumulates."
+    assert said["year"] == "There is only one study, so there is nothing to accumulate."
 
 
 def test_no_study_at_all(few, three):

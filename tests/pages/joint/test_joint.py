@@ -138,7 +138,11 @@ def test_a_study_with_one_direction_takes_part(records):
     found = pool_joint([without(whole[0], "y_to_x"), *whole[1:]])
     assert found.fit.k == (9, 8) and found.fit.k_both == 8
     assert found.left_out.to_dict("records") == [
-        {"study": "S00", "direction": "y_to_x", "reason": "no y_within in its record"}
+        {
+            "study": "S00",
+            "direction": "y_to_x",
+            "reason": "its record does not have y → x (within, cross-lagged)",
+        }
     ]
     assert np.isnan(found.studies.loc[0, "second"]) and found.studies.loc[0, "first"] == Y[0, 0]
     assert found.fit.first.df == 8.0 and found.fit.difference.df == 7.0
@@ -160,7 +164,7 @@ def test_why_a_study_is_not_in(records):
 
 
 def test_what_cannot_be_pooled(records):
-    with pytest.raises(NotEstimable, match="x_within of x_to_y is known from 1 of the studies"):
+    with pytest.raises(NotEstimable, match=r"x → y \(within, cross\-lagged\) is known from 1 of the studies"):
         pool_joint(records[:1])
     whole = made(records[0], heterogeneous(4), [V2] * 4)
     apart = [without(r, d) for r, d in zip(whole, ("x_to_y", "y_to_x") * 2, strict=True)]
@@ -183,7 +187,7 @@ def flagged(found, words):
 
 def test_two_studies(records):
     found = pool_joint(made(records[0], heterogeneous(2), [V2] * 2))
-    assert flagged(found, "two studies") and flagged(found, "rests on 2 with both")
+    assert flagged(found, "two studies") and flagged(found, "rests on 2 studies with both")
     assert found.region() is None and found.region("prediction") is None
     assert np.isnan(found.fit.joint.p_value) and np.isfinite(found.fit.difference.p_value)
     plt.close(plots_joint.joint_region(found).figure)
@@ -255,7 +259,7 @@ def test_tables_and_sentences(records, three):
     assert all(text in words["effects"] for text in table["estimate"][:2])
     verdict = "apart" if result.fit.difference.p_value < 0.05 else "do not tell"
     assert verdict in words["difference"]
-    zero = "does not hold" if result.fit.joint.p_value < 0.05 else " holds "
+    zero = "does not contain" if result.fit.joint.p_value < 0.05 else " contains "
     assert zero in words["region"]
     assert all(flag in words["remarks"] for flag in result.flags)
     assert "x_to_y:x_within" in result._repr_html_()
@@ -265,7 +269,7 @@ def test_tables_and_sentences(records, three):
 def test_too_few_studies_are_told_why(records, three):
     found = examine_joint(records[:1], joint_options(make_parameters({})))
     words = joint_sentences(found["robust"], three)
-    assert words["remarks"].startswith("Not computed: x_within of x_to_y is known from 1")
+    assert words["remarks"].startswith("Not computed: x → y (within, cross-lagged) is known from 1")
     assert joint_comparison(found, pool_records(records[:1]), three).empty
 
 

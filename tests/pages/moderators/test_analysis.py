@@ -169,8 +169,8 @@ def test_what_cannot_be_tested_is_named(forward, wanted):
     words = aside_words(forward)
     assert "Setting is not tested: it is the same in all 12 studies (clinic)." in words
     assert "not tested: no two studies share a category." in words
-    assert "Country: not known of Study S12." in words
-    assert "Country: alone in their category and set aside are Study S11 (C)." in words
+    assert "Country: not known for Study S12." in words
+    assert "Country: left out, because they are alone in their category: Study S11 (C)." in words
     assert forward.glance().loc[0, "tested"] == 8
 
 
@@ -206,7 +206,7 @@ def test_a_moderator_nobody_has():
     data = pd.DataFrame({"label": ["a", "b"], "severity": [np.nan, np.nan], "group": [None, None]})
     for name, category in (("severity", False), ("group", True)):
         used, words = usable(data, StudyModerator(name, "thing", category))
-        assert used is None and words == ["Thing is not tested: it is not known of any study."]
+        assert used is None and words == ["Thing is not tested: it is not known for any study."]
 
 
 def test_predictions_are_those_of_the_fit(forward, wanted):

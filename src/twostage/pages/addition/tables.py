@@ -78,7 +78,7 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
     t = result.table
     if not result.n_others:
         return [
-            f"{result.label} is the only study of this run, so there is nothing to set it against: add another study "
+            f"{result.label} is the only study of this run, so there is nothing to compare it with: add another study "
             "to the collection (twostage import, twostage accept), run it again, then repeat this command."
         ]
     if t.empty:
@@ -93,9 +93,7 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
     changed = t[t["conclusion_changed"]]
     many = f"{len(t)} coefficients" if len(t) > 1 else "one coefficient"
     if changed.empty:
-        lines.append(
-            f"With it, no confidence interval of {many} says something else of zero than without it."
-        )
+        lines.append(f"Adding it changes for no confidence interval of {many} whether zero is included.")
     for row in changed.to_dict("records"):
         lines.append(f"Conclusion changed: {_label(row, x, y)}, {_conclusion(row)}.")
     flagged = t[t["is_influential"]]
@@ -108,7 +106,7 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
 def how(result: Addition) -> str:
     """How it was pooled, in a sentence."""
     text = f"τ² by {result.method}, {inference(result.ci)} inference, {100 * result.level:g} % intervals."
-    return text if result.converged else f"{text} Not every pool converged."
+    return text if result.converged else f"{text} Not every pooled fit converged."
 
 
 def markdown(result: Addition, x: str, y: str, run: str) -> str:

@@ -98,11 +98,11 @@ def _spread_sentence(fit: PooledFit, scale: str, digits: int) -> str:
     unit = f" {scale}" if scale else ""
     compatible = f"{100 * fit.level:g} % interval {interval(ends.tau_low, ends.tau_high, digits + 1)}"
     if ends.empty:
-        compatible = "no interval: the estimates agree better than their sampling errors let expect"
+        compatible = "no interval: the estimates agree more closely than their sampling errors would lead one to expect"
     if fit.tau2 == 0.0:
         return (
-            f"The {fit.k} estimates differ no more than sampling error makes them: the standard deviation of the true "
-            f"effects is estimated at 0{unit} ({compatible})."
+            f"The {fit.k} estimates differ no more than sampling error alone would make them: the standard deviation of "
+            f"the true effects is estimated at 0{unit} ({compatible})."
         )
     return (
         f"The true effects of the {fit.k} studies differ with an estimated standard deviation of "

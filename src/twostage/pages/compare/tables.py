@@ -92,7 +92,7 @@ def notes(comparison: Comparison) -> list[str]:
     differing = set(c.parameters["parameter"])
     if {"standardize", "detrend"} & differing:
         said.append(
-            "The scores are in other units or freed of other trends: the numbers are not on one scale."
+            "The two runs use different units or remove different trends, so the numbers are not on one scale."
         )
     if "level" in differing:
         said.append("The intervals have different coverage.")
@@ -121,7 +121,7 @@ def _windows(c: Comparison) -> list[str]:
     return [
         f"The window holds {c.sessions[0]} sessions in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
         "estimator grows as sessions become fewer (autoregressions too low, cross-lagged effects too close to zero), so "
-        f"the difference is not only one of substance. {ESTIMATORS} in the book shows estimators without this bias."
+        f"the difference is partly one of bias. {ESTIMATORS} in the book shows estimators without this bias."
     ]
 
 
@@ -143,7 +143,9 @@ def _sentence(c: Comparison, row: dict) -> str:
         (False, True): f"the interval excludes zero in {c.b} only",
     }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
     difference = number(row["estimate_diff"], 3)
-    return f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} less {c.a}: {difference}; {zero}."
+    return (
+        f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} minus {c.a}: {difference}; {zero}."
+    )
 
 
 def _one(row: dict, end: str) -> Effect:

@@ -53,17 +53,16 @@ def country_sentence(found: Attempt) -> str:
     )
     countries = f"{len(result.studies) - result.n_unknown} countries, {several} of them with more than one"
     if result.n_unknown:
-        countries += f"; {result.n_unknown} without one known country stand for themselves"
+        countries += f"; {result.n_unknown} without one known country count as countries of their own"
     text = (
         f"The {result.fit.n} studies come from {countries}. "
-        f"Pooled plainly the effect is {plain}, in three levels {model}, with CR2 intervals {cr2} ({level} intervals)."
+        f"Pooled without regard to countries the effect is {plain}, in three levels {model}, "
+        f"with CR2 intervals {cr2} ({level} intervals)."
     )
     if not result.converged:
         text += " The fit did not converge."
     if result.singular:
         text += " A variance is estimated as 0."
     if result.robust.df[0] < LOW_DF:
-        text += (
-            f" CR2 has {number(result.robust.df[0], 1)} degrees of freedom only: its interval is unreliable."
-        )
+        text += f" CR2 has only {number(result.robust.df[0], 1)} degrees of freedom, so its interval is unreliable."
     return text

@@ -1,4 +1,4 @@
-"""Every estimator of the lagged effects, pooled, beside the headline's."""
+"""Every estimator of the lagged effects, pooled, beside the main analysis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class EstimatorComparison:
     pooled : PooledTable
         Of the analysis `estimators`; the estimator is the variant.
     differences : pandas.DataFrame
-        estimator, direction, term and, of the pooled estimate less the headline's over the studies that have both:
+        estimator, direction, term and, of the pooled estimate minus the main analysis's over the studies that have both:
         estimate, std_error, df, statistic, p_value, ci_low, ci_high, k.
     """
 

@@ -47,7 +47,7 @@ def study_estimator_table(estimates: StudyEstimates, panel: Panel) -> pd.DataFra
                 row |= {"estimate": number(r.estimate, 3), "std. error": number(r.std_error, 3)}
                 row[f"{100 * panel.parameters.level:g} % CI"] = interval(r.ci_low, r.ci_high, 3)
                 row["patients"] = count(r.n_patients)
-                row["beside the centred one"] = _verdict(r, centred)
+                row["compared with the centred one"] = _verdict(r, centred)
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -76,7 +76,7 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
                 "estimate": number(r.estimate, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
                 "τ": number(r.tau2**0.5, 3),
-                "less the headline": "–" if is_headline else number(r.difference_estimate, 3),
+                "difference from the main analysis": "–" if is_headline else number(r.difference_estimate, 3),
                 f"difference, {level}": "–"
                 if is_headline
                 else interval(r.difference_ci_low, r.difference_ci_high, 3),
@@ -110,7 +110,9 @@ NOT_RUN = (
 )
 
 
-OTHER_STUDIES = "The recovery study stored with the collection is of other studies or sessions than these."
+OTHER_STUDIES = (
+    "The recovery study stored with the collection was made with other studies or sessions than these."
+)
 
 
 def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition: str = CONDITION) -> str:

@@ -93,7 +93,7 @@ def _reference_lines(found: Influence) -> dict[str, list[float]]:
 
 
 def baujat(found: Baujat, ax: Axes | None = None) -> Axes:
-    """Each study's part in the heterogeneity against its influence; the foremost are named.
+    """Each study's contribution to the heterogeneity against its influence; the foremost are named.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def baujat(found: Baujat, ax: Axes | None = None) -> Axes:
     prominence = np.maximum(x / _top(x), y / _top(y))
     foremost = np.argsort(-prominence, kind="stable")[:MOST_NAMED]
     name_points(ax, x, y, found.labels, foremost[prominence[foremost] > PROMINENT])
-    ax.set_xlabel("part in the heterogeneity (squared Pearson residual)")
+    ax.set_xlabel("contribution to the heterogeneity (squared Pearson residual)")
     ax.set_ylabel("influence on the pooled effect")
     return ax
 

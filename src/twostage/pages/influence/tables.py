@@ -31,7 +31,7 @@ def baujat_table(found: Baujat) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "study": [found.labels[i] for i in order],
-            "part in the heterogeneity": [number(float(found.heterogeneity[i]), 2) for i in order],
+            "contribution to the heterogeneity": [number(float(found.heterogeneity[i]), 2) for i in order],
             "influence on the pooled effect": [number(float(found.influence[i]), 3) for i in order],
         }
     )
@@ -110,7 +110,7 @@ def _baujat_words(found: Baujat) -> str:
 def _cumulative_words(found: Cumulative) -> str:
     k, start = found.fit.k, float(found.glance()["excludes_zero_from"].iloc[0])
     if k == 1:
-        return "There is one study; nothing accumulates."
+        return "There is only one study, so there is nothing to accumulate."
     ends = interval(found.ci_low[-1], found.ci_high[-1], 3)
     if np.isnan(start):
         return f"With {'both' if k == 2 else f'all {k}'} studies the interval, {ends}, includes zero."

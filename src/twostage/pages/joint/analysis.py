@@ -12,7 +12,7 @@ from twostage.records import Record
 from twostage.stage2 import Attempt, attempt
 from twostage.stats.base import NotEstimable
 from twostage.stats.multilevel import PairFit, ProfileInterval, Region, pool_pair
-from twostage.terms import DIRECTIONS
+from twostage.terms import DIRECTIONS, term_label
 
 
 def examine_joint(records, options: dict) -> dict[str, Attempt]:
@@ -44,7 +44,9 @@ VARIANCES = ("robust", "model")
 BOUND = 1e-6
 
 
-NO_COVARIANCE = "no cluster-robust covariance in its record: no more patients than coefficients"
+NO_COVARIANCE = (
+    "its record has no cluster-robust covariance, because it has no more patients than coefficients"
+)
 
 
 _EFFECTS = ["estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high"]
@@ -238,7 +240,7 @@ def _of_study(record, pair, variant, variances):
     covariance = record.joint_covariance(variant) if variant in joint else pd.DataFrame()
     for j, key in enumerate(map(tuple, pair)):
         if key not in table.index:
-            why[j] = failed.get(key[0], f"no {key[1]} in its record")
+            why[j] = failed.get(key[0], f"its record does not have {term_label(*key)}")
         elif not table.loc[key, "converged"]:
             why[j] = "the fit did not converge"
         elif key not in covariance.index:
@@ -261,18 +263,20 @@ def _check_possible(Y, pair) -> None:
     for (direction, term), n in zip(pair, have.sum(axis=0), strict=True):
         if n < 2:
             raise NotEstimable(
-                f"{term} of {direction} is known from {n} of the studies: at least two are needed"
+                f"{term_label(direction, term)} is known from {n} of the studies, and at least two are needed"
             )
     if not have.all(axis=1).any():
-        raise NotEstimable("no study has both directions: their correlation between studies is unknown")
+        raise NotEstimable("no study has both directions, so their correlation between studies is unknown")
 
 
 def _flags(fit: PairFit, rho: ProfileInterval | None) -> tuple[str, ...]:
     flags = [] if fit.converged else ["the fit did not converge"]
     if min(fit.k) == 2:
-        flags.append("two studies: no joint region or test, and intervals with one degree of freedom")
+        flags.append(
+            "two studies allow no joint region or test, and their intervals have one degree of freedom"
+        )
     if fit.k_both < 3:
-        flags.append(f"the correlation between studies rests on {fit.k_both} with both directions")
+        flags.append(f"the correlation between studies rests on {fit.k_both} studies with both directions")
     if rho is None:
         flags.append("a between-study variance is estimated as 0: the correlation is not defined")
     else:

@@ -119,14 +119,14 @@ def _difference(result) -> str:
         else "the data do not tell the two apart"
     )
     text = _with_interval(x, result.level, 3)
-    return f"The first less the second is {text}, p {p if p.startswith('<') else '= ' + p}: {verdict}."
+    return f"The first minus the second is {text}, p {p if p.startswith('<') else '= ' + p}: {verdict}."
 
 
 def _region(result) -> str:
     found, joint = result.region(), result.fit.joint
     if found is None:
         return "There are too few studies for a joint region of both effects."
-    zero = "does not hold" if not found.contains([0.0, 0.0]) else "holds"
+    zero = "does not contain" if not found.contains([0.0, 0.0]) else "contains"
     p = p_value(joint.p_value)
     test = f"F({joint.df1}, {number(joint.df2, 0)}) = {number(joint.statistic)}"
     if np.isinf(joint.df2):
@@ -142,7 +142,8 @@ def _correlation(result) -> str:
     within = f"Within studies the sampling errors of the two estimates are correlated {errors} (median)."
     if result.rho is None:
         return (
-            f"{within} The correlation of the true effects between studies is not defined: one does not vary."
+            f"{within} The correlation of the true effects between studies is not defined, because one of them does "
+            "not vary."
         )
     ends = interval(result.rho.low, result.rho.high)
     return (
@@ -152,8 +153,10 @@ def _correlation(result) -> str:
 
 
 def _remarks(result) -> str:
-    left = [f"{r.study} ({r.direction}): {r.reason}" for r in result.left_out.itertuples()]
+    left = [
+        f"{r.study} ({r.direction.replace('_to_', ' → ')}): {r.reason}" for r in result.left_out.itertuples()
+    ]
     parts = [f"Left out: {'; '.join(left)}."] if left else []
     if result.flags:
-        parts.insert(0, f"To be remembered: {'; '.join(result.flags)}.")
+        parts.insert(0, f"Please note: {'; '.join(result.flags)}.")
     return " ".join(parts)

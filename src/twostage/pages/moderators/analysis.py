@@ -164,17 +164,17 @@ def usable(data: pd.DataFrame, moderator: StudyModerator) -> tuple[pd.DataFrame 
     name, label, words = moderator.name, _capital(moderator.label), []
     unknown = data[name].isna()
     if unknown.any() and not unknown.all():
-        words.append(f"{label}: not known of {', '.join(data.loc[unknown, 'label'])}.")
+        words.append(f"{label}: not known for {', '.join(data.loc[unknown, 'label'])}.")
     used, coefficients = data[~unknown], 2
     if moderator.category and len(used):
         sizes = used[name].value_counts()
         rare = used[name].map(sizes) < LEAST_STUDIES
         if rare.any():
             alone = [f"{r['label']} ({r[name]})" for r in used[rare].to_dict("records")]
-            words.append(f"{label}: alone in their category and set aside are {', '.join(alone)}.")
+            words.append(f"{label}: left out, because they are alone in their category: {', '.join(alone)}.")
         used = used[~rare]
         coefficients = max(used[name].nunique(), 2)
-    reason = "it is not known of any study" if unknown.all() else _reason(used[name], coefficients)
+    reason = "it is not known for any study" if unknown.all() else _reason(used[name], coefficients)
     if reason:
         return None, [*words, f"{label} is not tested: {reason}."]
     return used.reset_index(drop=True), words

@@ -109,10 +109,22 @@ def _row(about: pd.Series, record: Record) -> dict:
     } | {c: None if str(text).strip() in UNKNOWN else str(text) for c, text in texts.items()}
 
 
+#: Heads of the columns that are no words by themselves.
+_HEADS = {
+    "label": "study",
+    "log_n": "log₂ patients",
+    "x_instrument": "instrument of x",
+    "y_instrument": "instrument of y",
+    "severity": "intake (% of range)",
+    "severity_within": "intake, deviation within instrument (% of range)",
+    "missing": "share of sessions missing",
+}
+
+
 def shown_moderators(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text, columns in words."""
     numbers = {"log_n": 1, "severity": 1, "severity_within": 1, "missing": 3}
     cells = {c: [number(x, d) for x in table[c]] for c, d in numbers.items()}
     shown = table.assign(year=[number(x, 0) for x in table["year"]], **cells)
     texts = ["label", "setting", "design", "country", "x_instrument", "y_instrument", "year"]
-    return shown[[*texts, *numbers]].fillna("–").rename(columns={"label": "study", "log_n": "log₂ patients"})
+    return shown[[*texts, *numbers]].fillna("–").rename(columns=_HEADS)

@@ -41,10 +41,11 @@ def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
 def best_estimator_rule() -> str:
     """The rule behind :func:`best_estimator_table`, in a sentence."""
     return (
-        "An estimator counts as calibrated where, for both directions, its pooled interval covers the truth and, without "
-        f"effects, excludes zero no more than {percent(SLACK, 1)} (and {Z:g} Monte Carlo standard errors) worse than it "
-        "claims; of the calibrated ones the one with the smallest root mean square error is named. Coverage and type I "
-        "error are those of the worse direction."
+        "An estimator counts as calibrated if two things hold for both directions: its pooled intervals contain the truth "
+        "as often as they claim, and where there are no effects they exclude zero no more often than they claim. Either "
+        f"may miss its level by at most {percent(SLACK, 1)} and {Z:g} Monte Carlo standard errors. Of the calibrated "
+        "estimators the one with the smallest root mean square error is named. Coverage and type I error are those of "
+        "the worse direction."
     )
 
 
