@@ -82,9 +82,16 @@ def test_collections_that_hold_the_same_study_and_some_that_do_not(workshop, cap
         workshop.same("S01", "a", "b")
 
 
-def test_the_key_of_items_takes_the_place_of_the_column():
+@pytest.mark.parametrize(
+    "proposed",
+    [
+        "  column: FILL IN\n",
+        "  items: ['a_{session}',\n      'b_{session}']\n  score: FILL IN\n  reversed: []\n  item_min: FILL IN\n  item_max: 4\n",
+    ],
+)
+def test_the_key_of_items_takes_the_place_of_what_was_proposed(proposed):
     key = ItemKey(items=2, item_min=1, item_max=5, reversed=(2,))
-    text = fill_in_items("x:  # look like items\n  column: FILL IN\n\ny:\n  column: FILL IN\n", key)
+    text = fill_in_items(f"x:  # look like items\n{proposed}\ny:\n  column: FILL IN\n", key)
     items = ["wai_i1_{session}", "wai_i2_{session}"]
     assert yaml.safe_load(text) == {
         "x": {"items": items, "score": "sum", "reversed": items[1:], "item_min": 1, "item_max": 5},

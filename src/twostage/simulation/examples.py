@@ -222,7 +222,9 @@ def fill_in_items(text: str, key: ItemKey) -> str:
         "item_max": key.item_max,
     }
     lines = "".join(f"  {name}: {value}\n" for name, value in block.items())
-    return re.sub(r"(?m)^x:.*\n  column: FILL IN\n", lambda m: f"x:\n{lines}", text)
+    # A key and its value, which may go on in lines that are set in further.
+    proposed = re.compile(rf"(?m)^  (?:column|{'|'.join(block)}):.*\n(?:    .*\n)*")
+    return re.sub(r"(?m)^(x:.*\n)((?:  .*\n)+)", lambda m: m[1] + lines + proposed.sub("", m[2]), text)
 
 
 def _yaml(value: Any) -> str:
