@@ -86,7 +86,7 @@ def test_collections_that_hold_the_same_study_and_some_that_do_not(workshop, cap
     "proposed",
     [
         "  column: FILL IN\n",
-        "  items: ['a_{session}',\n      'b_{session}']\n  score: FILL IN\n  reversed: []\n  item_min: FILL IN\n  item_max: 4\n",
+        "  items: ['a_{session}',\n      'b_{session}']\n  score: FILL IN\n  reversed: []\n  item_min: FILL IN\n",
     ],
 )
 def test_the_key_of_items_takes_the_place_of_what_was_proposed(proposed):
