@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,22 @@ def wait(number: int, status: int = 0) -> None:
     """Be told to end while working; say so oneself where a status is given."""
     try:
         os.kill(os.getpid(), number)
-        signal.pause()
+        time.sleep(30)
     except KeyboardInterrupt:
         if status:
             raise typer.Exit(status) from None
         raise
+
+
+@pytest.fixture
+def heeded():
+    """Signals as a command in the foreground has them: a shell's background jobs have SIGINT ignored."""
+    numbers = [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    yield
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def invoke(*arguments):
@@ -58,7 +70,7 @@ def test_unfinished_names_are_not_shown(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX systems have them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_request_to_end_interrupts_and_is_the_status(number):
+def test_a_request_to_end_interrupts_and_is_the_status(number, heeded):
     before = signal.getsignal(number)
     result = invoke("wait", int(number))
     assert result.exit_code == 128 + number
