@@ -101,7 +101,7 @@ BAD = {
     ),
     "a surrogate": (
         LONG | {"study": FACTS | {"label": "\ud800"}},
-        "expected characters that a text can have",
+        "it has U+D800 at place 1",
     ),
     "unlisted sample": (
         ARMS | {"studies": {"u": {"study": "A"}}},

@@ -15,6 +15,7 @@ from import_support import LONG, WIDE, bring, contents, refused, written
 from twostage.importing.marks import with_points
 from twostage.importing.read_text import SEPARATORS, read_text
 from twostage.importing.source import FileOptions, cell_text, number_text
+from twostage.text.csv_cells import plain
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
 
@@ -200,6 +201,7 @@ def test_any_look_and_either_layout_give_the_same_bytes_and_what_went_in(study, 
     scores = {"alliance": [""], "symptoms": [""]}
     text = io.StringIO(files["sessions/S1.csv"])
     back = pd.read_csv(text, dtype={"patient": str}, keep_default_na=False, na_values=scores)
+    back["patient"] = back["patient"].map(plain)  # a text that begins as a formula is written as a text
     expected = long.sort_values(["id", "session"]).reset_index(drop=True)
     np.testing.assert_array_equal(back[["patient", "session"]], expected[["id", "session"]])
     np.testing.assert_array_equal(back["alliance"].astype(float), expected["wai"])

@@ -27,7 +27,7 @@ class Client:
         if not self.versions:
             raise TimeoutError
 
-    def run(self, function, *arguments, on_error="raise"):
+    def run(self, function, *arguments, on_error="raise", **options):
         if function is version:
             return self.versions
         return {name: self.codes.get(name, code(results=False)) for name in self.versions}

@@ -124,7 +124,7 @@ def test_titles_labels_and_notes_in_headings(collection):
         changed = type(plain)(
             **{f: getattr(plain, f) for f in plain.__dataclass_fields__} | {"title": text, "x": named}
         )
-        assert shown(collection_heading(changed).data).count(text) >= 2, text
+        assert text in shown(collection_heading(changed).data), text
         page = Pages(BOOK, {"title": text, "arrow": text}).render
         assert callable(page)
 

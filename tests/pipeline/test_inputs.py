@@ -31,7 +31,7 @@ POOLS = [notebook.name for notebook in STAGE2 if notebook.needs != "recovery"]
 
 #: Modules that are imported and are no library whose version is watched: they check and print, and make no number.
 NO_RESULTS = {"pandera", "pydantic", "rich", "typer", "yaml", "IPython", "tqdm"}
-NO_RESULTS |= {"jupyter_client", "nbclient", "traitlets"}
+NO_RESULTS |= {"jupyter_client", "nbclient", "traitlets", "psutil"}
 
 
 def shown(notebook: str, values: dict[str, str]) -> list[str]:

@@ -71,7 +71,7 @@ def test_counts_come_from_the_flow(context, drawn, panels):
 def test_figures_carry_their_text(context):
     markup = context["figure"]("lagged", "forest_x_to_y")
     assert "/output/stage2_lagged/forest_x_to_y.svg" in markup
-    assert ":alt: Forest plot of 3 studies" in markup
+    assert ':alt: "Forest plot of 3 studies"' in markup
 
 
 def test_sentences_and_tables_come_from_their_notebooks(context):

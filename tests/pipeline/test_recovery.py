@@ -45,7 +45,7 @@ def test_a_chunk_is_written_whole(plan, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("too much")
 
-    monkeypatch.setattr("twostage.recovery.replicate.replicate", fail)
+    monkeypatch.setattr("twostage.pipeline.recovery.replicate", fail)
     plan.folder.mkdir(parents=True)
     with pytest.raises(MemoryError):
         make_chunk(plan, "plain", 0)

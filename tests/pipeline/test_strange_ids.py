@@ -42,8 +42,9 @@ def run(tmp_path_factory):
     (collection / "patients" / "NA.csv").write_text(
         "\n".join([lines[0], *(line.rsplit(",", 1)[0] + "," for line in lines[1:])]) + "\n"
     )
-    run = plan_run(REPOSITORY, Request(collection, out=folder / "run", studies=()))
-    write_tables(run)
+    plan = plan_run(REPOSITORY, Request(collection, out=folder / "run", studies=()))
+    write_tables(plan)
+    run = plan.run
     records = read_records(run.folder / "records", run.studies, "lagged")
     write_table(patient_flow(records), str(run.output_folder("stage2_lagged")), "flow")
     return run

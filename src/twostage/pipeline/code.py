@@ -9,7 +9,8 @@ from twostage.files import as_json
 from twostage.pipeline.content import digest, digest_of
 
 #: Folders and files of the package that the results of notebooks do not depend on.
-NOT_RESULTS = ("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing", "tutorial.py")
+NOT_RESULTS = ("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing")
+NOT_RESULTS += ("simulation/examples.py", "tutorial.py")
 
 #: Those of them that notebooks are executed with.
 EXECUTION = ("pipeline/kernel.py", "pipeline/runner.py")
@@ -17,7 +18,7 @@ EXECUTION = ("pipeline/kernel.py", "pipeline/runner.py")
 #: Libraries whose versions can change a number, a table or a figure of a notebook.
 RESULT_LIBRARIES = (
     *("numpy", "scipy", "pandas", "statsmodels", "formulaic", "matplotlib", "seaborn"),
-    *("ipython", "ipykernel", "papermill"),
+    *("ipython", "ipykernel", "markdown-it-py", "papermill"),
 )
 
 #: Libraries whose versions can change a page.
