@@ -218,8 +218,7 @@ def test_locked_and_large_files_are_refused(tmp_path, monkeypatch):
         b"\xd0\xcf\x11\xe0" + bytes(99) + "EncryptedPackage".encode("utf-16-le")
     )
     assert "without password" in refused(tmp_path, tmp_path / "a.xlsx", LONG)[0]
-    for reader in ("source", "read_text"):
-        monkeypatch.setattr(f"twostage.importing.{reader}.LARGEST", 10_000)
+    monkeypatch.setattr("twostage.importing.read_text.LARGEST", 10_000)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"id,session,wai,oq\n" + b"a,1,1,1\n" * 5000))
     assert "when unpacked" in refused(tmp_path, tmp_path / "a.csv.gz", LONG)[0]
     assert source.LARGEST > 10_000
