@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.collection import study_files
+from twostage.collection import csv_table, study_files
 from twostage.collection.collection import locate_collection, read_collection, validate_collection
+from twostage.collection.csv_table import read_table
 from twostage.problems import CollectionError
 
 
@@ -160,6 +161,30 @@ BAD = {
         None,
         "IsADirectoryError",
         "a readable file",
+    ),
+    "links in a circle": Bad(
+        lambda c: ((c / SESSIONS).unlink(), (c / SESSIONS).symlink_to("S02.csv")),
+        SESSIONS,
+        None,
+        None,
+        "OSError",
+        "a readable file",
+    ),
+    "link to a device": Bad(
+        lambda c: ((c / SESSIONS).unlink(), (c / SESSIONS).symlink_to("/dev/zero")),
+        SESSIONS,
+        None,
+        None,
+        "a device or a pipe",
+        "a readable file",
+    ),
+    "settings that are a list": Bad(
+        lambda c: (c / "collection.yml").write_text("- a\n"),
+        "collection.yml",
+        None,
+        None,
+        ["a"],
+        "lines such as",
     ),
     "packed file cut short": Bad(
         lambda c: (packed(c, b"patient,session"), edit(c / "collection.yml", "x:", f"{PACKED}x:")),
@@ -362,7 +387,7 @@ BAD = {
         None,
         None,
         None,
-        "Input should be a valid dictionary",
+        "lines such as",
     ),
     "collection.yml not UTF-8": Bad(
         lambda c: (c / "collection.yml").write_bytes(b"title: \xe9\n"),
@@ -688,3 +713,14 @@ def test_a_list_where_none_is_expected_is_a_problem_and_no_crash(small, key, val
     (problem,) = validate_collection(small)
     assert expected in problem.expected
     assert problem.row == (at + 1 if value == "010" else None)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_would_fill_the_memory_is_refused_by_its_size(tmp_path, monkeypatch, pack):
+    path = tmp_path / ("t.csv.gz" if pack is gzip.compress else "t.csv")
+    path.write_bytes(pack(b"a,b\n1,2\n"))
+    monkeypatch.setattr(csv_table, "MOST_BYTES", 8)
+    assert read_table(path, "t").problems == ()
+    monkeypatch.setattr(csv_table, "MOST_BYTES", 7)
+    (problem,) = read_table(path, "t").problems
+    assert (problem.value, problem.expected) == ("a larger file", "at most 0 MB when unpacked")

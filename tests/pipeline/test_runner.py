@@ -52,6 +52,17 @@ def test_notebook_runs_in_this_interpreter_with_its_parameters(run, monkeypatch,
     assert list(run.unfinished.iterdir()) == []
 
 
+def test_braces_in_folders_are_letters(tmp_path):
+    project = tmp_path / "{study} {{x}} {0}"
+    parameters = make_parameters({}).model_dump()
+    run = Run(project / "runs" / "{lag}", project, project / "data", parameters, ("S01",), False)
+    write_notebook(project / "notebooks", "stage1_data", code="print(study)")
+    target = run_notebook(run, "stage1_data", "S01")
+    assert target.is_relative_to(project / "runs" / "{lag}")
+    assert outputs(target, 3) == "S01\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [project.name]
+
+
 def test_equal_runs_leave_equal_notebooks(run, tmp_path):
     code = "import sys\nprint('a')\nprint('b', file=sys.stderr)\nprint('c')\n{'x', 'y', 'z'}"
     write_notebook(tmp_path / "notebooks", "stage1_data", code=code)

@@ -139,3 +139,13 @@ def test_a_study_that_is_taken_out_leaves(with_bundle):
     done = run_twostage(with_bundle, "run")
     assert done.returncode == 0, done.stderr
     assert not (with_bundle / "runs" / "default" / "records" / STUDY).exists()
+
+
+def test_a_dry_run_of_some_studies_says_what_those_will_be_missing_from(with_bundle):
+    chosen = run_twostage(with_bundle, "run", "--study", STUDY, "--study", "S01", "--dry-run")
+    assert (chosen.returncode, chosen.stderr) == (0, "")
+    assert f"{STUDY} will be missing from" in chosen.stdout
+    others = run_twostage(with_bundle, "run", "--study", "S01", "--dry-run")
+    assert (others.returncode, others.stderr) == (0, "")
+    assert "will be missing from" not in others.stdout
+    assert not list((with_bundle / "runs").glob("only*"))

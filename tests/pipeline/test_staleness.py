@@ -15,6 +15,7 @@ from standin import TUTORIAL_NAMES, WITHOUT_RECOVERY, all_steps, default_steps, 
 
 from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline import code
+from twostage.pipeline.content import digest
 from twostage.pipeline.entry import Request, plan_run
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.steps import declare
@@ -455,3 +456,9 @@ def test_every_notebook_is_in_the_table():
     """A notebook that reads something new of the registry has to say so, see test_inputs.py."""
     assert set(EVERYTHING) >= set(WITHOUT_RECOVERY) | set(TUTORIAL_NAMES)
     assert {step.split()[0] for step in EVERYTHING} == set(NOTEBOOKS) - {"stage2_recovery"} | BOOK
+
+
+def test_a_device_has_no_digest(tmp_path):
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "circle").symlink_to("circle")
+    assert (digest(tmp_path / "endless"), digest(tmp_path / "circle")) == (None, None)

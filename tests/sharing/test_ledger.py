@@ -45,7 +45,7 @@ def test_what_is_noted(shared_once):
     assert (noted["date"], noted["study"], noted["filters"]["digits"]) == ("2026-02-03", "S01", 2)
     assert noted["data"] == read_collection(site).study("S01").checksum
     assert noted["parameters"]["min_sessions"] == 3
-    assert read_ledger(site).bundles[0].model_dump() == noted
+    assert read_ledger(site).bundles[0].model_dump(mode="json") == noted
 
 
 def test_the_list_is_in_no_bundle(shared_once):
@@ -111,6 +111,30 @@ def test_each_difference_is_named(tmp_path, change, said):
 def test_another_study_is_another_matter(tmp_path):
     other = entry(study="S02", data="c" * 64, results="d" * 64)
     refuse_second(Ledger(bundles=(entry(),)), other, tmp_path)
+
+
+def test_the_same_patients_under_another_id_are_another_bundle_of_the_study(small, tmp_path):
+    share_s01(small, tmp_path / "S01.zip")
+    for table in ("sessions", "patients"):
+        lines = (small / table / "S01.csv").read_text().splitlines(keepends=True)
+        last = lines[-1].split(",")[0]
+        fewer = [line for line in lines if line.split(",")[0] != last]
+        (small / table / "S09.csv").write_text("".join(fewer))
+        (small / table / "S01.csv").unlink()
+    registry = small / "studies.csv"
+    n = len({line.split(",")[0] for line in fewer[1:]})
+    registry.write_text(
+        registry.read_text().replace("S01,", "S09,", 1).replace(f",{n + 1},simulated", f",{n},simulated", 1)
+    )
+    renamed, target = read_collection(small), tmp_path / "S09.zip"
+    with pytest.raises(
+        DisclosureError, match="a bundle of S01 .* other results: the study's id, and [0-9]+ patients"
+    ):
+        share_study(renamed, "S09", make_parameters({}), Filters(), target, today=DAY)
+    assert not target.exists()
+    assert share_study(renamed, "S09", make_parameters({}), Filters(), target, today=DAY, second=True).earlier
+    other = share_study(renamed, "S02", make_parameters({}), Filters(), tmp_path / "S02.zip", today=DAY)
+    assert other.earlier is None
 
 
 def test_what_was_shared_before_may_be_shared_again_after_a_second_bundle(tmp_path):

@@ -117,12 +117,9 @@ def _planned(request: "Request") -> "Plan":
 def _say_missing(planned: "Plan") -> None:
     """Say which analyses the studies without data are missing from."""
     from twostage.cli.share import say_missing
-    from twostage.collection import read_collection
-    from twostage.sharing import stored_bundle
 
-    content = read_collection(planned.run.collection)
-    for study in content.shared:
-        say_missing(stored_bundle(content, study))
+    for bundle in planned.bundles.values():
+        say_missing(bundle)
 
 
 def _warn_of_twins(planned: "Plan") -> None:

@@ -10,7 +10,7 @@ from twostage.collection.collection import (
 )
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
-from twostage.collection.same_data import duplicates
+from twostage.collection.same_data import duplicates, overlaps, patient_series
 from twostage.collection.schema import NUMBER
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
@@ -39,7 +39,9 @@ __all__ = [
     "is_device",
     "locate_collection",
     "new_collection",
+    "overlaps",
     "part_text",
+    "patient_series",
     "read_collection",
     "read_part",
     "read_registry",

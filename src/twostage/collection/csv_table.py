@@ -7,6 +7,7 @@ right, rather than read on a guess.
 import csv
 import gzip
 import io
+import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from twostage.problems import Problem
 from twostage.text import plain
 
 BOM = b"\xef\xbb\xbf"
+
+
+#: Bytes of a file, unpacked: more than any study has, less than fills a memory.
+MOST_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,18 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
 
 def _bytes(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+            # Reading a device or a pipe need not end.
+            return None, [Problem(name, None, None, "a device or a pipe", "a readable file")]
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         return None, [Problem(name, None, None, "no such file", "this file")]
     except (OSError, EOFError, zlib.error) as error:
         return None, [Problem(name, None, None, type(error).__name__, "a readable file")]
+    if len(content) > MOST_BYTES:
+        expected = f"at most {MOST_BYTES // 2**20} MB when unpacked"
+        return None, [Problem(name, None, None, "a larger file", expected)]
     return content, []
 
 

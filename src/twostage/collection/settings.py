@@ -158,6 +158,8 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
     key = ".".join(map(str, detail["loc"])) or None
     if detail["type"] == "extra_forbidden":
         return Problem(FILE, None, key, _short(detail["input"]), "only keys that a collection has")
+    if not detail["loc"]:
+        return Problem(FILE, None, None, _short(detail["input"]), "lines such as 'title: My collection'")
     if detail["type"] == "missing":
         return Problem(FILE, None, key, "nothing", "this key and its value")
     return Problem(FILE, None, key, _short(detail["input"]), detail["msg"].removeprefix("Value error, "))

@@ -1,5 +1,6 @@
 """The files of single studies: sessions and patients, read as text, checked, turned into numbers."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,12 @@ class StudyFiles:
     def paths(self, info: dict[str, Any]) -> list[Path]:
         """The files that :meth:`read` opens for the study with this row of the registry."""
         layouts = [self.settings.sessions, *([self.settings.patients] if self.settings.patients else [])]
-        return [(self.folder / layout.path(info)).resolve() for layout in layouts]
+        return [_place(self.folder / layout.path(info)) for layout in layouts]
 
     def _table(self, layout: Layout, info: dict[str, Any]) -> Table:
         """The study's rows and the columns that the collection uses, still text."""
         file = layout.path(info)
-        path = (self.folder / file).resolve()
+        path = _place(self.folder / file)
         if path in self._shared:
             table = self._shared[path]
         else:
@@ -141,6 +142,11 @@ class StudyFiles:
             d if e.empty or np.isnan(e.iloc[0]) else float(e.iloc[0])
             for e, d in zip(given, default, strict=True)
         )
+
+
+def _place(path: Path) -> Path:
+    # Path.resolve ends in an error of its own where links go round in a circle; reading says that better.
+    return Path(os.path.realpath(path))
 
 
 def _strangers(info: dict[str, Any], *sources: tuple[Layout, Table]) -> list[Problem]:

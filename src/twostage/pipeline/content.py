@@ -12,10 +12,12 @@ Identity = tuple[int, int, int, int]
 
 
 def digest(place: Path) -> str | None:
-    """SHA-256 of a file, or of the names and contents of everything in a folder; None where there is neither."""
+    """SHA-256 of a file, or of the names and contents of everything in a folder; None of anything else."""
     if place.is_dir():
         names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
         return digest_of("".join(f"{name}\0{digest(place / name)}\0" for name in names).encode())
+    if not place.is_file():
+        return None
     try:
         return _digest(place, identity(place))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,12 +1,13 @@
 """What a run is to be made from, found before anything of its folder is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twostage.files import keep_only, write_bytes_if_changed
 from twostage.pipeline.content import digest_of
 from twostage.pipeline.run import POOLED_FOLDER, TUTORIAL_FOLDER, Run
+from twostage.sharing import Bundle
 
 #: Folder, in a run's, with copies of the project's notebooks, pages and settings: steps read these.
 SOURCES = "inputs/project"
@@ -33,6 +34,8 @@ class Plan:
         As :func:`twostage.pipeline.code.code` finds it: of the modules of results, and of all.
     checksums : dict
         Study -> checksum of its data, as read.
+    bundles : dict
+        Study that shared records instead of data -> its bundle.
     """
 
     run: Run
@@ -43,6 +46,7 @@ class Plan:
     code: Mapping[str, str]
     all_code: Mapping[str, str]
     checksums: Mapping[str, str]
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
 
     def digest(self, name: str) -> str:
         """Digest of one of the files."""

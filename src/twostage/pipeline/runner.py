@@ -85,7 +85,7 @@ def check_names(template: Path, values: Mapping[str, Any]) -> None:
     ParameterError
         With one problem per unknown name.
     """
-    known = papermill.inspect_notebook(template)
+    known = papermill.inspect_notebook(_literal(template))
     expected = f"one of {', '.join(known)}" if known else "a cell tagged 'parameters'"
     problems = [
         Problem(template.name, None, name, value, expected)
@@ -99,8 +99,8 @@ def check_names(template: Path, values: Mapping[str, Any]) -> None:
 def execute(template: Path, output: Path, values: Mapping[str, Any], folder: Path) -> nbformat.NotebookNode:
     """Execute a notebook in a folder; the output is written cell by cell, also when one fails."""
     return papermill.execute_notebook(
-        template,
-        output,
+        _literal(template),
+        _literal(output),
         parameters=dict(values),
         cwd=folder,
         progress_bar=False,
@@ -111,6 +111,11 @@ def execute(template: Path, output: Path, values: Mapping[str, Any], folder: Pat
         record_timing=False,
         coalesce_streams=True,
     )
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill has to be given it: it puts parameters in the place of names in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def tidied(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

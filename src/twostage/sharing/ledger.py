@@ -6,11 +6,14 @@ this patient's scores; so a second bundle with other results is refused unless t
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 import pydantic
 from pydantic import ConfigDict, Field
 
+from twostage.collection import overlaps, patient_series
 from twostage.files import write_bytes
 from twostage.problems import Problem
 from twostage.records import Record
@@ -39,6 +42,9 @@ class Entry(pydantic.BaseModel):
     parameters, filters : dict
         With which it was made; `filters` has the digits.
     package_version : str
+    patients : tuple of str
+        A checksum of each patient's scores, by which the same patients are recognised under another id of the study; none
+        in lists of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,16 +56,24 @@ class Entry(pydantic.BaseModel):
     parameters: dict[str, str | int | float | bool]
     filters: dict[str, int | float | None]
     package_version: str
+    patients: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
 
     def differences(self, later: "Entry") -> str:
         """What is not as it was when this bundle was made, in words."""
         found = [] if later.data == self.data else ["the study's data"]
+        if (n := self.same_patients(later)) and later.study.casefold() != self.study.casefold():
+            found.insert(0, f"the study's id, and {n} patients have the same scores")
         for name in ("parameters", "filters"):
             old, new = getattr(self, name), getattr(later, name)
             found += [f"{n} {old.get(n)} (now {v})" for n, v in new.items() if old.get(n) != v]
         if self.package_version != later.package_version:
             found.append(f"twostage {self.package_version} (now {later.package_version})")
         return ", ".join(found) or "nothing but the numbers"
+
+    def same_patients(self, later: "Entry") -> int:
+        """How many patients the two studies have in common; 0 if these may agree by chance."""
+        found = overlaps({"earlier": _series(self), "later": _series(later)})
+        return found[0][2] if found else 0
 
 
 class Ledger(pydantic.BaseModel):
@@ -75,12 +89,23 @@ class Ledger(pydantic.BaseModel):
         return next((e for e in self._of(new) if e.results == new.results), None)
 
     def other_results(self, new: Entry) -> Entry | None:
-        """The latest bundle of the study, or of the same data under another id, with other numbers."""
+        """The latest bundle of the study, or of the same data or patients under another id, with other numbers."""
         return next((e for e in reversed(self._of(new)) if e.results != new.results), None)
 
     def _of(self, new: Entry) -> list[Entry]:
         own = new.study.casefold()
-        return [e for e in self.bundles if e.study.casefold() == own or e.data == new.data]
+        return [
+            e for e in self.bundles if e.study.casefold() == own or e.data == new.data or e.same_patients(new)
+        ]
+
+
+def patient_checksums(sessions: pd.DataFrame) -> tuple[str, ...]:
+    """A checksum of the scores of each patient who can be recognised by them, in an order that says nothing."""
+    return tuple(sorted(f"{series:016x}" for series in patient_series(sessions)))
+
+
+def _series(entry: Entry) -> np.ndarray:
+    return np.array([int(series, 16) for series in entry.patients], dtype=np.uint64)
 
 
 def results_checksum(records: Mapping[str, Record]) -> str:

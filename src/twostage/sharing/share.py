@@ -33,7 +33,14 @@ from twostage.sharing.layout import (
     seal,
     to_json,
 )
-from twostage.sharing.ledger import Entry, note, read_ledger, refuse_second, results_checksum
+from twostage.sharing.ledger import (
+    Entry,
+    note,
+    patient_checksums,
+    read_ledger,
+    refuse_second,
+    results_checksum,
+)
 from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
 
@@ -113,6 +120,7 @@ def share_study(
         parameters=parameters.model_dump(),
         filters=filters.model_dump(by_alias=True),
         package_version=version("twostage"),
+        patients=patient_checksums(made.study.sessions),
     )
     if not second:
         refuse_second(ledger, entry, collection.path)
