@@ -724,3 +724,16 @@ def test_a_file_that_would_fill_the_memory_is_refused_by_its_size(tmp_path, monk
     monkeypatch.setattr(csv_table, "MOST_BYTES", 7)
     (problem,) = read_table(path, "t").problems
     assert (problem.value, problem.expected) == ("a larger file", "at most 0 MB when unpacked")
+
+
+def test_a_lowest_value_above_the_highest_is_a_problem(three, tmp_path):
+    folder = shutil.copytree(three.path, tmp_path / "crossed")
+    lines = (folder / "dictionary.csv").read_text(encoding="utf-8").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("age,"))
+    cells = lines[at].split(",")
+    low, high = list(lines[0].split(",")).index("min"), list(lines[0].split(",")).index("max")
+    cells[low], cells[high] = "18", "1.5"
+    lines[at] = ",".join(cells)
+    (folder / "dictionary.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    problems = validate_collection(folder)
+    assert [(p.file, p.row, p.column, p.value) for p in problems] == [("dictionary.csv", at + 1, "max", "1.5")]

@@ -66,6 +66,9 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     problems = [*problems, *more, *most, *last]
     if settings is None or dictionary is None or studies is None:
         return None, problems
+    crossed = _crossed_ends(dictionary)
+    if crossed:
+        return None, [*problems, *crossed]
     problems += _references(path, settings, dictionary, studies)
     if any(p.file == FILE for p in problems):
         return None, problems
@@ -87,6 +90,21 @@ def _table(
     problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
     problems += schema.check_seen(table.cells, name)
     return (None if absent else table.cells), problems
+
+
+def _crossed_ends(dictionary: pd.DataFrame) -> list[Problem]:
+    """Variables whose lowest possible value is above the highest."""
+    low, high = (pd.to_numeric(dictionary[end], errors="coerce") for end in ("min", "max"))
+    return [
+        Problem(
+            "dictionary.csv",
+            row,
+            "max",
+            dictionary.loc[row, "max"],
+            f"at least min, {dictionary.loc[row, 'min']}",
+        )
+        for row in dictionary.index[low > high]
+    ]
 
 
 def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostage.stats.base.errors import NotEstimable
+
 MAX_ITERATIONS = 200
 
 
@@ -100,13 +102,13 @@ def maximise(criterion, start, lower, upper, limit=MAX_ITERATIONS):
 
     Raises
     ------
-    ValueError
+    NotEstimable
         The criterion is not defined at the start.
     """
     theta, counted = np.clip(start, lower, upper), _Counted(criterion)
     state = counted(theta)
     if state is None:
-        raise ValueError("the criterion is not defined at the start")
+        raise NotEstimable("the criterion is not defined at the start of the search")
     damping, iterations = 0.0, 0
     while iterations < limit:
         iterations += 1
