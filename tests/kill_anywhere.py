@@ -120,7 +120,8 @@ def _accept(folder: Path) -> None:
     _share(folder)
     write_collection(simulate_collection(3, n_studies=1, n_patients=60), folder / "c")
     for digits in ("6", "5"):
-        _call(folder, "share", "S02", "--round", digits, "--out", f"S02-{digits}.zip", "--force")
+        options = ("--round", digits, "--out", f"S02-{digits}.zip", "--force", "--second-bundle")
+        _call(folder, "share", "S02", *options)
     _call(folder, "accept", "S02-6.zip", "--to", "c")
 
 

@@ -736,4 +736,6 @@ def test_a_lowest_value_above_the_highest_is_a_problem(three, tmp_path):
     lines[at] = ",".join(cells)
     (folder / "dictionary.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     problems = validate_collection(folder)
-    assert [(p.file, p.row, p.column, p.value) for p in problems] == [("dictionary.csv", at + 1, "max", "1.5")]
+    assert [(p.file, p.row, p.column, p.value) for p in problems] == [
+        ("dictionary.csv", at + 1, "max", "1.5")
+    ]

@@ -122,7 +122,7 @@ def test_the_collections_authors_sign_the_book(html, finished_project):
 def test_a_collection_without_authors_is_signed_by_nobody(project, tmp_path):
     assets = tmp_path / "assets"
     assets.mkdir()
-    book = {"title": "Ours", "note": "Our data.", "author": "", "assets": assets}
+    book = {"title": "Ours", "note": "Our data.", "author": "", "texts": [], "assets": assets}
     write_config(project / "_config.yml", tmp_path / "_config.yml", **book)
     assert read_yaml(tmp_path / "_config.yml")["author"] == ""
 

@@ -282,16 +282,16 @@ def package(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("stats/pool.py", EVERYTHING),
+        ("stats/pool/pool.py", EVERYTHING),
         ("pipeline/runner.py", EVERYTHING),
-        ("pipeline/book_pages.py", CODE_OF_PAGES),
-        ("cli.py", CODE_OF_PAGES),
+        ("pipeline/book/pages.py", CODE_OF_PAGES),
+        ("cli/app.py", CODE_OF_PAGES),
     ],
 )
 def test_code_between_runs(module, expected, project, package, meanwhile):
     rewrite(package / module, '"""', '"""Well: ')
     assert due(project) == expected
-    if module == "cli.py":
+    if module == "cli/app.py":
         assert carried_out(project) == (0, expected, "")
         assert made(project) == clean(project)
 
@@ -405,7 +405,9 @@ def test_during_a_run_and_back_again(what, before, project, meanwhile):
 
 def test_code_and_libraries_during_a_run(before, project, package, monkeypatch, meanwhile):
     start_again_at(project, "stage2_joint")
-    meanwhile.after["stage2_joint"] = lambda: rewrite(package / "tables.py", '"""', '"""Well: ')
+    meanwhile.after["stage2_joint"] = lambda: rewrite(
+        package / "pages" / "common" / "tables.py", '"""', '"""Well: '
+    )
     status, done, errors = carried_out(project)
     assert (status, "stage2_joint" in done, "book" in done) == (1, False, False)
     assert "the package's code: changed while the run was going on" in errors
