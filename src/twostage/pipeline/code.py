@@ -9,8 +9,10 @@ from twostage.files import as_json
 from twostage.pipeline.content import digest, digest_of
 
 #: Folders and files of the package that the results of notebooks do not depend on.
-NOT_RESULTS = ("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing")
-NOT_RESULTS += ("simulation/examples.py", "tutorial.py")
+NOT_RESULTS = (
+    *("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing", "simulation/examples.py"),
+    "tutorial.py",
+)
 
 #: Those of them that notebooks are executed with.
 EXECUTION = ("pipeline/kernel.py", "pipeline/runner.py")
