@@ -13,19 +13,3 @@ from twostage.records.record import (
     save_record,
     write_record,
 )
-
-__all__ = [
-    "ANALYSES",
-    "Estimate",
-    "Exclusion",
-    "FUNCTIONS",
-    "Failure",
-    "Record",
-    "analyse",
-    "find_record",
-    "save_record",
-    "make_record",
-    "notebook_parameters",
-    "record_text",
-    "write_record",
-]

@@ -19,22 +19,3 @@ from twostage.stage2.results import (
     read_about,
     read_results,
 )
-
-__all__ = [
-    "Attempt",
-    "KEY",
-    "PooledTable",
-    "Results",
-    "as_correlations",
-    "attempt",
-    "find_results",
-    "headline_terms",
-    "leave_one_out",
-    "named_fit",
-    "patient_flow",
-    "pool_records",
-    "pool_results",
-    "read_about",
-    "read_records",
-    "read_results",
-]

@@ -36,7 +36,7 @@ def attempt(analysis: Callable, *values: Any, **options: Any) -> Attempt:
     Parameters
     ----------
     analysis : callable
-        Raises :class:`~twostage.stats.base.errors.NotEstimable` where the data do not answer.
+        Raises :class:`~twostage.stats.base.checks.NotEstimable` where the data do not answer.
     *values
         Its arguments; an :class:`Attempt` stands for its result, and hands on its reason.
     **options

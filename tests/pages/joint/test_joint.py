@@ -18,7 +18,7 @@ from twostage.records.record import make_record
 from twostage.stage1.equations import crosslevel, lagged
 from twostage.stage2.attempt import attempt
 from twostage.stage2.pool import pool_records
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.multilevel.pair import pool_pair
 
 # Same numbers by the same function, in another order.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.base.inference import INTERVALS
 from twostage.stats.pool.design import make_design
 from twostage.stats.pool.metareg import metareg, regress

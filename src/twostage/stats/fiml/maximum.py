@@ -10,6 +10,7 @@ from twostage.stats.fiml.likelihood import (
     expected_information,
     observed_information,
     positive_definite,
+    reached_message,
     scaled,
     solve_positive,
     well_determined,
@@ -86,11 +87,6 @@ class Optimum:
         return f"no maximum within {self.iterations[b]} steps: Newton's decrement is still {self.decrement[b]:.1e}"
 
 
-def reached_message(decrement) -> str:
-    """How a search ended that reached its maximum, in words."""
-    return f"converged: at most {decrement:.1e} of log-likelihood left to gain"
-
-
 def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS) -> Optimum:
     """Maximise the Gaussian likelihood of incomplete data over theta, per data set; means are free.
 
@@ -102,7 +98,7 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     structure : object
         See :mod:`twostage.stats.fiml.likelihood`.
     patterns : Patterns
-        From :func:`twostage.stats.fiml.patterns.group_patterns`.
+        From :func:`twostage.stats.fiml.likelihood.group_patterns`.
     start : (b, K) array
         Starting values with positive definite Sigma.
     tolerance : float

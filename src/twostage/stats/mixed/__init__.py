@@ -12,13 +12,3 @@ batch_optimiser.py do the same for many data sets side by side.
 from twostage.stats.mixed.fit import MixedFit, fit_mixed
 from twostage.stats.mixed.many import MixedBatch, fit_mixed_many, fit_mixed_weighted_many
 from twostage.stats.mixed.stacked import influence, stacked_covariance
-
-__all__ = [
-    "MixedBatch",
-    "MixedFit",
-    "fit_mixed",
-    "fit_mixed_many",
-    "fit_mixed_weighted_many",
-    "influence",
-    "stacked_covariance",
-]

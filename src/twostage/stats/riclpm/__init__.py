@@ -2,31 +2,18 @@
 
 - `fit_riclpm`: one panel. `fit_riclpm_many`: many side by side.
 
-Panels with drop-out only are fitted by one-step prediction (steps.py), others by missingness pattern (`fiml`); input.py
-checks and stacks panels, model.py holds the structure.
+Panels with drop-out only are fitted by one-step prediction (steps.py), others by missingness pattern (`fiml`);
+model.py checks and stacks panels and holds the structure.
 """
 
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm.input import (
+from twostage.stats.riclpm.model import (
     FEWEST_OCCASIONS,
     SAME,
+    RiclpmStructure,
     check_panels,
     check_variables,
     common_occasions,
+    starting_values,
 )
-from twostage.stats.riclpm.model import RiclpmStructure, starting_values
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
-
-__all__ = [
-    "FEWEST_OCCASIONS",
-    "RiclpmBatch",
-    "RiclpmFit",
-    "RiclpmStructure",
-    "SAME",
-    "check_panels",
-    "check_variables",
-    "common_occasions",
-    "fit_riclpm",
-    "fit_riclpm_many",
-    "starting_values",
-]

@@ -9,13 +9,21 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import OptimiserRecord, check_choice, check_level
 from twostage.stats.fiml import group_rows, inverse_positive, maximise, reached_message, score_products
-from twostage.stats.riclpm.input import check_stacked, check_variables, common_occasions, stack_panels
-from twostage.stats.riclpm.model import riclpm_structure, standardized_expansion, starting_values, starts
+from twostage.stats.riclpm.model import (
+    check_stacked,
+    check_variables,
+    common_occasions,
+    only_dropout,
+    riclpm_structure,
+    stack_panels,
+    standardized_expansion,
+    starting_values,
+    starts,
+)
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm.steps import (
     StepLikelihood,
     joined,
-    only_dropout,
     profiled_means,
     search,
     step_moments,
@@ -265,7 +273,7 @@ class Solved:
 
 
 def solve(structure, chunks, se, variables):
-    """Fit `structure` to the panels of an iterable of :class:`~twostage.stats.riclpm.input.Stacked`.
+    """Fit `structure` to the panels of an iterable of :class:`~twostage.stats.riclpm.model.Stacked`.
 
     Panels with drop-out only are fitted side by side by one-step prediction (equal lags and residuals; standard errors
     from the observed information), the others, and those with which that fails, by missingness pattern. Panels in which
