@@ -131,7 +131,7 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
         wrong, _, expected = detail["msg"].removeprefix("Value error, ").partition(": expected ")
         name, _, value = wrong.partition("=")
         return Problem(source, None, name, int(value), expected)
-    return Problem(source, None, name, detail["input"], f"{allowed_values(name)} ({detail['msg']})")
+    return Problem(source, None, name, detail["input"], allowed_values(name))
 
 
 def nearest(name: str | None, known: Iterable[str]) -> str:
