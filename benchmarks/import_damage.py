@@ -23,6 +23,7 @@ import time
 import traceback
 import zipfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import openpyxl
@@ -35,6 +36,7 @@ from import_fuzz import FACTS, _snapshot
 from twostage.collection.collection import validate_collection
 from twostage.collection.settings import VariableSettings
 from twostage.collection.skeleton import Pair, new_collection
+from twostage.importing import job, preview
 from twostage.importing.job import import_file
 from twostage.importing.preview import Asked, suggest
 from twostage.problems import ProblemError
@@ -133,6 +135,8 @@ def work(folder: Path, kind: str, seed: int, numbers: range, report: multiproces
     """Try mutants one after the other; what came of each goes into the queue."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     data, pristine = (folder / f"good.{kind}").read_bytes(), _snapshot(folder / "c")
+    # Before each mutant the collection is as it was; reading it again takes longer than reading the mutant.
+    job.open_collection = preview.open_collection = cache(job.open_collection)
     for number in numbers:
         rng = random.Random(f"{seed} {kind} {number}")
         signal.alarm(SECONDS)

@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, zip_longest
+from itertools import zip_longest
 
+import numpy as np
 import pandas as pd
 
 from twostage.importing.source import FileOptions, ImportProblems, cure
@@ -33,8 +34,10 @@ class Grid:
     ----------
     name : str
         The file.
-    rows : list of (int, list of str)
-        Number and cells of each row that is not empty.
+    cells : pandas.DataFrame
+        Of str, "" where a row has no cell; columns 0, 1, ...; index = number of each row. No row is empty.
+    lengths : numpy.ndarray
+        How many cells each row has.
     merged : tuple of (int, int, int, int)
         First row, first column, last row, last column of cells that are one; columns from 0.
     row_names : bool
@@ -44,10 +47,27 @@ class Grid:
     """
 
     name: str
-    rows: list[Row]
+    cells: pd.DataFrame
+    lengths: np.ndarray
     merged: tuple[tuple[int, int, int, int], ...] = ()
     row_names: bool = False
     ends_alike: bool = True
+
+    def top(self, n: int) -> list[Row]:
+        """Number and cells of each of the first rows."""
+        rows = zip(self.cells.index[:n], self.cells[:n].to_numpy(object), self.lengths[:n], strict=True)
+        return [(int(row), list(cells[:length])) for row, cells, length in rows]
+
+    def only(self, chosen: np.ndarray) -> "Grid":
+        """Some of its rows."""
+        return replace(self, cells=self.cells[chosen], lengths=self.lengths[chosen])
+
+
+def cells_of(rows: Sequence[Row]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Cells and lengths of rows of any lengths, as a :class:`Grid` has them."""
+    columns = dict(enumerate(map(list, zip_longest(*(cells for _, cells in rows), fillvalue=""))))
+    lengths = np.fromiter((len(cells) for _, cells in rows), int, len(rows))
+    return pd.DataFrame(columns, index=[row for row, _ in rows], dtype=object), lengths
 
 
 @dataclass(frozen=True)
@@ -91,33 +111,33 @@ def table_of(grid: Grid, options: FileOptions, guess: bool) -> Table:
         If there is no table, or it is not clear which.
     """
     name = grid.name
-    if not grid.rows:
+    if not len(grid.cells):
         raise ImportProblems([Problem(name, None, None, "no data", "a row of names and rows of data")])
     if options.header_row is None:
         place = _guess_header(grid)
-        if place != str(grid.rows[0][0]):
+        if place != str(grid.cells.index[0]):
             if not guess:
                 raise ImportProblems([_unusual(grid, place)])
             options = replace(options, header_row=place)
-    names, rows = _below_names(grid, options)
-    last = options.last_row
-    rows = [r for r in rows if r[0] not in options.skip_rows and (last is None or r[0] <= last)]
-    if not rows:
+    names, grid = _below_names(grid, options)
+    numbers = grid.cells.index
+    last = numbers.max() if options.last_row is None else options.last_row
+    grid = grid.only(np.asarray(~numbers.isin(options.skip_rows) & (numbers <= last)))
+    if not len(grid.cells):
         raise ImportProblems([Problem(name, None, None, "no data", "a row of names and rows of data")])
-    names, found = _with_row_names(grid, names, rows)
-    width = _named_width(names, rows)
+    names, found = _with_row_names(grid, names)
+    width = _named_width(names, grid)
     names = (names + [""] * width)[:width]
-    options, more = _ends(grid, names, rows, options, guess)
-    columns = list(map(list, islice(zip_longest(*(cells for _, cells in rows), fillvalue=""), width)))
-    columns += [[""] * len(rows)] * (width - len(columns))
+    options, more = _ends(grid, names, options, guess)
+    columns = grid.cells.reindex(columns=range(width), fill_value="")
     own, twice, most = _own_names(names, columns)
     # Columns without name and cells are what spreadsheets leave behind.
-    kept = {n: c for n, c in zip(own, columns, strict=True) if n}
-    frame = pd.DataFrame(kept, index=[row for row, _ in rows], dtype=str)
+    kept = {n: columns[i].to_numpy() for i, n in enumerate(own) if n}
+    frame = pd.DataFrame(kept, index=grid.cells.index, dtype=str)
     if options.header_row is not None:
         found = [f"names of the columns in row {options.header_row}", *found]
     if guess and not options.fill_down:
-        options = replace(options, fill_down=_merged_down(grid, own, rows))
+        options = replace(options, fill_down=_merged_down(grid, own))
     frame, filled = fill_down(frame, options.fill_down, name)
     places = {n: i for i, n in enumerate(own) if n}
     return Table(frame, options, tuple(found + more + most + filled), twice, places)
@@ -133,8 +153,8 @@ def _filled(cells: Sequence[str]) -> list[str]:
 
 def _guess_header(grid: Grid) -> str:
     """The row that looks as if it had the names, as `header_row` says it."""
-    head = grid.rows[:HEAD]
-    counts = [len(_filled(cells)) for _, cells in grid.rows[: HEAD + JUDGED]]
+    judged = grid.top(HEAD + JUDGED)
+    head, counts = judged[:HEAD], [len(_filled(cells)) for _, cells in judged]
     below = sorted(counts[min(len(counts) // 2, HEAD) :])
     typical = below[len(below) // 2]
     enough = max(2 if typical > 1 else 1, 0.75 * typical)
@@ -164,7 +184,7 @@ def _belong_together(upper: Sequence[str], lower: Sequence[str]) -> bool:
 
 
 def _unusual(grid: Grid, place: str) -> Problem:
-    first, cells = grid.rows[0]
+    first, cells = grid.top(1)[0]
     found = ", ".join(_filled(cells))[:60]
     if place == NO_HEADER:
         said = "names of columns in the first row"
@@ -175,22 +195,21 @@ def _unusual(grid: Grid, place: str) -> Problem:
     return Problem(grid.name, first, None, found, f"{said}: {how}")
 
 
-def _below_names(grid: Grid, options: FileOptions) -> tuple[list[str], list[Row]]:
+def _below_names(grid: Grid, options: FileOptions) -> tuple[list[str], Grid]:
     """Names and the rows below them."""
-    place = options.header_row
+    place, numbers = options.header_row, grid.cells.index
     if place is None:
-        return list(grid.rows[0][1]), grid.rows[1:]
+        return grid.top(1)[0][1], grid.only(np.arange(len(numbers)) > 0)
     if place == NO_HEADER:
-        width = max(len(cells) for _, cells in grid.rows)
-        return [f"V{i}" for i in range(1, width + 1)], grid.rows
+        return [f"V{i}" for i in range(1, grid.lengths.max() + 1)], grid
     first, _, last = place.partition("-")
-    wanted = range(int(first), int(last or first) + 1)
-    heads = [(row, cells) for row, cells in grid.rows if row in wanted]
+    low, high = int(first), int(last or first)
+    heads = grid.only(np.asarray((numbers >= low) & (numbers <= high))).top(len(numbers))
     if not heads:
         expected = f"a row that is not empty: say {cure('header_row')}"
         raise ImportProblems([Problem(grid.name, None, "header_row", place, expected)])
     names = heads[0][1] if len(heads) == 1 else _joined(grid, heads)
-    return list(names), [r for r in grid.rows if r[0] > wanted[-1]]
+    return names, grid.only(np.asarray(numbers > high))
 
 
 def _joined(grid: Grid, heads: Sequence[Row]) -> list[str]:
@@ -210,66 +229,61 @@ def _joined(grid: Grid, heads: Sequence[Row]) -> list[str]:
     return ["_".join(dict.fromkeys(_filled(parts))) for parts in zip(*spread, strict=True)]
 
 
-def _with_row_names(grid: Grid, names: list[str], rows: list[Row]) -> tuple[list[str], list[str]]:
-    firsts = [cells[0] for _, cells in rows if cells]
-    longer = all(len(cells) == len(names) + 1 for _, cells in rows)
-    if not (grid.row_names and longer and len(set(firsts)) == len(firsts)):
+def _with_row_names(grid: Grid, names: list[str]) -> tuple[list[str], list[str]]:
+    longer = grid.row_names and (grid.lengths == len(names) + 1).all()
+    if not (longer and grid.cells[0].is_unique):
         return names, []
     return ["(row names)", *names], ["rows begin with a name of their own, as R writes them"]
 
 
-def _named_width(names: list[str], rows: list[Row]) -> int:
+def _named_width(names: list[str], grid: Grid) -> int:
     """Columns up to the last that has a name or a cell: spreadsheets leave empty ones behind."""
-    width = max(i for i, name in enumerate(["", *names]) if name or not i)
-    return max([width, *(_last(cells) for _, cells in rows if len(cells) > width)])
+    width = _last(names)
+    beyond = [i for i in grid.cells.columns[width:] if (grid.cells[i] != "").any()]
+    return beyond[-1] + 1 if beyond else width
 
 
 def _last(cells: Sequence[str]) -> int:
-    end = len(cells)
-    while end and not cells[end - 1]:
-        end -= 1
-    return end
+    """How many cells there are up to the last that is not empty."""
+    return max(i for i, cell in enumerate(["", *cells]) if cell or not i)
 
 
-def _ends(
-    grid: Grid, names: list[str], rows: list[Row], options: FileOptions, guess: bool
-) -> tuple[FileOptions, list[str]]:
+def _ends(grid: Grid, names: list[str], options: FileOptions, guess: bool) -> tuple[FileOptions, list[str]]:
     """Rows of other lengths than the names': too long is wrong, too short may be meant."""
     if not grid.ends_alike:
         return options, []
-    width = max(i for i, name in enumerate(["", *names]) if name or not i)
+    width = _last(names)
     expected = f"{width} cells, as there are names; a cell with a separator in it needs quotes"
-    long = [
-        Problem(grid.name, row, None, f"{_last(cells)} cells", expected)
-        for row, cells in rows
-        if len(cells) > width and _last(cells) > width
-    ]
-    if long:
-        raise ImportProblems(long)
-    short = [(row, cells) for row, cells in rows if len(cells) < width]
-    if not short or options.short_rows:
-        note = f"{len(short)} rows end early, row {short[0][0]} first: read with empty cells" if short else ""
-        return options, [note] if short else []
+    beyond = grid.lengths > width
+    long = [(row, _last(cells)) for row, cells in grid.only(beyond).top(beyond.sum())]
+    if any(n > width for _, n in long):
+        raise ImportProblems(
+            [Problem(grid.name, row, None, f"{n} cells", expected) for row, n in long if n > width]
+        )
+    short = grid.only(grid.lengths < width)
+    n = len(short.cells)
+    note = f"{n} rows end early, row {short.cells.index[0]} first: read with empty cells" if n else ""
+    if not n or options.short_rows:
+        return options, [note] if n else []
     if not guess or options.short_rows is False:
         how = f"say {cure('short_rows', 'true')} if empty cells are left out at their ends"
-        wrong = [
-            Problem(grid.name, row, None, f"{len(cells)} cells", f"{width} cells, as there are names; {how}")
-            for row, cells in short
-        ]
-        raise ImportProblems(wrong)
-    note = f"{len(short)} rows end early, row {short[0][0]} first: read with empty cells at their ends"
-    return replace(options, short_rows=True), [note]
+        expected = f"{width} cells, as there are names; {how}"
+        ends = zip(short.cells.index, short.lengths, strict=True)
+        raise ImportProblems(
+            [Problem(grid.name, int(row), None, f"{cells} cells", expected) for row, cells in ends]
+        )
+    return replace(options, short_rows=True), [f"{note} at their ends"]
 
 
 def _own_names(
-    names: list[str], columns: list[list[str]]
+    names: list[str], columns: pd.DataFrame
 ) -> tuple[list[str], dict[str, tuple[str, ...]], list[str]]:
     """A name of its own for each column; "" for one with neither name nor cells."""
     counts = Counter(names)
     own, twice, unnamed = [], {}, 0
-    for i, (name, cells) in enumerate(zip(names, columns, strict=True), 1):
+    for i, name in enumerate(names, 1):
         if not name:
-            has_cells = any(cells)
+            has_cells = bool((columns[i - 1] != "").any())
             unnamed += has_cells
             own.append(f"(column {i})" if has_cells else "")
         elif counts[name] > 1:
@@ -282,9 +296,9 @@ def _own_names(
     return own, twice, found
 
 
-def _merged_down(grid: Grid, names: list[str], rows: list[Row]) -> tuple[str, ...]:
+def _merged_down(grid: Grid, names: list[str]) -> tuple[str, ...]:
     """Columns in which cells of several rows of data are merged."""
-    data = {row for row, _ in rows}
+    data = set(grid.cells.index)
     down = {left for top, left, bottom, right in grid.merged if bottom > top and top in data}
     return tuple(name for i, name in enumerate(names) if name and i in down)
 

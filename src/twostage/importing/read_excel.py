@@ -2,26 +2,27 @@
 
 import warnings
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
-from twostage.importing.grid import Grid, table_of
-from twostage.importing.marks import NO_MARK, marks_of, plain_number
+from twostage.importing.grid import Grid, Row, Table, cells_of, table_of
+from twostage.importing.marks import Marks, marks_of
 from twostage.importing.source import (
     DAMAGE,
     LARGEST,
     FileOptions,
     ImportProblems,
     Source,
-    cell_text,
     cure,
     too_large,
     unreadable,
 )
 from twostage.problems import Problem
+
+if TYPE_CHECKING:
+    from twostage.importing.excel_sheet import Facts
 
 #: How a file begins that Office has encrypted, or an old workbook, and what is in the first.
 OLE, ENCRYPTED = b"\xd0\xcf\x11\xe0", "EncryptedPackage".encode("utf-16-le")
@@ -31,17 +32,14 @@ OLE, ENCRYPTED = b"\xd0\xcf\x11\xe0", "EncryptedPackage".encode("utf-16-le")
 MOST_CELLS = 60_000_000
 
 
-SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+@dataclass(frozen=True)
+class _Sheet:
+    """A sheet as it was read: its name, number and texts of its rows, facts, and what to say of it."""
 
-
-@dataclass
-class _Facts:
-    """What a sheet says besides its values; rows and columns from 1."""
-
-    hidden_rows: set[int] = field(default_factory=set)
-    hidden_columns: set[int] = field(default_factory=set)
-    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
-    formulas: dict[int, dict[int, str]] = field(default_factory=dict)
+    name: str
+    rows: list[Row]
+    facts: "Facts"
+    found: list[str]
 
 
 def read_excel(path: Path, options: FileOptions, guess: bool = False) -> Source:
@@ -61,16 +59,18 @@ def read_excel(path: Path, options: FileOptions, guess: bool = False) -> Source:
         If it is no workbook, damaged or protected, has no such sheet, or its table is not clear.
     """
     _check_archive(path)
-    try:
-        # openpyxl warns of what it leaves out (styles, validation); none of it is in the cells.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            sheet, rows, facts, found = _contents(path, options)
-    except ImportProblems:
-        raise
-    except DAMAGE as error:
-        raise unreadable(path.name, "Excel", error) from None
-    return _source(path.name, replace(options, sheet=sheet), rows, facts, found, guess)
+    sheet = _contents(path, options)
+    table, marks = _table(path.name, sheet, options, guess)
+    decimal = options.decimal or ("," if marks.decimal == "," else None)
+    if marks.thousands and marks.thousands != options.thousands:
+        return read_excel(path, replace(options, decimal=decimal, thousands=marks.thousands), guess)
+    used = replace(table.options, sheet=sheet.name, decimal=decimal, thousands=marks.thousands)
+    formulas = _formulas(table, sheet.facts)
+    n = sum(map(len, formulas.values()))
+    found = [*sheet.found, *table.found, *_hidden(table, sheet.facts), *marks.found]
+    found += [f"{n} cells have a formula without a stored value"] if n else []
+    rest = {"twice": table.twice, "formulas": formulas, "doubtful": marks.doubtful}
+    return Source(path.name, table.cells, used, tuple(found), **rest)
 
 
 def _check_archive(path: Path) -> None:
@@ -99,9 +99,24 @@ def _check_archive(path: Path) -> None:
         raise too_large(path.name, f"{size / 2**20:,.0f} MB of XML")
 
 
-def _contents(path: Path, options: FileOptions) -> tuple[str, list[tuple[int, list[Any]]], _Facts, list[str]]:
+def _contents(path: Path, options: FileOptions) -> _Sheet:
+    try:
+        # openpyxl warns of what it leaves out (styles, validation); none of it is in the cells.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read(path, options)
+    except ImportProblems:
+        raise
+    except DAMAGE as error:
+        raise unreadable(path.name, "Excel", error) from None
+
+
+def _read(path: Path, options: FileOptions) -> _Sheet:
+    # openpyxl takes a while to load, and other files do without it.
     import openpyxl
     from openpyxl.chartsheet import Chartsheet
+
+    from twostage.importing.excel_sheet import SheetReader
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
@@ -113,14 +128,10 @@ def _contents(path: Path, options: FileOptions) -> tuple[str, list[tuple[int, li
         found += [f"sheets with a chart only were passed over: {', '.join(charts)}"] if charts else []
         hidden = sheets[sheet].sheet_state != "visible"
         found += [f"the sheet {sheet!r} is hidden in Excel"] if hidden else []
-        # What the file says of the sheet's size may be wrong.
-        sheets[sheet].reset_dimensions()
-        rows = list(_rows(path.name, sheets[sheet]))
+        reader = SheetReader(sheets[sheet], options)
+        return _Sheet(sheet, list(_limited(path.name, reader.rows())), reader.facts, found)
     finally:
         book.close()
-    with zipfile.ZipFile(path) as archive, archive.open(_part(archive, sheet)) as part:
-        facts = _facts(part)
-    return sheet, rows, facts, found
 
 
 def _chosen(name: str, options: FileOptions, sheets: list[str], tables: list[str]) -> str:
@@ -137,128 +148,39 @@ def _chosen(name: str, options: FileOptions, sheets: list[str], tables: list[str
     raise ImportProblems([Problem(name, None, "sheet", options.sheet, expected)])
 
 
-def _rows(name: str, sheet: Any) -> Iterator[tuple[int, list[Any]]]:
-    """Rows with a cell, without empty cells at their ends."""
-    n = 0
-    for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-        end = len(values)
-        while end and values[end - 1] is None:
-            end -= 1
-        n += end
-        if n > MOST_CELLS:
+def _limited(name: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows, as long as they fit into the memory."""
+    widest = 0
+    for n, row in enumerate(rows, 1):
+        widest = max(widest, len(row[1]))
+        if n * widest > MOST_CELLS:
             raise too_large(name, f"more than {MOST_CELLS:,} cells")
-        if end:
-            yield number, list(values[:end])
+        yield row
 
 
-def _part(archive: zipfile.ZipFile, sheet: str) -> str:
-    """The file inside the workbook that has a sheet's cells."""
-    from openpyxl.packaging.manifest import Manifest
-    from openpyxl.reader.workbook import WorkbookParser
-    from openpyxl.xml.constants import ARC_CONTENT_TYPES, XLSX
-
-    types = archive.read(ARC_CONTENT_TYPES)
-    manifest = Manifest.from_tree(ElementTree.fromstring(types))
-    found = manifest.find(XLSX)
-    place = found.PartName[1:] if found is not None else "xl/workbook.xml"
-    parser = WorkbookParser(archive, place)
-    parser.parse()
-    return next(relation.target for own, relation in parser.find_sheets() if own.name == sheet)
-
-
-def _facts(part: Any) -> _Facts:
-    """Hidden rows and columns, merged cells, formulas without a value."""
-    from openpyxl.utils import range_boundaries
-
-    facts, row = _Facts(), 0
-    for event, element in ElementTree.iterparse(part, ("start", "end")):
-        tag, hidden = element.tag, element.get("hidden") in ("1", "true")
-        if event == "start":
-            if tag == f"{SHEET}row":
-                row = int(element.get("r") or row + 1)
-                facts.hidden_rows |= {row} if hidden else set()
-        elif tag == f"{SHEET}c":
-            _formula(element, row, facts)
-        elif tag == f"{SHEET}row":
-            element.clear()
-        elif tag == f"{SHEET}col" and hidden:
-            first, last = int(element.get("min")), min(int(element.get("max")), 16_384)
-            facts.hidden_columns |= set(range(first, last + 1))
-        elif tag == f"{SHEET}mergeCell":
-            left, top, right, bottom = range_boundaries(element.get("ref"))
-            facts.merged.append((top, left - 1, bottom, right - 1))
-    return facts
-
-
-def _formula(cell: Any, row: int, facts: _Facts) -> None:
-    from openpyxl.utils import coordinate_to_tuple
-
-    formula = cell.find(f"{SHEET}f")
-    # A text may be empty; a number has a value, where Excel has computed it.
-    if formula is not None and cell.get("t") != "str" and not (cell.findtext(f"{SHEET}v") or "").strip():
-        column = coordinate_to_tuple(cell.get("r"))[1] if cell.get("r") else 0
-        facts.formulas.setdefault(row, {})[column] = f"={formula.text or '...'}"
-
-
-def _source(
-    name: str,
-    options: FileOptions,
-    rows: list[tuple[int, list[Any]]],
-    facts: _Facts,
-    found: list[str],
-    guess: bool,
-) -> Source:
-    written: dict[int, set[str]] = {}
-    # A row of formulas without values has no cell for openpyxl; it is a row all the same.
-    every = sorted(({number: [] for number in facts.formulas} | dict(rows)).items())
-    texts = [
-        (n, [_text(value, i, options, written) for i, value in enumerate(values)]) for n, values in every
-    ]
-    grid_rows = [(n, cells) for n, cells in texts if any(cells) or n in facts.formulas]
+def _table(name: str, sheet: _Sheet, options: FileOptions, guess: bool) -> tuple[Table, Marks]:
+    cells, lengths = cells_of(sheet.rows)
     try:
-        grid = Grid(name, grid_rows, tuple(facts.merged), ends_alike=False)
+        grid = Grid(name, cells, lengths, tuple(sheet.facts.merged), ends_alike=False)
         table = table_of(grid, options, guess)
     except ImportProblems as error:
-        raise _other_sheets(error, found, options) from None
-    places = table.places
-    columns = {c: sorted(written.get(i, ())) for c, i in places.items()}
-    marks = marks_of(columns, options, None)
-    decimal = options.decimal or ("," if marks.decimal == "," else None)
-    used = replace(table.options, decimal=decimal, thousands=marks.thousands)
-    if marks.thousands and marks.thousands != options.thousands:
-        return _source(
-            name, replace(options, decimal=decimal, thousands=marks.thousands), rows, facts, found, guess
-        )
-    formulas = {
-        c: {
-            row: cells[i + 1]
-            for row, cells in facts.formulas.items()
-            if i + 1 in cells and row in table.cells.index
-        }
-        for c, i in places.items()
+        raise _other_sheets(error, sheet.found) from None
+    typed = {column: sorted(sheet.facts.typed.get(i, ())) for column, i in table.places.items()}
+    return table, marks_of(typed, options, None)
+
+
+def _formulas(table: Table, facts: "Facts") -> dict[str, dict[int, str]]:
+    """column -> {row: formula without a stored value}."""
+    there = {row: cells for row, cells in facts.formulas.items() if row in table.cells.index}
+    found = {
+        c: {row: cells[i] for row, cells in there.items() if i in cells} for c, i in table.places.items()
     }
-    found = found + list(table.found) + _hidden(table.cells, places, facts) + marks.found
-    n = sum(map(len, formulas.values()))
-    found += [f"{n} cells have a formula without a stored value"] if n else []
-    own = {c: cells for c, cells in formulas.items() if cells}
-    return Source(
-        name, table.cells, used, tuple(found), twice=table.twice, formulas=own, doubtful=marks.doubtful
-    )
+    return {column: formulas for column, formulas in found.items() if formulas}
 
 
-def _text(value: Any, column: int, options: FileOptions, written: dict[int, set[str]]) -> str:
-    """A cell as text; a number that is typed as text without its marks between thousands."""
-    text = cell_text(value)
-    if isinstance(value, str) and text and text[-1].isdigit():
-        if options.thousands and options.thousands != NO_MARK:
-            text = plain_number(text, options.decimal or ".", options.thousands)
-        written.setdefault(column, set()).add(text)
-    return text
-
-
-def _hidden(cells: Any, places: dict[str, int], facts: _Facts) -> list[str]:
-    rows = [row for row in cells.index if row in facts.hidden_rows]
-    columns = [column for column, i in places.items() if i + 1 in facts.hidden_columns]
+def _hidden(table: Table, facts: "Facts") -> list[str]:
+    rows = [row for row in table.cells.index if row in facts.hidden_rows]
+    columns = [column for column, i in table.places.items() if i in facts.hidden_columns]
     found = []
     if rows:
         found.append(
@@ -267,7 +189,7 @@ def _hidden(cells: Any, places: dict[str, int], facts: _Facts) -> list[str]:
     return found + ([f"hidden columns read like the others: {', '.join(columns)}"] if columns else [])
 
 
-def _other_sheets(error: ImportProblems, found: list[str], options: FileOptions) -> ImportProblems:
+def _other_sheets(error: ImportProblems, found: list[str]) -> ImportProblems:
     """The same refusal with the way to another sheet."""
     if "sheets" not in found[0]:
         return error

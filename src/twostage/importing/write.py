@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection
 from twostage.files import place_files, unfinished_folder
@@ -50,15 +52,17 @@ def layout_problems(settings: Settings) -> list[Problem]:
     return problems
 
 
-def csv_text(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
-    """Rows as CSV: commas, \\n, numbers as short as they can be, no formulas, an empty cell where nothing is."""
+def csv_text(table: pd.DataFrame) -> str:
+    r"""A table as CSV: commas, \n, numbers as short as they can be, no formulas, an empty cell where nothing is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(guarded, columns))
-    # Tables have millions of cells, and few different ones.
-    known: dict[Any, str] = {}
-    for row in rows:
-        writer.writerow([known[v] if v in known else known.setdefault(v, guarded(cell_text(v))) for v in row])
+    writer.writerow(map(guarded, table.columns))
+    columns = []
+    for i in range(table.shape[1]):
+        # Tables have millions of cells, and few different ones.
+        codes, values = pd.factorize(table.iloc[:, i], use_na_sentinel=False)
+        columns.append(np.array([guarded(cell_text(value)) for value in values], object)[codes])
+    writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
 
@@ -71,8 +75,9 @@ def study_files(study: NewStudy, settings: Settings) -> dict[str, str]:
         (settings.patients, study.tables.patients),
     ):
         if layout is not None:
-            chosen = table[list(layout.columns)]
-            contents[layout.path(names)] = csv_text(list(layout.columns.values()), chosen.to_numpy(object))
+            contents[layout.path(names)] = csv_text(
+                table[list(layout.columns)].rename(columns=layout.columns)
+            )
     return contents
 
 
@@ -85,7 +90,7 @@ def registry_text(before: str, header: Sequence[str], studies: Sequence[NewStudy
         ]
         for s in studies
     ]
-    added = csv_text(header, rows).split("\n", 1)[1]
+    added = csv_text(pd.DataFrame(rows, columns=list(header), dtype=object)).split("\n", 1)[1]
     return before + ("" if before.endswith("\n") else "\n") + added
 
 
