@@ -42,4 +42,4 @@ from twostage.stats.base.inference import (
     wald,
 )
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
-from twostage.stats.base.tables import EFFECT, coefficient_rows, frame, html, one_row, test_text
+from twostage.stats.base.tables import EFFECT, Inference, N, coefficient_rows, frame, html, one_row, test_text
