@@ -5,5 +5,15 @@ from twostage.importing.job import import_file
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import listed
 from twostage.importing.preview import Asked, mapping_place, suggest
+from twostage.importing.steps import listening
 
-__all__ = ["Asked", "FILL_IN", "file_options", "import_file", "listed", "mapping_place", "suggest"]
+__all__ = [
+    "Asked",
+    "FILL_IN",
+    "file_options",
+    "import_file",
+    "listed",
+    "listening",
+    "mapping_place",
+    "suggest",
+]
