@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.params import PLACES, Parameters, allowed_values, make_parameters, nearest
-from twostage.problems import ParameterError, Problem
+from twostage.params import PLACES, Parameters, allowed_values, make_parameters
+from twostage.problems import ParameterError, Problem, nearest
 
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
@@ -232,7 +232,7 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
         k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
     }
     problems = [
-        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known)}")
+        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known, all_of_them=True)}")
         for name, value in ours.items()
         if name not in known
     ]

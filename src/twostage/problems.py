@@ -4,6 +4,7 @@ Every reader collects all problems of its input before it raises, so that a
 researcher repairs a file in one go instead of one error at a time.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ class Problem:
         """What it shares with others of its kind: file, column, and what was expected but for the values in it."""
         alike = re.sub(r"'[^']*'|\"[^\"]*\"|[-+.\d]+", "#", self.expected)
         return self.file, self.column, alike, self.row is None and (repr(self.value), self.expected)
+
+
+def nearest(found: Any, known: Iterable[str], *, all_of_them: bool = False) -> str:
+    """The end of an expectation: which of the known words was probably meant; else empty, or all of them."""
+    words = {word.casefold(): word for word in known}
+    near = difflib.get_close_matches(str(found).casefold(), list(words), n=1)
+    if near and words[near[0]] != str(found):
+        return f" (did you mean {words[near[0]]!r}?)"
+    return f", one of {', '.join(words.values())}" if all_of_them else ""
 
 
 def distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:

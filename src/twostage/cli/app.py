@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a step failed, 2 bad input.
 
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"twostage {version('twostage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """See the help of `app`."""
 
 
 cli_import.register(app)

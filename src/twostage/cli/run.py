@@ -19,6 +19,7 @@ RUN_EXAMPLES = examples(
     "twostage run -p last_session=3 -p standardize=within",
     "twostage run path/to/collection --params short.yml --run short",
     "twostage run --study S01 --study S03 --jobs 2",
+    "twostage run --without S03",
     "twostage run --out ../somewhere/else",
     "twostage run -p last_session=3 --no-book",
     "twostage run my-collection --project path/to/project",
@@ -35,6 +36,11 @@ Params = Annotated[Path | None, typer.Option(help="YAML file with the parameters
 
 
 Studies = Annotated[list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")]
+
+
+Without = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="all studies but this one; may be repeated")
+]
 
 
 Out = Annotated[Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")]
@@ -71,6 +77,7 @@ def run(
     assignments: Assignments = None,
     params: Params = None,
     study: Studies = None,
+    without: Without = None,
     out: Out = None,
     run: Name = None,
     jobs: Jobs = None,
@@ -87,8 +94,18 @@ def run(
     # The other commands need not wait for what only this one imports.
     from twostage.pipeline.entry import Request
 
+    some = {"studies": tuple(study or ()), "without": tuple(without or ())}
     planned = _planned(
-        Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out, project)
+        Request(
+            collection,
+            params,
+            tuple(assignments or ()),
+            name=run,
+            out=out,
+            project=project,
+            tables_only=no_book,
+            **some,
+        )
     )
     if no_book and dry_run:
         typer.echo("the tables of the main results, which are always made anew")

@@ -328,17 +328,14 @@ def _studies(
 
 def _taken(ids: list[str], registry: Registry) -> list[Problem]:
     # On some file systems S01.csv and s01.csv are one file.
-    there = {id.casefold(): f"{FOLDER}/{id}" for id in registry.shared["study"]}
-    layouts = [x for x in (registry.settings.sessions, registry.settings.patients) if x is not None]
-    for row in registry.studies.to_dict("records"):
-        parts = [f"the row of {row['study']} in {STUDIES}", *(layout.path(row) for layout in layouts)]
-        there[row["study"].casefold()] = ", ".join(parts)
+    there = {id.casefold(): f"; to import it, first remove {FOLDER}/{id}" for id in registry.shared["study"]}
+    for id in registry.studies["study"]:
+        there[id.casefold()] = f"; to put this one in its place, say --study {id} --replace"
     problems = []
     for id in ids:
         if id.casefold() in there:
-            what = there[id.casefold()]
-            how = f"; --replace puts this one in the place of {what}" if what else ""
-            problems.append(Problem(STUDIES, None, "study", id, f"a study that is not there yet{how}"))
+            expected = f"a study that is not there yet{there[id.casefold()]}"
+            problems.append(Problem(STUDIES, None, "study", id, expected))
         there.setdefault(id.casefold(), "")
     return problems
 
