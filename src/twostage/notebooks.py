@@ -237,7 +237,7 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
         if name not in known
     ]
     problems += [
-        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}")
+        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}{_raw(name, ours[name])}")
         for name in known
         if name in PLACES and name in ours and not isinstance(ours[name], str)
     ]
@@ -249,3 +249,9 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
     if problems:
         raise ParameterError(problems)
     return parameters
+
+
+def _raw(name: str, value: Any) -> str:
+    """What to do where plain papermill took a text for a number."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f" (plain papermill reads -p {name} 001 as a number: give -r {name} 001)" if number else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twostage.cli.options import Assignments, refuse
+from twostage.cli.report import report
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
@@ -162,8 +163,8 @@ def _notebooks(planned: "Plan", jobs: int | None, dask: str | None, dry_run: boo
         raise typer.Exit(1) from None
     if status:
         raise typer.Exit(status)
-    _report(planned.run.folder)
     typer.echo(f"book: {planned.run.html / 'index.html'}")
+    report(planned.run.folder)
 
 
 def _tables_only(planned: "Plan") -> None:
@@ -175,19 +176,5 @@ def _tables_only(planned: "Plan") -> None:
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    _report(planned.run.folder)
     typer.echo(f"tables: {planned.run.folder / 'output'}")
-
-
-def _report(folder: Path) -> None:
-    """Print the pooled effects of a finished run."""
-    from twostage.pages.common.tables import headline_text
-    from twostage.stage2 import read_results
-
-    try:
-        lines = headline_text(read_results(folder))
-    except ProblemError as error:
-        typer.echo(str(error), err=True)
-        return
-    for line in lines:
-        typer.echo(line)
+    report(planned.run.folder)
