@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.params import PLACES, Parameters, allowed_values, make_parameters, nearest
-from twostage.problems import ParameterError, Problem
+from twostage.params import PLACES, Parameters, allowed_values, make_parameters
+from twostage.problems import ParameterError, Problem, nearest
 
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
@@ -232,12 +232,12 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
         k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
     }
     problems = [
-        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known)}")
+        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known, all_of_them=True)}")
         for name, value in ours.items()
         if name not in known
     ]
     problems += [
-        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}")
+        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}{_raw(name, ours[name])}")
         for name in known
         if name in PLACES and name in ours and not isinstance(ours[name], str)
     ]
@@ -249,3 +249,9 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
     if problems:
         raise ParameterError(problems)
     return parameters
+
+
+def _raw(name: str, value: Any) -> str:
+    """What to do where plain papermill took a text for a number."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f" (plain papermill reads -p {name} 001 as a number: give -r {name} 001)" if number else ""

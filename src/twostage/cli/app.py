@@ -3,7 +3,9 @@
 Exit status: 0 done, 1 a step failed, 2 bad input.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +22,9 @@ from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
 from twostage.cli.share import bundle_problems
 from twostage.cli.share import register as register_sharing
-from twostage.collection import read_collection, unedited, validate_collection
+from twostage.collection import Collection, outside_window, read_collection, unedited, validate_collection
 from twostage.notebooks import parameter_table
+from twostage.params import make_parameters
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
 from twostage.simulation import SEED, simulate_collection, write_collection
@@ -33,6 +36,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"twostage {version('twostage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """See the help of `app`."""
 
 
 cli_import.register(app)
@@ -69,8 +87,21 @@ def validate(
         typer.echo("\n".join(lines), err=True)
         typer.echo(f"{collection}: {len(problems):,} problem{'s' * (len(problems) > 1)}{how}", err=True)
         raise typer.Exit(2)
-    empty = read_collection(collection).studies.empty
+    content = read_collection(collection)
+    empty = content.studies.empty
     typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
+    for line in _outside(content):
+        typer.echo(line)
+
+
+def _outside(collection: Collection) -> Iterator[str]:
+    """What to say of each study with many sessions that the analysis leaves out."""
+    chosen = make_parameters(collection.defaults)
+    for id in collection.studies["study"]:
+        if id not in collection.shared:
+            said = outside_window(collection.study(id).sessions, (chosen.first_session, chosen.last_session))
+            if said:
+                yield f"note: {id}: {said}"
 
 
 @app.command(

@@ -16,3 +16,4 @@ from twostage.collection.settings import Layout, Settings, Variable, VariableSet
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
 from twostage.collection.skeleton import Pair, new_collection, unedited
 from twostage.collection.study_ids import PATTERN, TELL_APART, is_device, same_file, why_not
+from twostage.collection.window import outside_window

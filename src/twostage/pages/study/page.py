@@ -6,7 +6,7 @@ from typing import Any
 
 from IPython.display import Markdown
 
-from twostage.collection import Collection, Study
+from twostage.collection import Collection, Study, outside_window
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
@@ -37,7 +37,8 @@ class StudyPage:
 
     def heading(self) -> Markdown:
         """Which study and variables the page is about."""
-        return study_heading(self.collection, self.study.id)
+        window = (self.parameters.first_session, self.parameters.last_session)
+        return study_heading(self.collection, self.study.id, outside_window(self.study.sessions, window))
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""
