@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from twostage.cli import addition as cli_addition
+from twostage.cli import export as cli_export
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
@@ -121,6 +122,9 @@ app.command(epilog=RUN_EXAMPLES)(run)
 
 
 app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+
+cli_export.register(app)
 
 
 app.command(epilog=RECOVERY_EXAMPLES)(recovery)

@@ -114,9 +114,11 @@ def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any
 
 
 def recovery_files(collection: Path) -> list[Path]:
-    """The files of a collection's recovery studies, whether they are there or not."""
-    names = (name for part in (MAIN, LONGER_LAGS) for name in (part.table, part.about))
-    return [Path(collection) / FOLDER / name for name in names]
+    """The files of a collection's recovery study, whether they are there or not; those on longer lags if they are."""
+    main, longer = (
+        [Path(collection) / FOLDER / name for name in (p.table, p.about)] for p in (MAIN, LONGER_LAGS)
+    )
+    return [*main, *(longer if all(path.is_file() for path in longer) else [])]
 
 
 def read_recovery(collection: Collection, part: Part = MAIN) -> Recovery | None:

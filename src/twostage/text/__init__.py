@@ -11,6 +11,7 @@ from twostage.text.escape import (
     rich_html,
     rich_myst,
     rich_texts,
+    visible,
 )
 from twostage.text.refused import text_problem, text_problems
 from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text
@@ -34,6 +35,7 @@ __all__ = [
     "text_problem",
     "text_problems",
     "to_csv",
+    "visible",
     "write_csv",
     "yaml_text",
 ]

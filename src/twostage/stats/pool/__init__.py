@@ -12,6 +12,7 @@ regresses on them; every result writes its own R script, with the vocabulary of 
 from twostage.stats.pool.biasaware import BiasAware, bias_aware
 from twostage.stats.pool.exceedance import Exceedance, exceedance
 from twostage.stats.pool.locationscale import LocationScale, locationscale
+from twostage.stats.pool.metafor import string as r_string
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.metareg_results import MetaRegression, Prediction
 from twostage.stats.pool.paired import PairedDifference, paired_difference
@@ -52,6 +53,7 @@ __all__ = [
     "pool",
     "pool_many",
     "pooled",
+    "r_string",
     "refine",
     "refit",
     "search_bound",

@@ -1,0 +1,7 @@
+"""A run as files for a paper and for its publication."""
+
+from twostage.export.folder import ExportError
+from twostage.export.publish import publish_run
+from twostage.export.run import export_run
+
+__all__ = ["ExportError", "export_run", "publish_run"]
