@@ -160,7 +160,7 @@ def accept(
 
     A bundle that is damaged, inconsistent or does not fit is refused with every reason, and nothing is written.
     """
-    from twostage.sharing import accept_bundle
+    from twostage.sharing import accept_bundle, version_note
 
     try:
         accepted = accept_bundle(bundle, to, replace=replace)
@@ -168,6 +168,6 @@ def accept(
         refuse(error, "--all-problems", all_problems)
     typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) was added, with its results only")
     say_missing(accepted)
-    note = synthetic_note(to, accepted.study)
-    typer.echo(note) if note else None
+    for note in (version_note(accepted), synthetic_note(to, accepted.study)):
+        typer.echo(note) if note else None
     typer.echo(next_run(to))

@@ -1,5 +1,6 @@
 """The methods and results of a run as a text to go on writing: every number computed, none typed."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from twostage.export.source import Source
 from twostage.notebooks import HOME
 from twostage.pages.common.tables import Effect
 from twostage.pipeline.book.pages import Pages
-from twostage.text import myst, read_csv
+from twostage.text import Markup, myst, read_csv
 
 #: The text's template, in the folder of the manuscript.
 TEMPLATE = "paper.md.j2"
@@ -34,10 +35,31 @@ def paper_text(source: Source) -> str:
     }
     text = Pages(source.run.manuscript, source.context | more).render(TEMPLATE)
     # A template leaves empty lines where it decides.
+    text = _lighter(text)
     parts = [
         " ".join(part.split()) if not part.lstrip().startswith("- ") else part for part in text.split("\n\n")
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+#: What the escaping of pages puts before or for a character that is only itself here, in the middle of a paragraph.
+_NEEDLESS = (
+    (r"(?<=\d)\\\.(?=\d)", "."),
+    (r"\\&(?= )", "&"),
+    (r"\\\((?=[^()\[\]]*\))", "("),
+    ("&#104;ttp", "http"),
+)
+
+
+def _lighter(text: str) -> str:
+    """The text with fewer escapes, so that it can be read as it is."""
+    for pattern, plain in _NEEDLESS:
+        text = re.sub(pattern, plain, text)
+    return text
+
+
+#: How a page begins its sentence on what a run's studies are too few for.
+_NOTHING = "Not computed"
 
 
 def _said(source: Source) -> Callable[[str, str, str], str]:
@@ -49,7 +71,8 @@ def _said(source: Source) -> Callable[[str, str, str], str]:
             return ""
         table = read_csv(path)
         found = table[(table["direction"] == direction) & (table["name"] == name)]
-        return str(found["text"].iloc[0]) if len(found) else ""
+        text = str(found["text"].iloc[0]) if len(found) else ""
+        return "" if text.startswith(_NOTHING) else text
 
     return said
 
@@ -64,6 +87,6 @@ def _pooled(source: Source) -> Callable[..., str]:
         if heterogeneity and e.k != "1":
             predicted = f", {level} prediction interval {myst(e.pi)}" if "–" not in e.pi else ""
             text += f"{predicted}, τ = {myst(e.tau)}, *I*² = {myst(e.i2)}%"
-        return type(myst(""))(text)
+        return Markup(text)
 
     return pooled

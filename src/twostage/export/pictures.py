@@ -44,7 +44,9 @@ def _compiled(svg: bytes, kind: Literal["pdf", "png"]) -> bytes:
         (folder / "figure.svg").write_bytes(svg)
         page = folder / "page.typ"
         page.write_text(_PAGE.format(json.dumps("figure.svg")), encoding="utf-8")
-        return typst.compile(str(page), root=str(folder), format=kind, ppi=float(DPI))
+        return typst.compile(
+            str(page), root=str(folder), format=kind, ppi=float(DPI), ignore_system_fonts=True
+        )
 
 
 @lru_cache(maxsize=2)
@@ -58,6 +60,6 @@ def _pixels(svg: bytes, kind: str) -> bytes:
     page = Image.new("RGB", drawn.size, "white")
     page.paste(drawn, mask=drawn.getchannel("A"))
     buffer = io.BytesIO()
-    more = {"compression": "tiff_lzw"} if kind == "TIFF" else {"optimize": True}
+    more = {"compression": "tiff_lzw"} if kind == "TIFF" else {"compress_level": 6}
     page.save(buffer, kind, dpi=(DPI, DPI), **more)
     return buffer.getvalue()

@@ -7,6 +7,7 @@ from twostage.sharing.missing import missing
 from twostage.sharing.share import share_study
 from twostage.sharing.stored import stored_bundle, stored_bundles, stored_problems
 from twostage.sharing.summaries import NEVER
+from twostage.sharing.versions import version_note
 from twostage.sharing.words import entry, ordered, quantity, shown
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "stored_bundle",
     "stored_bundles",
     "stored_problems",
+    "version_note",
 ]
