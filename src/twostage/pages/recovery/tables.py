@@ -89,6 +89,11 @@ def performance_table(
 PLAIN_LAGS = tuple(f"plain_lag{lag}" for lag in LAGS)
 
 
+def lag_table(recovery: Recovery, direction: str, plain: bool = False) -> pd.DataFrame:
+    """:func:`performance_table` at longer lags; `plain`: only where nothing but the process moves the scores."""
+    return performance_table(recovery, direction, PLAIN_LAGS if plain else tuple(LAG_CONDITIONS))
+
+
 def lag_sentences(recovery: Recovery, collection: Collection) -> str:
     """What the estimators do at longer lags where nothing but the process moves the scores."""
     said = []
