@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import NotEstimable, OptimiserRecord, check_choice, check_level
 from twostage.stats.fiml import STEP, evaluate, group_rows
-from twostage.stats.riclpm.input import check_panels, check_variables, common_occasions
+from twostage.stats.riclpm.model import check_panels, check_variables, common_occasions
 from twostage.stats.riclpm.latent import LatentStructure
 from twostage.stats.riclpm.latent_results import StartsBatch, StartsFit
 from twostage.stats.riclpm.latent_search import solve_latent

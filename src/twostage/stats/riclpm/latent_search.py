@@ -15,7 +15,7 @@ _SHARES = (0.25, 0.6)
 
 
 # Steps of one search. A maximum takes 5 to 30; a ridge that rises for ever is not worth more.
-_MOST_STEPS = 60
+MOST_STEPS = 60
 
 
 # Panels fitted side by side: enough to hide the overhead, few enough for the cache.
@@ -82,7 +82,7 @@ def best_alone(structure, patterns, starts):
     """The highest maximum of one panel from the starting values (1, K), the first one if it is admissible."""
     best, steps = None, 0
     for start in starts:
-        found = maximise(structure, patterns, start, max_iterations=_MOST_STEPS)
+        found = maximise(structure, patterns, start, max_iterations=MOST_STEPS)
         steps += int(found.iterations[0])
         good = bool(found.converged[0])
         if best is None or (good, -found.point.value[0]) > (best.converged[0], -best.point.value[0]):
