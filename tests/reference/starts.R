@@ -72,12 +72,18 @@ fit_case <- function(case) {
   )
 }
 
+# Cases that are in the output already are not computed again (delete it to start anew); with an argument the script stops
+# after so many seconds, and goes on when it is called again.
+budget <- as.numeric(c(commandArgs(TRUE), Inf)[1])
 out <- list(R = R.version.string, lavaan = as.character(packageVersion("lavaan")), cases = list())
-for (k in seq_len(nrow(cases))) {
+if (file.exists("starts_lavaan.json")) out$cases <- fromJSON("starts_lavaan.json", simplifyVector = FALSE)$cases
+done <- vapply(out$cases, function(case) case$case, "")
+for (k in which(!cases$case %in% done)) {
+  if (proc.time()[["elapsed"]] > budget) break
   begin <- proc.time()[["elapsed"]]
   result <- fit_case(cases[k, ])
-  out$cases[[k]] <- result
+  out$cases[[length(out$cases) + 1]] <- result
   cat(cases$case[k], "loglik", format(result$loglik, digits = 12), "converged", result$converged,
       round(proc.time()[["elapsed"]] - begin, 1), "s\n")
+  writeLines(toJSON(out, digits = NA, auto_unbox = TRUE), "starts_lavaan.json")
 }
-writeLines(toJSON(out, digits = NA, auto_unbox = TRUE), "starts_lavaan.json")

@@ -309,7 +309,8 @@ def _fill(whole, sets, places, structure, rules):
             whole[name][b] = one[name]
         whole["estimate"][b] = np.concatenate([one["estimate"][: own.n_first + 10], one["error_var"]])
         whole["std_error"][b] = np.concatenate([one["std_error"][: own.n_first + 10], one["error_se"]])
-        whole["messages"][b] = solved.messages[i]
+        wrong = () if solved.converged[i] else problems(own, one["estimate"], rules["variables"])
+        whole["messages"][b] = "; ".join([solved.messages[i], *wrong])
     whole["loglik"][at] = -solved.value - (np.log(panels.spread) * panels.n_values).sum(axis=1)
     whole["n_obs"][at], whole["least_information"][at] = patterns.n_obs, solved.least
     for name in ("boundary", "converged", "admissible", "iterations"):
