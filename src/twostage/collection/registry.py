@@ -136,7 +136,7 @@ def _without_kind(studies: pd.DataFrame) -> list[Problem]:
     """Reliabilities of which nobody said what they are shares of."""
     none = pd.Series("", index=studies.index)
     x, y, kind = (studies.get(column, none) for column in schema.REGISTRY_OPTIONAL)
-    expected = schema.REGISTRY_OPTIONAL["reliability_kind"][1].removesuffix(", or nothing")
+    expected = schema.REGISTRY_OPTIONAL["reliability_kind"][1].removesuffix(" or nothing").rstrip(", ")
     return [
         Problem("studies.csv", row, "reliability_kind", "nothing beside a reliability", expected)
         for row in studies.index[((x != "") | (y != "")) & (kind == "")]

@@ -46,11 +46,18 @@ REGISTRY = {
 
 #: Columns of studies.csv that may be there.
 REGISTRY_OPTIONAL = {
-    "x_reliability": (_RELIABILITY, "the reliability of a session score of x, above 0 and at most 1, or nothing"),
-    "y_reliability": (_RELIABILITY, "the reliability of a session score of y, above 0 and at most 1, or nothing"),
+    "x_reliability": (
+        _RELIABILITY,
+        "the reliability of a session score of x, above 0 and at most 1, or nothing",
+    ),
+    "y_reliability": (
+        _RELIABILITY,
+        "the reliability of a session score of y, above 0 and at most 1, or nothing",
+    ),
     "reliability_kind": (
         r"(within|total)?",
-        "what the reliabilities are shares of: of the variance within patients (within), of all variance (total), or nothing",
+        "within, where the reliabilities are shares of the variance within patients, total, where they are shares of all, "
+        "or nothing",
     ),
 }
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from twostage.collection import FILE as PART_FILE
-from twostage.collection import REGISTRY_OPTIONAL, Collection, Part, Study, part_text, read_collection, unedited
+from twostage.collection import (
+    REGISTRY_OPTIONAL,
+    Collection,
+    Part,
+    Study,
+    part_text,
+    read_collection,
+    unedited,
+)
 from twostage.files import as_json
 from twostage.notebooks import NOTEBOOKS
 from twostage.params import make_parameters

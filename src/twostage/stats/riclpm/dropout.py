@@ -153,6 +153,8 @@ class DropoutLikelihood:
     def _differences(self, theta, step, gradient):
         """Forward differences from `gradient`, or central ones without it."""
         K, b = theta.shape
+        if not b:
+            return np.empty((0, K, K))
         if b < _FEW:
             return self._differences_at_once(theta, step, gradient)
         second = np.empty((b, K, K))

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import NotEstimable, OptimiserRecord, check_choice, check_level
 from twostage.stats.fiml import STEP, evaluate, group_rows
-from twostage.stats.riclpm.model import check_panels, check_variables, common_occasions
 from twostage.stats.riclpm.latent import LatentStructure
 from twostage.stats.riclpm.latent_results import StartsBatch, StartsFit
 from twostage.stats.riclpm.latent_search import solve_latent
+from twostage.stats.riclpm.model import check_panels, check_variables, common_occasions
 
 _ALLOWED = {"kind": ("within", "total"), "se": ("observed", "sandwich")}
 
@@ -67,8 +67,9 @@ def fit_starts(
 
     Notes
     -----
-    Without lines this is the bivariate STARTS model (Kenny & Zautra 1995, doi:10.1037/0022-006X.63.1.52) with free means and
-    first occasion; with them the latent curve model with structured residuals (Curran et al. 2014, doi:10.1037/a0035297).
+    Without lines this is the bivariate STARTS model (Kenny & Zautra 1995, doi:10.1037/0022-006X.63.1.52) with free means
+    and first occasion; with them the latent curve model with structured residuals (Curran et al. 2014,
+    doi:10.1037/a0035297).
 
     A reliability rho fixes ``E = (1 - rho) / rho`` times a variance of true scores, which the model implies and which is
     estimated with it: within persons, ``mean_t W_t`` plus what the own lines vary about their middle; in all, the
@@ -105,7 +106,10 @@ def fit_starts(
     theta, n_parameters = numbers["estimate"], len(units) + int(np.isfinite(means).sum())
     loglik = -float(solved.value[0]) - float((np.log(panels.spread) * panels.n_values).sum())
     record = OptimiserRecord(
-        int(solved.iterations[0]), int(solved.evaluations[0]), float(np.sqrt(solved.decrement[0])), solved.messages[0]
+        int(solved.iterations[0]),
+        int(solved.evaluations[0]),
+        float(np.sqrt(solved.decrement[0])),
+        solved.messages[0],
     )
     return StartsFit(
         **numbers,
@@ -186,7 +190,11 @@ def problems(structure, theta, variables):
     for where, matrix in named:
         own = np.diag(matrix)
         names = [*variables, *(f"the slope of {v}" for v in variables)]
-        low = [f"{where}: variance of {n} is negative ({s:.4g})" for n, s in zip(names, own, strict=False) if s < 0.0]
+        low = [
+            f"{where}: variance of {n} is negative ({s:.4g})"
+            for n, s in zip(names, own, strict=False)
+            if s < 0.0
+        ]
         if not low and np.linalg.eigvalsh(matrix)[0] < 0.0:
             low = [f"{where}: correlated beyond 1"]
         found += low
@@ -234,7 +242,9 @@ def _structure(sets, given, rules):
     occasions = common_occasions(sets)
     needed = 3 + ("free" in modes) + rules["lines"]
     if occasions < needed:
-        what = [text for text, has in (("own lines", rules["lines"]), ("unknown error", "free" in modes)) if has]
+        what = [
+            text for text, has in (("own lines", rules["lines"]), ("unknown error", "free" in modes)) if has
+        ]
         raise NotEstimable(f"a model with {' and '.join(what)} needs {needed} occasions, got {occasions}")
     ratios = _ratios(given[None])
     return LatentStructure(occasions, rules["lines"], modes, rules["kind"] == "total", ratios)

@@ -6,18 +6,10 @@ from functools import lru_cache
 import numpy as np
 
 from twostage.stats.fiml import STEP
+from twostage.stats.riclpm.model import BETWEEN, WITHIN, covariances_by_distance, shrunk, within_bounds
 
-# Bounds of starting values, as shares of the variables' variance: intercepts, within-person parts, norm of Phi; the
-# errors' share of the within-person variance, and the variance of slopes over that of a slope that makes up for it.
-_BETWEEN = (0.1, 0.8)
-
-
-_WITHIN = (0.15, 2.0)
-
-
-_STABLE = 0.7
-
-
+# Of starting values: the errors' share of the variance within persons, and the variance of slopes over that of a slope
+# that makes up for it.
 _ERROR = 0.25
 
 
@@ -183,7 +175,9 @@ class LatentStructure:
             own, before = pull[2 * t : 2 * t + 2], columns[t - 1]
             within = before[-2:]
             by_Q += own
-            by_Phi += _mul(own + own.swapaxes(0, 1), _mul(Phi, within)) + np.einsum("ain,abn->bin", before, pull[: 2 * t])
+            by_Phi += _mul(own + own.swapaxes(0, 1), _mul(Phi, within)) + np.einsum(
+                "ain,abn->bin", before, pull[: 2 * t]
+            )
             pull = np.einsum("abn,bin->ain", pull[: 2 * t], Phi)
             pull[-2:] += np.einsum("ain,ajn->ijn", Phi, _mul(own, Phi))
         rows, cols = _triangle(self.n_line)
@@ -228,7 +222,7 @@ class LatentStructure:
     def _ratio(self, v, n):
         """The multiples of n parameter vectors; these are the vectors of each panel one after the other."""
         ratios = self.ratios[v]
-        return np.repeat(ratios, n // len(ratios)) if np.ndim(ratios) else ratios
+        return np.repeat(ratios, n // max(len(ratios), 1)) if np.ndim(ratios) else ratios
 
     def names(self, variables):
         """Names of theta for two variables' names."""
@@ -293,18 +287,18 @@ def latent_starts(structure, patterns, share=_ERROR):
         Of the variance within persons, that is taken for error where the error variance is free.
     """
     T, b = structure.occasions, patterns.n_sets
-    covariance, shared = (m.reshape(b, T, 2, T, 2) for m in patterns.pairwise_covariance())
-    apart = np.subtract.outer(np.arange(T), np.arange(T))
-    total, near, far = (_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
-    between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *_BETWEEN)
-    observed = _within_bounds(total - between, *_WITHIN)
+    total, near, far = covariances_by_distance(T, patterns)
+    between = within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *BETWEEN)
+    observed = within_bounds(total - between, *WITHIN)
     ratios = np.broadcast_to(structure.ratios.reshape(2, -1), (2, b))
-    shares = [{"none": 0.0, "free": share}.get(e, r / (1 + r)) for e, r in zip(structure.error, ratios, strict=True)]
+    shares = [
+        {"none": 0.0, "free": share}.get(e, r / (1 + r)) for e, r in zip(structure.error, ratios, strict=True)
+    ]
     error = np.array([s * observed[:, v, v] for v, s in enumerate(shares)])
     within = observed - error.T[:, :, None] * np.eye(2)
-    within = _within_bounds(within, *_WITHIN)
-    phi = _shrunk((near - between) @ np.linalg.inv(within))
-    residual = _within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *_WITHIN)
+    within = within_bounds(within, *WITHIN)
+    phi = shrunk((near - between) @ np.linalg.inv(within))
+    residual = within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *WITHIN)
     line = np.zeros((b, structure.n_line, structure.n_line))
     line[:, :2, :2] = between
     if structure.lines:
@@ -313,25 +307,6 @@ def latent_starts(structure, patterns, share=_ERROR):
     rows, cols = np.tril_indices(structure.n_line)
     parts = [line[:, rows, cols], phi.reshape(b, 4), _last_three(within), _last_three(residual)]
     return np.concatenate([*parts, error[list(structure.free)].T], axis=1)
-
-
-def _average(covariance, shared, at):
-    """Mean 2 x 2 covariance over the pairs of occasions marked in `at`, weighted by persons, (b, 2, 2)."""
-    t, s = np.nonzero(at)
-    weight = shared[:, t, :, s, :]
-    return (covariance[:, t, :, s, :] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
-
-
-def _within_bounds(matrices, low, high):
-    """Symmetric matrices with eigenvalues moved into [low, high]."""
-    values, vectors = np.linalg.eigh(matrices)
-    return (vectors * np.minimum(np.maximum(values, low), high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-
-
-def _shrunk(phi):
-    """Lag coefficients with a norm of at most `_STABLE`."""
-    size = np.sqrt(np.einsum("bij,bij->b", phi, phi))
-    return phi * (_STABLE / np.maximum(size, _STABLE))[:, None, None]
 
 
 @lru_cache(maxsize=32)

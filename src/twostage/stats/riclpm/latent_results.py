@@ -116,7 +116,9 @@ class StartsFit:
         ]
         facts = [("reliability", "; ".join(shares))]
         facts += [("fit", f"{self.n_obs} persons, log-likelihood {self.loglik:.4f}")]
-        return html("Panel model with measurement error", self.tidy()[columns], facts, "; ".join(self.notes()))
+        return html(
+            "Panel model with measurement error", self.tidy()[columns], facts, "; ".join(self.notes())
+        )
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of this fit, in words."""

@@ -8,7 +8,8 @@ import numpy as np
 from twostage.stats.fiml import evaluate, inverse_positive, maximise, reached_message, scaled, score_products
 from twostage.stats.riclpm.dropout import DropoutLikelihood, dropout_moments
 from twostage.stats.riclpm.latent import LatentStructure, latent_starts
-from twostage.stats.riclpm.steps import only_dropout, search
+from twostage.stats.riclpm.model import only_dropout
+from twostage.stats.riclpm.steps import search
 
 # Shares of the variance within persons that free error variances start from.
 _SHARES = (0.25, 0.6)
@@ -181,14 +182,14 @@ def _starts(structure, patterns):
 
 
 def _on_boundary(structure, patterns, checked):
-    """The best maximum of one panel with error variances at 0; `checked`: only if no error variance wants to be positive."""
+    """The best maximum of one panel with error variances at 0; `checked`: only if none of them wants to be positive."""
     found = []
     for face, _ in faces(structure):
         best, steps = best_alone(face, patterns, _starts(face, patterns))
         theta = best.point.theta
-        if best.converged[0] and not_negative(face, theta)[0]:
-            if not checked or _pressed(structure, face, patterns, theta):
-                found.append((best.point.value[0], len(found), ((best, steps), face)))
+        good = best.converged[0] and not_negative(face, theta)[0]
+        if good and (not checked or _pressed(structure, face, patterns, theta)):
+            found.append((best.point.value[0], len(found), ((best, steps), face)))
     return min(found)[2] if found else None
 
 

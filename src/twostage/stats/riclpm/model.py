@@ -238,10 +238,10 @@ _PAIRS = ((0, 0), (1, 0), (1, 1))  # variance, covariance, variance
 
 
 # Bounds of starting values, as shares of the variables' variance: intercepts, within-person parts, norm of Phi.
-_BETWEEN = (0.1, 0.8)
+BETWEEN = (0.1, 0.8)
 
 
-_WITHIN = (0.15, 2.0)
+WITHIN = (0.15, 2.0)
 
 
 _STABLE = 0.7
@@ -417,21 +417,23 @@ def standardized_expansion(structure, theta):
 
 def starting_values(structure, patterns):
     """Starting values (b, K) from pairwise covariances averaged over occasions, for data with unit variances."""
-    T, b = structure.occasions, patterns.n_sets
-    covariance, shared = (m.reshape(b, T, 2, T, 2) for m in patterns.pairwise_covariance())
+    return starts(structure, *covariances_by_distance(structure.occasions, patterns))
+
+
+def covariances_by_distance(T, patterns):
+    """Mean covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
+    covariance, shared = (m.reshape(-1, T, 2, T, 2) for m in patterns.pairwise_covariance())
     apart = np.subtract.outer(np.arange(T), np.arange(T))
-    return starts(
-        structure, *(_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
-    )
+    return [average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2)]
 
 
 def starts(structure, total, near, far):
     """The same from covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
     T, b = structure.occasions, len(total)
-    between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *_BETWEEN)
-    within = _within_bounds(total - between, *_WITHIN)
-    phi = _shrunk((near - between) @ np.linalg.inv(within))
-    residual = _within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *_WITHIN)
+    between = within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *BETWEEN)
+    within = within_bounds(total - between, *WITHIN)
+    phi = shrunk((near - between) @ np.linalg.inv(within))
+    residual = within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *WITHIN)
     times = T - 1
     parts = [_three(between), np.tile(phi.reshape(b, 4), times if structure.lags == "free" else 1)]
     parts += [_three(within)] if structure.first == "free" else []
@@ -439,20 +441,20 @@ def starts(structure, total, near, far):
     return np.concatenate(parts, axis=1)
 
 
-def _average(covariance, shared, at):
+def average(covariance, shared, at):
     """Mean 2 x 2 covariance over the pairs of occasions marked in `at`, weighted by persons, (b, 2, 2)."""
     t, s = np.nonzero(at)
     weight = shared[:, t, :, s, :]
     return (covariance[:, t, :, s, :] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
 
 
-def _within_bounds(matrices, low, high):
+def within_bounds(matrices, low, high):
     """Symmetric matrices with eigenvalues moved into [low, high]."""
     values, vectors = np.linalg.eigh(matrices)
     return (vectors * np.minimum(np.maximum(values, low), high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
-def _shrunk(phi):
+def shrunk(phi):
     """Lag coefficients with a norm of at most `_STABLE`."""
     size = np.sqrt(np.einsum("bij,bij->b", phi, phi))
     return phi * (_STABLE / np.maximum(size, _STABLE))[:, None, None]

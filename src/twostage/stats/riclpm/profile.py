@@ -1,4 +1,4 @@
-"""What the data say of a lagged effect when reliability is not known: its profile likelihood, and a curve over reliabilities."""
+"""What the data say of a lagged effect when reliability is not known: profile likelihood, a curve over reliabilities."""
 
 from dataclasses import dataclass, replace
 
@@ -8,9 +8,9 @@ from scipy.optimize import brentq
 from twostage.stats.base import NotEstimable, check_level, critical_value, frame, html, wald
 from twostage.stats.fiml import evaluate, group_rows, maximise
 from twostage.stats.riclpm.error import fit_starts_many, structure_for
-from twostage.stats.riclpm.model import check_panels, check_variables
 from twostage.stats.riclpm.latent import Held, latent_starts
 from twostage.stats.riclpm.latent_search import MOST_STEPS, faces, not_negative, solve_latent
+from twostage.stats.riclpm.model import check_panels, check_variables
 
 #: Reliabilities of a curve where none are asked for.
 RELIABILITIES = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
@@ -70,7 +70,14 @@ class ReliabilityCurve:
 
 
 def reliability_curve(
-    Y, reliabilities=RELIABILITIES, *, kind="within", lines=False, se="observed", level=0.95, variables=("x", "y")
+    Y,
+    reliabilities=RELIABILITIES,
+    *,
+    kind="within",
+    lines=False,
+    se="observed",
+    level=0.95,
+    variables=("x", "y"),
 ) -> ReliabilityCurve:
     """Lagged effects of one panel had both variables each of several reliabilities.
 
@@ -141,7 +148,12 @@ class ProfiledEffects:
 
     def tidy(self):
         """One row per effect."""
-        columns = {"term": self.names, "estimate": self.estimate, "ci_low": self.ci_low, "ci_high": self.ci_high}
+        columns = {
+            "term": self.names,
+            "estimate": self.estimate,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+        }
         return frame(columns | {"bounded": np.isfinite(self.ci_low) & np.isfinite(self.ci_high)})
 
     def glance(self):
