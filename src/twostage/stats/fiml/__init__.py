@@ -20,4 +20,4 @@ from twostage.stats.fiml.likelihood import (
     sums,
     well_determined,
 )
-from twostage.stats.fiml.maximum import maximise
+from twostage.stats.fiml.maximum import maximise, maximise_again

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from twostage.stats.fiml import STEP
-from twostage.stats.riclpm.model import BETWEEN, WITHIN, covariances_by_distance, shrunk, within_bounds
+from twostage.stats.riclpm.model import covariances_by_distance, start_parts
 
 # Of starting values: the errors' share of the variance within persons, and the variance of slopes over that of a slope
 # that makes up for it.
@@ -278,27 +278,25 @@ class Held:
         return np.delete(self.base.pullback(self.whole(theta), G), self.place, axis=-1)
 
 
-def latent_starts(structure, patterns, share=_ERROR):
+def latent_starts(structure, patterns, share=_ERROR, *, persistent=False):
     """Starting values (b, K) from pairwise covariances averaged over occasions, for data with unit variances.
 
     Parameters
     ----------
     share : float
         Of the variance within persons, that is taken for error where the error variance is free.
+    persistent : bool
+        As of :func:`twostage.stats.riclpm.model.starting_values`.
     """
     T, b = structure.occasions, patterns.n_sets
-    total, near, far = covariances_by_distance(T, patterns)
-    between = within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *BETWEEN)
-    observed = within_bounds(total - between, *WITHIN)
     ratios = np.broadcast_to(structure.ratios.reshape(2, -1), (2, b))
     shares = [
-        {"none": 0.0, "free": share}.get(e, r / (1 + r)) for e, r in zip(structure.error, ratios, strict=True)
+        {"none": 0.0 * r, "free": share + 0.0 * r}.get(e, r / (1.0 + r))
+        for e, r in zip(structure.error, ratios, strict=True)
     ]
-    error = np.array([s * observed[:, v, v] for v, s in enumerate(shares)])
-    within = observed - error.T[:, :, None] * np.eye(2)
-    within = within_bounds(within, *WITHIN)
-    phi = shrunk((near - between) @ np.linalg.inv(within))
-    residual = within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *WITHIN)
+    shares = np.array(shares).T
+    between, within, phi, residual = start_parts(*covariances_by_distance(T, patterns), persistent, shares)
+    error = np.einsum("bvv->bv", within) * shares / (1.0 - shares)
     line = np.zeros((b, structure.n_line, structure.n_line))
     line[:, :2, :2] = between
     if structure.lines:
@@ -306,7 +304,7 @@ def latent_starts(structure, patterns, share=_ERROR):
         line[:, :2, 2:] = line[:, 2:, :2] = -line[:, 2:, 2:] * (T - 1) / 2
     rows, cols = np.tril_indices(structure.n_line)
     parts = [line[:, rows, cols], phi.reshape(b, 4), _last_three(within), _last_three(residual)]
-    return np.concatenate([*parts, error[list(structure.free)].T], axis=1)
+    return np.concatenate([*parts, error[:, list(structure.free)]], axis=1)
 
 
 @lru_cache(maxsize=32)

@@ -175,10 +175,7 @@ def _alone(solved, structure, patterns, b, se):
 def _starts(structure, patterns):
     if structure.free:
         return [latent_starts(structure, patterns, share) for share in _SHARES]
-    start = latent_starts(structure, patterns)
-    still = start.copy()
-    still[:, list(structure.curved)] *= 0.1
-    return [start, still]
+    return [latent_starts(structure, patterns, persistent=persistent) for persistent in (False, True)]
 
 
 def _on_boundary(structure, patterns, checked):
