@@ -23,6 +23,7 @@ starts_panel <- function(n, occasions, missing, slope, error, seed) {
       lost[gone, ] <- TRUE
     }
     if (missing == "skipped") lost <- chance < 0.1
+    if (t > 1 && missing == "waves") lost[chance[, 1] < 0.12, ] <- TRUE
     previous <- y
     y[lost] <- NA
     out[, 2 * t - 1:0] <- y

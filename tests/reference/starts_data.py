@@ -27,6 +27,8 @@ def starts_panel(n, occasions, missing, slope, error, seed):
             lost[gone] = True
         if missing == "skipped":
             lost = chance < 0.1
+        if t and missing == "waves":
+            lost[chance[:, 0] < 0.12] = True
         previous = y
         out[:, t] = np.where(lost, np.nan, y)
     return out

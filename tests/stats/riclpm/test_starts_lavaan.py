@@ -31,7 +31,7 @@ def pair(request):
     case = CASES[request.param]
     numbers = (float(case[name]) for name in ("slope", "noise"))
     Y = starts_panel(int(case["n"]), int(case["occasions"]), case["missing"], *numbers, int(case["seed"]))
-    return fit_starts(Y, error=ERROR[case["error"]], lines=case["lines"] == "1", se=case["se"]), LAVAAN[
+    return fit_starts(Y, error=ERROR[case["error"]], lines=float(case["lines"]) == 1.0, se=case["se"]), LAVAAN[
         request.param
     ]
 
