@@ -61,6 +61,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     scores, _ = panel.wide()
     constant = _constant(scores)
     options = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
+    options |= {"reliability": panel.reliability, "reliability_kind": panel.reliability_kind}
     tables, fits, failures = [], [], []
     for name in ESTIMATORS:
         if constant:
