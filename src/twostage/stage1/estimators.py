@@ -57,6 +57,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     12          jackknife    -0.153
     16             riclpm    -0.116
     20                dpm    -0.231
+    24       riclpm_error    -0.114
     """
     scores, _ = panel.wide()
     constant = _constant(scores)

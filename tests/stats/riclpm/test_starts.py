@@ -256,8 +256,8 @@ def test_recovery_with_known_reliability():
 def test_recovery_with_lines(reliability):
     """With own lines, and errors known by the share that they have of what varies within persons, lines included."""
     rng = np.random.default_rng(32)
-    # With errors the lines leave little to tell the process by: with 300 persons 95 % intervals of autoregressions cover 82 %,
-    # with 1,500 of them 87 to 94; those of cross-lags are right.
+    # With errors the lines leave little to tell the process by: with 300 persons 95 % intervals of autoregressions cover
+    # 82 %, with 1,500 of them 87 to 94; those of cross-lags are right.
     n = 300 if reliability == 1.0 else 1500
     sets = [draw(rng, n, 7, slope=0.25, reliability=reliability, leaving=0.05) for _ in range(100)]
     true = 1.0 + 0.25**2 * np.var(np.arange(7))
