@@ -11,7 +11,7 @@ from twostage.collection.collection import (
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.same_data import duplicates, overlaps, patient_series
-from twostage.collection.schema import NUMBER
+from twostage.collection.schema import NUMBER, REGISTRY_OPTIONAL
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
 from twostage.collection.skeleton import Pair, new_collection, unedited

@@ -48,7 +48,7 @@ def protect_matrices(
     records : mapping
         analysis -> record.
     one_sided : int
-        Patients with rows in one direction that the other does not have: :func:`twostage.sharing.analyse.one_sided`.
+        Patients with rows in one direction that the other does not have: :class:`twostage.sharing.local.Local`.
     least : int
         nfilter.tab.
 
@@ -150,7 +150,7 @@ def protect(
     Parameters
     ----------
     records : mapping
-        analysis -> record, as of :func:`twostage.sharing.analyse.stage1_records`.
+        analysis -> record, as of :func:`twostage.records.analyse.stage1_records`.
     filters : Filters
     local : Local
         What only the site can see: :func:`twostage.sharing.local.look`.

@@ -11,8 +11,9 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy.stats import norm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 
 from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
@@ -206,7 +207,7 @@ def _fit_ols(rows, direction, level) -> Equation:
     X = _design_lagged(rows, direction)
     require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
     require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = sm.OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    fit = OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     table = _ols_table(fit, level)
     return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
@@ -242,9 +243,9 @@ def _fit_outcome(rows, level) -> Equation:
         require(varies(rows[name], rows[name]), f"{name} does not vary")
     scores = rows[["x_early", "pre", "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
-    X = sm.add_constant(standardized[["x_early", "pre"]])
+    X = add_constant(standardized[["x_early", "pre"]])
     require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
-    fit = sm.OLS(standardized["post"], X).fit()
+    fit = OLS(standardized["post"], X).fit()
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import NotEstimable, check_choice, check_level, observed_span, real_array
 from twostage.stats.dpm.results import DpmBatch, DpmFit
-from twostage.stats.fiml import LinearStructure, group_patterns, inverse_positive, maximise, score_products
+from twostage.stats.fiml import (
+    LinearStructure,
+    group_patterns,
+    inverse_positive,
+    maximise,
+    maximise_again,
+    score_products,
+)
 from twostage.stats.riclpm import (
     FEWEST_OCCASIONS,
     SAME,
@@ -286,7 +293,10 @@ def solve(structure: DpmStructure, panels, outcome: int, se: str) -> DpmSolved:
     patterns = group_patterns(rows)
     order = [1 - outcome, outcome]
     scores = [p.scores.reshape(len(p.rows), -1, 2)[:, :, order].reshape(len(p.rows), -1) for p in panels]
-    optimum = maximise(structure.base, patterns, starting_values(structure, group_patterns(scores)))
+    of_scores = group_patterns(scores)
+    optimum = maximise(structure.base, patterns, starting_values(structure, of_scores))
+    persistent = starting_values(structure, of_scores, persistent=True)
+    optimum = maximise_again(structure.base, patterns, optimum, persistent, ~optimum.converged)
     information = inverse_positive(optimum.information)
     if se == "sandwich":
         information = information @ score_products(structure.base, patterns, optimum.point) @ information
@@ -342,16 +352,18 @@ def _linear(model: DpmStructure) -> LinearStructure:
     )
 
 
-def starting_values(model: DpmStructure, panels):
+def starting_values(model: DpmStructure, panels, *, persistent=False):
     """Starting values (b, K): a random-intercept cross-lagged panel model's, which is a special case.
 
     Parameters
     ----------
     panels : Patterns
         Of the whole panels, columns x_1, y_1, ..., x_T, y_T of unit variance.
+    persistent : bool
+        As of :func:`twostage.stats.riclpm.model.starting_values`.
     """
     special = RiclpmStructure(model.occasions, "equal", "equal", "free")
-    theta = riclpm_starting_values(special, panels)
+    theta = riclpm_starting_values(special, panels, persistent=persistent)
     if not model.simultaneous:
         theta[:, -2] = 0.0
     whole = special.sigma(theta)

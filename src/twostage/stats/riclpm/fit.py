@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twostage.stats.base import OptimiserRecord, check_choice, check_level
-from twostage.stats.fiml import group_rows, inverse_positive, maximise, reached_message, score_products
+from twostage.stats.fiml import (
+    group_rows,
+    inverse_positive,
+    maximise,
+    maximise_again,
+    reached_message,
+    score_products,
+)
 from twostage.stats.riclpm.model import (
     check_stacked,
     check_variables,
@@ -371,6 +378,10 @@ def _by_pattern(structure, stacked, se, variables):
     patterns = group_rows(panels.rows, panels.set_of, len(panels.kept))
     core = structure.core
     optimum = maximise(core, patterns, starting_values(structure, patterns))
+    # Where much is carried over, a maximum with negative variances can hide a higher one without.
+    doubtful = ~(optimum.converged & _admissible(structure, optimum.point.theta))
+    persistent = starting_values(structure, patterns, persistent=True)
+    optimum = maximise_again(core, patterns, optimum, persistent, doubtful)
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov
