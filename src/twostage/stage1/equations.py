@@ -192,14 +192,9 @@ def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool
 
 
 def _summary(fit: MixedFit) -> dict:
-    return {
-        "loglik": fit.loglik,
-        "sigma2": fit.sigma2,
-        "re_variance": float(fit.cov_re[0, 0]),
-        "converged": fit.converged,
-        "singular": fit.singular,
-        "evaluations": fit.optimiser.evaluations,
-    }
+    summary = {"loglik": fit.loglik, "sigma2": fit.sigma2, "re_variance": float(fit.cov_re[0, 0])}
+    state = {"converged": fit.converged, "singular": fit.singular}
+    return summary | state | {"evaluations": fit.optimiser.evaluations}
 
 
 def _fit_ols(rows, direction, level) -> Equation:
