@@ -232,7 +232,13 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
         k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
     }
     problems = [
-        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known, all_of_them=True)}")
+        Problem(
+            notebook,
+            None,
+            name,
+            value,
+            f"a parameter of this notebook{nearest(name, known, all_of_them=True)}",
+        )
         for name, value in ours.items()
         if name not in known
     ]

@@ -98,7 +98,9 @@ def _those(collection: Path, request: Request) -> tuple[str, ...]:
     content.only(request.without)
     left = tuple(id for id in content.studies["study"] if id not in request.without)
     if not left:
-        raise PipelineError(f"--without {', '.join(request.without)}: expected at least one study that is left")
+        raise PipelineError(
+            f"--without {', '.join(request.without)}: expected at least one study that is left"
+        )
     return left
 
 
