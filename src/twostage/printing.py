@@ -1,5 +1,7 @@
 """Tables as text for a terminal and for other programs, and examples for a command's help."""
 
+import shutil
+import sys
 import textwrap
 
 import pandas as pd
@@ -11,10 +13,18 @@ from twostage.text import myst, to_csv
 WIDEST = 44
 
 
+#: The least that a narrow terminal makes of a column.
+NARROWEST = 12
+
+
 def as_text(table: pd.DataFrame) -> str:
-    """Columns of aligned text under a heading; long cells go over several lines."""
-    cells = [[_lines(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    """Columns of aligned text under a heading; long cells go over several lines, more of them on a narrow terminal."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    texts = [[terminal(value) for value in row] for row in table.itertuples(index=False, name=None)]
     heads = [str(column) for column in table.columns]
+    longest = [max([len(head), *(len(row[i]) for row in texts)]) for i, head in enumerate(heads)]
+    wrapped = _widths([min(n, max(WIDEST, len(h))) for n, h in zip(longest, heads, strict=True)], heads, room)
+    cells = [[_lines(text, width) for text, width in zip(row, wrapped, strict=True)] for row in texts]
     widths = [
         max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(heads)
     ]
@@ -25,8 +35,19 @@ def as_text(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _lines(value: object) -> list[str]:
-    return textwrap.wrap(terminal(value), WIDEST, break_long_words=False, break_on_hyphens=False) or [""]
+def _widths(widths: list[int], heads: list[str], room: int | None) -> list[int]:
+    """The same, or less for the widest columns as long as the row has no room."""
+    widths, least = list(widths), [max(len(head), NARROWEST) for head in heads]
+    while room is not None and sum(widths) + 2 * (len(widths) - 1) > room:
+        spare = [width - few for width, few in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
+            break
+        widths[spare.index(max(spare))] -= 1
+    return widths
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, min(width, WIDEST), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _row(cells: list[str], widths: list[int]) -> str:
