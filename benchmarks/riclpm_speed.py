@@ -26,8 +26,7 @@ for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from twostage.stats.fiml.likelihood import evaluate, expected_information
-from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.fiml.likelihood import evaluate, expected_information, group_patterns
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
 from twostage.stats.riclpm.model import RiclpmStructure, starting_values, starts
 from twostage.stats.riclpm.steps import StepLikelihood, step_moments

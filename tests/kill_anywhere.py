@@ -238,9 +238,7 @@ class Bench:
             kill.problems.append(f"after {kill.ended:.1f} s there were still {alive(mark) or 'the command'}")
         process.kill()
         said = process.communicate()[1]
-        # The one process that outlives kill -9 removes what is shared in memory, and says so.
-        unwanted = [word for word in UNWANTED if (word, kill.signal) != ("leaked", "SIGKILL")]
-        kill.problems += [f"said {word!r}: {said[-500:]}" for word in unwanted if word in said]
+        kill.problems += [f"said {word!r}: {said[-500:]}" for word in UNWANTED if word in said]
 
     def _look(self, work: Path, kill: Kill) -> None:
         found = results(work)

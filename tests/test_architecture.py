@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ GROUND = ("characters", "problems", "text", "files", "terms", "display", "printi
 #: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
 FLOORS = (
     *("stats", "params", "notebooks", "collection", "simulation", "importing", "stage1", "records", "stage2"),
-    *("recovery", "sharing", "pages", "frames", "plots", "pipeline", "cli", "tutorial", "__main__"),
+    *("recovery", "sharing", "pages", "frames", "plots", "pipeline", "export", "cli", "tutorial", "__main__"),
 )
 
 #: Folders on different floors that still know nothing of each other: records join the stages.
@@ -27,6 +28,7 @@ MODULES = {
 }
 
 
+@cache  # each test asks for all modules, one of them for each face
 def imports(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     """Each import of a module: from where, which names, and whether it is carried out when the module is imported."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -40,6 +42,7 @@ def imports(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     return found
 
 
+@cache
 def ours(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     """The same of this package only, without its name."""
     return [

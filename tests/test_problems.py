@@ -1,10 +1,22 @@
 """What is said of an input's problems: all of them on request, a line for each kind without."""
 
 import pickle
+from typing import Annotated, Literal
 
+import pydantic
 import pytest
+from pydantic import ConfigDict, Field
 
-from twostage.problems import FEW, LINES, CollectionError, ParameterError, Problem, ProblemError, summarised
+from twostage.problems import (
+    FEW,
+    LINES,
+    CollectionError,
+    ParameterError,
+    Problem,
+    ProblemError,
+    expectation,
+    summarised,
+)
 
 RANGE = "0 to 60 (x_min and x_max of the mapping's study)"
 
@@ -78,3 +90,62 @@ def test_a_summary_says_how_to_see_each_problem_and_the_error_has_them_all():
 def test_a_place_is_called_what_it_is(error, words):
     assert words in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+class Inner(pydantic.BaseModel):
+    needed: int
+
+    @pydantic.model_validator(mode="after")
+    def _odd(self):
+        if self.needed % 2 == 0:
+            raise ValueError("an odd number with {braces}")
+        return self
+
+
+class Everything(pydantic.BaseModel):
+    """A field for each kind of value that our inputs have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(min_length=2, max_length=3, pattern="^a")] = "aa"
+    whole: Annotated[int, Field(ge=2, le=3)] = 2
+    number: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
+    switch: bool = False
+    pair: tuple[int, int] = (1, 2)
+    some: Annotated[list[int], Field(min_length=1, max_length=2)] = [1]
+    choice: Literal["a", "b"] = "a"
+    keys: dict[str, str] = {}
+    inner: Inner | None = None
+
+
+WORDS = {
+    "text": [(7, "a text"), ("a", "a text of at least 2 characters"), ("aaaa", "a text of at most 3 characters"),
+             ("bb", "a text of the form ^a")],
+    "whole": [("x", "a whole number"), (2.5, "a whole number"), ([], "a whole number"), ("9" * 5000, "a whole number"),
+              (1, "at least 2"), (4, "at most 3")],
+    "number": [("x", "a number"), ({}, "a number"), (0, "more than 0"), (1, "less than 1"),
+               (float("nan"), "a finite number")],
+    "switch": [(7, "true or false"), ("perhaps", "true or false"), ([], "true or false")],
+    "pair": [(7, "a list"), ((1,), "this key and its value"), ((1, 2, 3), "at most 2 of them")],
+    "some": [("x", "a list"), ([], "at least 1 of them"), ([1, 2, 3], "at most 2 of them")],
+    "choice": [("c", "'a' or 'b'"), ([], "'a' or 'b'")],
+    "keys": [("x", "keys and their values"), ({1: "x"}, "a text")],
+    "inner": [("x", "keys and their values"), ({}, "this key and its value"),
+              ({"needed": 2}, "an odd number with {braces}")],
+    "unknown": [(1, "no such key")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"), [(n, *case) for n, cases in WORDS.items() for case in cases]
+)
+def test_what_pydantic_expected_is_said_in_our_words(name, value, words):
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Everything.model_validate({name: value})
+    assert expectation(caught.value.errors()[0]) == words
+
+
+def test_json_that_cannot_be_read():
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Everything.model_validate_json("{")
+    assert expectation(caught.value.errors()[0]).startswith("JSON (EOF")

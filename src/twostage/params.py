@@ -131,8 +131,8 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
         name, _, value = wrong.partition("=")
         return Problem(source, None, name, int(value), expected)
     allowed = allowed_values(name)
-    words = nearest(detail["input"], allowed.split(" | ")) or f" ({detail['msg']})"
-    return Problem(source, None, name, detail["input"], f"{allowed}{words}")
+    meant = nearest(detail["input"], allowed.split(" | "))
+    return Problem(source, None, name, detail["input"], f"{allowed}{meant}")
 
 
 def allowed_values(name: str) -> str:

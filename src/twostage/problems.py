@@ -6,7 +6,7 @@ researcher repairs a file in one go instead of one error at a time.
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,39 @@ FEW = 3
 
 #: Lines of a summary.
 LINES = 20
+
+
+#: By the first word of an error of pydantic: what a value must be; braces stand for the limits that pydantic names.
+_KINDS = {
+    "string": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "keys and their values",
+    "model": "keys and their values",
+}
+
+
+#: The same by the whole name, where it says more than that.
+_EXPECTED = {
+    "missing": "this key and its value",
+    "extra_forbidden": "no such key",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "finite_number": "a finite number",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "json_invalid": "JSON ({error})",
+    "value_error": "{error}",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +98,20 @@ class Problem:
         """What it shares with others of its kind: file, column, and what was expected but for the values in it."""
         alike = re.sub(r"'[^']*'|\"[^\"]*\"|[-+.\d]+", "#", self.expected)
         return self.file, self.column, alike, self.row is None and (repr(self.value), self.expected)
+
+
+def expectation(detail: Mapping[str, Any]) -> str:
+    """What pydantic expected, in our words: its own are those of a programmer, and change with its version.
+
+    Parameters
+    ----------
+    detail : mapping
+        One of ``pydantic.ValidationError.errors()``.
+    """
+    kind = detail["type"]
+    if words := _EXPECTED.get(kind) or _KINDS.get(kind.partition("_")[0]):
+        return words.format_map(detail.get("ctx", {}))
+    return str(detail["msg"])
 
 
 def nearest(found: Any, known: Iterable[str], *, all_of_them: bool = False) -> str:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from twostage.cli import app as cli
 from twostage.cli.app import app
 from twostage.notebooks import parameter_table
+from twostage.records.analyse import MAIN
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -129,6 +130,21 @@ def test_a_run_from_elsewhere_finds_the_project_and_says_so(small, tmp_path, mon
     result = invoke("run", "small", "--project", PROJECT, "--no-book", "--out", tmp_path / "other")
     assert result.exit_code == 0
     assert (tmp_path / "other" / "output").is_dir()
+
+
+def test_the_tables_of_some_studies_only(small, tmp_path):
+    arguments = ("run", small, "--no-book", "--study", "S03", "--out", tmp_path / "run")
+    # The first run makes the folder that names the part, the second finds it.
+    for _ in range(2):
+        result = invoke(*arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert "k = 1" in result.stdout
+        assert entries(tmp_path / "run" / "records") == sorted(
+            ["S03", *(f"S03/{analysis}.json" for analysis in MAIN)]
+        )
+    wrong = invoke(*arguments, "--study", "S9")
+    assert wrong.exit_code == 2
+    assert "found 'S9'; expected one of S01, S02, S03" in wrong.stderr
 
 
 def test_a_folder_that_is_not_there_is_bad_input(tmp_path):

@@ -38,7 +38,7 @@ BAD = {
     "no patient": (without(LONG, "patient"), "m.yml, key 'patient': found 'nothing'; expected this key"),
     "layout": (
         LONG | {"layout": "broad"},
-        "m.yml, key 'layout': found 'broad'; expected Input should be 'wide'",
+        "m.yml, key 'layout': found 'broad'; expected 'wide' or 'long'",
     ),
     "a list": (LONG | {"x": ["wai"]}, "m.yml, key 'x': found ['wai']; expected keys and their values"),
     "two ways": (LONG | {"x": {"column": "wai", "items": ["oq"]}}, "one of column, columns or items"),

@@ -1,5 +1,9 @@
 """A cluster whose workers cannot do the work is refused at once, with the reason."""
 
+import os
+import signal
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import distributed
@@ -84,3 +88,26 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(backend, "CONNECT_SECONDS", 0.5)
     with pytest.raises(PipelineError, match=f"no Dask scheduler at {ADDRESS}"):
         cluster_workers(ADDRESS)
+
+
+KILLED = """
+import os, time
+from twostage.pipeline.backend import local_workers
+if __name__ == "__main__":
+    workers = local_workers(1)
+    print(workers.submit(os.getpid).result(), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_nothing_is_said_after_kill_9(tmp_path):
+    (script := tmp_path / "killed.py").write_text(KILLED)
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert int(process.stdout.readline()) != process.pid
+    process.send_signal(signal.SIGKILL)
+    # Its end comes when the last process that has it is gone: the worker, and what frees their memory.
+    assert process.communicate(timeout=60)[1] == ""

@@ -9,7 +9,7 @@ from twostage.collection.collection import read_collection
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.recovery import CHUNK, carry_out_recovery, gather, make_chunk, plan_recovery
 from twostage.pipeline.run import load_run
-from twostage.recovery.store import read_recovery, write_recovery
+from twostage.recovery.store import LONGER_LAGS, read_recovery, write_recovery
 from twostage.terms import ESTIMATORS
 
 REPLICATES = CHUNK
@@ -127,3 +127,24 @@ def test_a_run_shows_what_is_stored(small, tmp_path):
     assert load_run(shown.folder).stage2 == shown.stage2
     part = prepare(project, project / "runs" / "c", small, {}, "test", only=["S01"])
     assert not part.run.has_recovery
+
+
+def test_longer_lags_are_made_and_stored_without_touching_the_rest(small, tmp_path, monkeypatch):
+    write_recovery(small, pd.DataFrame({"condition": ["plain"]}), {"replicates": 520})
+    before = {path.name: path.read_bytes() for path in (small / "recovery").iterdir()}
+    plan = plan_recovery(tmp_path, small, replicates=REPLICATES, conditions=["plain_lag2", "plain_null_lag3"])
+    row = {"k": 3, "estimate": 0.1, "std_error": 0.1, "ci_low": -0.1, "ci_high": 0.3, "tau2": 0.0}
+    row |= {"estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
+    plan.folder.mkdir(parents=True)
+    # A chunk at lag 1 with the same code, designs and seed belongs to the other part.
+    for condition in (*plan.conditions, "plain"):
+        rows = [row | {"condition": condition, "replicate": r} for r in range(CHUNK)]
+        pd.DataFrame(rows).to_csv(plan.file(condition, 0), index=False)
+    monkeypatch.setattr("twostage.pipeline.recovery.make_chunk", None)
+    carry_out_recovery(plan, jobs=1)
+    files = {path.name: path.read_bytes() for path in (small / "recovery").iterdir()}
+    assert {name: files[name] for name in before} == before
+    assert set(files) - set(before) == {"lags.csv", "lags.json"}
+    stored = read_recovery(read_collection(small), LONGER_LAGS)
+    assert list(stored.summary["condition"]) == ["plain_lag2", "plain_null_lag3"]
+    assert stored.caution() == "" and stored.about["replicates"] == CHUNK

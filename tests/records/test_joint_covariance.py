@@ -98,14 +98,14 @@ def indefinite(joint):
 SPOILT = {
     "asymmetric": (lambda j: j["matrix"][0].__setitem__(1, 3.0), "not symmetric"),
     "indefinite": (indefinite, "not positive semidefinite"),
-    "unknown entry": (lambda j: j["matrix"][0].__setitem__(0, None), "valid number"),
+    "unknown entry": (lambda j: j["matrix"][0].__setitem__(0, None), "a number"),
     "not a number": (lambda j: j["matrix"][0].__setitem__(0, float("nan")), "finite"),
     "ragged": (lambda j: j["matrix"].pop(), "9 rows for 10 terms"),
     "a direction too few": (lambda j: j["directions"].pop(), "9 directions for 10 terms"),
     "a coefficient twice": (lambda j: j["terms"].__setitem__(1, j["terms"][0]), "twice"),
     "unknown direction": (lambda j: j["directions"].__setitem__(0, "up"), "x_to_y"),
     "more in both than at all": (lambda j: j.update(n_both=10**6), "n_both"),
-    "unknown field": (lambda j: j.update(patients=["a"]), "Extra inputs"),
+    "unknown field": (lambda j: j.update(patients=["a"]), "no such key"),
 }
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twostage.text.strict_yaml import MOST_BYTES, YamlError, parse_yaml, read_yaml, yaml_text
@@ -82,6 +82,8 @@ TEXT = (
 )
 
 
+@example({"\x85": None})
+@example(["a\x85\n b", "\u2028", "x\u2029 y"])
 @given(
     st.recursive(
         (SCALAR | TEXT).filter(lambda v: v not in (float("inf"), -float("inf"))),

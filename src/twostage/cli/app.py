@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from twostage.cli import addition as cli_addition
+from twostage.cli import export as cli_export
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
@@ -21,12 +22,12 @@ from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
 from twostage.cli.share import bundle_problems
 from twostage.cli.share import register as register_sharing
-from twostage.collection import Collection, outside_window, read_collection, unedited, validate_collection
-from twostage.notebooks import parameter_table
-from twostage.params import make_parameters
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
-from twostage.simulation import SEED, simulate_collection, write_collection
+from twostage.project import SEED
+
+if TYPE_CHECKING:
+    from twostage.collection import Collection
 
 app = typer.Typer(
     cls=Edge,
@@ -75,6 +76,8 @@ def validate(
 
     Studies with the same scores are a problem too, whatever their patients are called.
     """
+    from twostage.collection import read_collection, unedited, validate_collection
+
     problems = (
         *validate_collection(collection, same_data=same_data),
         *unedited(collection),
@@ -93,8 +96,11 @@ def validate(
         typer.echo(line)
 
 
-def _outside(collection: Collection) -> Iterator[str]:
+def _outside(collection: "Collection") -> Iterator[str]:
     """What to say of each study with many sessions that the analysis leaves out."""
+    from twostage.collection import outside_window
+    from twostage.params import make_parameters
+
     chosen = make_parameters(collection.defaults)
     for id in collection.studies["study"]:
         if id not in collection.shared:
@@ -121,6 +127,8 @@ def simulate(
     ] = False,
 ) -> None:
     """Draw a synthetic collection with known truth and write its files."""
+    from twostage.simulation import simulate_collection, write_collection
+
     try:
         drawn = simulate_collection(seed, n_studies=studies, n_patients=patients)
         folder = write_collection(drawn, out, replace=force)
@@ -142,7 +150,9 @@ def params(
     format: Annotated[Format, typer.Option(help="how to print it")] = Format.table,
 ) -> None:
     """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
-    typer.echo(PRINT[format](parameter_table()))
+    from twostage.notebooks import PARAMETER_COLUMNS, parameter_rows
+
+    typer.echo(PRINT[format](PARAMETER_COLUMNS, parameter_rows()))
 
 
 app.command(epilog=NOTEBOOKS_EXAMPLES)(notebooks)
@@ -152,6 +162,9 @@ app.command(epilog=RUN_EXAMPLES)(run)
 
 
 app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+
+cli_export.register(app)
 
 
 app.command(epilog=RECOVERY_EXAMPLES)(recovery)

@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from twostage.characters import terminal
 from twostage.cli.options import AllProblems, SameData, next_run, refuse, synthetic_note
-from twostage.collection import locate_collection
 from twostage.files import write_text
 from twostage.printing import examples
 from twostage.problems import Problem, ProblemError
@@ -145,6 +144,7 @@ def import_study(
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
+    from twostage.collection import locate_collection
     from twostage.importing import Asked, file_options, openesm_file
 
     try:

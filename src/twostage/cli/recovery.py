@@ -10,7 +10,9 @@ from twostage.problems import ProblemError
 from twostage.project import COLLECTION
 
 RECOVERY_EXAMPLES = examples(
-    "twostage recovery --replicates 20", "twostage recovery path/to/collection --replicates 1000 --jobs 8"
+    "twostage recovery --replicates 20",
+    "twostage recovery path/to/collection --replicates 1000 --jobs 8",
+    "twostage recovery --lags --replicates 200",
 )
 
 
@@ -26,6 +28,9 @@ def recovery(
     condition: Annotated[
         list[str] | None, typer.Option(help="only this condition; may be repeated", show_default=False)
     ] = None,
+    lags: Annotated[
+        bool, typer.Option("--lags", help="instead, the estimators at longer lags, stored by themselves")
+    ] = False,
 ) -> None:
     """Draw a collection again and again with known truth, estimate and pool it, and store how that went.
 
@@ -35,7 +40,7 @@ def recovery(
     from twostage.pipeline.entry import find_project
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.recovery import SEED, carry_out_recovery, plan_recovery
-    from twostage.recovery.conditions import CONDITIONS
+    from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS
 
     try:
         project = find_project(Path.cwd())
@@ -44,7 +49,7 @@ def recovery(
             collection or project / COLLECTION,
             replicates=replicates,
             seed=SEED if seed is None else seed,
-            conditions=tuple(condition or CONDITIONS),
+            conditions=tuple(condition or (LAG_CONDITIONS if lags else CONDITIONS)),
         )
     except (ProblemError, PipelineError, ValueError) as error:
         typer.echo(str(error), err=True)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from twostage.characters import terminal
-from twostage.params import Parameters
 from twostage.problems import ProblemError
-from twostage.text import read_csv
+
+if TYPE_CHECKING:
+    from twostage.params import Parameters
 
 #: Analyses whose effects are printed.
 HEADLINES = ("lagged", "outcome")
@@ -41,6 +43,9 @@ def report(folder: Path) -> None:
 
 def left_out(folder: Path) -> Iterator[str]:
     """Which studies are not in the pools of the effects that are printed, in sentences with the reason."""
+    # The other commands need not wait for what only this one imports.
+    from twostage.text import read_csv
+
     for analysis in HEADLINES:
         for file in (folder / "output").glob(f"*/left_out_{analysis}.csv"):
             table = read_csv(file, texts=True)
@@ -49,7 +54,7 @@ def left_out(folder: Path) -> Iterator[str]:
                 yield f"not in the pool ({analysis}): {studies}: {reason}"
 
 
-def nobody(parameters: Parameters) -> str:
+def nobody(parameters: "Parameters") -> str:
     """Why no patient can be in the analysis, where the parameters alone say it."""
     first, last, least = parameters.first_session, parameters.last_session, parameters.min_sessions
     n = last - first + 1

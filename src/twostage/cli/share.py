@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twostage.cli.options import AllProblems, Assignments, next_run, refuse, synthetic_note
-from twostage.collection import FOLDER, Collection, locate_collection, read_collection
-from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
 from twostage.problems import Problem, ProblemError
 
 if TYPE_CHECKING:
+    from twostage.collection import Collection
+    from twostage.params import Parameters
     from twostage.sharing import Bundle
 
 
@@ -34,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def bundle_problems(collection: Path) -> tuple[Problem, ...]:
     """What is wrong with the bundles that a collection has accepted."""
+    from twostage.collection import FOLDER, locate_collection
+
     if not (locate_collection(collection) / FOLDER).is_dir():
         return ()
     from twostage.sharing import stored_problems
@@ -84,6 +86,7 @@ def share(
     parameters first: a study is shared once, and the collection's shared.json notes what was.
     """
     # The other commands need not wait for what only this one imports.
+    from twostage.collection import read_collection
     from twostage.sharing import Filters
 
     target = out or Path(f"{study}.zip")
@@ -98,8 +101,8 @@ def share(
 
 def _share(
     study: str,
-    collection: Collection,
-    parameters: Parameters,
+    collection: "Collection",
+    parameters: "Parameters",
     filters,
     target: Path,
     force: bool,
@@ -138,8 +141,9 @@ def say_missing(bundle: "Bundle", patients: str = "") -> None:
         typer.echo("\n  ".join([f"{bundle.study}{patients} will be missing from", *lines]))
 
 
-def _parameters(collection: Collection, file: Path | None, assignments: list[str]) -> Parameters:
+def _parameters(collection: "Collection", file: Path | None, assignments: list[str]) -> "Parameters":
     """The collection's parameters, those of a file over them, and those given by name over both."""
+    from twostage.params import make_parameters
     from twostage.pipeline.entry import parse_assignments, read_parameters
 
     given = parse_assignments(assignments)
@@ -160,7 +164,7 @@ def accept(
 
     A bundle that is damaged, inconsistent or does not fit is refused with every reason, and nothing is written.
     """
-    from twostage.sharing import accept_bundle
+    from twostage.sharing import accept_bundle, version_note
 
     try:
         accepted = accept_bundle(bundle, to, replace=replace)
@@ -168,6 +172,6 @@ def accept(
         refuse(error, "--all-problems", all_problems)
     typer.echo(f"{to}: {accepted.study} ({accepted.info['label']}) was added, with its results only")
     say_missing(accepted)
-    note = synthetic_note(to, accepted.study)
-    typer.echo(note) if note else None
+    for note in (version_note(accepted), synthetic_note(to, accepted.study)):
+        typer.echo(note) if note else None
     typer.echo(next_run(to))

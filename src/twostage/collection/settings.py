@@ -10,7 +10,7 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from twostage.params import make_parameters
-from twostage.problems import ParameterError, Problem
+from twostage.problems import ParameterError, Problem, expectation
 from twostage.text import YamlError, read_yaml, text_problems
 
 FILE = "collection.yml"
@@ -160,9 +160,8 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
         return Problem(FILE, None, key, _short(detail["input"]), "only keys that a collection has")
     if not detail["loc"]:
         return Problem(FILE, None, None, _short(detail["input"]), "lines such as 'title: My collection'")
-    if detail["type"] == "missing":
-        return Problem(FILE, None, key, "nothing", "this key and its value")
-    return Problem(FILE, None, key, _short(detail["input"]), detail["msg"].removeprefix("Value error, "))
+    found = "nothing" if detail["type"] == "missing" else _short(detail["input"])
+    return Problem(FILE, None, key, found, expectation(detail))
 
 
 def _parameter_problems(content: Any) -> list[Problem]:

@@ -7,15 +7,3 @@ from twostage.importing.names import listed
 from twostage.importing.openesm import openesm_file
 from twostage.importing.preview import Asked, mapping_place, suggest
 from twostage.importing.steps import listening
-
-__all__ = [
-    "Asked",
-    "FILL_IN",
-    "file_options",
-    "import_file",
-    "listed",
-    "listening",
-    "mapping_place",
-    "openesm_file",
-    "suggest",
-]

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from twostage.importing.source import FileOptions, ImportProblems
-from twostage.problems import Problem
+from twostage.problems import Problem, expectation
 
 #: Stands for the session's number in the names of a wide file's columns.
 SESSION = "{session}"
@@ -217,11 +217,7 @@ def detail_problem(name: str, detail: Mapping[str, Any]) -> Problem:
     kind, found = detail["type"], _short(detail["input"])
     if kind == "extra_forbidden":
         return Problem(name, None, key, found, "only keys that a mapping has")
-    if kind == "missing":
-        return Problem(name, None, key, "nothing", "this key and its value")
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return Problem(name, None, key, found, "keys and their values")
-    return Problem(name, None, key, found, detail["msg"].removeprefix("Value error, "))
+    return Problem(name, None, key, "nothing" if kind == "missing" else found, expectation(detail))
 
 
 def _short(value: object) -> object:

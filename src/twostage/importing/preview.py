@@ -17,7 +17,7 @@ from twostage.importing.read_file import read_source
 from twostage.importing.recipes import Recipe, recipe_of, told
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
-from twostage.problems import Problem, summarised
+from twostage.problems import Problem, expectation, summarised
 
 #: Rows that a preview shows, and problems it names.
 ROWS, NAMED = 8, 5
@@ -176,7 +176,7 @@ def _preview(source: Source, proposal: Proposal, names: dict[str, str], analysed
     try:
         mapping = ImportMapping.model_validate(needed)
     except pydantic.ValidationError as error:
-        return f"no preview: {error.errors()[0]['msg']}"
+        return f"no preview: {expectation(error.errors()[0])}"
     ready, problems = usable(source, mapping, "the proposal")
     if not problems:
         part, which = _one_sample(ready, mapping)

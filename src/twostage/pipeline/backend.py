@@ -7,12 +7,14 @@ than there are workers keeps the workers busy meanwhile.
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import loky
+from loky.backend.resource_tracker import ensure_running
 
 from twostage.pipeline.child import end_with
 from twostage.pipeline.code import code
@@ -32,6 +34,10 @@ CLUSTER_QUEUE = 10_000
 
 #: Idle workers end after this time and are started again when needed.
 IDLE_SECONDS = 60
+
+
+#: Number of the standard error, whatever Python's ``sys.stderr`` is.
+STDERR = 2
 
 
 #: How long a Dask scheduler may take to answer.
@@ -79,10 +85,29 @@ class Workers(Executor):
 
 def local_workers(n: int) -> Workers:
     """Processes on this machine; they and their kernels end with the process that plans the run."""
+    _start_tracker()
     executor = loky.ProcessPoolExecutor(
         n, timeout=IDLE_SECONDS, initializer=_depend_on_planner, initargs=(os.getpid(),)
     )
     return Workers(executor, lambda left: executor.shutdown(wait=True, kill_workers=left))
+
+
+def _start_tracker() -> None:
+    """Start the process in which loky notes what its processes share, to free it when they are killed.
+
+    It alone outlives kill -9. What it would then print, after the prompt, is that it did what it is there for.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        # It takes its standard error from this process, and loky has no other way to choose it.
+        os.dup2(nowhere, STDERR)
+        ensure_running()
+    finally:
+        os.dup2(terminal, STDERR)
+        os.close(terminal)
+        os.close(nowhere)
 
 
 def _depend_on_planner(planner: int) -> None:

@@ -21,18 +21,25 @@ from twostage.params import Parameters, make_parameters
 from twostage.pipeline.backend import local_workers
 from twostage.pipeline.kernel import SINGLE_THREAD
 from twostage.recovery.code import code_checksum
-from twostage.recovery.conditions import CONDITIONS
+from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS
 from twostage.recovery.design import StudyDesign, design_checksum, study_designs
 from twostage.recovery.measures import summarise
 from twostage.recovery.replicate import replicate
 from twostage.recovery.simulations import source_commit
-from twostage.recovery.store import MAKER, write_recovery
+from twostage.recovery.store import LONGER_LAGS, MAIN, MAKER, Part, write_recovery
 
 #: Replicates made, and written, at a time.
 CHUNK = 20
 
 
 SEED = 20201001
+
+
+#: Where each condition's results are stored.
+PARTS = dict.fromkeys(CONDITIONS, MAIN) | dict.fromkeys(LAG_CONDITIONS, LONGER_LAGS)
+
+
+EVERY = CONDITIONS | LAG_CONDITIONS
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,9 @@ def plan_recovery(
     """
     if replicates < 1 or replicates % CHUNK:
         raise ValueError(f"replicates: found {replicates}; expected a multiple of {CHUNK}")
-    unknown = [c for c in conditions if c not in CONDITIONS]
+    unknown = [c for c in conditions if c not in EVERY]
     if unknown:
-        raise ValueError(f"conditions: found {unknown[0]!r}; expected one of {', '.join(CONDITIONS)}")
+        raise ValueError(f"conditions: found {unknown[0]!r}; expected one of {', '.join(EVERY)}")
     content = read_collection(collection)
     parameters = make_parameters(content.defaults)
     if parameters.lag != 1:
@@ -153,14 +160,15 @@ def carry_out_recovery(plan: Plan, *, jobs: int | None = None) -> Path:
                 bar.update()
     finally:
         workers.shutdown()
-    return write_recovery(plan.collection, *gather(plan, jobs))
+    parts = dict.fromkeys(PARTS[name] for name in plan.conditions)
+    return [write_recovery(plan.collection, *gather(plan, jobs, part), part) for part in parts].pop()
 
 
 def make_chunk(plan: Plan, condition: str, chunk: int) -> None:
     """Make one chunk and write its file."""
     start = time.monotonic()
     table = replicate(
-        CONDITIONS[condition],
+        EVERY[condition],
         plan.designs,
         seed=plan.seed,
         chunk=chunk,
@@ -177,12 +185,13 @@ def make_chunk(plan: Plan, condition: str, chunk: int) -> None:
     write_if_changed(plan.file(condition, chunk), table.to_csv(index=False, float_format="%.10g"))
 
 
-def gather(plan: Plan, jobs: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """All chunks that are there, those of earlier and other plans with the same code, designs and seed too, summarised."""
-    tables = [pd.read_csv(path) for path in sorted(plan.folder.glob("*.csv"))]
+def gather(plan: Plan, jobs: int, part: Part = MAIN) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A part's chunks that are there, of earlier and other plans with the same code, designs and seed too, summarised."""
+    files = sorted(plan.folder.glob("*.csv"))
+    tables = [pd.read_csv(path) for path in files if PARTS[path.stem.rpartition("-")[0]] == part]
     seconds = sum(float(table["seconds"].iloc[0]) for table in tables)
-    summary = summarise(pd.concat(tables), lambda c, d, t: CONDITIONS[c].truth(d, t))
-    order = {name: position for position, name in enumerate(CONDITIONS)}
+    summary = summarise(pd.concat(tables), lambda c, d, t: EVERY[c].truth(d, t))
+    order = {name: position for position, name in enumerate(EVERY)}
     summary = summary.sort_values("condition", key=lambda c: c.map(order), kind="stable", ignore_index=True)
     made = summary["n_replicates"] + summary["n_failed"]
     about = {"replicates": int(made.max()), "fewest_replicates": int(made.min())}

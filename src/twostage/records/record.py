@@ -19,7 +19,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from twostage.files import write_text
 from twostage.notebooks import RECORD_HOME
 from twostage.params import Parameters
-from twostage.problems import Problem, RecordError
+from twostage.problems import Problem, RecordError, expectation
 from twostage.stage1 import (
     LARGEST_COUNT,
     LARGEST_COVARIANCE,
@@ -367,7 +367,7 @@ def read_record(path: str | Path) -> Record:
         ) from None
     except pydantic.ValidationError as error:
         problems = [
-            Problem(str(path), None, ".".join(map(str, d["loc"])) or None, _short(d["input"]), d["msg"])
+            Problem(str(path), None, ".".join(map(str, d["loc"])) or None, _short(d["input"]), expectation(d))
             for d in error.errors()
         ]
         raise RecordError(problems) from None

@@ -5,7 +5,9 @@ but the process moves the scores, and sessions are missing for no reason. The va
 :mod:`twostage.simulation.model` where it has them, and choices of this project otherwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from twostage.simulation import GENERATING
 
@@ -53,6 +55,8 @@ class Condition:
     dropout : float
         Log odds ratio of leaving after a session per unit of the last observed y; 0: sessions are missing at random
         whatever the scores.
+    lag : int
+        Of the analysis, in sessions; the process moves by one.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Condition:
     own_trends: float = 0.0
     growth: float = 0.0
     dropout: float = 0.0
+    lag: int = 1
 
     @property
     def coefficients(self) -> dict[str, float]:
@@ -71,8 +76,19 @@ class Condition:
         return PLAIN | self.changes | (dict.fromkeys(CROSS, 0.0) if self.null else {})
 
     def truth(self, direction: str, term: str) -> float:
-        """The pooled coefficient's true value."""
-        return self.coefficients[PARAMETER[direction, term]]
+        """The pooled coefficient's true value.
+
+        Notes
+        -----
+        ``w_{t+1} = Phi w_t + e`` gives ``E(w_{t+L} | w_t) = Phi^L w_t``: at lag L the effects are the elements of
+        ``Phi^L``. This is the mean over patients and studies only where all share one Phi.
+        """
+        c = self.coefficients
+        if self.lag == 1:
+            return c[PARAMETER[direction, term]]
+        phi = np.linalg.matrix_power([[c["phi_xx"], c["b_yx"]], [c["b_xy"], c["phi_yy"]]], self.lag)
+        places = {"phi_xx": (0, 0), "b_yx": (0, 1), "b_xy": (1, 0), "phi_yy": (1, 1)}
+        return float(phi[places[PARAMETER[direction, term]]])
 
 
 #: (direction, term) -> the coefficient that generates it.
@@ -128,3 +144,17 @@ def _without_effects(kind: Condition) -> Condition:
 
 #: Every kind with cross-lagged effects, then without.
 CONDITIONS = {c.name: c for kind in _KINDS for c in (kind, _without_effects(kind))}
+
+
+#: Longer lags that a recovery study of lags covers.
+LAGS = (2, 3)
+
+
+#: The same at longer lags, of the kinds in which all patients share one process: of the others the true values at such
+#: lags are no simple function of the coefficients.
+LAG_CONDITIONS = {
+    f"{name}_lag{lag}": replace(c, name=f"{name}_lag{lag}", lag=lag)
+    for lag in LAGS
+    for name, c in CONDITIONS.items()
+    if not (c.between or c.own_effects or any(c.coefficients[m] for m in MODERATION))
+}

@@ -28,7 +28,7 @@ def replicate(
     min_sessions: int = 3,
     bootstraps: int = 100,
 ) -> pd.DataFrame:
-    """Draw some replicates of a collection under one condition and run both stages with every estimator.
+    """Draw some replicates of a collection under one condition and run both stages with every estimator of its lag.
 
     Parameters
     ----------
@@ -56,8 +56,15 @@ def replicate(
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         panels += list(draw_study(rng, condition, design, replicates))
     bootstrap = np.random.SeedSequence([seed, zlib.crc32(b"bootstrap"), chunk])
-    options = {"min_sessions": min_sessions, "bootstraps": bootstraps, "seed": bootstrap}
-    found = {name: estimate_batch(name, panels, **options) for name in ESTIMATORS}
+    options = {
+        "min_sessions": min_sessions,
+        "bootstraps": bootstraps,
+        "seed": bootstrap,
+        "lag": condition.lag,
+    }
+    # The covariance-structure models, which take everyone, are for lag 1 only.
+    names = [e.name for e in ESTIMATORS.values() if condition.lag == 1 or e.rows != "everyone"]
+    found = {name: estimate_batch(name, panels, **options) for name in names}
     tables = [_pooled(name, batch, len(designs), pooling) for name, batch in found.items()]
     table = pd.concat(tables, ignore_index=True)
     table["replicate"] += chunk * replicates

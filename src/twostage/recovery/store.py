@@ -14,7 +14,25 @@ from twostage.problems import Problem, ProblemError
 from twostage.recovery.code import code_checksum
 from twostage.recovery.design import design_checksum, study_designs
 
-FOLDER, TABLE, ABOUT = "recovery", "summary.csv", "about.json"
+FOLDER = "recovery"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A recovery study that is stored by itself: making one again leaves the others as they are.
+
+    Attributes
+    ----------
+    table, about : str
+        Its files.
+    """
+
+    table: str
+    about: str
+
+
+#: The study of the estimators at lag 1, and that of longer lags.
+MAIN, LONGER_LAGS = Part("summary.csv", "about.json"), Part("lags.csv", "lags.json")
 
 
 #: The module whose code makes the results.
@@ -80,7 +98,7 @@ class Recovery:
         return f"These results are out of date: {' and '.join(reasons)} since." if reasons else ""
 
 
-def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any]) -> Path:
+def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any], part: Part = MAIN) -> Path:
     """Store a recovery study in the collection's folder; each file whole or not at all.
 
     Returns
@@ -90,18 +108,21 @@ def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any
     """
     folder = Path(collection) / FOLDER
     table = summary.to_csv(index=False, lineterminator="\n", float_format="%.8g")
-    texts = {TABLE: table, ABOUT: json.dumps(about, indent=1, sort_keys=True) + "\n"}
+    texts = {part.table: table, part.about: json.dumps(about, indent=1, sort_keys=True) + "\n"}
     write_files({folder / name: text.encode() for name, text in texts.items()})
     return folder
 
 
 def recovery_files(collection: Path) -> list[Path]:
-    """The files of a collection's recovery study, whether they are there or not."""
-    return [Path(collection) / FOLDER / name for name in (TABLE, ABOUT)]
+    """The files of a collection's recovery study, whether they are there or not; those on longer lags if they are."""
+    main, longer = (
+        [Path(collection) / FOLDER / name for name in (p.table, p.about)] for p in (MAIN, LONGER_LAGS)
+    )
+    return [*main, *(longer if all(path.is_file() for path in longer) else [])]
 
 
-def read_recovery(collection: Collection) -> Recovery | None:
-    """Read the recovery study of a collection.
+def read_recovery(collection: Collection, part: Part = MAIN) -> Recovery | None:
+    """Read the recovery study of a collection, or that of longer lags.
 
     Returns
     -------
@@ -114,18 +135,20 @@ def read_recovery(collection: Collection) -> Recovery | None:
         The files are there and cannot be read.
     """
     folder = collection.path / FOLDER
-    if not (folder / ABOUT).is_file():
+    if not (folder / part.about).is_file():
         return None
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        summary = pd.read_csv(folder / TABLE)
+        about = json.loads((folder / part.about).read_text(encoding="utf-8"))
+        summary = pd.read_csv(folder / part.table)
     except (OSError, ValueError) as error:
         raise RecoveryError(
             [Problem(str(folder), None, None, str(error), "what twostage recovery writes")]
         ) from None
     missing = [name for name in FIELDS if name not in about]
     if missing:
-        raise RecoveryError([Problem(str(folder / ABOUT), None, name, None, "a value") for name in missing])
+        raise RecoveryError(
+            [Problem(str(folder / part.about), None, name, None, "a value") for name in missing]
+        )
     designs = study_designs(collection, make_parameters(collection.defaults))
     return Recovery(
         summary=summary,

@@ -7,23 +7,5 @@ from twostage.sharing.missing import missing
 from twostage.sharing.share import share_study
 from twostage.sharing.stored import stored_bundle, stored_bundles, stored_problems
 from twostage.sharing.summaries import NEVER
+from twostage.sharing.versions import version_note
 from twostage.sharing.words import entry, ordered, quantity, shown
-
-__all__ = [
-    "Bundle",
-    "BundleError",
-    "FILE",
-    "Filters",
-    "NEVER",
-    "accept_bundle",
-    "entry",
-    "misfits",
-    "missing",
-    "ordered",
-    "quantity",
-    "share_study",
-    "shown",
-    "stored_bundle",
-    "stored_bundles",
-    "stored_problems",
-]

@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 
 from twostage.collection import row_findings
-from twostage.problems import Problem
+from twostage.problems import Problem, expectation
 from twostage.records import Record
 from twostage.sharing.consistency import inconsistencies
 from twostage.sharing.layout import (
@@ -125,7 +125,9 @@ def _model(model: type[pydantic.BaseModel], content: bytes, name: str):
         return model.model_validate_json(content, strict=True), []
     except pydantic.ValidationError as error:
         return None, [
-            Problem(name, None, ".".join(map(str, d["loc"]))[:80] or None, repr(d["input"])[:80], d["msg"])
+            Problem(
+                name, None, ".".join(map(str, d["loc"]))[:80] or None, repr(d["input"])[:80], expectation(d)
+            )
             for d in error.errors()[:SHOWN]
         ]
 

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 
 from twostage.collection import overlaps, patient_series
 from twostage.files import write_bytes
-from twostage.problems import Problem
+from twostage.problems import Problem, expectation
 from twostage.records import Record
 from twostage.sharing.layout import DisclosureError, Sha256, digest, to_json
 from twostage.sharing.strict_json import read_json
@@ -137,6 +137,10 @@ def read_ledger(collection: Path) -> Ledger:
     try:
         read_json(content)
         return Ledger.model_validate_json(content, strict=True)
+    except pydantic.ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(map(str, wrong["loc"]))
+        raise _unusable(path, f"{place}: {wrong['input']!r:.80} instead of {expectation(wrong)}") from None
     except ValueError as error:
         raise _unusable(path, " ".join(str(error).split())[:200]) from None
 

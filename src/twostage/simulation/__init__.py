@@ -11,20 +11,3 @@ from twostage.simulation.examples import (
 )
 from twostage.simulation.model import GENERATING, draw_pair, innovation_covariance, settles
 from twostage.simulation.simulate import SEED, simulate_collection, write_collection
-
-__all__ = [
-    "GENERATING",
-    "ItemKey",
-    "SEED",
-    "draw_pair",
-    "example_study",
-    "fill_in",
-    "fill_in_items",
-    "innovation_covariance",
-    "settles",
-    "simulate_collection",
-    "with_items",
-    "write_clinic",
-    "write_collection",
-    "write_example",
-]

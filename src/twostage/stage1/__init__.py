@@ -15,30 +15,3 @@ from twostage.stage1.estimators import estimators
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.sensitivity import sensitivity
 from twostage.stage1.vocabulary import WINDOW_LENGTHS, coefficients, reasons, variants
-
-__all__ = [
-    "COEFFICIENTS",
-    "Description",
-    "EffectBatch",
-    "LARGEST_COUNT",
-    "LARGEST_COVARIANCE",
-    "LARGEST_END",
-    "LARGEST_OTHER",
-    "LEAST_VARIANCE",
-    "Panel",
-    "StudyEstimates",
-    "WINDOW_LENGTHS",
-    "coefficients",
-    "crosslevel",
-    "describe",
-    "estimate_batch",
-    "estimators",
-    "lagged",
-    "make_panel",
-    "outcome",
-    "outcome_rows",
-    "reasons",
-    "sensitivity",
-    "transition",
-    "variants",
-]

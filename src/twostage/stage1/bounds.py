@@ -6,7 +6,7 @@ from typing import Any
 #: Largest estimate and standard error, and the least standard error. Estimates are pooled by weights 1 / std_error^2 and
 #: by squared differences over them; doubles carry 16 digits. Within these limits a standard error is more than 1e-15 of
 #: any difference between two studies' estimates, so that rounding adds less than 0.1 to Cochran's Q
-#: (:data:`twostage.stats.base.arrays.MOST_APART`), and a page can print every number. Standardized effects are near 1.
+#: (:data:`twostage.stats.base.checks.MOST_APART`), and a page can print every number. Standardized effects are near 1.
 LARGEST, LEAST_ERROR = 1e6, 1e-8
 
 

@@ -5,7 +5,7 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,10 @@ class Panel:
         Patients in the study's files.
     checksum : str
         Of the study's data.
+    reliability : (float, float)
+        Of a session score of x and of y, as the registry has them; NaN where it does not say.
+    reliability_kind : {"within", "total"}
+        What they are shares of: of the variance within patients, or of all.
     """
 
     study: str
@@ -61,6 +65,8 @@ class Panel:
     exclusions: pd.DataFrame
     n_enrolled: int
     checksum: str
+    reliability: tuple[float, float] = (np.nan, np.nan)
+    reliability_kind: Literal["within", "total"] = "within"
 
     def transitions(self) -> pd.DataFrame:
         """Pair the outcome at session t + lag with the predictors at t.
@@ -166,6 +172,8 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
         exclusions=excluded,
         n_enrolled=_enrolled(study),
         checksum=study.checksum,
+        reliability=tuple(float(study.info.get(f"{v}_reliability") or np.nan) for v in "xy"),
+        reliability_kind=study.info.get("reliability_kind") or "within",
     )
 
 

@@ -1,6 +1,5 @@
 """Stage 2: records of many studies become pooled results."""
 
-from twostage.stage2.attempt import Attempt, attempt
 from twostage.stage2.pool import (
     KEY,
     PooledTable,
@@ -19,22 +18,4 @@ from twostage.stage2.results import (
     read_about,
     read_results,
 )
-
-__all__ = [
-    "Attempt",
-    "KEY",
-    "PooledTable",
-    "Results",
-    "as_correlations",
-    "attempt",
-    "find_results",
-    "headline_terms",
-    "leave_one_out",
-    "named_fit",
-    "patient_flow",
-    "pool_records",
-    "pool_results",
-    "read_about",
-    "read_records",
-    "read_results",
-]
+from twostage.stats.base import Attempt, attempt

@@ -11,29 +11,7 @@ from twostage.text.escape import (
     rich_html,
     rich_myst,
     rich_texts,
+    visible,
 )
 from twostage.text.refused import text_problem, text_problems
 from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text
-
-__all__ = [
-    "Markup",
-    "YamlError",
-    "code",
-    "fence",
-    "guarded",
-    "image",
-    "myst",
-    "paragraphs",
-    "parse_yaml",
-    "plain",
-    "read_csv",
-    "read_yaml",
-    "rich_html",
-    "rich_myst",
-    "rich_texts",
-    "text_problem",
-    "text_problems",
-    "to_csv",
-    "write_csv",
-    "yaml_text",
-]

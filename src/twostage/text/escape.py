@@ -48,7 +48,7 @@ def myst(text: object) -> Markup:
     """Any value as a piece of a line of MyST or Markdown that shows exactly this text."""
     if isinstance(text, Markup):
         return text
-    line = _marked(_one_line(str(text)))
+    line = _marked(visible(str(text)))
     if line.startswith("http"):
         # IPython takes a text that begins so for an address, and fetches what is there.
         line = f"&#104;{line[1:]}"
@@ -66,7 +66,7 @@ def paragraphs(text: str) -> Markup:
     return Markup("\n\n".join(myst(part) for part in text.split("\n\n")))
 
 
-def _one_line(text: str) -> str:
+def visible(text: str) -> str:
     """Without what ends a line or is not seen. Readers refuse such characters; this is for what no reader saw."""
     seen = (c if c.isprintable() or unicodedata.category(c) not in UNSEEN else "\ufffd" for c in text)
     return "".join(" " if c in "\r\n\t" else s for c, s in zip(text, seen, strict=True))
@@ -74,7 +74,7 @@ def _one_line(text: str) -> str:
 
 def code(text: object) -> Markup:
     """A piece of code within a line of MyST."""
-    line = _one_line(str(text))
+    line = visible(str(text))
     ticks = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     # One blank at each end is no part of the code.
     padded = f" {line} " if line.strip() and (line[0] in " `" or line[-1] in " `") else line
@@ -89,7 +89,7 @@ def fence(text: str, language: str = "") -> Markup:
 
 def option(text: str) -> Markup:
     """The value of a directive's option: a text that YAML reads as it is."""
-    return Markup(json.dumps(_one_line(text), ensure_ascii=False))
+    return Markup(json.dumps(visible(text), ensure_ascii=False))
 
 
 def image(path: str, alt: str) -> Markup:
@@ -123,7 +123,7 @@ def _address(address: str) -> str:
 
 
 def _tokens(note: str) -> Iterable:
-    return _NOTE.parseInline(_one_line(" ".join(note.split())))[0].children or ()
+    return _NOTE.parseInline(visible(" ".join(note.split())))[0].children or ()
 
 
 def rich_texts(note: str) -> list[str]:

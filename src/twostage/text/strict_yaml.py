@@ -37,6 +37,10 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9
 _DIFFERENT = re.compile(r"[-+]?(0[0-9_]+|0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[1-9][0-9]*(_[0-9]+)+)")
 
 
+#: Breaks of lines to YAML 1.1, which PyYAML escapes between double quotes only and else folds.
+_BREAKS = set("\x85\u2028\u2029")
+
+
 #: What PyYAML was doing when a text began with a sign that has a meaning.
 _TOKENS = {"while scanning an alias", "while scanning an anchor", "while scanning for the next token"}
 
@@ -145,7 +149,8 @@ class _Dumper(yaml.SafeDumper):
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     # PyYAML writes without quotes what is a text to YAML 1.1 only, as 4e5.
     number = any(pattern.fullmatch(text) for pattern in (_INTEGER, _FLOAT, _DIFFERENT))
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if number else None)
+    style = '"' if _BREAKS & set(text) else "'" if number else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

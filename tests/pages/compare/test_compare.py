@@ -175,6 +175,19 @@ def test_windows_of_other_lengths_are_not_compared_without_a_word_on_bias():
     assert not [note for note in notes(shifted) if "bias" in note]
 
 
+def test_lags_are_not_compared_without_a_word_on_bias():
+    found = compare(results("a"), results("b", lag=3))
+    assert found.lags == (1, 3)
+    (said,) = [note for note in notes(found) if "bias" in note]
+    assert said.startswith("The lag is 1 in a and 3 in b. These are different effects")
+    assert "larger at lag 3" in said and "turn the sign" in said
+    (both,) = [note for note in notes(compare(results("a", lag=2), results("b", lag=2))) if "bias" in note]
+    assert both.startswith("Both runs have the lag 2.") and "larger at lag 2" in both
+    shorter = notes(compare(results("a", lag=3, last_session=5), results("b", lag=3)))
+    assert [note for note in shorter if "drawn to zero and beyond" in note]
+    assert not [note for note in notes(compare(results("a"), results("b"))) if "lag" in note.split()]
+
+
 def test_the_page_links_to_the_estimators_of_a_book_that_is_there(windows, tmp_path):
     book = tmp_path / "run" / "html"
     book.mkdir(parents=True)

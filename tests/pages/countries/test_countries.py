@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from twostage.stage2.attempt import attempt
 
 from twostage.pages.countries.analysis import LEAST, pool_in_countries
 from twostage.pages.countries.tables import component_table, country_sentence, country_table
-from twostage.stage2.attempt import attempt
 from twostage.stage2.pool import PooledTable
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.pool import pool
 
 # The optimiser ends at a relative step of about 1e-9 in a variance.

@@ -15,7 +15,7 @@ from twostage.pages.influence.tables import (
     influence_sentences,
 )
 from twostage.stage2.pool import named_fit
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.influence.casewise import influence, leave_one_out
 from twostage.stats.pool.pool import pool
 

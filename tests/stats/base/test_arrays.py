@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.base.arrays import faults, real_array
+from twostage.stats.base.checks import check_panel, faults, real_array
 from twostage.stats.base.inference import holm
-from twostage.stats.base.panel import check_panel
 from twostage.stats.dpm.fit import fit_dpm
 from twostage.stats.mixed.fit import fit_mixed
 from twostage.stats.multilevel.pair import pool_pair

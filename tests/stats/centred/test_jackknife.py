@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.centred.jackknife import fit_jackknife, split_panel
 
 REFERENCE = Path(__file__).parents[2] / "reference"

@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats.base.errors import NotEstimable
-from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
-from twostage.stats.dpm.input import check_dpm
-from twostage.stats.dpm.model import DpmStructure, starting_values
+from twostage.stats.base.checks import NotEstimable
+from twostage.stats.dpm.fit import DpmStructure, check_dpm, fit_dpm, fit_dpm_many, starting_values
+from twostage.stats.fiml.likelihood import group_patterns
 from twostage.stats.fiml.maximum import maximise
-from twostage.stats.fiml.patterns import group_patterns
 from twostage.stats.riclpm.model import RiclpmStructure
 from twostage.stats.riclpm.model import starting_values as special
 

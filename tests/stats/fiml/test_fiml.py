@@ -6,8 +6,11 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from twostage.stats.fiml.likelihood import (
+    LinearStructure,
+    curvature,
     evaluate,
     expected_information,
+    group_patterns,
     inverse_positive,
     observed_information,
     positive_definite,
@@ -15,8 +18,6 @@ from twostage.stats.fiml.likelihood import (
     solve_positive,
 )
 from twostage.stats.fiml.maximum import maximise
-from twostage.stats.fiml.patterns import group_patterns
-from twostage.stats.fiml.structure import LinearStructure, curvature
 
 # Sums of a few dozen terms of order one: rounding only.
 EXACT = 1e-11

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.mixed.fit import fit_mixed
 
 N_GROUPS, PER_GROUP = 8, 5

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.mixed.fit import fit_mixed
 from twostage.stats.mixed.many import MixedBatch, fit_mixed_many, fit_mixed_weighted, fit_mixed_weighted_many
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 
 from metareg_tables import DATA
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool import locationscale_likelihood as metareg_scale_likelihood
 from twostage.stats.pool.locationscale import locationscale
 from twostage.stats.pool.locationscale_likelihood import ScaleProblem

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "reference"))
 
 from metareg_tables import DATA, read
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.pool import pool
 from twostage.stats.pool.subgroups import subgroups

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats.base.errors import NotEstimable
-from twostage.stats.fiml.likelihood import evaluate, observed_information
-from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.base.checks import NotEstimable
+from twostage.stats.fiml.likelihood import evaluate, group_patterns, observed_information
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
 from twostage.stats.riclpm.model import RiclpmStructure, standardized_expansion, starting_values
 

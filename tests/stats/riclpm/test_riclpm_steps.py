@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from twostage.stats.fiml.likelihood import evaluate, expected_information, observed_information
-from twostage.stats.fiml.patterns import group_patterns
+from twostage.stats.fiml.likelihood import (
+    evaluate,
+    expected_information,
+    group_patterns,
+    observed_information,
+)
 from twostage.stats.riclpm import fit as riclpm_fit
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
-from twostage.stats.riclpm.input import stack_panels
-from twostage.stats.riclpm.model import RiclpmStructure, starts
+from twostage.stats.riclpm.model import RiclpmStructure, only_dropout, stack_panels, starts
 from twostage.stats.riclpm.steps import (
     StepLikelihood,
     StepMoments,
     _quasi_newton,
     joined,
-    only_dropout,
     profiled_means,
     search,
     step_moments,

@@ -14,7 +14,7 @@ sys.path.insert(0, str(REFERENCE))
 
 from tables import data_sets, read_rows
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.pool import pool
 from twostage.stats.small_study.selection import selection_model
 from twostage.stats.small_study.selection_fit import (

@@ -5,7 +5,7 @@ from math import erfc, inf, nan, sqrt
 import numpy as np
 import pytest
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.pool import pool
 from twostage.stats.small_study.egger import egger
 from twostage.stats.small_study.funnel import funnel

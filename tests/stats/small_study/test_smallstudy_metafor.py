@@ -12,7 +12,7 @@ sys.path.insert(0, str(REFERENCE))
 
 from tables import data_sets, grouped, read_rows
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.tau2 import METHODS
 from twostage.stats.small_study.egger import PREDICTORS, egger
 from twostage.stats.small_study.rank import rank_test

@@ -48,6 +48,8 @@ class Comparison:
         Studies with the same data in both runs, in one of them, and in both with other data.
     sessions : tuple of int
         How many the window of either run holds.
+    lags : tuple of int
+        Of either run.
     """
 
     a: str
@@ -61,6 +63,7 @@ class Comparison:
     only_b: tuple[str, ...]
     changed: tuple[str, ...]
     sessions: tuple[int, int]
+    lags: tuple[int, int]
 
     def tidy(self) -> pd.DataFrame:
         """One row per coefficient."""
@@ -155,6 +158,7 @@ def compare(a: Results | str | Path, b: Results | str | Path) -> Comparison:
         only_b=tuple(s for s in b.checksums if s not in a.checksums),
         changed=tuple(s for s in a.checksums if s in b.checksums and s not in same),
         sessions=tuple(r.parameters.last_session - r.parameters.first_session + 1 for r in (a, b)),
+        lags=(a.parameters.lag, b.parameters.lag),
     )
 
 

@@ -12,6 +12,10 @@ from twostage.terms import DIRECTIONS, arrow, term_label
 ESTIMATORS, ESTIMATORS_PAGE = "The page 'Estimators side by side'", "results_estimators.html"
 
 
+#: The book's page on what the estimators do where the truth is known, at longer lags too.
+RECOVERY = "the page 'Which estimator to believe'"
+
+
 def row_label(row: dict, x: str, y: str) -> str:
     """A coefficient in words; where it is not the main variant, with the variant's name."""
     label = term_label(row["direction"], row["term"], x, y)
@@ -71,7 +75,7 @@ def _both(row: dict, name: str, show) -> str:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know of a comparison: signs, windows, whose data, which unit, and why no standard error."""
-    c, said = comparison, [*sign_changes(comparison), *_windows(comparison)]
+    c, said = comparison, [*sign_changes(comparison), *_windows(comparison), *_lags(comparison)]
     if c.shared:
         said.append(
             f"Both pools contain the same data of {len(c.shared)} {'study' if len(c.shared) == 1 else 'studies'}. "
@@ -115,13 +119,40 @@ def sign_changes(comparison: Comparison) -> list[str]:
     return said
 
 
+#: Where the bias goes at lag 1, and at longer ones.
+_DIRECTION = {
+    False: "autoregressions too low, cross-lagged effects too close to zero",
+    True: "autoregressions too low, cross-lagged effects drawn to zero and beyond",
+}
+
+
 def _windows(c: Comparison) -> list[str]:
     if c.sessions[0] == c.sessions[1]:
         return []
     return [
         f"The window holds {c.sessions[0]} sessions in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
-        "estimator grows as sessions become fewer (autoregressions too low, cross-lagged effects too close to zero), so "
+        f"estimator grows as sessions become fewer ({_DIRECTION[max(c.lags) > 1]}), so "
         f"the difference is partly one of bias. {ESTIMATORS} in the book shows estimators without this bias."
+    ]
+
+
+def _lags(c: Comparison) -> list[str]:
+    """The centred estimator's bias at lags beyond 1: larger, and through zero."""
+    if max(c.lags) == 1:
+        return []
+    one, other = c.lags
+    if one == other:
+        start = f"Both runs have the lag {one}. "
+    else:
+        start = (
+            f"The lag is {one} in {c.a} and {other} in {c.b}. These are different effects: an effect at a longer lag is "
+            "what the process has left of it after so many sessions. "
+        )
+    return [
+        f"{start}The bias of the centred estimator is larger at lag {max(c.lags)} than at lag 1, the more so the fewer the "
+        "sessions, and can turn the sign of a cross-lagged effect: neither a difference between lags nor a change of sign "
+        f"need be one of the process. Where a recovery study of longer lags is stored, {RECOVERY} shows how far the "
+        "estimators miss there."
     ]
 
 

@@ -1,14 +1,16 @@
 """Tables and sentences on how the estimators did in the recovery study, and which to believe."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, number, percent
 from twostage.pages.estimators.tables import cautioned
-from twostage.recovery.conditions import CONDITIONS
+from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
+from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, arrow
 
 
 def generating_value(collection: Collection, direction: str, term: str) -> float | None:
@@ -49,14 +51,25 @@ def best_estimator_rule() -> str:
     )
 
 
-def performance_table(recovery: Recovery, collection: Collection, direction: str) -> pd.DataFrame:
-    """Every measure of the pooled cross-lagged effect, with Monte Carlo standard errors; all text."""
+def performance_table(
+    recovery: Recovery, direction: str, kinds: Sequence[str] = tuple(CONDITIONS)
+) -> pd.DataFrame:
+    """Every measure of the pooled cross-lagged effect, with Monte Carlo standard errors; all text.
+
+    Parameters
+    ----------
+    recovery : Recovery
+    direction : str
+    kinds : sequence of str
+        Names of conditions; of those at longer lags the table says the lag.
+    """
     term, s = DIRECTIONS[direction].cross, recovery.summary
     rows = []
-    for r in s[(s["direction"] == direction) & (s["term"] == term)].itertuples():
-        condition = CONDITIONS[r.condition]
+    for r in s[(s["direction"] == direction) & (s["term"] == term) & s["condition"].isin(kinds)].itertuples():
+        condition = (CONDITIONS | LAG_CONDITIONS)[r.condition]
         rows.append(
-            {
+            ({"lag": str(condition.lag)} if condition.lag > 1 else {})
+            | {
                 "condition": condition.words + (", no effects" if condition.null else ""),
                 "estimator": ESTIMATORS[r.estimator].words,
                 "truth": number(r.truth, 2),
@@ -70,6 +83,27 @@ def performance_table(recovery: Recovery, collection: Collection, direction: str
             }
         )
     return pd.DataFrame(rows)
+
+
+#: Conditions at longer lags in which nothing but the process moves the scores.
+PLAIN_LAGS = tuple(f"plain_lag{lag}" for lag in LAGS)
+
+
+def lag_sentences(recovery: Recovery, collection: Collection) -> str:
+    """What the centred estimator does at longer lags where nothing but the process moves the scores."""
+    said = []
+    for name in PLAIN_LAGS:
+        for d in DIRECTIONS.values():
+            row = recovery.row(name, HEADLINE, d.name, d.cross)
+            if row is None or row["n_replicates"] == 0:
+                continue
+            mean, truth = row["truth"] + row["bias"], row["truth"]
+            sign = ": the wrong sign" if mean * truth < 0 else ""
+            said.append(
+                f"At lag {LAG_CONDITIONS[name].lag}, {arrow(d.name, collection.x.label, collection.y.label)}, its pooled "
+                f"effect was {_with_error(mean, row['bias_mcse'], 3)} on average where {number(truth, 3)} is true{sign}."
+            )
+    return " ".join(said)
 
 
 def _with_error(value: float, error: float, digits: int = 4) -> str:

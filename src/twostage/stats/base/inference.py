@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from twostage.stats.base.arrays import real_array
+from twostage.stats.base.checks import real_array
 from twostage.stats.base.tables import frame, html
 
 # Smallest eigenvalue of a correlation matrix of coefficients at or below which it is singular up to rounding.

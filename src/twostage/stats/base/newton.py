@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base.errors import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 
 MAX_ITERATIONS = 200
 

@@ -6,10 +6,3 @@
 
 from twostage.stats.centred.centring import centred_transitions, enough_sessions
 from twostage.stats.centred.jackknife import JackknifeFit, fit_jackknife
-
-__all__ = [
-    "JackknifeFit",
-    "centred_transitions",
-    "enough_sessions",
-    "fit_jackknife",
-]

@@ -7,10 +7,3 @@ It is fitted by `fiml` from incomplete data; panels are checked and stacked as f
 
 from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
 from twostage.stats.dpm.results import DpmBatch, DpmFit
-
-__all__ = [
-    "DpmBatch",
-    "DpmFit",
-    "fit_dpm",
-    "fit_dpm_many",
-]

@@ -10,6 +10,7 @@ from twostage.stats.fiml.likelihood import (
     expected_information,
     observed_information,
     positive_definite,
+    reached_message,
     scaled,
     solve_positive,
     well_determined,
@@ -86,11 +87,6 @@ class Optimum:
         return f"no maximum within {self.iterations[b]} steps: Newton's decrement is still {self.decrement[b]:.1e}"
 
 
-def reached_message(decrement) -> str:
-    """How a search ended that reached its maximum, in words."""
-    return f"converged: at most {decrement:.1e} of log-likelihood left to gain"
-
-
 def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS) -> Optimum:
     """Maximise the Gaussian likelihood of incomplete data over theta, per data set; means are free.
 
@@ -102,7 +98,7 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     structure : object
         See :mod:`twostage.stats.fiml.likelihood`.
     patterns : Patterns
-        From :func:`twostage.stats.fiml.patterns.group_patterns`.
+        From :func:`twostage.stats.fiml.likelihood.group_patterns`.
     start : (b, K) array
         Starting values with positive definite Sigma.
     tolerance : float
@@ -123,6 +119,32 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     last, gain = (np.where(converged, m.T, 0.0).T for m in (search.proposal, 0.5 * search.decrement))
     point = replace(search.point, theta=search.point.theta - last, value=search.point.value - gain)
     return Optimum(point, search.information, converged, search.iterations, search.evaluations, decrement)
+
+
+def maximise_again(structure, patterns, first: Optimum, start, again) -> Optimum:
+    """The better of the maxima found first and of those found from other starting values.
+
+    Parameters
+    ----------
+    structure, patterns
+        As of :func:`maximise`.
+    first : Optimum
+    start : (b, K) array
+    again : (b,) array of bool
+        Data sets to search again.
+    """
+    if not again.any():
+        return first
+    second = maximise(structure, patterns, np.where(again[:, None], start, first.point.theta))
+    better = again & second.converged & (~first.converged | (second.point.value < first.point.value))
+    if not better.any():
+        return first
+    fields = {
+        name: np.where(better.reshape(-1, *[1] * (getattr(first, name).ndim - 1)), getattr(second, name), old)
+        for name, old in vars(first).items()
+        if name != "point"
+    }
+    return Optimum(_merged(second.point, first.point, better, patterns), **fields)
 
 
 class _Search:

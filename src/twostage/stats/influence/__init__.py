@@ -8,17 +8,3 @@ from twostage.stats.influence.baujat import Baujat, baujat
 from twostage.stats.influence.casewise import Influence, LeaveOneOut, influence, leave_one_out
 from twostage.stats.influence.cumulative import PRECISION, Cumulative, cumulative
 from twostage.stats.influence.gosh import Gosh, gosh
-
-__all__ = [
-    "Baujat",
-    "Cumulative",
-    "Gosh",
-    "Influence",
-    "LeaveOneOut",
-    "PRECISION",
-    "baujat",
-    "cumulative",
-    "gosh",
-    "influence",
-    "leave_one_out",
-]

@@ -272,6 +272,13 @@ SAMPLE_ROWS = 1000
 
 def check_design(y, X, groups, Z, names) -> Design:
     """Turn the caller's arrays into a `Design` or raise ValueError saying what is wrong with them."""
+    design = check_columns(y, X, groups, Z, names)
+    check_size(*design.X.shape, design.q, len(design.grouping.sizes))
+    return design
+
+
+def check_columns(y, X, groups, Z, names) -> Design:
+    """The same for rows that may be a part of the data: whether they are enough is not asked."""
     labels = names if names is not None else getattr(X, "columns", None)
     y = numbers(y, "y", 1)
     X = numbers(X, "X", 2)
@@ -289,9 +296,7 @@ def check_design(y, X, groups, Z, names) -> Design:
     names = column_names(labels, p)
     for name, array in (("y", y), ("X", X), ("Z", Z)):
         _refuse_not_finite(name, array, names)
-    design = Design(y, X, Z, group_rows(groups, n), names)
-    _check_size(n, p, design.q, design.grouping)
-    return design
+    return Design(y, X, Z, group_rows(groups, n), names)
 
 
 def _refuse_not_finite(name, array, names) -> None:
@@ -304,12 +309,11 @@ def _refuse_not_finite(name, array, names) -> None:
     raise ValueError(f"{name} must hold finite numbers; {array[tuple(bad)]} in {where}")
 
 
-def _check_size(n, p, q, grouping) -> None:
+def check_size(n, p, q, n_groups) -> None:
     """Refuse what has no unique answer; the last three are lme4's own refusals."""
     parameters = p + q * (q + 1) // 2 + 1
     if n < parameters:
         raise NotEstimable(f"{n} observations are fewer than the {parameters} parameters of the model")
-    n_groups = len(grouping.sizes)
     if n_groups < 2:
         raise NotEstimable("all rows belong to one group: a variance between groups needs at least two")
     if n_groups == n:

@@ -19,7 +19,14 @@ from twostage.stats.mixed.design import (
     working_basis,
 )
 from twostage.stats.mixed.optimiser import ConePoint, Face, face_at, minimise_deviance
-from twostage.stats.mixed.sums import CollapsedGroups, CrossProducts, StackedGroups, cross_products, gram_of
+from twostage.stats.mixed.sums import (
+    CollapsedGroups,
+    CrossProducts,
+    StackedGroups,
+    collapsed,
+    cross_products,
+    gram_of,
+)
 
 # Random-effect columns (unit spread) whose mean cross-product has an eigenvalue below this share of the
 # largest are dependent: rounding leaves 1e-16, and a covariance along such a direction is not estimable.
@@ -47,11 +54,12 @@ class Working:
 
     Attributes
     ----------
-    products : CrossProducts
-    sizes : (N,) int array
-        Rows per group.
-    n : int
-        Rows.
+    sums : callable
+        ``sums(T)`` returns `GroupSums`.
+    gram : (q, q) array
+        Mean of Z_i'Z_i over groups.
+    n, n_groups : int
+        Rows and groups.
     x_turn, offset : (p, p), (p,) arrays
         Coefficients = x_turn @ working coefficients + offset.
     z_turn : (q, q) array
@@ -60,9 +68,10 @@ class Working:
         Added to log|X'V^-1 X| of the working columns to give the caller's.
     """
 
-    products: CrossProducts
-    sizes: np.ndarray
+    sums: CollapsedGroups | StackedGroups
+    gram: np.ndarray
     n: int
+    n_groups: int
     x_turn: np.ndarray
     offset: np.ndarray
     z_turn: np.ndarray
@@ -75,21 +84,18 @@ class Working:
 
     def criterion(self, reml: bool) -> Criterion:
         """The profiled deviance of this model."""
-        products = self.products
-        sums = CollapsedGroups(products, self.sizes) if products.constant else StackedGroups(products)
-        return Criterion(sums, self.n, self.p, len(self.sizes), reml, self.log_det)
+        return Criterion(self.sums, self.n, self.p, self.n_groups, reml, self.log_det)
 
     def start(self) -> np.ndarray:
         """Starting T: between-group spread as large as the residual's, in every direction."""
-        mean = mean_gram(self.products)
-        if len(mean) == 1:
-            return 1.0 / mean
-        values = np.linalg.eigvalsh(mean)
+        if len(self.gram) == 1:
+            return 1.0 / self.gram
+        values = np.linalg.eigvalsh(self.gram)
         if values[0] <= DEPENDENT_EFFECTS * values[-1]:
             raise NotEstimable(
                 "columns of Z are collinear within every group: their covariance is not defined"
             )
-        return np.linalg.inv(mean)
+        return np.linalg.inv(self.gram)
 
 
 def mean_gram(products: CrossProducts) -> np.ndarray:
@@ -117,12 +123,18 @@ def prepare(design: Design) -> Working:
         log_det = 2.0 * float(np.log(np.abs(np.diagonal(straight.triangle))).sum())
         products = _reduce(straight.design, basis.without_shift())
         total = products.total()
-    if products.within[-1, -1] <= NO_SPREAD**2 * total[-1, -1]:
+    refuse_no_spread(products.within, total)
+    sizes, n = design.grouping.sizes, len(design.y)
+    sums = collapsed(products, sizes) if products.constant else StackedGroups(products)
+    return Working(sums, mean_gram(products), n, len(sizes), x_turn, offset, basis.z_turn, log_det)
+
+
+def refuse_no_spread(within: np.ndarray, total: np.ndarray) -> None:
+    """Raise NotEstimable where nothing of y is left within groups; cross-products of [X y]."""
+    if within[-1, -1] <= NO_SPREAD**2 * total[-1, -1]:
         raise NotEstimable(
             "y does not vary within groups beyond the random effects: the residual variance is zero"
         )
-    sizes, n = design.grouping.sizes, len(design.y)
-    return Working(products, sizes, n, x_turn, offset, basis.z_turn, log_det)
 
 
 def _reduce(design: Design, basis: WorkingBasis) -> CrossProducts:
@@ -332,15 +344,19 @@ def fit_mixed(
     1    session    -2.125      0.342  7.000
     """
     design = check_design(y, X, groups, Z, names)
-    working = prepare(design)
-    optimum = minimise_deviance(working.criterion(bool(reml)), working.start())
+    return fit_working(prepare(design), design.names, bool(reml))
+
+
+def fit_working(working: Working, names: tuple[str, ...], reml: bool) -> MixedFit:
+    """The fit of a model that has been reduced to sums, wherever these come from."""
+    optimum = minimise_deviance(working.criterion(reml), working.start())
     at, p = optimum.at, working.p
     half = working.x_turn @ at.inverse_root[:p, :p].T
     cov_coef = at.sigma2 * half @ half.T
     residual_row = -at.inverse_root[p, :p] / at.inverse_root[p, p]
     factor = working.z_turn @ optimum.point.factor
     return MixedFit(
-        names=design.names,
+        names=names,
         coef=working.x_turn @ residual_row + working.offset,
         std_error=np.sqrt(np.diagonal(cov_coef)),
         df=satterthwaite(optimum.point, at, p, working.x_turn),
@@ -348,10 +364,10 @@ def fit_mixed(
         cov_re=at.sigma2 * factor @ factor.T,
         sigma2=at.sigma2,
         loglik=-0.5 * at.value,
-        reml=bool(reml),
+        reml=reml,
         converged=optimum.converged,
         singular=optimum.point.least < SINGULAR,
         n_obs=working.n,
-        n_groups=len(working.sizes),
+        n_groups=working.n_groups,
         optimiser=optimum.record,
     )

@@ -183,19 +183,20 @@ def _combine(solved, out):
 
 class CollapsedGroups:
     """Group sums for a random intercept: groups of equal size share one weight, so data collapse to one
-    cross-product per distinct size and an evaluation no longer depends on the number of groups."""
+    cross-product per distinct size and an evaluation no longer depends on the number of groups.
 
-    def __init__(self, products: CrossProducts, sizes: np.ndarray):
-        b = products.rotated[0]
-        if (sizes != sizes[0]).any():
-            order = np.argsort(sizes, kind="stable")
-            sizes, b = sizes[order], b[:, order]
-        edges = run_edges(sizes)
-        self.size = sizes[edges[:-1]].astype(float)
-        self.count = (edges[1:] - edges[:-1]).astype(float)
-        runs = zip(edges[:-1], edges[1:], strict=True)
-        self.table = np.array([gram_of(b[:, i:j]).ravel() for i, j in runs])
-        self.within = products.within
+    Parameters
+    ----------
+    size, count : (s,) arrays
+        The sizes that occur, and the groups of each.
+    table : (s, P P) array
+        sum b_i'b_i over the groups of each size, laid out as rows.
+    within : (P, P) array
+        W.
+    """
+
+    def __init__(self, size: np.ndarray, count: np.ndarray, table: np.ndarray, within: np.ndarray):
+        self.size, self.count, self.table, self.within = size, count, table, within
 
     def __call__(self, T: np.ndarray) -> GroupSums:
         """Sums at T, (1, 1)."""
@@ -214,6 +215,19 @@ class CollapsedGroups:
         log_det = float(self.count @ np.log(inflation))
         weighted = self.within + between.reshape(P, P)
         return GroupSums(log_det, weighted, outer.reshape(1, P, 1, P), gram, pairs, mixed_pairs)
+
+
+def collapsed(products: CrossProducts, sizes: np.ndarray) -> CollapsedGroups:
+    """The sums of a random intercept from those of every group; `sizes` (N,) are the groups' rows."""
+    b = products.rotated[0]
+    if (sizes != sizes[0]).any():
+        order = np.argsort(sizes, kind="stable")
+        sizes, b = sizes[order], b[:, order]
+    edges = run_edges(sizes)
+    table = np.array([gram_of(b[:, i:j]).ravel() for i, j in pairwise(edges)])
+    return CollapsedGroups(
+        sizes[edges[:-1]].astype(float), np.diff(edges).astype(float), table, products.within
+    )
 
 
 # Rows handled at a time: the working copy of some ten columns stays within a processor's second-level

@@ -15,16 +15,3 @@ from twostage.stats.multilevel.region import Region
 from twostage.stats.multilevel.results import MvFit
 from twostage.stats.multilevel.robust import RobustFit, robust
 from twostage.stats.multilevel.terms import inner_outer, nested
-
-__all__ = [
-    "MvFit",
-    "PairFit",
-    "ProfileInterval",
-    "Region",
-    "RobustFit",
-    "inner_outer",
-    "nested",
-    "pool_mv",
-    "pool_pair",
-    "robust",
-]

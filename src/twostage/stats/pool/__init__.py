@@ -12,48 +12,13 @@ regresses on them; every result writes its own R script, with the vocabulary of 
 from twostage.stats.pool.biasaware import BiasAware, bias_aware
 from twostage.stats.pool.exceedance import Exceedance, exceedance
 from twostage.stats.pool.locationscale import LocationScale, locationscale
+from twostage.stats.pool.metafor import string as r_string
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.metareg_results import MetaRegression, Prediction
 from twostage.stats.pool.paired import PairedDifference, paired_difference
 from twostage.stats.pool.permutation import PermutationTest, permutation_test
 from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
 from twostage.stats.pool.refit import ZERO_RESIDUAL, all_but_one, pooled, refit
-from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile
+from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile, Repooled
 from twostage.stats.pool.subgroups import SubgroupFit, subgroups
 from twostage.stats.pool.tau2 import CELL, LOG_2PI, MAX_ITERATIONS, STEP_TOLERANCE, refine, search_bound
-
-__all__ = [
-    "BiasAware",
-    "CELL",
-    "Exceedance",
-    "Interval",
-    "LOG_2PI",
-    "LocationScale",
-    "MAX_ITERATIONS",
-    "MetaRegression",
-    "PairedDifference",
-    "PermutationTest",
-    "PooledBatch",
-    "PooledFit",
-    "Prediction",
-    "PredictionRule",
-    "QProfile",
-    "STEP_TOLERANCE",
-    "SubgroupFit",
-    "Tau2Method",
-    "ZERO_RESIDUAL",
-    "all_but_one",
-    "bias_aware",
-    "exceedance",
-    "locationscale",
-    "metareg",
-    "paired_difference",
-    "permutation_test",
-    "pool",
-    "pool_many",
-    "pooled",
-    "refine",
-    "refit",
-    "search_bound",
-    "subgroups",
-]

@@ -1,7 +1,6 @@
 """Random-effects meta-analysis of k estimates with known sampling variances."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -12,11 +11,12 @@ from twostage.stats.base import (
     NO_PREDICTION,
     PREDICTIONS,
     check_choice,
+    check_estimates,
     check_level,
     critical_value,
     faults,
     frozen,
-    raise_faults,
+    raise_problems,
     real_array,
     variance_factor,
     wald,
@@ -81,7 +81,7 @@ def pool(
     ------
     ValueError
         Empty or mismatched input, masked values, texts, estimates beyond 1e30, variances outside of 1e-60 to
-        1e60 (every such study is named; see :mod:`twostage.stats.base.arrays`), an unknown method, interval or
+        1e60 (every such study is named; see :mod:`twostage.stats.base.checks`), an unknown method, interval or
         prediction rule, a level outside (0, 1).
 
     Notes
@@ -98,13 +98,15 @@ def pool(
     its ``pi.type="riley"`` (``predtype="Riley"`` in newer versions), which uses 1 df where k = 2. (c) For one
     study metafor's ``"knha"`` has a standard error of 0 and no interval.
     """
-    y, v, labels = _checked(y, v, labels)
+    y, v, labels = check_estimates(y, v, labels)
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_arrays(y, v, method=method, ci=ci, level=level, prediction=prediction)
     y, v, weights = frozen(y, v, numbers.pop("weights"))
     used_ci, _, rule, _ = rules_in_force(len(y), method, ci, prediction)
-    fit = PooledFit(
+    maxima = int(search.n_maxima)
+    notes = _notes(len(y), method, rule, ci, float(numbers["variance_factor"]), maxima)
+    return PooledFit(
         **{name: number.item() for name, number in numbers.items()},
         weights=weights,
         pi_rule=rule,
@@ -115,12 +117,11 @@ def pool(
         ci=used_ci,
         level=level,
         search=search,
-        note="",
+        note="; ".join(notes),
         y=y,
         v=v,
         labels=labels,
     )
-    return replace(fit, note="; ".join(_notes(fit, ci)))
 
 
 def pool_many(
@@ -162,7 +163,7 @@ def pool_many(
     if Y.ndim != 2 or Y.size == 0 or V.shape not in (Y.shape, Y.shape[1:]):
         raise ValueError(f"Y must be (n, k) and V (n, k) or (k,), neither empty; got {Y.shape} and {V.shape}")
     V = np.broadcast_to(V, Y.shape)
-    raise_faults(faults(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}"))
+    raise_problems(faults(Y, V, lambda at: f"meta-analysis {at[0]}, study {at[1]}"))
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_blocks(Y, V, method=method, ci=ci, level=level, prediction=prediction)
@@ -170,20 +171,6 @@ def pool_many(
     return PooledBatch(
         **numbers, pi_rule=rule, k=Y.shape[1], method=method, ci=used_ci, level=level, search=search
     )
-
-
-def _checked(y, v, labels):
-    y, v = real_array(y, "y"), real_array(v, "v")
-    if y.ndim != 1 or y.shape != v.shape:
-        raise ValueError(f"y and v must be one-dimensional and equally long; got {y.shape} and {v.shape}")
-    if y.size == 0:
-        raise ValueError("no study to pool: y is empty")
-    names = tuple(str(x) for x in (range(len(y)) if labels is None else labels))
-    if len(names) != len(y):
-        raise ValueError(f"{len(names)} labels for {len(y)} studies")
-    shown = names if labels is not None else None
-    raise_faults(faults(y, v, lambda at: f"study {at[0]}" + (f" ({shown[at[0]]})" if shown else "")))
-    return y, v, names
 
 
 def _check_options(method, ci, prediction):
@@ -243,7 +230,7 @@ def pool_arrays(y, v, *, method, ci, level, prediction):
         "variance_factor": factor,
         "weights": 100.0 * at.hat,
     }
-    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method), search
+    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method, at=at), search
 
 
 def pool_blocks(Y, V, **options):
@@ -263,18 +250,17 @@ def pool_blocks(Y, V, **options):
     return numbers, Tau2Search(*joined, algorithm=parts[0][1].algorithm)
 
 
-def _notes(fit, asked_ci):
-    if fit.k == 1:
+def _notes(k, method, pi_rule, asked_ci, factor, maxima):
+    if k == 1:
         note = "one study: its own estimate and normal interval; heterogeneity cannot be estimated, "
         return [note + "tau2 is 0 by definition"]
     notes = []
-    if fit.k == 2 and fit.pi_rule == NO_PREDICTION and fit.method != "FE":
+    if k == 2 and pi_rule == NO_PREDICTION and method != "FE":
         notes.append("two studies: no prediction interval with k - 2 degrees of freedom")
-    if fit.variance_factor == 0.0:
+    if factor == 0.0:
         notes.append("the estimates agree exactly: the Hartung-Knapp interval has width 0")
-    if fit.method == "FE" and asked_ci != "wald":
+    if method == "FE" and asked_ci != "wald":
         notes.append("Hartung-Knapp inference is not meant for a fixed-effect model")
-    maxima = int(fit.search.n_maxima)
     if maxima > 1:
         notes.append(f"the likelihood of tau2 has {maxima} local maxima; the highest is reported")
     return notes

@@ -8,14 +8,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twostage.stats.base import OptimiserRecord, check_choice, check_level
-from twostage.stats.fiml import group_rows, inverse_positive, maximise, reached_message, score_products
-from twostage.stats.riclpm.input import check_stacked, check_variables, common_occasions, stack_panels
-from twostage.stats.riclpm.model import riclpm_structure, standardized_expansion, starting_values, starts
+from twostage.stats.fiml import (
+    group_rows,
+    inverse_positive,
+    maximise,
+    maximise_again,
+    reached_message,
+    score_products,
+)
+from twostage.stats.riclpm.model import (
+    check_stacked,
+    check_variables,
+    common_occasions,
+    only_dropout,
+    riclpm_structure,
+    stack_panels,
+    standardized_expansion,
+    starting_values,
+    starts,
+)
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm.steps import (
     StepLikelihood,
     joined,
-    only_dropout,
     profiled_means,
     search,
     step_moments,
@@ -265,7 +280,7 @@ class Solved:
 
 
 def solve(structure, chunks, se, variables):
-    """Fit `structure` to the panels of an iterable of :class:`~twostage.stats.riclpm.input.Stacked`.
+    """Fit `structure` to the panels of an iterable of :class:`~twostage.stats.riclpm.model.Stacked`.
 
     Panels with drop-out only are fitted side by side by one-step prediction (equal lags and residuals; standard errors
     from the observed information), the others, and those with which that fails, by missingness pattern. Panels in which
@@ -363,6 +378,10 @@ def _by_pattern(structure, stacked, se, variables):
     patterns = group_rows(panels.rows, panels.set_of, len(panels.kept))
     core = structure.core
     optimum = maximise(core, patterns, starting_values(structure, patterns))
+    # Where much is carried over, a maximum with negative variances can hide a higher one without.
+    doubtful = ~(optimum.converged & _admissible(structure, optimum.point.theta))
+    persistent = starting_values(structure, patterns, persistent=True)
+    optimum = maximise_again(core, patterns, optimum, persistent, doubtful)
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov

@@ -168,15 +168,6 @@ def joined(parts) -> StepMoments:
     return StepMoments(*last, *[np.concatenate([getattr(p, f) for p in parts]) for f in ("centre", "spread")])
 
 
-def only_dropout(seen, set_of, b):
-    """In which of b panels everybody has both variables up to some occasion and nothing after it, (b,) bool."""
-    if seen.all():
-        return np.ones(b, dtype=bool)
-    otherwise = seen[:, ::2] != seen[:, 1::2]
-    otherwise[:, 1:] |= seen[:, 2::2] > seen[:, :-2:2]
-    return ~np.logical_or.reduceat(otherwise, np.searchsorted(set_of, np.arange(b)), axis=0).any(axis=1)
-
-
 def step_moments(rows, seen, set_of, b) -> StepMoments:
     """Moments of b panels one under the other.
 

@@ -11,20 +11,3 @@ from twostage.stats.small_study.radial import Radial, radial
 from twostage.stats.small_study.rank import RankTest, rank_test
 from twostage.stats.small_study.selection import SelectionFit, selection_model
 from twostage.stats.small_study.trimfill import TrimFill, trimfill
-
-__all__ = [
-    "Egger",
-    "Funnel",
-    "PetPeese",
-    "Radial",
-    "RankTest",
-    "SelectionFit",
-    "TrimFill",
-    "egger",
-    "funnel",
-    "petpeese",
-    "radial",
-    "rank_test",
-    "selection_model",
-    "trimfill",
-]

@@ -1,10 +1,10 @@
-"""The result of an analysis, or in words why the studies at hand are too few or too alike for it."""
+"""The result of an analysis, or in words why the data at hand are too few or too alike for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twostage.stats.base import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def attempt(analysis: Callable, *values: Any, **options: Any) -> Attempt:
     Parameters
     ----------
     analysis : callable
-        Raises :class:`~twostage.stats.base.errors.NotEstimable` where the data do not answer.
+        Raises :class:`~twostage.stats.base.checks.NotEstimable` where the data do not answer.
     *values
         Its arguments; an :class:`Attempt` stands for its result, and hands on its reason.
     **options
