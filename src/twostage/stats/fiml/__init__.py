@@ -20,3 +20,4 @@ from twostage.stats.fiml.likelihood import (
     well_determined,
 )
 from twostage.stats.fiml.maximum import maximise
+from twostage.stats.fiml.pieces import PatternSums
