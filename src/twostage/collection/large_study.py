@@ -138,6 +138,14 @@ class LargeStudy:
     pieces: "Pieces" = field(repr=False)
     over_pieces: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def sessions(self) -> Any:
+        """None: what needs all sessions of a study at once is refused by name."""
+        expected = "a study that fits into memory: this one is read in pieces, and what was asked for needs all of it at once"
+        raise CollectionError([Problem(self.pieces.sessions.name, None, None, f"{self.n_enrolled} patients", expected)])
+
+    patients = sessions
+
     def over(self, work: Callable[[Piece], Any], first: int, last: int) -> Any:
         """``work(piece)`` of every piece, merged (:func:`merged`); sessions `first` to `last`."""
         if self.over_pieces is not None:

@@ -1,8 +1,8 @@
-"""A study in pieces on several machines: each piece is summed where there is a worker, and the sums are merged in pairs.
+"""A study in pieces on several machines: each piece is summed where there is a worker, the sums are merged in pairs.
 
-The graph is Dask's: a piece whose worker is lost is summed again by another one, from the study's file. Nothing that a worker
-holds is needed later, so any number of them may come and go. Sums are merged in the order of the pieces, whoever made them, so
-that the numbers do not depend on who was faster.
+The graph is Dask's: a piece whose worker is lost is summed again by another one, from the study's file. Nothing that a
+worker holds is needed later, so any number of them may come and go. Sums are merged in the order of the pieces, whoever
+made them, so that the numbers do not depend on who was faster.
 """
 
 from collections.abc import Callable

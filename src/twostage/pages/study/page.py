@@ -6,12 +6,12 @@ from typing import Any
 
 from IPython.display import Markdown
 
-from twostage.collection import Collection, Study
+from twostage.collection import Collection, LargeStudy, Study
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
 from twostage.records import save_record
-from twostage.stage1 import Description, Panel, StudyEstimates, make_panel
+from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, make_panel
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class StudyPage:
     Attributes
     ----------
     collection : Collection
-    study : Study
+    study : Study or LargeStudy
     parameters : Parameters
     panel : Panel
         The study's scores as the parameters say.
@@ -30,14 +30,21 @@ class StudyPage:
     """
 
     collection: Collection
-    study: Study
+    study: Study | LargeStudy
     parameters: Parameters
     panel: Panel
     folder: str
 
     def heading(self) -> Markdown:
         """Which study and variables the page is about."""
-        return study_heading(self.collection, self.study.id)
+        heading = study_heading(self.collection, self.study.id)
+        if not isinstance(self.panel, LargePanel):
+            return heading
+        note = (
+            f"This study is too large for memory and was read in pieces: every number is of all its {self.panel.n_patients:,} "
+            f"patients, the pictures of single patients show {self.panel.shown:,} of them, evenly spread over the study."
+        )
+        return Markdown(f"{heading.data}\n\n{note}")
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""

@@ -102,6 +102,10 @@ class LargePanel(Panel):
         """Patients that the pictures show."""
         return self.everyone["patient"].nunique()
 
+    def wide(self) -> Any:
+        """Refused: the scores of all patients are never together."""
+        return self.source.sessions
+
     def over(self, work: Any) -> Any:
         """What ``work(piece)`` returns for all pieces, merged."""
         return self.source.over(work, self.parameters.first_session, self.parameters.last_session)
