@@ -238,7 +238,8 @@ d <- read.csv(commandArgs(TRUE)[1]); rounds <- as.integer(commandArgs(TRUE)[2])
 f <- as.formula(commandArgs(TRUE)[3])
 d$patient <- factor(d$patient); t <- numeric(rounds)
 for (i in seq_len(rounds)) { b <- proc.time(); m <- lmer(f, d); t[i] <- sum((proc.time() - b)[1:2]) }
-cat(jsonlite::toJSON(list(seconds = t, estimates = unname(fixef(m)), version = as.character(packageVersion("lme4"))), digits = 15))
+found <- list(seconds = t, estimates = unname(fixef(m)), version = as.character(packageVersion("lme4")))
+cat(jsonlite::toJSON(found, digits = 15))
 """
 
 R_RICLPM = """
@@ -254,7 +255,8 @@ x <- paste0("x", 1:T); y <- paste0("y", 1:T); m <- c(
 for (i in seq_len(rounds)) { b <- proc.time()
   fit <- lavaan(m, d, int.ov.free = TRUE, auto.var = TRUE, missing = "fiml"); t[i] <- sum((proc.time() - b)[1:2]) }
 p <- coef(fit)[c("a", "b", "c", "d")]
-cat(jsonlite::toJSON(list(seconds = t, estimates = unname(p), version = as.character(packageVersion("lavaan"))), digits = 15))
+found <- list(seconds = t, estimates = unname(p), version = as.character(packageVersion("lavaan")))
+cat(jsonlite::toJSON(found, digits = 15))
 """
 
 
@@ -356,8 +358,9 @@ def page(rows: list[dict], rounds: int) -> str:
     lines = [
         "# Speed beside peers",
         "",
-        "Written by `make bench` (`benchmarks/peers.py`); what README and book say about speed comes from here. Processor time of one",
-        f"thread, median of {rounds} rounds in which all took turns; more than 1 in the last column means that twostage was faster.",
+        "Written by `make bench` (`benchmarks/peers.py`); what README and book say about speed comes from here.",
+        f"Processor time of one thread, median of {rounds} rounds in which all took turns; more than 1 in the last",
+        "column means that twostage was faster.",
         "",
         f"{date.today().isoformat()}, {machine()}. Load while it ran: {os.getloadavg()[0]:.1f}.",
         "",

@@ -141,8 +141,11 @@ class LargeStudy:
     @property
     def sessions(self) -> Any:
         """None: what needs all sessions of a study at once is refused by name."""
-        expected = "a study that fits into memory: this one is read in pieces, and what was asked for needs all of it at once"
-        raise CollectionError([Problem(self.pieces.sessions.name, None, None, f"{self.n_enrolled} patients", expected)])
+        expected = (
+            "a study that fits into memory: this one is read in pieces, and this needs all of it at once"
+        )
+        found = f"{self.n_enrolled} patients"
+        raise CollectionError([Problem(self.pieces.sessions.name, None, None, found, expected)])
 
     patients = sessions
 

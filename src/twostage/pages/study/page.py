@@ -41,8 +41,8 @@ class StudyPage:
         if not isinstance(self.panel, LargePanel):
             return heading
         note = (
-            f"This study is too large for memory and was read in pieces: every number is of all its {self.panel.n_patients:,} "
-            f"patients, the pictures of single patients show {self.panel.shown:,} of them, evenly spread over the study."
+            f"This study was read in pieces: every number is of all its {self.panel.n_patients:,} patients, the pictures "
+            f"of single patients show {self.panel.shown:,} of them, evenly spread over the study."
         )
         return Markdown(f"{heading.data}\n\n{note}")
 
