@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from twostage.collection.schema import SESSION_LIMITS
 from twostage.collection.settings import Variable
 from twostage.problems import CollectionError, Problem
 
@@ -84,12 +85,15 @@ class PieceFile:
         Our name -> the file's.
     missing : dict
         Our name -> number that stands for a missing value, where one does.
+    limits : tuple of float
+        Lowest and highest session.
     """
 
     path: Path
     name: str
     columns: dict[str, str]
     missing: dict[str, float]
+    limits: tuple[float, float] = SESSION_LIMITS
 
     def score(self, name: str) -> str:
         """SQL for a number that is NULL where it is missing."""
@@ -234,7 +238,7 @@ def open_large(
     if problems:
         return None, problems
     ends = {v: (float(info[f"{v}_min"]), float(info[f"{v}_max"])) for v in ("x", "y")}
-    ends |= {"session": (0.0, 1000.0)} | dict.fromkeys(scores, (float(info["y_min"]), float(info["y_max"])))
+    ends |= {"session": sessions.limits} | dict.fromkeys(scores, (float(info["y_min"]), float(info["y_max"])))
     problems = [p for f in files if f for p in _range_problems(connection, f, ends)]
     if problems:
         return None, problems
@@ -242,7 +246,7 @@ def open_large(
     found: dict[str, int] = {}
     for number in range(pieces.count):
         found = merged(found, pieces.counts(number))
-    problems = _count_problems(found, sessions, patients, info, row)
+    problems = _count_problems(connection, found, sessions, patients, info, row)
     if problems:
         return None, problems
     study = LargeStudy(
@@ -286,40 +290,47 @@ def _column_problems(connection, file: PieceFile, kinds: Mapping[str, tuple[str,
 
 
 def _range_problems(connection, file: PieceFile, ends: Mapping[str, tuple[float, float]]) -> list[Problem]:
-    problems = []
+    """Numbers out of their ranges; only where there are any, a second look says in which rows."""
     names = [c for c in file.columns if c in ends]
-    tests = {c: f"{file.score(c)} NOT BETWEEN {ends[c][0]!r} AND {ends[c][1]!r}" for c in names}
-    tests |= {
-        "patient": f"{file.patient} IS NULL OR trim({file.patient}) IN ('') OR trim({file.patient}) <> {file.patient}"
-    }
-    tests |= (
-        {"session": f"{quoted(file.columns['session'])} IS NULL OR {tests['session']}"}
-        if "session" in names
-        else {}
-    )
-    counted = ", ".join(f"count(*) FILTER ({test})" for test in tests.values())
-    found = connection.execute(f"SELECT {counted} FROM read_parquet(?)", [str(file.path)]).fetchone()
-    for (column, test), many in zip(tests.items(), found, strict=True):
-        if not many:
-            continue
-        query = f"SELECT file_row_number, {quoted(file.columns[column])} FROM read_parquet(?, file_row_number=true)"
-        first = connection.execute(f"{query} WHERE {test} LIMIT {NAMED}", [str(file.path)]).fetchall()
-        expected = (
-            f"{ends[column][0]:g} to {ends[column][1]:g}"
-            if column in ends
-            else "a patient, without blanks around the name"
-        )
-        more = f" (in {many} rows)" if many > 1 else ""
-        # Rows are counted as an editor would count those of the same table as text, below a header.
-        problems += [
-            Problem(file.name, int(at) + 2, file.columns[column], value, expected + more)
-            for at, value in first
-        ]
+    if not names:
+        return []
+    whole = {c: quoted(file.columns[c]) if c == "session" else file.score(c) for c in names}
+    ask = ", ".join(f"min({sql}), max({sql}), count(*) - count({sql})" for sql in whole.values())
+    found = connection.execute(f"SELECT {ask} FROM read_parquet(?)", [str(file.path)]).fetchone()
+    problems = []
+    for at, column in enumerate(names):
+        (low, high, absent), (least, most) = found[3 * at : 3 * at + 3], ends[column]
+        if (low is not None and (low < least or high > most)) or (column == "session" and absent):
+            outside = f"{whole[column]} NOT BETWEEN {least!r} AND {most!r}"
+            outside += f" OR {whole[column]} IS NULL" if column == "session" else ""
+            problems += _named(connection, file, column, outside, f"{least:g} to {most:g}")
     return problems
 
 
-def _count_problems(found: Mapping[str, int], sessions, patients, info, row) -> list[Problem]:
+def _named(connection, file: PieceFile, column: str, condition: str, expected: str) -> list[Problem]:
+    """The first rows that fulfil a condition, and how many there are."""
+    rows = "FROM read_parquet(?, file_row_number=true)"
+    where = [str(file.path)]
+    many = connection.execute(f"SELECT count(*) {rows} WHERE {condition}", where).fetchone()[0]
+    name = file.columns[column]
+    query = f"SELECT file_row_number, {quoted(name)} {rows} WHERE {condition} ORDER BY 1 LIMIT {NAMED}"
+    more = f" (in {many} rows)" if many > 1 else ""
+    # Rows are counted as an editor would count those of the same table as text, below a header.
+    return [
+        Problem(file.name, int(at) + 2, name, value, expected + more)
+        for at, value in connection.execute(query, where).fetchall()
+    ]
+
+
+def _count_problems(
+    connection, found: Mapping[str, int], sessions: PieceFile, patients: PieceFile | None, info, row: int
+) -> list[Problem]:
     problems = []
+    if found["odd"]:
+        for file in (f for f in (sessions, patients) if f):
+            condition = f"coalesce({file.patient}, '') = '' OR trim({file.patient}) <> {file.patient}"
+            expected = "a patient, without blanks around the name"
+            problems += _named(connection, file, "patient", condition, expected)
     if found["repeated"]:
         what = f"{found['repeated']} patients with a session that comes again"
         problems.append(
@@ -437,7 +448,7 @@ class Pieces:
         for at, name in enumerate(("pre", "post", *columns)):
             table[at] = np.ma.filled(found[name].astype(float), np.nan) if name in found else np.nan
         counts = {"patients": n, "outcomes": int(np.isfinite(table[:2]).all(axis=0).sum())}
-        for name in ("repeated", "twice", "only_sessions", "only_patients"):
+        for name in ("odd", "repeated", "twice", "only_sessions", "only_patients"):
             counts[name] = int(np.ma.filled(found[name], 0).sum())
         return table, counts
 
@@ -487,10 +498,12 @@ def _query(pieces: Pieces, number: int) -> tuple[list[str], tuple[str, list]]:
     # A bit per session is a third faster than counting different ones.
     bits = f"bit_count(bit_or(1::BIGINT << {session}::INTEGER))"
     different = bits if pieces.sessions_there[1] < BITS else f"count(DISTINCT {session})"
-    columns = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
+    columns = ", ".join(f"{sql} AS {score}" for score, sql in named.items())
+    name = sessions.patient
     of_sessions = (
-        f"SELECT {sessions.patient} AS patient, count(*) AS n_rows, (count(*) > {different})::INTEGER AS repeated, "
-        f"{columns} FROM read_parquet(?) WHERE {rule.format(patient=sessions.patient)} GROUP BY 1"
+        f"SELECT {name} AS patient, count(*) AS n_rows, (count(*) > {different})::INTEGER AS repeated, "
+        f"(coalesce({name}, '') = '' OR trim({name}) <> {name})::INTEGER AS odd, "
+        f"{columns} FROM read_parquet(?) WHERE {rule.format(patient=name)} GROUP BY 1"
     )
     if patients is None:
         none = "0 AS twice, 0 AS only_sessions, 0 AS only_patients"
@@ -512,11 +525,17 @@ def _query(pieces: Pieces, number: int) -> tuple[list[str], tuple[str, list]]:
     return list(named), (query, [str(sessions.path), *values, str(patients.path), *values])
 
 
-def piece_file(folder: Path, name: str, columns: Mapping[str, str], missing: Mapping[str, str]) -> PieceFile:
+def piece_file(
+    folder: Path,
+    name: str,
+    columns: Mapping[str, str],
+    missing: Mapping[str, str],
+    limits: tuple[float, float],
+) -> PieceFile:
     """A study's file of one kind; `missing` has what stands for a missing value by the file's columns."""
     codes = {ours: missing.get(theirs, "") for ours, theirs in columns.items()}
     numbers = {ours: float(code) for ours, code in codes.items() if code and _is_number(code)}
-    return PieceFile(folder / name, name, dict(columns), numbers)
+    return PieceFile(folder / name, name, dict(columns), numbers, limits)
 
 
 def _is_number(text: str) -> bool:

@@ -75,8 +75,10 @@ class StudyFiles:
         if any(layout and layout.where for layout in layouts):
             return None
         missing = self._missing()
+        session = self.settings.sessions.columns["session"]
+        limits = self._limits(session, schema.SESSION_LIMITS)
         files = [
-            layout and piece_file(self.folder, layout.path(info), layout.columns, missing)
+            layout and piece_file(self.folder, layout.path(info), layout.columns, missing, limits)
             for layout in layouts
         ]
         return files if is_large(files[0].path, self.settings.in_pieces) else None
