@@ -24,14 +24,14 @@ def over_cluster(client: "Client") -> Callable[[Pieces, Callable[[Piece], Any], 
     """
 
     def over(pieces: Pieces, work: Callable[[Piece], Any], first: int, last: int) -> Any:
-        # Never taken for a task that was done before: files may have changed since.
-        sums = [
-            client.submit(pieces.over, work, number, first, last, pure=False)
-            for number in range(pieces.count)
-        ]
+        from dask import delayed
+
+        # One graph, handed over whole. Never pure: no task may be taken for one done before, files may have changed since.
+        part, both = delayed(pieces.over, pure=False), delayed(merged, pure=False)
+        sums = [part(work, number, first, last) for number in range(pieces.count)]
         while len(sums) > 1:
-            pairs = [client.submit(merged, *sums[k : k + 2], pure=False) for k in range(0, len(sums) - 1, 2)]
+            pairs = [both(*sums[k : k + 2]) for k in range(0, len(sums) - 1, 2)]
             sums = pairs + sums[2 * len(pairs) :]
-        return sums[0].result()
+        return client.compute(sums[0], optimize_graph=False).result()
 
     return over
