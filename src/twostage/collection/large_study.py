@@ -14,7 +14,7 @@ import hashlib
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ PIECE_ROWS = 800_000
 
 #: Patients whose arrays are worked on at a time: they stay in the processor's cache.
 CACHED = 4_096
+
+
+#: Studies whose checks and pieces are remembered.
+OPEN_AT_ONCE = 8
 
 
 #: What the engine may hold at a time; beyond, it uses the disk.
@@ -223,11 +227,40 @@ def open_large(
         Sessions, patients (or None).
     """
     sessions, patients = files[0], files[1]
-    assert_there = [
+    absent = [
         Problem(f.name, None, None, "no such file", "this file") for f in files if f and not f.path.is_file()
     ]
-    if assert_there:
-        return None, assert_there
+    if absent:
+        return None, absent
+    key = _state([f for f in files if f], info)
+    if key not in _OPENED:
+        study, problems = _open(info, row, variables, sessions, patients)
+        if study is None:
+            return None, problems
+        while len(_OPENED) >= OPEN_AT_ONCE:
+            _OPENED.pop(next(iter(_OPENED)))
+        _OPENED[key] = study
+    return replace(_OPENED[key], x=variables[0], y=variables[1], info=info), []
+
+
+#: Studies opened before in this process: a command that plans a run and then carries it out reads each once.
+_OPENED: dict[tuple, LargeStudy] = {}
+
+
+def _state(files: "list[PieceFile]", info: Mapping[str, Any]) -> tuple:
+    """What changes where a study's files or the registry's row do."""
+    stats = [(f, f.path.stat()) for f in files]
+    return (repr([(f, s.st_mtime_ns, s.st_size, s.st_ino) for f, s in stats]), repr(sorted(info.items())))
+
+
+def _open(
+    info: dict[str, Any],
+    row: int,
+    variables: tuple[Variable, Variable],
+    sessions: PieceFile,
+    patients: PieceFile | None,
+) -> tuple[LargeStudy | None, list[Problem]]:
+    files = [sessions, patients]
     connection = engine(sessions.name)
     problems = _column_problems(
         connection, sessions, {"patient": _LABEL, "session": _WHOLE, "x": _REAL, "y": _REAL}
