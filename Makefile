@@ -45,7 +45,7 @@ recovery: $(READY)
 	@$(BIN)/twostage recovery $(if $(COLLECTION),'$(COLLECTION)') --replicates $(REPLICATES) $(if $(JOBS),--jobs '$(JOBS)')
 
 # The peers are tools of this benchmark only: they get an environment of their own.
-PEERS := pymare pimeta mixedlm mixedlm-rs lme-python polars
+PEERS := pymare pimeta mixedlm mixedlm-rs lme-python polars semopy
 bench: $(READY)
 	@test -d .bench || $(PYTHON) -m venv .bench
 	@.bench/bin/python -m pip install --quiet --disable-pip-version-check -e . $(PEERS)

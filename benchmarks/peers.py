@@ -229,7 +229,22 @@ def crosslagging(patients: int):
         """Estimates and errors."""
         return fit_riclpm(Y).phi.ravel()
 
-    return f"One RI-CLPM, {patients:,} patients", ours, [], Y
+    def semopy():
+        """With free means, complete data."""
+        from riclpm_speed_semopy import syntax
+        from semopy import ModelMeans
+
+        model = ModelMeans(syntax(7, True))
+        model.fit(wide(Y), obj="ML")
+        table = model.inspect().set_index(["lval", "rval"])["Estimate"]
+        return np.array([float(table[f"w{a}2", f"w{b}1"]) for a in "xy" for b in "xy"])
+
+    return f"One RI-CLPM, {patients:,} patients", ours, [Peer("semopy", "ML, complete data", semopy)], Y
+
+
+def wide(Y: np.ndarray) -> pd.DataFrame:
+    """A panel as a table with columns x1, y1, x2, ..."""
+    return pd.DataFrame(Y.reshape(len(Y), -1), columns=[f"{v}{t}" for t in range(1, 8) for v in "xy"])
 
 
 R_MIXED = """
@@ -333,10 +348,9 @@ def measure(rounds: int) -> list[dict]:
         error = fit_mixed(y, X, group, X[:, :3] if slopes else None).std_error
         rows.append(r_row(task, "lme4", ours, by_r(R_MIXED, table, rounds, formula), rounds, error))
     for patients in (300, 1_500):
-        task, ours, _, Y = crosslagging(patients)
-        columns = [f"{v}{t}" for t in range(1, 8) for v in "xy"]
-        table = pd.DataFrame(Y.reshape(patients, -1), columns=columns)
-        rows.append(r_row(task, "lavaan", ours, by_r(R_RICLPM, table, rounds), rounds))
+        task, ours, peers, Y = crosslagging(patients)
+        rows += compare(task, ours, peers, rounds)
+        rows.append(r_row(task, "lavaan", ours, by_r(R_RICLPM, wide(Y), rounds), rounds))
     return rows
 
 
