@@ -40,7 +40,9 @@ def in_pieces(data, edges, names=("one", "a", "b", "m")):
 
 def same(fit, other):
     """Fits that differ by rounding."""
-    assert np.abs(fit.coef - other.coef).max() < SAME * other.std_error.min()
+    # The intercept of columns far from zero is a difference of large numbers: it has their rounding.
+    rounding = 4 * np.finfo(float).eps * np.abs(other.coef).max()
+    assert (np.abs(fit.coef - other.coef) < SAME * other.std_error + rounding).all()
     assert fit.std_error == pytest.approx(other.std_error, rel=SAME)
     assert fit.df == pytest.approx(other.df, rel=1e-9)
     assert fit.cov_re == pytest.approx(other.cov_re, abs=1e-11)
