@@ -41,7 +41,7 @@ class StudyPage:
         if not isinstance(self.panel, LargePanel):
             return heading
         note = (
-            f"This study was read in pieces: every number is of all its {self.panel.n_patients:,} patients, the pictures "
+            f"This study was read in pieces: every number is of all its {self.panel.n_enrolled:,} patients, the pictures "
             f"of single patients show {self.panel.shown:,} of them, evenly spread over the study."
         )
         return Markdown(f"{heading.data}\n\n{note}")
