@@ -54,11 +54,26 @@ bench: $(READY)
 clean:
 	rm -rf runs $(VENV) .bench
 
-$(READY): requirements.lock pyproject.toml
+# Packages in .venv are of one Python: another one that is asked for needs them again.
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+HAS := $(shell $(BIN)/python $(VERSION) 2>/dev/null)
+ASKED := $(if $(filter-out file,$(origin PYTHON)),$(shell $(PYTHON) $(VERSION) 2>/dev/null))
+OTHER := $(if $(HAS),$(if $(ASKED),$(if $(filter-out $(HAS),$(ASKED)),other-python)))
+
+.PHONY: other-python
+other-python:
+	@echo "$(VENV) has Python $(HAS), and $(PYTHON) is $(ASKED): $(VENV) is set up again"
+
+$(READY): requirements.lock pyproject.toml $(OTHER)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 14) else \
 	"%s is Python %d.%d; this project needs 3.11, 3.12, 3.13 or 3.14: make PYTHON=python3.12 ..." % (sys.executable, *v[:2]))'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@if [ -e .git ] && ! git config core.hooksPath >/dev/null; then git config core.hooksPath .githooks; fi
+	@echo "1 of 3: a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "2 of 3: the packages of requirements.lock, which takes a few minutes"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock
+	@echo "3 of 3: this project"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@if [ -e .git ] && ! git config core.hooksPath >/dev/null; then \
+		echo "git: core.hooksPath is set to .githooks, whose hook refuses notebooks with outputs; undo: git config --unset core.hooksPath"; \
+		git config core.hooksPath .githooks; fi
 	@touch $@

@@ -2,8 +2,9 @@
 
     python benchmarks/import_speed.py [--rows 500000] [--formats csv,xlsx]
 
-The file is written first, which is not measured. Each format is imported by the command line in a process of its own,
-into an empty collection; printed are processor time (user and system), time on the clock and the process's most memory.
+The file is written first, which is not measured. Each format is imported by the command line in a process of its
+own, into an empty collection; printed are processor time (user and system), time on the clock and the most memory
+that the process had.
 """
 
 import argparse

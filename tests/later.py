@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from twostage.stage2.attempt import attempt
+
 from twostage.collection.collection import Collection
 from twostage.display import html_table
 from twostage.pages.addition.analysis import addition, read_estimates
@@ -23,7 +25,6 @@ from twostage.pages.small_study.analysis import examine_small_studies
 from twostage.pages.small_study.tables import adjusted_table, asymmetry_table, smallstudy_sentences
 from twostage.params import make_parameters
 from twostage.records.record import Record
-from twostage.stage2.attempt import attempt
 from twostage.stage2.pool import PooledTable, leave_one_out, patient_flow, pool_records
 
 

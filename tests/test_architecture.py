@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -27,6 +28,7 @@ MODULES = {
 }
 
 
+@cache  # each test asks for all modules, one of them for each face
 def imports(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     """Each import of a module: from where, which names, and whether it is carried out when the module is imported."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -40,6 +42,7 @@ def imports(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     return found
 
 
+@cache
 def ours(path: Path) -> list[tuple[str, tuple[str, ...], bool]]:
     """The same of this package only, without its name."""
     return [

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from twostage.printing import WIDEST, as_markdown, as_text
+from twostage.printing import WIDEST, as_markdown, as_text, rows_of
 
 
 def test_columns_are_aligned_and_long_cells_wrapped():
     long = " ".join(["word"] * 20)
-    text = as_text(pd.DataFrame({"a_b": ["x", "yy"], "c": [long, 1]}))
+    text = as_text(*rows_of(pd.DataFrame({"a_b": ["x", "yy"], "c": [long, 1]})))
     head, rule, first, second, third, last = text.splitlines()
     assert head == "a_b  c"
     assert rule == "---  " + "-" * max(len(line) - 5 for line in (first, second, third))
@@ -17,8 +17,8 @@ def test_columns_are_aligned_and_long_cells_wrapped():
 
 
 def test_markdown_escapes_what_would_end_a_cell():
-    assert as_markdown(pd.DataFrame({"a": ["x | y"]})) == "| a |\n| --- |\n| x \\| y |"
+    assert as_markdown(*rows_of(pd.DataFrame({"a": ["x | y"]}))) == "| a |\n| --- |\n| x \\| y |"
 
 
 def test_table_without_rows_has_its_heading():
-    assert as_text(pd.DataFrame({"a": []})) == "a\n-"
+    assert as_text(*rows_of(pd.DataFrame({"a": []}))) == "a\n-"

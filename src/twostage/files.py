@@ -36,6 +36,10 @@ LEFT_OVER_SECONDS = 86_400
 JOURNAL = ".placing.json"
 
 
+#: In an unfinished folder: where the files are that are being replaced.
+REPLACED = ".replaced"
+
+
 #: Where the system's folder for temporary files has a longer path, sockets go elsewhere.
 LONGEST_ROOT, SHORT_ROOT = 40, Path("/tmp")
 
@@ -135,7 +139,7 @@ def replace_folder(new: Path, target: Path) -> None:
 
 
 def place_files(staged: Path, files: Sequence[str]) -> None:
-    """Move new files from an unfinished folder into the folder that it is in: all of them or none.
+    """Move files from an unfinished folder into the folder that it is in, in the place of others: all or none.
 
     Parameters
     ----------
@@ -143,15 +147,20 @@ def place_files(staged: Path, files: Sequence[str]) -> None:
         As of :func:`unfinished_folder`.
     files : sequence of str
         Relative to both folders. The last one makes the others count: until it is moved, they are taken back, by
-        :func:`tidy` if the process is killed. Only the last one may replace a file.
+        :func:`tidy` if the process is killed, and files that they replaced are put back.
     """
     folder = staged.parent
     parents = {parent for file in files for parent in Path(file).parents}
     made = sorted(parent.as_posix() for parent in parents if not (folder / parent).exists())
-    write_json(staged / JOURNAL, {"files": list(files), "folders": made})
+    replaced = [file for file in files[:-1] if (folder / file).exists()]
+    for file in replaced:
+        (staged / REPLACED / file).parent.mkdir(parents=True, exist_ok=True)
+    write_json(staged / JOURNAL, {"files": list(files), "folders": made, "replaced": replaced})
     try:
         for file in files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            if file in replaced:
+                os.replace(folder / file, staged / REPLACED / file)
             os.replace(staged / file, folder / file)
     except BaseException:
         _take_back(staged)
@@ -171,6 +180,11 @@ def _take_back(staged: Path) -> None:
     for target in (folder / file for file in files if not (staged / file).exists()):
         if target.resolve().is_relative_to(folder):
             target.unlink(missing_ok=True)
+    for file in journal.get("replaced", ()):
+        if (folder / file).resolve().is_relative_to(folder):
+            # What was not moved away yet is still there.
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(staged / REPLACED / file, folder / file)
     for made in reversed(journal["folders"]):
         if (folder / made).resolve().is_relative_to(folder):
             with contextlib.suppress(OSError):

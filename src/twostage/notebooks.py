@@ -6,12 +6,13 @@ package and not beside the notebooks because what a record may be called must be
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from twostage.params import PLACES, Parameters, allowed_values, make_parameters
+from twostage.problems import ParameterError, Problem, nearest
 
-from twostage.params import PLACES, Parameters, allowed_values, make_parameters, nearest
-from twostage.problems import ParameterError, Problem
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
@@ -180,8 +181,21 @@ STAGE1, STAGE2, TUTORIALS = (tuple(n for n in NOTEBOOKS.values() if n.kind == ki
 RECORD_HOME, HOME = ({name: n.name for n in stage for name in n.leaves} for stage in (STAGE1, STAGE2))
 
 
-def parameter_table() -> pd.DataFrame:
+#: What :func:`parameter_rows` says of each parameter.
+PARAMETER_COLUMNS = ("parameter", "meaning", "unit", "allowed", "default", "notebooks")
+
+
+def parameter_table() -> "pd.DataFrame":
     """One row per parameter: meaning, unit, allowed values, default, notebooks that take it."""
+    # The command line and the notebooks' cells need the rows only.
+    import pandas as pd
+
+    table = pd.DataFrame(parameter_rows(), columns=list(PARAMETER_COLUMNS))
+    return table.astype({"default": object})
+
+
+def parameter_rows() -> list[tuple[Any, ...]]:
+    """The same, row by row."""
     rows: list[tuple[Any, ...]] = []
     for name, (default, meaning, _) in PLACES.items():
         rows.append((name, meaning, "", allowed_values(name), default, _takers(name)))
@@ -189,8 +203,7 @@ def parameter_table() -> pd.DataFrame:
         more = field.json_schema_extra
         unit = more.get("unit", "") if isinstance(more, dict) else ""
         rows.append((name, field.description, unit, allowed_values(name), field.default, _takers(name)))
-    columns = ["parameter", "meaning", "unit", "allowed", "default", "notebooks"]
-    return pd.DataFrame(rows, columns=columns).astype({"default": object})
+    return rows
 
 
 def _takers(name: str) -> str:
@@ -199,12 +212,11 @@ def _takers(name: str) -> str:
 
 def parameter_cell(notebook: str) -> str:
     """Source of a notebook's parameter cell: one commented line per parameter."""
-    table = parameter_table().set_index("parameter")
+    rows = {name: rest for name, *rest in parameter_rows()}
     lines = []
     for name in NOTEBOOKS[notebook].takes:
-        row = table.loc[name]
-        unit = f" [{row['unit']}]" if row["unit"] else ""
-        lines.append(f"{name} = {row['default']!r}  # {row['meaning']}{unit}; {row['allowed']}")
+        meaning, unit, allowed, default, _ = rows[name]
+        lines.append(f"{name} = {default!r}  # {meaning}{f' [{unit}]' if unit else ''}; {allowed}")
     return "\n".join(lines)
 
 
@@ -232,12 +244,18 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
         k: v for k, v in namespace.items() if isinstance(v, plain) and k[0] != "_" and k not in {"In", "Out"}
     }
     problems = [
-        Problem(notebook, None, name, value, f"a parameter of this notebook{nearest(name, known)}")
+        Problem(
+            notebook,
+            None,
+            name,
+            value,
+            f"a parameter of this notebook{nearest(name, known, all_of_them=True)}",
+        )
         for name, value in ours.items()
         if name not in known
     ]
     problems += [
-        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}")
+        Problem(notebook, None, name, ours[name], f"a text: {allowed_values(name)}{_raw(name, ours[name])}")
         for name in known
         if name in PLACES and name in ours and not isinstance(ours[name], str)
     ]
@@ -249,3 +267,9 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
     if problems:
         raise ParameterError(problems)
     return parameters
+
+
+def _raw(name: str, value: Any) -> str:
+    """What to do where plain papermill took a text for a number."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f" (plain papermill reads -p {name} 001 as a number: give -r {name} 001)" if number else ""

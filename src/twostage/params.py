@@ -4,15 +4,14 @@ The checks that refuse a misspelt or impossible value, the command line, and wha
 :mod:`twostage.notebooks` writes into notebooks and pages all come from :class:`Parameters`.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from twostage.problems import ParameterError, Problem
+from twostage.problems import ParameterError, Problem, nearest
 
 #: Units, as the parameters' JSON schema has them.
 SESSION: JsonDict = {"unit": "session"}
@@ -125,19 +124,15 @@ def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Pa
 def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     name = str(detail["loc"][0]) if detail["loc"] else None
     if detail["type"] == "extra_forbidden":
-        expected = f"a known parameter{nearest(name, Parameters.model_fields)}"
+        expected = f"a known parameter{nearest(name, Parameters.model_fields, all_of_them=True)}"
         return Problem(source, None, name, detail["input"], expected)
     if name is None:
         wrong, _, expected = detail["msg"].removeprefix("Value error, ").partition(": expected ")
         name, _, value = wrong.partition("=")
         return Problem(source, None, name, int(value), expected)
-    return Problem(source, None, name, detail["input"], allowed_values(name))
-
-
-def nearest(name: str | None, known: Iterable[str]) -> str:
-    """The end of an expectation: which known name was probably meant, or all of them."""
-    near = difflib.get_close_matches(name or "", list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f", one of {', '.join(known)}"
+    allowed = allowed_values(name)
+    meant = nearest(detail["input"], allowed.split(" | "))
+    return Problem(source, None, name, detail["input"], f"{allowed}{meant}")
 
 
 def allowed_values(name: str) -> str:

@@ -1,24 +1,35 @@
 """Tables as text for a terminal and for other programs, and examples for a command's help."""
 
 import textwrap
-
-import pandas as pd
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twostage.characters import terminal
-from twostage.text import myst, to_csv
+
+# What only prints a few lines need not wait for pandas, which takes longer to import than all else.
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Widest column of a table on a terminal, in characters; longer texts are wrapped.
 WIDEST = 44
 
 
-def as_text(table: pd.DataFrame) -> str:
+#: The cells of a table, row by row.
+Rows = Iterable[Sequence[Any]]
+
+
+def rows_of(table: "pd.DataFrame") -> tuple[Sequence[str], Rows]:
+    """A table as what this module prints: names of the columns, and rows."""
+    return [str(column) for column in table.columns], table.itertuples(index=False, name=None)
+
+
+def as_text(columns: Sequence[str], rows: Rows) -> str:
     """Columns of aligned text under a heading; long cells go over several lines."""
-    cells = [[_lines(value) for value in row] for row in table.itertuples(index=False, name=None)]
-    heads = [str(column) for column in table.columns]
+    cells = [[_lines(value) for value in row] for row in rows]
     widths = [
-        max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(heads)
+        max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(columns)
     ]
-    lines = [_row(heads, widths), _row(["-" * width for width in widths], widths)]
+    lines = [_row(list(columns), widths), _row(["-" * width for width in widths], widths)]
     for row in cells:
         for at in range(max(map(len, row), default=0)):
             lines.append(_row([cell[at] if at < len(cell) else "" for cell in row], widths))
@@ -33,23 +44,36 @@ def _row(cells: list[str], widths: list[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def as_markdown(table: pd.DataFrame) -> str:
+def as_markdown(columns: Sequence[str], rows: Rows) -> str:
     """A pipe table."""
-    heads = [str(column) for column in table.columns]
-    rows = [[_escaped(value) for value in row] for row in table.itertuples(index=False, name=None)]
-    lines = [heads, ["---"] * len(heads), *rows]
+    from twostage.text import myst
+
+    lines = [columns, ["---"] * len(columns), *([myst(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _escaped(value: object) -> str:
-    return myst(value)
+def _as_csv(columns: Sequence[str], rows: Rows) -> str:
+    from twostage.text import to_csv
+
+    return to_csv(_table(columns, rows)).rstrip("\n")
 
 
-#: Format -> function of a table that returns text without a last newline.
-PRINT = {
+def _as_json(columns: Sequence[str], rows: Rows) -> str:
+    return _table(columns, rows).to_json(orient="records", force_ascii=False, indent=1)
+
+
+def _table(columns: Sequence[str], rows: Rows) -> "pd.DataFrame":
+    import pandas as pd
+
+    # Of any type, so that each cell is printed as it is.
+    return pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+
+
+#: Format -> function of columns and rows that returns text without a last newline.
+PRINT: dict[str, Callable[[Sequence[str], Rows], str]] = {
     "table": as_text,
-    "csv": lambda table: to_csv(table).rstrip("\n"),
-    "json": lambda table: table.to_json(orient="records", force_ascii=False, indent=1),
+    "csv": _as_csv,
+    "json": _as_json,
     "md": as_markdown,
 }
 

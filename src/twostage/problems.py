@@ -4,6 +4,7 @@ Every reader collects all problems of its input before it raises, so that a
 researcher repairs a file in one go instead of one error at a time.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +112,15 @@ def expectation(detail: Mapping[str, Any]) -> str:
     if words := _EXPECTED.get(kind) or _KINDS.get(kind.partition("_")[0]):
         return words.format_map(detail.get("ctx", {}))
     return str(detail["msg"])
+
+
+def nearest(found: Any, known: Iterable[str], *, all_of_them: bool = False) -> str:
+    """The end of an expectation: which of the known words was probably meant; else empty, or all of them."""
+    words = {word.casefold(): word for word in known}
+    near = difflib.get_close_matches(str(found).casefold(), list(words), n=1)
+    if near and words[near[0]] != str(found):
+        return f" (did you mean {words[near[0]]!r}?)"
+    return f", one of {', '.join(words.values())}" if all_of_them else ""
 
 
 def distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -14,6 +14,10 @@ SHIPPED = Path(__file__).parent / "project_files"
 COLLECTION = "data"
 
 
+#: Seed with which the project's own collection is drawn (:mod:`twostage.simulation`).
+SEED = 20200901
+
+
 def is_project(folder: Path) -> bool:
     """Whether a folder has a project's settings and notebooks."""
     return (folder / MARKS[0]).is_file() and (folder / MARKS[1]).is_dir()

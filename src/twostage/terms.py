@@ -66,6 +66,9 @@ ESTIMATORS = {
         Estimator("jackknife", "half-panel jackknife of the centred estimator", "#56B4E9", "D"),
         Estimator("riclpm", "random-intercept cross-lagged panel model", "#D55E00", "o", rows="everyone"),
         Estimator("dpm", "dynamic panel model", "#009E73", "P", rows="everyone"),
+        Estimator(
+            "riclpm_error", "random-intercept model with measurement error", "#CC79A7", "X", rows="everyone"
+        ),
     )
 }
 

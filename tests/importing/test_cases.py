@@ -177,8 +177,9 @@ def test_the_baseline_row_of_redcap_says_what_is_known_of_the_patient(tmp_path, 
 
 
 def test_words_for_missing_and_codes_are_proposed(tmp_path, monkeypatch):
-    content, _ = proposed(tmp_path, case("sema3/sema.csv"), monkeypatch)
+    content, said = proposed(tmp_path, case("sema3/sema.csv"), monkeypatch)
     assert content["missing"] == ["<no-response>", "<not-shown>"]
+    assert "looks like an export of SEMA3 (by <no-response>, <not-shown>)" in said
     bring(tmp_path, case("sema3/sema.csv"), completed(content, {}))
     assert counts(tmp_path) == (12, 81)
     (tmp_path / "um").mkdir()
@@ -202,3 +203,11 @@ def test_a_dry_run_of_a_proposal_writes_nothing(tmp_path, monkeypatch):
         result = CliRunner().invoke(app, ["import", str(file), "--to", "c", "--dry-run"])
         assert result.exit_code == 0
     assert snapshot(tmp_path) == before
+
+
+def test_a_system_beside_a_mapping_is_refused_with_the_way_out(tmp_path):
+    empty(tmp_path / "c")
+    words = ["import", str(case("sema3/sema.csv")), "--to", str(tmp_path / "c"), "--study", "S1"]
+    result = CliRunner().invoke(app, [*words, "--map", "m.yml", "--from", "sema3"])
+    assert result.exit_code == 2
+    assert "option '--from': found 'sema3'; expected no --from beside --map" in result.output

@@ -45,8 +45,8 @@ def test_a_study_that_is_there_is_not_replaced(tmp_path, id):
     bring(tmp_path, DATA, LONG)
     (problem,) = refused(tmp_path, DATA, LONG, study=id)
     assert problem == (
-        f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet; to import it again, "
-        "first remove the row of S1 in studies.csv, sessions/S1.csv, patients/S1.csv"
+        f"studies.csv, column 'study': found '{id}'; expected a study that is not there yet; to put this one in "
+        "its place, say --study S1 --replace"
     )
     studies = tmp_path / "c" / "studies.csv"
     studies.write_text("".join(studies.read_text().splitlines(keepends=True)[:1]))
@@ -221,3 +221,42 @@ bring(Path({str(tmp_path)!r}), {DATA!r}, LONG)
     assert validate_collection(collection) == ()
     assert snapshot(collection) == before
     bring(tmp_path, DATA, LONG)
+
+
+def test_a_study_is_replaced_in_its_place_and_nothing_else_changes(tmp_path):
+    for study, scores in (("S1", "1,2"), ("S2", "3,4"), ("S3", "5,6")):
+        bring(tmp_path, f"id,session,wai,oq\na,1,{scores}\n", LONG, study=study)
+    before = snapshot(tmp_path / "c")
+    (problem,) = refused(tmp_path, DATA, LONG, study="S2")
+    assert "say --study S2 --replace" in problem
+    bring(tmp_path, "id,session,wai,oq\nb,2,7,8\nc,2,,9\n", LONG, study="S2", again=True)
+    after = snapshot(tmp_path / "c")
+    assert {name for name in after if after[name] != before[name]} == {
+        "sessions/S2.csv",
+        "patients/S2.csv",
+        "studies.csv",
+    }
+    assert set(after) == set(before)
+    assert after["sessions/S2.csv"] == b"patient,session,alliance,symptoms\nb,2,7,8\nc,2,,9\n"
+    old, new = (text["studies.csv"].decode().splitlines() for text in (before, after))
+    assert [line.split(",")[0] for line in new] == ["study", "S1", "S2", "S3"]
+    assert [new[0], new[1], new[3]] == [old[0], old[1], old[3]]
+    assert validate_collection(tmp_path / "c") == ()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_a_disk_that_fails_at_any_step_leaves_the_replaced_study(tmp_path, monkeypatch, step):
+    bring(tmp_path, DATA, LONG)
+    before, replace, calls = snapshot(tmp_path / "c"), os.replace, []
+
+    def failing(source, target):
+        if Path(target).name != JOURNAL:
+            calls.append(target)
+        if len(calls) == step:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(OSError, match="No space left"):
+        bring(tmp_path, "id,session,wai,oq\nb,2,7,8\n", LONG, again=True)
+    assert snapshot(tmp_path / "c") == before

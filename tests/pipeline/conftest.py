@@ -13,6 +13,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from standin import run_twostage, write_project
 
+from twostage.pipeline import warm_kernel
+
+
+@pytest.fixture(autouse=True)
+def one_warm_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest notes in the environment is no reason for another process that imports the libraries."""
+    monkeypatch.setattr(warm_kernel, "PERSONAL", (*warm_kernel.PERSONAL, "PYTEST_CURRENT_TEST"))
+
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,7 +20,6 @@ from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline import code, runner, session
 from twostage.pipeline.backend import Workers
 from twostage.pipeline.book import build as book_build
-from twostage.pipeline.book import rerun
 from twostage.pipeline.entry import Request, plan_run
 
 #: What stand-ins show: all that the real notebooks could get to see, so that a result that is out of date differs.
@@ -133,9 +132,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
 
     monkeypatch.setattr(runner, "execute", execute)
     monkeypatch.setattr(book_build, "_jupyter_book", jupyter_book)
-    # Reading the collection for each page and metadata for each step is right, but slow.
+    # Reading metadata for each step is right, but slow.
     monkeypatch.setattr(code, "version", functools.cache(code.version))
-    monkeypatch.setattr(rerun, "run_command", lambda run: "twostage run")
     monkeypatch.setattr(session, "local_workers", lambda jobs: Workers(Here(), lambda left: None))
     # pytask-parallel replaces these for good.
     for name in ("pdb.set_trace", "sys.breakpointhook"):

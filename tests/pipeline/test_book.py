@@ -1,6 +1,7 @@
 """The book: complete, offline, with the note on each page, and no number that the run does not have."""
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -182,6 +183,17 @@ def test_tutorials_belong_to_the_default_run(project):
     assert "shown" in page.read_text()
     other = replace(run, folder=project / "runs" / "other")
     assert other.tutorials == ()
+
+
+def test_functions_are_documented_in_the_default_runs_book_only(project):
+    contents = {"root": "index", "parts": [{"caption": "Functions", "pages": "api"}]}
+    (project / "book" / "_contents.yml").write_text(yaml.safe_dump(contents))
+    run = load_run(project / "runs" / "default")
+    for of, there in ((run, True), (replace(run, folder=project / "runs" / "other"), False)):
+        shutil.copytree(run.folder, of.folder, dirs_exist_ok=True) if of is not run else None
+        assemble(of, of.folder / "book")
+        assert (of.folder / "book" / "api" / "reading.md").is_file() is there
+        assert ("api/reading" in (of.folder / "book" / "_toc.yml").read_text()) is there
 
 
 def test_contents_that_name_unknown_pages_are_an_error(project):

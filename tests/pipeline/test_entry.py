@@ -188,7 +188,7 @@ def test_without_a_checkout_the_files_of_the_wheel_are_used_and_runs_are_made_he
     assert run.collection == finished_project / "data"
     assert run.template("stage1_lagged").is_relative_to(finished_project)
     assert run.tutorials
-    assert run_command(run) == "twostage run"
+    assert run_command(run, read_collection(run.collection).defaults) == "twostage run"
     shutil.copytree(finished_project / "data", here / "data")
     assert plan_run(here, Request()).run.collection == here / "data"
     assert find_project(finished_project / "notebooks") == finished_project

@@ -3,6 +3,7 @@
 import getpass
 import json
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from standin import REPOSITORY, run_twostage, write_notebook, write_project
 pytestmark = pytest.mark.slow
 
 STUDIES = 3
+
+CASE = REPOSITORY.parent / "shared" / "cases" / "label-hash" / "collection"
 
 #: What each stage-1 notebook of the stand-in shows besides: the heading, a table and a sentence.
 SHOWS = """
@@ -124,6 +127,20 @@ def test_no_page_or_notebook_tells_where_it_was_made(project):
         if "api" not in path.parts:
             faults += [(path.relative_to(out).as_posix(), place) for place in places if place in text]
     assert faults == []
+
+
+@pytest.mark.skipif(not CASE.is_dir(), reason="the case label-hash is not here")
+@pytest.mark.parametrize("label", ["Clinic #2 (Bern)", "'Zitat' 2020"])
+def test_labels_that_an_option_of_a_directive_would_read_otherwise(tmp_path, label):
+    folder = write_project(tmp_path / "project", studies=1)
+    shutil.rmtree(folder / "data")
+    shutil.copytree(CASE, folder / "data")
+    others = [{} for _ in (folder / "data" / "studies.csv").read_text(encoding="utf-8").splitlines()[2:]]
+    write_registry(folder / "data", [{"label": label}, *others])
+    finished = run_twostage(folder, "run", "--study", "S01", "--study", "S02", "--jobs", "1", "--run", "it")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    html = folder / "runs" / "it" / "html"
+    assert label in Page(html / "notebooks" / "S01" / "index.html").text
 
 
 @pytest.mark.skipif(not has_browser(), reason="needs chromium and chromedriver")

@@ -13,8 +13,8 @@ from twostage.pages.common.leave import draw, save_figure, save_sentences, write
 from twostage.pages.common.tables import effect
 from twostage.params import make_parameters
 from twostage.pipeline.book.manuscript import book_context
-from twostage.stage2.attempt import Attempt
 from twostage.stage2.pool import patient_flow
+from twostage.stats.base.attempt import Attempt
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 

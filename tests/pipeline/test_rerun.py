@@ -16,6 +16,7 @@ import yaml
 from typer.main import get_command
 
 from twostage.cli.app import app
+from twostage.collection import read_collection
 from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.book.config import read_yaml
 from twostage.pipeline.book.launch import Launch, take_launch
@@ -51,7 +52,7 @@ def test_command_of_a_run_makes_the_same_run(project, request_):
     plan = plan_run(project, request_)
     plan.write()
     run = plan.run
-    found = parsed(run_command(run))
+    found = parsed(run_command(run, read_collection(run.collection).defaults))
     again = Request(
         collection=found["collection"] and project / found["collection"],
         assignments=tuple(found["assignments"] or ()),
@@ -63,7 +64,7 @@ def test_command_of_a_run_makes_the_same_run(project, request_):
 
 def test_command_of_a_run_elsewhere_says_what_its_folder_is_called_and_not_where_it_is(project, tmp_path):
     run = plan_run(project, Request(out=tmp_path / "a b")).run
-    assert parsed(run_command(run))["out"] == Path("a b")
+    assert parsed(run_command(run, read_collection(run.collection).defaults))["out"] == Path("a b")
 
 
 @pytest.mark.parametrize("notebook", ["stage1_lagged", "stage2_lagged"])
@@ -161,7 +162,7 @@ def test_buttons_open_the_template_of_the_page(project):
     pooled = (run.folder / "book" / "notebooks" / "pooled" / "stage2_lagged.ipynb").read_text()
     assert "notebooks%2Fstage2_lagged.ipynb" in pooled
     assert "it first, in a terminal there (on Colab in a cell, with `!` before it), by" in pooled
-    assert f"`{run_command(run)}`." in pooled
+    assert f"`{run_command(run, read_collection(run.collection).defaults)}`." in pooled
     config = read_yaml(run.folder / "book" / "_config.yml")
     assert not {"repository", "launch_buttons"} & set(config)
 

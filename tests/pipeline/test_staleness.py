@@ -231,8 +231,11 @@ def test_what_is_due(what, project, meanwhile):
     assert due(project) == expected
 
 
-#: Of each kind one; for all the others it is enough that the same steps are due.
-CARRIED_OUT = (
+#: Carry out every row of the tables, before, during and after, which takes about ten minutes; else the rows below.
+ALL = bool(os.environ.get("TWOSTAGE_ALL_ROWS"))
+
+#: Of each kind one; for the others it is enough, in every run of the tests, that the same steps are due.
+ONE_OF_EACH = (
     "data",
     "setting",
     "title",
@@ -241,7 +244,7 @@ CARRIED_OUT = (
     "template of a study",
     "style",
 )
-CARRIED_OUT += (
+ONE_OF_EACH += (
     "record",
     "executed notebook",
     "no pooled table",
@@ -250,18 +253,21 @@ CARRIED_OUT += (
     "half a memory",
 )
 
+#: What pytask cannot read.
+DAMAGED = {"half a memory", "another memory"}
 
-@pytest.mark.parametrize("what", CARRIED_OUT)
+
+@pytest.mark.parametrize("what", CHANGES if ALL else ONE_OF_EACH)
 def test_between_runs(what, before, project, meanwhile, clean_runs):
     change, expected = CHANGES[what]
     change(project)
     status, done, errors = carried_out(project)
     assert status == 0, errors
-    assert ("damaged" in errors) == (what == "half a memory")
+    assert ("damaged" in errors) == (what in DAMAGED)
     if what in IN_THE_RUN:
         # It was made again, and as that turned out equal, nothing that depends on it.
-        assert done and done <= expected
-        assert len(done) == 1 or what == "half a memory"
+        assert bool(done) == bool(expected) and done <= expected
+        assert len(done) <= 1 or expected == EVERYTHING
         assert made(project) == made(before)
     else:
         # Another template made the same records.
@@ -291,7 +297,7 @@ def package(tmp_path, monkeypatch) -> Path:
 def test_code_between_runs(module, expected, project, package, meanwhile):
     rewrite(package / module, '"""', '"""Well: ')
     assert due(project) == expected
-    if module == "cli/app.py":
+    if module == "cli/app.py" or ALL:
         assert carried_out(project) == (0, expected, "")
         assert made(project) == clean(project)
 
@@ -307,6 +313,9 @@ def test_libraries_between_runs(library, expected, project, monkeypatch, meanwhi
     installed = code.installed
     monkeypatch.setattr(code, "installed", lambda name: "0.0" if name == library else installed(name))
     assert due(project) == expected
+    if ALL:
+        assert carried_out(project) == (0, expected, "")
+        assert made(project) == clean(project)
 
 
 def test_python_between_runs(project, monkeypatch, meanwhile):
@@ -354,7 +363,8 @@ LIVE = {
 def start_again_at(project: Path, step: str) -> None:
     """Make a step due."""
     notebook, _, study = step.partition(" ")
-    (done := project / RUN / "notebooks" / (study or "pooled") / f"{notebook}.ipynb").unlink(missing_ok=True)
+    folder = study or ("tutorials" if notebook in TUTORIAL_NAMES else "pooled")
+    (done := project / RUN / "notebooks" / folder / f"{notebook}.ipynb").unlink(missing_ok=True)
     if not done.parent.exists() or step == "book":
         (project / RUN / "html" / "index.html").unlink()
 
@@ -372,6 +382,25 @@ def test_during_a_run(what, moment, before, project, meanwhile, clean_runs):
     assert goes_on == (step in done)
     assert goes_on or "written while the run was going on; give the command again" in errors
     # The next run notices, and then all is as if the change had been there from the beginning.
+    assert carried_out(project)[0] == 0
+    assert due(project) == NOTHING
+    if what not in clean_runs:
+        clean_runs[what] = clean(project)
+    assert made(project) == clean_runs[what]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("what", INPUTS if ALL else list(INPUTS)[::5])
+def test_each_input_while_what_reads_it_goes_on(what, moment, project, meanwhile, clean_runs):
+    """Written before the step has read anything, or after it has read everything."""
+    change, expected = INPUTS[what]
+    step = min(expected - BOOK, default="book")
+    start_again_at(project, step)
+    happens = getattr(meanwhile, moment)
+    happens[step] = lambda: change(project)
+    status, _, errors = carried_out(project)
+    assert not happens, f"{step} was not done"
+    assert status == 0 or "written while the run was going on; give the command again" in errors
     assert carried_out(project)[0] == 0
     assert due(project) == NOTHING
     if what not in clean_runs:

@@ -64,7 +64,7 @@ def test_estimates_and_covariances_are_shared_as_they_are(true_records, study, a
     true, record = true_records[study][analysis], shared(true_records[study], glm=1.0, tab=3)[analysis]
     assert record.estimates == true.estimates
     assert record.joint_covariances == true.joint_covariances
-    assert record.fits == true.fits
+    assert record.fits == tuple(f.model_copy(update={"loglik": None}) for f in true.fits)
     for ours, theirs in zip(record.covariances, true.covariances, strict=True):
         assert (ours == with_intercept_of(theirs, ours)) == (analysis in {*WHOLE, "outcome"})
         assert np.diag(ours.matrix).tolist() == np.diag(theirs.matrix).tolist()

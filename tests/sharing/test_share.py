@@ -13,8 +13,8 @@ import pytest
 from bundles import entries, signed
 
 from twostage.params import make_parameters
+from twostage.records import stage1_records
 from twostage.records.record import ANALYSES
-from twostage.sharing.analyse import stage1_records
 from twostage.sharing.archive import unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.layout import MEMBERS, PAGE, RECORD_MEMBERS, DisclosureError, Filters, content_checksum

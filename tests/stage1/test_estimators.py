@@ -53,7 +53,9 @@ def test_each_estimator_has_both_directions_or_a_reason(panels, results):
         assert (result.table["variant"] == result.table["estimator"]).all()
         # The dynamic panel model has more parameters than the small studies have patients.
         few = panels[study].everyone["patient"].nunique() < 55
-        assert set(result.failures["variant"]) == ({"dpm"} if few else set())
+        # Where the error variance is unknown, no maximum may be found either.
+        failed = set(result.failures["variant"]) - {"riclpm_error"}
+        assert failed == ({"dpm"} if few else set())
     assert any(len(r.failures) for r in results.values())
     assert any(r.failures.empty for r in results.values())
 

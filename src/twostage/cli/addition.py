@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from twostage.files import write_text
-from twostage.printing import as_text, examples
+from twostage.printing import as_text, examples, rows_of
 from twostage.problems import ProblemError
 
 ADDITION_EXAMPLES = examples(
@@ -50,7 +50,8 @@ def addition(
         raise typer.Exit(2) from None
     typer.echo("\n".join(sentences(result, **names)))
     if len(result.table):
-        typer.echo(f"\n{as_text(addition_table(result, **names))}\n\n{how(result)}")
+        table = as_text(*rows_of(addition_table(result, **names)))
+        typer.echo(f"\n{table}\n\n{how(result)}")
     if markdown is None:
         return
     write_text(markdown, as_page(result, **names, run=folder.name))

@@ -3,9 +3,11 @@
 Exit status: 0 done, 1 a step failed, 2 bad input.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,11 +22,12 @@ from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
 from twostage.cli.run import RUN_EXAMPLES, run
 from twostage.cli.share import bundle_problems
 from twostage.cli.share import register as register_sharing
-from twostage.collection import read_collection, unedited, validate_collection
-from twostage.notebooks import parameter_table
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
-from twostage.simulation import SEED, simulate_collection, write_collection
+from twostage.project import SEED
+
+if TYPE_CHECKING:
+    from twostage.collection import Collection
 
 app = typer.Typer(
     cls=Edge,
@@ -33,6 +36,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Two-stage IPD meta-analysis of within-person processes. 'twostage COMMAND --help' has examples.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"twostage {version('twostage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """See the help of `app`."""
 
 
 cli_import.register(app)
@@ -58,6 +76,8 @@ def validate(
 
     Studies with the same scores are a problem too, whatever their patients are called.
     """
+    from twostage.collection import read_collection, unedited, validate_collection
+
     problems = (
         *validate_collection(collection, same_data=same_data),
         *unedited(collection),
@@ -69,8 +89,25 @@ def validate(
         typer.echo("\n".join(lines), err=True)
         typer.echo(f"{collection}: {len(problems):,} problem{'s' * (len(problems) > 1)}{how}", err=True)
         raise typer.Exit(2)
-    empty = read_collection(collection).studies.empty
+    content = read_collection(collection)
+    empty = content.studies.empty
     typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
+    for line in _outside(content):
+        typer.echo(line)
+
+
+def _outside(collection: "Collection") -> Iterator[str]:
+    """What to say of each study with many sessions that the analysis leaves out."""
+    from twostage.collection import Study, outside_window
+    from twostage.params import make_parameters
+
+    chosen = make_parameters(collection.defaults)
+    for id in collection.studies["study"]:
+        if id not in collection.shared:
+            study = collection.study(id)
+            window = (chosen.first_session, chosen.last_session)
+            if isinstance(study, Study) and (said := outside_window(study.sessions, window)):
+                yield f"note: {id}: {said}"
 
 
 @app.command(
@@ -91,6 +128,8 @@ def simulate(
     ] = False,
 ) -> None:
     """Draw a synthetic collection with known truth and write its files."""
+    from twostage.simulation import simulate_collection, write_collection
+
     try:
         drawn = simulate_collection(seed, n_studies=studies, n_patients=patients)
         folder = write_collection(drawn, out, replace=force)
@@ -112,7 +151,9 @@ def params(
     format: Annotated[Format, typer.Option(help="how to print it")] = Format.table,
 ) -> None:
     """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
-    typer.echo(PRINT[format](parameter_table()))
+    from twostage.notebooks import PARAMETER_COLUMNS, parameter_rows
+
+    typer.echo(PRINT[format](PARAMETER_COLUMNS, parameter_rows()))
 
 
 app.command(epilog=NOTEBOOKS_EXAMPLES)(notebooks)

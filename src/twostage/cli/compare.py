@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from twostage.printing import as_text, examples
+from twostage.printing import as_text, examples, rows_of
 from twostage.problems import ProblemError
 
 COMPARE_EXAMPLES = examples(
@@ -50,7 +50,7 @@ def compare(
     except ProblemError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    typer.echo(as_text(side_by_side(found, everything)))
+    typer.echo(as_text(*rows_of(side_by_side(found, everything))))
     chosen = [
         f"{row.parameter}: {row.a} in {found.a}, {row.b} in {found.b}"
         for row in found.parameters.itertuples()

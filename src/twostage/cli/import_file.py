@@ -1,17 +1,21 @@
 """Commands for a collection of one's own: an empty one, and a study put into it."""
 
+import inspect
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from twostage.characters import terminal
 from twostage.cli.options import AllProblems, SameData, next_run, refuse, synthetic_note
-from twostage.collection import locate_collection
 from twostage.files import write_text
 from twostage.printing import examples
-from twostage.problems import ProblemError
+from twostage.problems import Problem, ProblemError
 
 if TYPE_CHECKING:
     from twostage.importing import Asked
@@ -59,81 +63,109 @@ def register(app: typer.Typer) -> None:
     app.command("new-collection", epilog=NEW_EXAMPLES)(new_collection)
 
 
-def Reading(help: str) -> Any:
-    """An option that says how to read a file."""
-    return Annotated[
-        str | None, typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
-    ]
+#: How to read the file: option -> what it says. As keys of a mapping's `file`, with an underscore for each hyphen.
+READING = {
+    "encoding": "encoding of the text: utf-8, cp1252, utf-16-le ...",
+    "sheet": "sheet of an Excel workbook: its name or number",
+    "frame": "data frame of an .RData file",
+    "header_row": "row with the names of the columns: 3, or 1-2 for two rows together, or none",
+    "skip_rows": "rows that are not data: 2,3",
+    "last_row": "last row of data",
+    "separator": "sign between columns: comma, semicolon, tab, bar, blank, or another sign",
+    "decimal": "decimal sign: point or comma",
+    "thousands": "mark between thousands: point, comma, apostrophe, blank or none",
+    "short_rows": "true: a row may end early, and the cells it lacks are empty",
+    "fill_down": "columns in which an empty cell repeats the cell above: Patient,Clinic",
+}
 
 
+def _reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :data:`READING`; what they say arrives together, as `said`."""
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        command(said={key: given.pop(key) for key in READING}, **given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "said"]
+    for key, help in READING.items():
+        option = typer.Option(help=help, show_default=False, rich_help_panel="Reading the file")
+        kind = Annotated[str | None, option]
+        own.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+    with_options.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in own}
+    return with_options
+
+
+Study = Annotated[
+    str | None, typer.Option(help="id of the study: letters, digits, underscores", show_default=False)
+]
+
+
+StudyColumn = Annotated[
+    str | None, typer.Option(help="column that says which sample a row belongs to", show_default=False)
+]
+
+
+Mapping = Annotated[
+    Path | None, typer.Option(help="the mapping; without it, one is proposed", show_default=False)
+]
+
+
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="the system that exported the file, such as redcap; none: no system's special rules",
+        show_default=False,
+    ),
+]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="do everything except writing files")]
+
+
+Again = Annotated[bool, typer.Option("--replace", help="replace the study of this id that is there already")]
+
+
+@_reading
 def import_study(
     file: Annotated[Path, typer.Argument(help="the data")],
     to: Annotated[Path, typer.Option(help="folder of the collection")],
-    study: Annotated[
-        str | None, typer.Option(help="id of the study: letters, digits, underscores", show_default=False)
-    ] = None,
-    map: Annotated[
-        Path | None, typer.Option(help="the mapping; without it, one is proposed", show_default=False)
-    ] = None,
-    study_column: Annotated[
-        str | None,
-        typer.Option(help="column that says which sample a row belongs to", show_default=False),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="do everything except writing files")] = False,
+    said: dict[str, str | None],
+    study: Study = None,
+    map: Mapping = None,
+    study_column: StudyColumn = None,
+    dry_run: DryRun = False,
+    replace: Again = False,
     same_data: SameData = False,
     all_problems: AllProblems = False,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="the system that exported the file, such as redcap; none: no system's special rules",
-            show_default=False,
-        ),
-    ] = None,
-    encoding: Reading("encoding of the text: utf-8, cp1252, utf-16-le ...") = None,
-    sheet: Reading("sheet of an Excel workbook: its name or number") = None,
-    frame: Reading("data frame of an .RData file") = None,
-    header_row: Reading("row with the names of the columns: 3, or 1-2 for two rows together, or none") = None,
-    skip_rows: Reading("rows that are not data: 2,3") = None,
-    last_row: Reading("last row of data") = None,
-    separator: Reading("sign between columns: comma, semicolon, tab, bar, blank, or another sign") = None,
-    decimal: Reading("decimal sign: point or comma") = None,
-    thousands: Reading("mark between thousands: point, comma, apostrophe, blank or none") = None,
-    short_rows: Reading("true: a row may end early, and the cells it lacks are empty") = None,
-    fill_down: Reading("columns in which an empty cell repeats the cell above: Patient,Clinic") = None,
+    system: System = None,
 ) -> None:
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
+    from twostage.collection import locate_collection
     from twostage.importing import Asked, file_options
 
-    folder = locate_collection(to)
-    said = {
-        "encoding": encoding,
-        "sheet": sheet,
-        "frame": frame,
-        "header_row": header_row,
-        "skip_rows": skip_rows,
-        "last_row": last_row,
-        "separator": separator,
-        "decimal": decimal,
-        "thousands": thousands,
-        "short_rows": short_rows,
-        "fill_down": fill_down,
-    }
     try:
-        asked = Asked(file, folder, study, study_column, file_options(said), system)
-        if map is None:
-            _propose(asked, dry_run)
-        else:
-            _import(asked, map, dry_run=dry_run, same_data=same_data)
+        asked = Asked(file, locate_collection(to), study, study_column, file_options(said), system)
+        with _progress(asked.file):
+            if map is None:
+                _propose(asked, dry_run)
+            else:
+                _import(asked, map, dry_run=dry_run, same_data=same_data, again=replace)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
 
 
-def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> None:
+def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool, again: bool) -> None:
     from twostage.importing import import_file
 
-    _say_large(asked.file)
+    if asked.system is not None:
+        expected = (
+            "no --from beside --map: a system's rules make the proposal, and the mapping has them already; "
+            "for a new proposal leave out --map"
+        )
+        raise ProblemError([Problem("command line", None, "--from", asked.system, expected)])
     report = import_file(
         asked.file,
         asked.folder,
@@ -143,6 +175,7 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
         how=asked.how,
         dry_run=dry_run,
         same_data=same_data,
+        again=again,
     )
     for line in report.found:
         typer.echo(terminal(f"{asked.file.name}: {line}"))
@@ -166,13 +199,24 @@ def _import(asked: "Asked", map: Path, *, dry_run: bool, same_data: bool) -> Non
     typer.echo(next_run(asked.folder))
 
 
-def _say_large(file: Path) -> None:
-    """Where reading takes longer than people wait without a word."""
-    size = file.stat().st_size if file.is_file() else 0
-    if size > LARGE:
-        typer.echo(
-            f"{file.name}: {size / 2**20:,.0f} MB; reading and checking takes a minute or so ...", err=True
-        )
+@contextmanager
+def _progress(file: Path) -> Iterator[None]:
+    """Say each step where all of it takes longer than people wait without a word."""
+    from rich.console import Console
+
+    from twostage.importing import listening
+
+    if not file.is_file() or file.stat().st_size <= LARGE:
+        yield
+        return
+    console = Console(stderr=True)
+    console.print(f"{terminal(file.name)}: {file.stat().st_size / 2**20:,.0f} MB", markup=False)
+    if not console.is_terminal:
+        with listening(lambda words: typer.echo(terminal(words), err=True)):
+            yield
+        return
+    with console.status("") as status, listening(lambda words: status.update(escape(terminal(words)))):
+        yield
 
 
 def _say_unused(file: Path, columns: tuple[str, ...]) -> None:
@@ -195,7 +239,6 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
             err=True,
         )
         raise typer.Exit(2)
-    _say_large(asked.file)
     suggestion = suggest(asked, target)
     for line in suggestion.source.found:
         typer.echo(terminal(f"{asked.file.name}: {line}"))

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
-from twostage.notebooks import NOTEBOOKS
-from twostage.printing import PRINT, examples
+from twostage.printing import as_text, examples
 from twostage.problems import ProblemError
 
 NOTEBOOKS_EXAMPLES = examples("twostage notebooks", "twostage notebooks --sync")
@@ -23,18 +21,18 @@ def notebooks(
     A parameter's meaning, allowed values and default are defined in one place; --sync writes them into every notebook
     that takes the parameter, and replaces what was changed there.
     """
+    if not sync:
+        from twostage.notebooks import NOTEBOOKS
+
+        rows = [
+            (n.name, ", ".join(n.reads), ", ".join(n.leaves), n.chapter, n.needs) for n in NOTEBOOKS.values()
+        ]
+        typer.echo(as_text(["notebook", "reads", "leaves", "chapter", "needs"], rows))
+        return
     from twostage.pipeline.entry import find_project
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.template import sync_cells
 
-    if not sync:
-        rows = [
-            (n.name, ", ".join(n.reads), ", ".join(n.leaves), n.chapter, n.needs) for n in NOTEBOOKS.values()
-        ]
-        typer.echo(
-            PRINT["table"](pd.DataFrame(rows, columns=["notebook", "reads", "leaves", "chapter", "needs"]))
-        )
-        return
     try:
         changed = sync_cells(find_project(Path.cwd()) / "notebooks")
     except (ProblemError, PipelineError) as error:

@@ -6,8 +6,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from twostage.collection import read_collection
-from twostage.params import Parameters
 from twostage.problems import ProblemError
 from twostage.project import project_folder
 
@@ -25,6 +23,8 @@ SameData = Annotated[
 
 def _names(incomplete: str) -> list[str]:
     """Parameters for the shell to complete."""
+    from twostage.params import Parameters
+
     return [f"{name}=" for name in Parameters.model_fields if name.startswith(incomplete)]
 
 
@@ -68,6 +68,8 @@ def next_run(collection: Path) -> str:
 
 def synthetic_note(collection: Path, *studies: str) -> str:
     """What to say when studies that do not call themselves simulated join a synthetic collection; empty if nothing."""
+    from twostage.collection import read_collection
+
     content = read_collection(collection)
     if not content.synthetic:
         return ""

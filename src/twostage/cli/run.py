@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twostage.cli.options import Assignments, refuse
+from twostage.cli.report import report
 from twostage.printing import examples
 from twostage.problems import ProblemError
 
@@ -19,6 +20,7 @@ RUN_EXAMPLES = examples(
     "twostage run -p last_session=3 -p standardize=within",
     "twostage run path/to/collection --params short.yml --run short",
     "twostage run --study S01 --study S03 --jobs 2",
+    "twostage run --without S03",
     "twostage run --out ../somewhere/else",
     "twostage run -p last_session=3 --no-book",
     "twostage run my-collection --project path/to/project",
@@ -35,6 +37,11 @@ Params = Annotated[Path | None, typer.Option(help="YAML file with the parameters
 
 
 Studies = Annotated[list[str] | None, typer.Option(metavar="ID", help="only this study; may be repeated")]
+
+
+Without = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="all studies but this one; may be repeated")
+]
 
 
 Out = Annotated[Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")]
@@ -71,6 +78,7 @@ def run(
     assignments: Assignments = None,
     params: Params = None,
     study: Studies = None,
+    without: Without = None,
     out: Out = None,
     run: Name = None,
     jobs: Jobs = None,
@@ -87,8 +95,18 @@ def run(
     # The other commands need not wait for what only this one imports.
     from twostage.pipeline.entry import Request
 
+    some = {"studies": tuple(study or ()), "without": tuple(without or ())}
     planned = _planned(
-        Request(collection, params, tuple(assignments or ()), tuple(study or ()), run, out, project)
+        Request(
+            collection,
+            params,
+            tuple(assignments or ()),
+            name=run,
+            out=out,
+            project=project,
+            tables_only=no_book,
+            **some,
+        )
     )
     if no_book and dry_run:
         typer.echo("the tables of the main results, which are always made anew")
@@ -145,8 +163,8 @@ def _notebooks(planned: "Plan", jobs: int | None, dask: str | None, dry_run: boo
         raise typer.Exit(1) from None
     if status:
         raise typer.Exit(status)
-    _report(planned.run.folder)
     typer.echo(f"book: {planned.run.html / 'index.html'}")
+    report(planned.run.folder)
 
 
 def _tables_only(planned: "Plan", dask: str | None) -> None:
@@ -158,19 +176,5 @@ def _tables_only(planned: "Plan", dask: str | None) -> None:
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    _report(planned.run.folder)
     typer.echo(f"tables: {planned.run.folder / 'output'}")
-
-
-def _report(folder: Path) -> None:
-    """Print the pooled effects of a finished run."""
-    from twostage.pages.common.tables import headline_text
-    from twostage.stage2 import read_results
-
-    try:
-        lines = headline_text(read_results(folder))
-    except ProblemError as error:
-        typer.echo(str(error), err=True)
-        return
-    for line in lines:
-        typer.echo(line)
+    report(planned.run.folder)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twostage.cli.options import AllProblems, Assignments, next_run, refuse, synthetic_note
-from twostage.collection import FOLDER, Collection, locate_collection, read_collection
-from twostage.params import Parameters, make_parameters
 from twostage.printing import examples
 from twostage.problems import Problem, ProblemError
 
 if TYPE_CHECKING:
+    from twostage.collection import Collection
+    from twostage.params import Parameters
     from twostage.sharing import Bundle
 
 
@@ -34,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def bundle_problems(collection: Path) -> tuple[Problem, ...]:
     """What is wrong with the bundles that a collection has accepted."""
+    from twostage.collection import FOLDER, locate_collection
+
     if not (locate_collection(collection) / FOLDER).is_dir():
         return ()
     from twostage.sharing import stored_problems
@@ -84,6 +86,7 @@ def share(
     parameters first: a study is shared once, and the collection's shared.json notes what was.
     """
     # The other commands need not wait for what only this one imports.
+    from twostage.collection import read_collection
     from twostage.sharing import Filters
 
     target = out or Path(f"{study}.zip")
@@ -98,8 +101,8 @@ def share(
 
 def _share(
     study: str,
-    collection: Collection,
-    parameters: Parameters,
+    collection: "Collection",
+    parameters: "Parameters",
     filters,
     target: Path,
     force: bool,
@@ -138,8 +141,9 @@ def say_missing(bundle: "Bundle", patients: str = "") -> None:
         typer.echo("\n  ".join([f"{bundle.study}{patients} will be missing from", *lines]))
 
 
-def _parameters(collection: Collection, file: Path | None, assignments: list[str]) -> Parameters:
+def _parameters(collection: "Collection", file: Path | None, assignments: list[str]) -> "Parameters":
     """The collection's parameters, those of a file over them, and those given by name over both."""
+    from twostage.params import make_parameters
     from twostage.pipeline.entry import parse_assignments, read_parameters
 
     given = parse_assignments(assignments)

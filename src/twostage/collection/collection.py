@@ -5,7 +5,6 @@ A collection is a folder with `collection.yml` (what the pair is), `studies.csv`
 file of patients. Reading validates; nothing is guessed and nothing is repaired.
 """
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from twostage.collection.same_data import Examined, duplicates, overlaps, patien
 from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
 from twostage.collection.study_files import StudyFiles
-from twostage.problems import CollectionError, Problem, distinct
+from twostage.problems import CollectionError, Problem, distinct, nearest
 
 
 @dataclass(frozen=True)
@@ -162,9 +161,7 @@ class Collection:
 
     def _unknown(self, id: str) -> Problem:
         ids = list(self.studies["study"])
-        near = difflib.get_close_matches(id, ids, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        expected = f"one of {', '.join(ids) or 'no study: the collection is empty'}{hint}"
+        expected = f"one of {', '.join(ids) or 'no study: the collection is empty'}{nearest(id, ids)}"
         return Problem(str(self.path / "studies.csv"), None, "study", id, expected)
 
     def _read(self, id: str) -> tuple[Study | LargeStudy | None, list[Problem]]:

@@ -61,7 +61,7 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         return None, [Problem(str(path), None, None, "no such folder", expected)]
     settings, problems = read_settings(path)
     dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
-    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"])
+    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], schema.REGISTRY_OPTIONAL)
     truth, last = _truth(path)
     problems = [*problems, *more, *most, *last]
     if settings is None or dictionary is None or studies is None:
@@ -78,7 +78,11 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
 
 
 def _table(
-    path: Path, name: str, rules: dict[str, tuple[str, str]], key: list[str]
+    path: Path,
+    name: str,
+    rules: dict[str, tuple[str, str]],
+    key: list[str],
+    optional: dict[str, tuple[str, str]] | None = None,
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
     """A table of the registry, None if it lacks columns or rows."""
     # A collection may have no study yet.
@@ -86,7 +90,7 @@ def _table(
     if table.cells.columns.empty or (table.problems and table.cells.empty):
         return None, list(table.problems)
     absent = schema.missing_columns(table.cells, name, rules)
-    problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules)]
+    problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules | (optional or {}))]
     problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
     problems += schema.check_seen(table.cells, name)
     return (None if absent else table.cells), problems
@@ -128,6 +132,17 @@ def _usable(studies: pd.DataFrame) -> pd.DataFrame:
     return kept[(kept["x_min"] < kept["x_max"]) & (kept["y_min"] < kept["y_max"])]
 
 
+def _without_kind(studies: pd.DataFrame) -> list[Problem]:
+    """Reliabilities of which nobody said what they are shares of."""
+    none = pd.Series("", index=studies.index)
+    x, y, kind = (studies.get(column, none) for column in schema.REGISTRY_OPTIONAL)
+    expected = schema.REGISTRY_OPTIONAL["reliability_kind"][1].removesuffix(" or nothing").rstrip(", ")
+    return [
+        Problem("studies.csv", row, "reliability_kind", "nothing beside a reliability", expected)
+        for row in studies.index[((x != "") | (y != "")) & (kind == "")]
+    ]
+
+
 def _references(
     path: Path, settings: Settings, dictionary: pd.DataFrame, studies: pd.DataFrame
 ) -> list[Problem]:
@@ -147,6 +162,7 @@ def _references(
         for column in layout.registry_columns()
         if column not in studies
     ]
+    problems += _without_kind(studies)
     problems += _names(studies["study"])
     problems += _upside_down(studies)
     for layout in layouts.values():

@@ -17,6 +17,10 @@ NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 TEXT = r".*\S.*"
 
 
+# Above 0 and at most 1.
+_RELIABILITY = r"(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)?"
+
+
 #: Columns of studies.csv and what each must hold; all are required.
 REGISTRY = {
     "study": (study_ids.PATTERN, study_ids.WORDS),
@@ -37,6 +41,24 @@ REGISTRY = {
     "n": (r"[1-9][0-9]{0,8}", "the number of patients in the study's files"),
     "source": (TEXT, "where the data come from"),
     "licence": (TEXT, "the licence"),
+}
+
+
+#: Columns of studies.csv that may be there.
+REGISTRY_OPTIONAL = {
+    "x_reliability": (
+        _RELIABILITY,
+        "the reliability of a session score of x, above 0 and at most 1, or nothing",
+    ),
+    "y_reliability": (
+        _RELIABILITY,
+        "the reliability of a session score of y, above 0 and at most 1, or nothing",
+    ),
+    "reliability_kind": (
+        r"(within|total)?",
+        "within, where the reliabilities are shares of the variance within patients, total, where they are shares of all, "
+        "or nothing",
+    ),
 }
 
 

@@ -3,5 +3,3 @@
 from twostage.export.folder import ExportError
 from twostage.export.publish import publish_run
 from twostage.export.run import export_run
-
-__all__ = ["ExportError", "export_run", "publish_run"]

@@ -12,7 +12,7 @@ from twostage.export.source import Source
 from twostage.notebooks import HOME
 from twostage.pages.common.tables import Effect, effect, study_table
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
-from twostage.text import plain, read_csv
+from twostage.text import read_csv
 
 #: What a paper calls the tables and figures that a page left, by the beginning of their names.
 TITLES = {
@@ -23,6 +23,7 @@ TITLES = {
     "bias_aware": "Intervals That Allow for the Bias of the Estimator",
     "bias": "Bias of the Estimators in the Recovery Study",
     "bubbles": "Effects and Moderators",
+    "casewise": "Influence of Each Study",
     "by_precision": "Cumulative Meta-Analysis by Precision",
     "by_transition": "Pooled Effects of Each Transition",
     "by_year": "Cumulative Meta-Analysis by Year",
@@ -37,12 +38,15 @@ TITLES = {
     "funnel": "Funnel Plot",
     "gosh": "Pooled Effects of Subsets of the Studies",
     "heterogeneity": "Heterogeneity of Both Effects",
+    "joint": "Both Effects in One Model",
     "joint_region": "Joint Confidence Region of Both Effects",
     "lags": "The Estimators at Longer Lags",
     "leave_one_out": "Pooled Effects Without Each Study",
     "moderators": "Moderators of the Effect",
     "panel": "Casewise Diagnostics",
     "radial": "Radial Plot",
+    "studies": "Both Effects in Each Study",
+    "study_moderators": "Moderators of Each Study",
     "tests": "Tests of Small-Study Effects",
     "type_1": "Type I Error of the Estimators in the Recovery Study",
     "variants": "Pooled Effects Under Other Choices",
@@ -50,8 +54,8 @@ TITLES = {
 }
 
 
-#: Files that are made into tables of their own here, or quoted as sentences.
-_OTHERWISE = ("pooled_", "studies_", "left_out_", "words_", "sentences", "flow", "without_", "bias_aware")
+#: Files that are made into a table of its own here, or hold sentences.
+_OTHERWISE = ("flow", "words_", "sentences")
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,9 @@ def _sentence(text: str) -> str:
 def _title(source: Source, name: str) -> str:
     """``Forest Plot: alliance → symptoms``; the longest beginning that is known."""
     known = max((start for start in TITLES if name.startswith(start)), key=len, default="")
-    title = TITLES.get(known, name.replace("_", " ").capitalize())
-    ways = [d for d in DIRECTIONS if name.endswith(d) or f"{d}_" in name]
+    ways = [d for d in DIRECTIONS if d in name]
+    plain_name = name.replace(ways[0], "") if ways else name
+    title = TITLES.get(known, " ".join(plain_name.split("_")).strip().capitalize())
     return f"{title}: {_arrow(source, ways[0])}" if ways else title
 
 
@@ -227,24 +232,30 @@ def _estimators(source: Source) -> PaperTable:
     return PaperTable("Estimators Side by Side", pd.DataFrame(rows), _note(source, _how(source)))
 
 
-def _left(source: Source) -> Iterator[PaperTable]:
-    """The other tables that pages left as they show them."""
-    made = {"comparison.csv": "stage2_estimators"}
+def _files(source: Source) -> Iterator[tuple[str, Path, bool]]:
+    """The pages' tables: page, file, and whether it is one for readers; names of columns with ``_`` are for programs."""
     for page in source.run.stage2:
         for path in sorted(source.run.output_folder(page).glob("*.csv")):
-            if path.name.startswith(_OTHERWISE) or made.get(path.name) == page:
-                continue
-            cells = read_csv(path, texts=True)
-            if len(cells):
-                yield PaperTable(_title(source, path.stem), cells.map(plain), _note(source))
+            if not path.name.startswith(_OTHERWISE):
+                heads = pd.read_csv(path, nrows=0).columns
+                yield page, path, "reason" not in heads and not any("_" in head for head in heads)
+
+
+def _left(source: Source) -> Iterator[PaperTable]:
+    """The tables that pages left as readers see them."""
+    for _, path, shown in _files(source):
+        cells = read_csv(path, texts=True) if shown else pd.DataFrame()
+        if len(cells):
+            yield PaperTable(_title(source, path.stem), cells, _note(source))
 
 
 def numbers(source: Source) -> dict[str, pd.DataFrame]:
-    """The tables of numbers in full precision: the pooled coefficients and what went in, by analysis."""
-    found = {}
-    for analysis in source.analyses():
-        for kind in ("pooled", "studies"):
-            path = source.run.output_folder(HOME[analysis]) / f"{kind}_{analysis}.csv"
-            if path.is_file():
-                found[f"{kind}_{analysis}"] = read_csv(path)
+    """The tables of numbers as precisely as a workbook holds them, by the names of their sheets."""
+    found: dict[str, pd.DataFrame] = {}
+    for page, path, shown in _files(source):
+        table = pd.DataFrame() if shown else read_csv(path)
+        if len(table):
+            # Two pages have a table of the same name.
+            name = path.stem if path.stem not in found else f"{page.removeprefix('stage2_')}_{path.stem}"
+            found[name] = table
     return found

@@ -43,4 +43,4 @@ def _pooling(source: Source, analysis: str) -> Iterator[str]:
     if pooled.estimates["label"].astype(str).str.endswith(MARK).any():
         yield f"# {MARK}: the study shared results instead of data."
     for variant, direction, term in pooled.fits:
-        yield "\n" + pooled.r_call(direction, term, variant) + "print(fit)"
+        yield "\n" + pooled.r_call(direction, term, variant) + "print(fit); print(predicted)"

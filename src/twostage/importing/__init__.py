@@ -5,3 +5,4 @@ from twostage.importing.job import import_file
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import listed
 from twostage.importing.preview import Asked, mapping_place, suggest
+from twostage.importing.steps import listening

@@ -22,6 +22,7 @@ from twostage.importing.marks import marks_problems, with_points
 from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import FileOptions, ImportProblems, Source, cell_text
+from twostage.importing.steps import step
 from twostage.importing.write import STUDIES, NewStudy, add_studies, layout_problems
 from twostage.params import make_parameters
 from twostage.problems import Problem, distinct
@@ -166,6 +167,7 @@ def import_file(
     how: FileOptions | None = None,
     dry_run: bool = False,
     same_data: bool = False,
+    again: bool = False,
 ) -> ImportReport:
     """Import the study, or the studies, of a file into a collection.
 
@@ -187,6 +189,8 @@ def import_file(
         Whether to do everything but write.
     same_data : bool
         Whether a study may have the same scores as another of the collection.
+    again : bool
+        Whether a study that is there already is replaced.
 
     Raises
     ------
@@ -196,6 +200,7 @@ def import_file(
     asked = read_mapping(mapping)
     registry = open_collection(folder)
     options = asked.file.options()
+    step(f"reading {file.name}")
     source = read_source(file, replace(options, **(how or FileOptions()).given()))
     source, problems = usable(source, asked, str(mapping))
     if study_column is not None and study_column != asked.study_column:
@@ -205,9 +210,10 @@ def import_file(
         problems.append(Problem("command line", None, "--study-column", study_column, expected))
     if problems:
         raise ImportProblems(problems)
+    step(f"{len(source.cells):,} rows: making sessions and patients")
     samples = split(source, asked, str(mapping), study)
-    studies = _studies(samples, asked, str(mapping), registry)
-    files = add_studies(folder, registry, studies, dry_run=dry_run, same_data=same_data)
+    studies = _studies(samples, asked, str(mapping), registry, again)
+    files = add_studies(folder, registry, studies, dry_run=dry_run, same_data=same_data, again=again)
     unused = tuple(unused_columns(source, asked))
     return ImportReport(folder, tuple(studies), files, source.found, unused)
 
@@ -303,8 +309,11 @@ def _part(source: Source, rows: pd.Series) -> Source:
     return replace(source, cells=source.cells[rows])
 
 
-def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry: Registry) -> list[NewStudy]:
-    problems = _taken([s.id for s in samples], registry)
+def _studies(
+    samples: list[Sample], mapping: ImportMapping, name: str, registry: Registry, again: bool = False
+) -> list[NewStudy]:
+    there = list(registry.studies["study"]) if again else []
+    problems = _taken([s.id for s in samples if s.id not in there], registry)
     studies = []
     for sample in samples:
         facts, wrong = study_facts(mapping, name, sample.key, list(registry.studies.columns))
@@ -319,17 +328,14 @@ def _studies(samples: list[Sample], mapping: ImportMapping, name: str, registry:
 
 def _taken(ids: list[str], registry: Registry) -> list[Problem]:
     # On some file systems S01.csv and s01.csv are one file.
-    there = {id.casefold(): f"{FOLDER}/{id}" for id in registry.shared["study"]}
-    layouts = [x for x in (registry.settings.sessions, registry.settings.patients) if x is not None]
-    for row in registry.studies.to_dict("records"):
-        parts = [f"the row of {row['study']} in {STUDIES}", *(layout.path(row) for layout in layouts)]
-        there[row["study"].casefold()] = ", ".join(parts)
+    there = {id.casefold(): f"; to import it, first remove {FOLDER}/{id}" for id in registry.shared["study"]}
+    for id in registry.studies["study"]:
+        there[id.casefold()] = f"; to put this one in its place, say --study {id} --replace"
     problems = []
     for id in ids:
         if id.casefold() in there:
-            what = there[id.casefold()]
-            how = f"; to import it again, first remove {what}" if what else ""
-            problems.append(Problem(STUDIES, None, "study", id, f"a study that is not there yet{how}"))
+            expected = f"a study that is not there yet{there[id.casefold()]}"
+            problems.append(Problem(STUDIES, None, "study", id, expected))
         there.setdefault(id.casefold(), "")
     return problems
 

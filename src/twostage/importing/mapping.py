@@ -1,6 +1,5 @@
 """The mapping: which column of a file is what; YAML that the tool proposes and a person corrects."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from twostage.importing.blocks import (
     detail_problem,
 )
 from twostage.importing.source import ImportProblems, Source
-from twostage.problems import Problem
+from twostage.problems import Problem, nearest
 from twostage.text import YamlError, read_yaml, text_problems
 
 
@@ -171,9 +170,8 @@ def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Pro
             own = " or ".join(map(repr, source.twice[column]))
             problems.append(Problem(name, None, key, column, f"which of the columns of this name: {own}"))
         elif column not in source.cells:
-            near = difflib.get_close_matches(column, list(source.cells), n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            problems.append(Problem(name, None, key, column, f"a column of {source.name}{hint}"))
+            expected = f"a column of {source.name}{nearest(column, source.cells)}"
+            problems.append(Problem(name, None, key, column, expected))
     if mapping.layout == "wide":
         for v in ("x", "y"):
             problems += wide_columns(source, getattr(mapping, v), f"{name}: {v}", mapping.sessions)[1]

@@ -19,6 +19,7 @@ from twostage.importing.source import (
     too_large,
     unreadable,
 )
+from twostage.importing.steps import step
 from twostage.problems import Problem
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ OLE, ENCRYPTED = b"\xd0\xcf\x11\xe0", "EncryptedPackage".encode("utf-16-le")
 
 #: Cells with the empty ones in between that a sheet may have.
 MOST_CELLS = 60_000_000
+
+
+#: Rows after which the reader says how far it is.
+TOLD = 50_000
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,8 @@ def _limited(name: str, rows: Iterable[Row]) -> Iterator[Row]:
     widest = 0
     for n, row in enumerate(rows, 1):
         widest = max(widest, len(row[1]))
+        if n % TOLD == 0:
+            step(f"{name}: {n:,} rows read")
         if n * widest > MOST_CELLS:
             raise too_large(name, f"more than {MOST_CELLS:,} cells")
         yield row

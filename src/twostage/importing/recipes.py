@@ -36,6 +36,8 @@ class Recipe:
         What it writes for missing values.
     heading_ends_with : str
         Text in the last row of the heading, where the names are not all of it.
+    words : tuple of str
+        Cells that no other system writes: a table with one of them and a patient's column is this system's.
     """
 
     key: str
@@ -46,14 +48,17 @@ class Recipe:
     date: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     heading_ends_with: str = ""
+    words: tuple[str, ...] = ()
 
     def known_by(self, cells: pd.DataFrame) -> tuple[str, ...]:
-        """The columns by which a table is known to be this system's; none if it is not."""
+        """The columns, or the words, by which a table is known to be this system's; none if it is not."""
         there = {plain(column): column for column in cells}
         for sign in self.signs:
             if all(plain(column) in there for column in sign):
                 return tuple(there[plain(column)] for column in sign)
-        return ()
+        # Exports that somebody joined and renamed keep a system's own words in their cells.
+        own = self.words if any(plain(column) in there for column in self.patient) else ()
+        return tuple(word for word in own if any((cells[c] == word).any() for c in cells))
 
     def columns(self, role: str, cells: pd.DataFrame) -> list[str]:
         """The table's columns of a role that say something, the likeliest first."""

@@ -88,8 +88,7 @@ def reshape(
     if problems:
         return None, problems
     sessions = sessions[["patient", "session", "x", "y"]].astype({"session": int})
-    scored = sessions.loc[sessions[["x", "y"]].notna().any(axis=1), "session"]
-    window = window_note(scored, limits.window, mapping.session_shift)
+    window = window_note(sessions, limits.window, mapping.session_shift)
     return StudyTables(sessions, patients, (*said, *notes, *kept, *told, *window)), []
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from twostage.collection import schema
+from twostage.collection import outside_window, schema
 from twostage.importing.blocks import LEAVE_OUT
 from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
@@ -134,29 +134,18 @@ def _moment(text: str, form: str) -> datetime.datetime | None:
         return None
 
 
-def window_note(sessions: pd.Series, window: tuple[int, int] | None, shift: int) -> list[str]:
+def window_note(sessions: pd.DataFrame, window: tuple[int, int] | None, shift: int) -> list[str]:
     """What to say where many sessions are outside of the collection's window, or one is numbered 0.
 
     Parameters
     ----------
-    sessions : pandas.Series
-        Number of each row.
+    sessions : pandas.DataFrame
+        session, x, y.
     window : (int, int) or None
     shift : int
         What the mapping adds already.
     """
-    if window is None or sessions.empty:
-        return []
-    first, last = window
-    outside = ~sessions.between(first, last)
-    n, zero = int(outside.sum()), bool((sessions == 0).any()) and first > 0
-    if not zero and n <= 0.1 * len(sessions):
-        return []
-    low, high = int(sessions.min()), int(sessions.max())
-    text = (
-        f"sessions are numbered {low} to {high}; {n} of {len(sessions)} rows are outside of the window of sessions "
-        f"{first} to {last} that the collection analyses"
-    )
-    if zero:
+    text = outside_window(sessions, window) if window else ""
+    if text and window[0] > 0 and (sessions["session"] == 0).any():
         text += f"; if session 0 is the first one, say session_shift: {shift + 1} in the mapping"
-    return [text]
+    return [text] if text else []

@@ -15,6 +15,7 @@ from twostage.collection import TABLES, Layout, Registry, Settings, examine_coll
 from twostage.files import place_files, unfinished_folder
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
+from twostage.importing.steps import step
 from twostage.problems import Problem
 from twostage.text import guarded
 
@@ -82,7 +83,7 @@ def study_files(study: NewStudy, settings: Settings) -> dict[str, str]:
 
 
 def registry_text(before: str, header: Sequence[str], studies: Sequence[NewStudy]) -> str:
-    """studies.csv with a row for each new study; what was there stays byte for byte."""
+    """studies.csv with a row for each study, in the place of its row if it has one; the rest stays byte for byte."""
     rows = [
         [
             {"study": s.id, "n": s.tables.patients.shape[0]}.get(column, s.facts.get(column, ""))
@@ -91,7 +92,14 @@ def registry_text(before: str, header: Sequence[str], studies: Sequence[NewStudy
         for s in studies
     ]
     added = csv_text(pd.DataFrame(rows, columns=list(header), dtype=object)).split("\n", 1)[1]
-    return before + ("" if before.endswith("\n") else "\n") + added
+    own = dict(zip([s.id for s in studies], added.splitlines(keepends=True), strict=True))
+    lines = io.StringIO(before + ("" if before.endswith("\n") else "\n")).readlines()
+    reader, place, text, end = csv.reader(lines), list(header).index("study"), "", 0
+    for row in reader:
+        known = "".join(lines[end : reader.line_num])
+        text += own.pop(row[place], known) if len(row) > place else known
+        end = reader.line_num
+    return text + "".join(own.values())
 
 
 def add_studies(
@@ -101,6 +109,7 @@ def add_studies(
     *,
     dry_run: bool = False,
     same_data: bool = False,
+    again: bool = False,
 ) -> tuple[str, ...]:
     """Write studies into a collection, whole or not at all.
 
@@ -118,6 +127,8 @@ def add_studies(
         Whether to stop before anything is put in place.
     same_data : bool
         Whether a study may have the same scores as another.
+    again : bool
+        Whether a study may be there already, and is replaced.
 
     Returns
     -------
@@ -134,8 +145,11 @@ def add_studies(
     contents: dict[str, str] = {}
     for study in studies:
         contents |= study_files(study, registry.settings)
-    _nothing_there(folder, contents)
+    known = [study for study in studies if again and study.id in set(registry.studies["study"])]
+    own = {file for study in known for file in study_files(study, registry.settings)}
+    _nothing_there(folder, [file for file in contents if file not in own])
     contents[STUDIES] = registry_text(before.decode("utf-8"), list(registry.studies.columns), studies)
+    step("checking the collection with the new files")
     with unfinished_folder(folder / "import") as staged:
         _stage(folder, staged, registry)
         for file, text in contents.items():
@@ -153,8 +167,8 @@ def add_studies(
 def _examine(staged: Path, new: Sequence[str], same_data: bool) -> None:
     found = examine_collection(staged)
     # Twins that were there before were meant then.
-    pairs = tuple(pair for pair in found.duplicates if pair[1] in new)
-    some = tuple(pair for pair in found.overlaps if pair[1] in new)
+    pairs = tuple(pair for pair in found.duplicates if set(pair) & set(new))
+    some = tuple(pair for pair in found.overlaps if set(pair[:2]) & set(new))
     twice = () if same_data else replace(found, duplicates=pairs, overlaps=some).same_data()
     problems = [*found.problems, *twice]
     if problems:
@@ -192,6 +206,8 @@ def _stage(folder: Path, staged: Path, registry: Registry) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # It may be a link to the file that it is to replace.
+    path.unlink(missing_ok=True)
     try:
         path.write_bytes(text.encode("utf-8"))
     except UnicodeEncodeError as error:

@@ -38,6 +38,11 @@ def child_command(program: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", __name__, str(os.getpid()), program, *arguments]
 
 
+def called(command: list[str]) -> list[str]:
+    """The ``module:function`` and its arguments in a command of :func:`child_command`."""
+    return command[command.index(__name__) + 2 :]
+
+
 if __name__ == "__main__":
     _, parent, program, *rest = sys.argv
     end_with(int(parent))

@@ -15,7 +15,7 @@ NOT_RESULTS = (
 )
 
 #: Those of them that notebooks are executed with.
-EXECUTION = ("pipeline/kernel.py", "pipeline/runner.py")
+EXECUTION = tuple(f"pipeline/{name}.py" for name in ("kernel", "runner", "warm_kernel", "warm_process"))
 
 #: Libraries whose versions can change a number, a table or a figure of a notebook.
 RESULT_LIBRARIES = (

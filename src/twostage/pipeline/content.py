@@ -1,6 +1,7 @@
 """Files known by what is in them, whatever their date says."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,9 +30,9 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def identity(file: Path) -> Identity:
+def identity(file: Path | str) -> Identity:
     """Of a file; the time of its last change of any kind is in it, which nobody can set back."""
-    found = file.stat()
+    found = os.stat(file)
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from twostage.collection import is_device
+from twostage.collection import is_device, read_collection
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.inputs import prepare
 from twostage.pipeline.plan import Plan
@@ -44,6 +44,10 @@ class Request:
         The run's folder; ``runs/<name>`` of the project.
     project : Path or None
         The project's folder; found by :func:`find_project`.
+    without : tuple of str
+        Ids of studies to leave out.
+    tables_only : bool
+        Whether it will have the tables of the main results only.
     """
 
     collection: Path | None = None
@@ -53,6 +57,8 @@ class Request:
     name: str | None = None
     out: Path | None = None
     project: Path | None = None
+    without: tuple[str, ...] = ()
+    tables_only: bool = False
 
 
 def plan_run(start: Path, request: Request) -> Plan:
@@ -77,8 +83,25 @@ def plan_run(start: Path, request: Request) -> Plan:
     given = parse_assignments(request.assignments)
     folder = run_folder(project, collection, request)
     file = str(request.params) if request.params else "collection.yml"
+    only = _those(collection, request)
     source = " and ".join([file, "-p"] if given and request.params else ["-p"] if given else [file])
-    return prepare(project, folder, collection, {**values, **given}, source, request.studies)
+    return prepare(project, folder, collection, {**values, **given}, source, only)
+
+
+def _those(collection: Path, request: Request) -> tuple[str, ...]:
+    """Ids of the studies of a run; none if they are all."""
+    if not request.without:
+        return request.studies
+    if request.studies:
+        raise PipelineError("--study and --without: expected one of them")
+    content = read_collection(collection)
+    content.only(request.without)
+    left = tuple(id for id in content.studies["study"] if id not in request.without)
+    if not left:
+        raise PipelineError(
+            f"--without {', '.join(request.without)}: expected at least one study that is left"
+        )
+    return left
 
 
 def run_folder(project: Path, collection: Path, request: Request) -> Path:
@@ -92,16 +115,29 @@ def run_folder(project: Path, collection: Path, request: Request) -> Path:
     if request.out is not None:
         if request.name is not None:
             raise PipelineError(f"--run {request.name} and --out {request.out}: expected one of them")
-        return _free(request.out.resolve(), collection)
+        return _not_a_book(_free(request.out.resolve(), collection), request)
     name = request.name or run_name(project, collection, request)
     if not RUN_NAME.fullmatch(name) or is_device(name):
         raise PipelineError(
             f"run {name!r}: expected letters, digits, and . _ - after the first, and a name that Windows can have too"
         )
-    folder = project / "runs" / name
-    if not request.studies:
+    folder = _not_a_book(project / "runs" / name, request)
+    if not request.studies and not request.without:
         _same_collection(folder, project, collection)
     return folder
+
+
+def _not_a_book(folder: Path, request: Request) -> Path:
+    """A folder for tables that are not those of executed notebooks, whose own results stay as they are."""
+    if not (request.tables_only and any((folder / name).exists() for name in ("notebooks", "html"))):
+        return folder
+    if request.out is not None or request.name is not None:
+        said = f"--out {request.out}" if request.out is not None else f"--run {request.name}"
+        raise PipelineError(
+            f"{said} --no-book: {folder} has notebooks or a book, which would lose their tables; give another folder "
+            "or name, or leave out --no-book"
+        )
+    return folder.with_name(f"{folder.name}-tables")
 
 
 def _same_collection(folder: Path, project: Path, collection: Path) -> None:
@@ -227,7 +263,8 @@ def run_name(project: Path, collection: Path, request: Request) -> str:
     parts = [] if collection == default_collection(project) else [_name(collection.name)]
     parts += [_name(request.params.stem)] if request.params else []
     parts += [_short(sorted(request.assignments), "parameters")] if request.assignments else []
-    parts += ["only-" + _short(sorted(set(request.studies)), "studies")] if request.studies else []
+    for word, ids in (("only", request.studies), ("without", request.without)):
+        parts += [f"{word}-{_short(sorted(set(ids)), 'studies')}"] if ids else []
     if parts == [DEFAULT_RUN]:
         raise PipelineError(f"name this run (RUN=name or --run): {DEFAULT_RUN!r} is the default run's name")
     return "-".join(parts) or DEFAULT_RUN

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from twostage.collection import FILE as PART_FILE
-from twostage.collection import Collection, Part, Study, part_text, read_collection, unedited
+from twostage.collection import (
+    REGISTRY_OPTIONAL,
+    Collection,
+    Part,
+    Study,
+    part_text,
+    read_collection,
+    unedited,
+)
 from twostage.files import as_json
 from twostage.notebooks import NOTEBOOKS
 from twostage.params import make_parameters
@@ -143,11 +151,17 @@ def _read_studies(collection: Collection) -> dict[str, Study]:
     return studies
 
 
+def _facts(study: Study) -> dict[str, Any]:
+    """What a study's notebooks take from the registry."""
+    # Without a cell, or with an empty one, there is no reliability.
+    given = {f: study.info[f] for f in REGISTRY_OPTIONAL if study.info.get(f)}
+    return {f: study.info[f] for f in STUDY_FACTS} | given
+
+
 def _of_studies(collection: Collection, studies: Mapping[str, Study]) -> dict[str, Any]:
     about = _about(collection)
     return {
-        f"studies/{id}": {"checksum": study.checksum, "facts": {f: study.info[f] for f in STUDY_FACTS}}
-        | about
+        f"studies/{id}": {"checksum": study.checksum, "facts": _facts(study)} | about
         for id, study in studies.items()
     }
 

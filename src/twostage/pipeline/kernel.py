@@ -16,6 +16,7 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import default
 
 from twostage.pipeline.child import child_command
+from twostage.pipeline.warm_kernel import WarmProvisioner
 
 #: One thread per kernel: the kernels already fill the cores, and sums do not depend on the thread count.
 SINGLE_THREAD = dict.fromkeys(
@@ -43,6 +44,11 @@ class ThisInterpreterKernelManager(AsyncKernelManager):
     def _transport_default(self) -> str:
         longest = len(str(self._scratch / "kernel-ipc-00000"))
         return "ipc" if os.name == "posix" and longest <= LONGEST_SOCKET else "tcp"
+
+    async def _async_pre_start_kernel(self, **kwargs: Any) -> tuple[list[str], dict[str, Any]]:
+        # Jupyter would look for one among all that are installed.
+        self.provisioner = self.provisioner or WarmProvisioner(kernel_spec=self.kernel_spec, parent=self)
+        return await super()._async_pre_start_kernel(**kwargs)
 
     async def _async_interrupt_kernel(self) -> None:
         # Jupyter interrupts a kernel before it ends it, and the kernel would report that as an error.

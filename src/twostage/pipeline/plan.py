@@ -1,5 +1,6 @@
 """What a run is to be made from, found before anything of its folder is written."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,4 +83,5 @@ class Plan:
         keep_only(executed / TUTORIAL_FOLDER, [f"{name}.ipynb" for name in run.tutorials])
         keep_only(run.folder / "output", run.stage2)
         keep_only(run.unfinished, [])
-        keep_only(run.failed, [])
+        if run.failed.is_dir():
+            shutil.rmtree(run.failed)

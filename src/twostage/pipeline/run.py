@@ -93,8 +93,12 @@ class Run:
     @property
     def tutorials(self) -> tuple[str, ...]:
         """Tutorials to execute: those of the project in its default run, none in others."""
-        shown = self.folder == self.project / "runs" / DEFAULT_RUN
-        return self._that_apply(TUTORIALS) if shown else ()
+        return self._that_apply(TUTORIALS) if self.shows_project else ()
+
+    @property
+    def shows_project(self) -> bool:
+        """Whether the run's book shows the project itself too: its tutorials, and the documentation of its functions."""
+        return self.folder == self.project / "runs" / DEFAULT_RUN
 
     def has(self, need: str) -> bool:
         """Whether the collection has what a notebook or a page needs: one of :data:`twostage.notebooks.NEEDS`."""

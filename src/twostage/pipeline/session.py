@@ -1,5 +1,6 @@
 """Carries out a run: everything between a checked collection and the book that is not up to date."""
 
+import errno
 import os
 import shutil
 import sys
@@ -87,6 +88,12 @@ def run_lock(run: Run):
     except Timeout:
         raise PipelineError(
             f"{run.folder}: another process is carrying out this run; wait for it to end"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise PipelineError(
+            f"{run.folder}: {error.strerror}; use --out FOLDER with a folder that you may write into"
         ) from None
     try:
         tidy(run.folder)

@@ -1,6 +1,6 @@
 """Records of stage-1 results: what passes from stage 1 to stage 2, and nothing else does."""
 
-from twostage.records.analyse import FUNCTIONS, analyse, notebook_parameters
+from twostage.records.analyse import FUNCTIONS, analyse, notebook_parameters, stage1_records
 from twostage.records.record import (
     ANALYSES,
     Estimate,

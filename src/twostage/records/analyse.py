@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from twostage.collection import Collection, LargeStudy, Study
-from twostage.notebooks import NOTEBOOKS, RECORD_HOME
+from twostage.notebooks import NOTEBOOKS, RECORD_HOME, STAGE1
 from twostage.params import Parameters, make_parameters
 from twostage.records.record import Record, make_record
 from twostage.stage1 import (
@@ -100,6 +100,15 @@ def analyse(
         for name, values in taken.items():
             records[name].append(make_record(panels[values], FUNCTIONS[name](study, panels[values])))
     return Analysed(parameters, records)
+
+
+def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
+    """Every record of a study by analysis, as its stage-1 notebooks would leave them from `parameters`, of the whole."""
+    made = {}
+    for notebook in STAGE1:
+        panel = make_panel(study, notebook_parameters(notebook.name, parameters))
+        made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in notebook.leaves}
+    return made
 
 
 def notebook_parameters(notebook: str, parameters: Parameters) -> Parameters:

@@ -48,7 +48,7 @@ def protect_matrices(
     records : mapping
         analysis -> record.
     one_sided : int
-        Patients with rows in one direction that the other does not have: :func:`twostage.sharing.analyse.one_sided`.
+        Patients with rows in one direction that the other does not have: :class:`twostage.sharing.local.Local`.
     least : int
         nfilter.tab.
 
@@ -68,15 +68,36 @@ def protect_matrices(
     kept, withheld = {}, []
     for analysis, record in without_intercepts(records).items():
         bare = tuple(c.model_copy(update={"matrix": _variances(c.matrix)}) for c in record.covariances)
-        # The common matrix of both directions has the same equations; it also counts who is in one of them only.
-        common = () if any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances) else None
-        change = {} if common is None else {"joint_covariances": common}
-        if not (safe and analysis in WHOLE) and bare != record.covariances:
-            change = {"covariances": bare, "joint_covariances": ()}
+        withholds = not (safe and analysis in WHOLE) and bare != record.covariances
+        change = {"covariances": bare} if withholds else {}
+        if tells_of_few(record, withholds, least):
+            change["joint_covariances"] = ()
         lost = [_NAMES[name] for name in change if getattr(record, name)]
         withheld += [f"{RECORD_MEMBERS[analysis]}: {name}" for name in lost]
         kept[analysis] = record.model_copy(update=change)
     return kept, withheld
+
+
+def tells_of_few(record: Record, withholds: bool, least: int) -> bool:
+    """Whether the common matrix of both directions would show what is withheld: it has the same equations.
+
+    It also counts who is in one of the two only.
+    """
+    return withholds or any(0 < c.n_patients - c.n_both < least for c in record.joint_covariances)
+
+
+def without_likelihoods(records: Mapping[str, Record]) -> dict[str, Record]:
+    """Withhold log-likelihoods: less that without a patient, each is the density of this patient's scores.
+
+    Digits do not protect it. Its zero depends on the unit of the scores, so it may be near 0, where few digits are
+    exact. Nothing is pooled from it.
+    """
+    return {
+        analysis: record.model_copy(
+            update={"fits": tuple(f.model_copy(update={"loglik": None}) for f in record.fits)}
+        )
+        for analysis, record in records.items()
+    }
 
 
 def without_intercepts(records: Mapping[str, Record]) -> dict[str, Record]:
@@ -129,7 +150,7 @@ def protect(
     Parameters
     ----------
     records : mapping
-        analysis -> record, as of :func:`twostage.sharing.analyse.stage1_records`.
+        analysis -> record, as of :func:`twostage.records.analyse.stage1_records`.
     filters : Filters
     local : Local
         What only the site can see: :func:`twostage.sharing.local.look`.
@@ -151,7 +172,7 @@ def protect(
         name: [] for name in ("nfilter.glm", "nfilter.subset", "nfilter.tab", CONCENTRATION)
     }
     kept = {name: without_models(record, found, notes) for name, record in records.items()}
-    kept, notes["covariances"] = protect_matrices(kept, local.one_sided, filters.tab)
+    kept, notes["covariances"] = protect_matrices(without_likelihoods(kept), local.one_sided, filters.tab)
     sizes = [size for record in kept.values() for size in _model_sizes(record)]
     patients = Counts((n for name, n in sizes if name != "n_transitions"), filters.tab)
     observations = Counts((n for name, n in sizes if name == "n_transitions"), filters.tab)
@@ -258,7 +279,8 @@ def _report(notes: dict[str, list[str]], filters: Filters, left: tuple[str, ...]
     )
     never = (
         "scores, smallest and largest values, quantiles, trajectories of patients, checksums of the data, "
-        "means of equal scores, numbers of patients with both variables at a session, and summaries that no rule knows"
+        "log-likelihoods, means of equal scores, numbers of patients with both variables at a session, and summaries that "
+        "no rule knows"
     )
     checks.append(Check(name="never shared", rule=never, threshold=None, withheld=()))
     return Report(checks=tuple(checks), remains=left)

@@ -11,8 +11,7 @@ from twostage.collection import Collection, Study, schema
 from twostage.files import write_files
 from twostage.params import Parameters
 from twostage.problems import Problem
-from twostage.records import Record
-from twostage.sharing.analyse import stage1_records
+from twostage.records import Record, stage1_records
 from twostage.sharing.archive import pack, unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.disclosure import protect

@@ -8,12 +8,9 @@ import pandas as pd
 
 from twostage.collection import read_settings
 from twostage.files import replace_folder, unfinished_folder
+from twostage.project import SEED
 from twostage.simulation.files import DICTIONARY, collection_yml, readme
 from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
-
-#: Seed of the committed collection in ``data/``.
-SEED = 20200901
-
 
 SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
 

@@ -11,12 +11,14 @@ from functools import partial, singledispatch
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy.stats import norm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 
-from twostage.stage1.estimates import Equation, StudyEstimates, attempt, collect, counted, require
+from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
+from twostage.stats.base import attempt
 from twostage.stats.mixed import MixedFit, fit_mixed, influence
 from twostage.terms import DIRECTIONS, Direction
 
@@ -86,11 +88,12 @@ def transition(panel: Panel) -> StudyEstimates:
     One row per patient and transition, so there is nothing to nest: the lagged equation without u.
     """
     rows = panel.transitions()
-    results = []
+    results: Equations = {}
     for label, session in transitions(panel.parameters).items():
         of_session = rows[rows["session"] == session]
         for direction in DIRECTIONS.values():
-            results.append(attempt(_fit_ols, of_session, direction, label, panel.parameters.level))
+            found = attempt(_fit_ols, of_session, direction, panel.parameters.level)
+            results[label, direction.name] = found
     return collect(panel, "transition", results)
 
 
@@ -116,8 +119,8 @@ def outcome(panel: Panel) -> StudyEstimates:
     r_p = t / sqrt(t^2 + n - 3) with t of b1. Checked by hand algebra and against R's lm in tests.
     """
     rows = outcome_rows(panel)
-    result = attempt(_fit_outcome, rows, DIRECTIONS["x_to_y"], "main", panel.parameters.level)
-    return collect(panel, "outcome", [result], LOST_OUTCOME)
+    result = attempt(_fit_outcome, rows, panel.parameters.level)
+    return collect(panel, "outcome", {("main", "x_to_y"): result}, LOST_OUTCOME)
 
 
 def outcome_rows(panel: Panel) -> pd.DataFrame:
@@ -155,14 +158,15 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
     return design.assign(**products)
 
 
-def _both_directions(panel: Panel, analysis: str, design: Callable, variant: str = "main") -> StudyEstimates:
+def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
     rows = panel.transitions()
     slopes, level = panel.parameters.random_slopes, panel.parameters.level
-    results = [attempt(_fit_mixed, rows, d, variant, level, design, slopes) for d in DIRECTIONS.values()]
+    directions = DIRECTIONS.items()
+    results = {("main", name): attempt(_fit_mixed, rows, d, level, design, slopes) for name, d in directions}
     return collect(panel, analysis, results, lost_lagged(panel.parameters))
 
 
-def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
+def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
     X = design(rows, direction)
     require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
@@ -178,7 +182,7 @@ def _fit_mixed(rows, direction, variant, level, design, slopes) -> Equation:
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
     each = pd.DataFrame(added, index=labels, columns=list(X))
     table = counted(table, len(labels), len(rows))
-    return Equation(variant, direction.name, table, covariance, summary(fit), each)
+    return Equation(table, covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
@@ -203,23 +207,20 @@ def summary(fit: MixedFit) -> dict:
     }
 
 
-def _fit_ols(rows, direction, variant, level) -> Equation:
+def _fit_ols(rows, direction, level) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
     X = _design_lagged(rows, direction)
     require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
     require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = sm.OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    fit = OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     table = _ols_table(fit, level)
-    about = {
-        "loglik": fit.llf,
-        "sigma2": fit.scale,
-        "re_variance": None,
-        "converged": True,
-        "singular": False,
-    }
-    table = counted(table, len(rows), len(rows))
-    return Equation(variant, direction.name, table, fit.cov_params(), {**about, "evaluations": 1})
+    return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
+
+
+def _ols_summary(fit) -> dict:
+    summary = {"loglik": fit.llf, "sigma2": fit.scale, "re_variance": None}
+    return summary | {"converged": True, "singular": False, "evaluations": 1}
 
 
 def _ols_table(fit, level: float) -> pd.DataFrame:
@@ -240,16 +241,16 @@ def _ols_table(fit, level: float) -> pd.DataFrame:
     )
 
 
-def _fit_outcome(rows, direction, variant, level) -> Equation:
+def _fit_outcome(rows, level) -> Equation:
     n = len(rows)
     require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
     for name in ("x_early", "pre", "post"):
         require(varies(rows[name], rows[name]), f"{name} does not vary")
     scores = rows[["x_early", "pre", "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
-    X = sm.add_constant(standardized[["x_early", "pre"]])
+    X = add_constant(standardized[["x_early", "pre"]])
     require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
-    fit = sm.OLS(standardized["post"], X).fit()
+    fit = OLS(standardized["post"], X).fit()
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
@@ -258,14 +259,7 @@ def _fit_outcome(rows, direction, variant, level) -> Equation:
     covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
     # The two are alternatives for the same effect and never pooled together: their covariance is not needed.
     covariance.iloc[0, 1] = covariance.iloc[1, 0] = np.nan
-    about = {
-        "loglik": fit.llf,
-        "sigma2": fit.scale,
-        "re_variance": None,
-        "converged": True,
-        "singular": False,
-    }
-    return Equation(variant, direction.name, counted(table, n, 0), covariance, {**about, "evaluations": 1})
+    return Equation(counted(table, n, 0), covariance, _ols_summary(fit))
 
 
 def fisher_z(r: float, n: int, level: float) -> pd.DataFrame:

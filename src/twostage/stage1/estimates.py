@@ -1,6 +1,5 @@
 """The results of stage 1 and how fitted equations are gathered into them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -8,9 +7,9 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.stage1.bounds import why_not
 from twostage.stage1.panel import Panel
-from twostage.stats.base import NotEstimable
+from twostage.stats.base import Attempt, NotEstimable
 from twostage.stats.mixed import stacked_covariance
-from twostage.terms import COLUMNS, HEADLINE, Direction
+from twostage.terms import COLUMNS, HEADLINE
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,8 @@ class Equation:
 
     Attributes
     ----------
-    variant, direction : str
     table : pandas.DataFrame
-        Rows as of :meth:`StudyEstimates.tidy`, without the columns that are the same for the whole study.
+        Rows as of :meth:`StudyEstimates.tidy`, without variant, direction and the columns that are the same for the study.
     covariance : pandas.DataFrame
         Of the coefficients.
     fit : dict
@@ -92,24 +90,18 @@ class Equation:
         What each patient (index) adds to each coefficient (columns).
     """
 
-    variant: str
-    direction: str
     table: pd.DataFrame
     covariance: pd.DataFrame
     fit: dict
     influence: pd.DataFrame | None = None
 
 
-def attempt(fit: Callable, rows: pd.DataFrame, direction: Direction, variant: str, *options):
-    """Fit one equation, or return why it cannot be fitted."""
-    try:
-        return fit(rows, direction, variant, *options)
-    except NotEstimable as error:
-        return {"variant": variant, "direction": direction.name, "reason": str(error)}
+#: The equations of an analysis, or why they could not be fitted, by variant and direction.
+Equations = dict[tuple[str, str], Attempt]
 
 
 def require(condition: bool, reason: str) -> None:
-    """Raise ``NotEstimable(reason)`` unless the condition holds; :func:`attempt` turns it into a failure."""
+    """Raise ``NotEstimable(reason)`` unless the condition holds."""
     if not condition:
         raise NotEstimable(reason)
 
@@ -119,21 +111,21 @@ def counted(table: pd.DataFrame, n_patients: int, n_transitions: int) -> pd.Data
     return table.assign(n_patients=n_patients, n_transitions=n_transitions)
 
 
-def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> StudyEstimates:
+def collect(panel: Panel, analysis: str, results: Equations, lost: str = "") -> StudyEstimates:
     """Gather an analysis's equations and failures; `lost` says why patients of the panel are not in it."""
-    results = [_within_bounds(r) for r in results]
-    equations = [r for r in results if isinstance(r, Equation)]
-    failures = [r for r in results if not isinstance(r, Equation)]
+    results = {key: _within_bounds(found) for key, found in results.items()}
+    equations = {key: found.result for key, found in results.items() if found}
+    failures = [(*key, found.reason) for key, found in results.items() if not found]
     labels = {"study": panel.study, "analysis": analysis, "estimator": HEADLINE}
-    tables = [e.table.assign(variant=e.variant, direction=e.direction, **labels) for e in equations]
+    tables = [e.table.assign(variant=v, direction=d, **labels) for (v, d), e in equations.items()]
     table = pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
     counts = [t.iloc[0][["variant", "direction", "n_patients", "n_transitions"]].to_dict() for t in tables]
-    fits = pd.DataFrame([c | e.fit for c, e in zip(counts, equations, strict=True)])
+    fits = pd.DataFrame([c | e.fit for c, e in zip(counts, equations.values(), strict=True)])
     return StudyEstimates(
         study=panel.study,
         analysis=analysis,
         table=table,
-        covariances={(e.variant, e.direction): e.covariance for e in equations},
+        covariances={key: equation.covariance for key, equation in equations.items()},
         fits=fits,
         exclusions=_exclusions(panel, fits, lost),
         failures=pd.DataFrame(failures, columns=["variant", "direction", "reason"]),
@@ -141,23 +133,20 @@ def collect(panel: Panel, analysis: str, results: list, lost: str = "") -> Study
     )
 
 
-def _within_bounds(result: Equation | dict) -> Equation | dict:
-    """An equation whose numbers can be handed on; otherwise the failure that says what is out of bounds."""
-    if not isinstance(result, Equation):
-        return result
-    for row in result.table.to_dict("records"):
+def _within_bounds(found: Attempt) -> Attempt:
+    """An equation whose numbers can be handed on; otherwise the reason says what is out of bounds."""
+    for row in found.result.table.to_dict("records") if found else ():
         if (reason := why_not({str(name): value for name, value in row.items()})) is not None:
-            reason = f"{row['term']}: {reason}"
-            return {"variant": result.variant, "direction": result.direction, "reason": reason}
-    return result
+            return Attempt(None, f"{row['term']}: {reason}")
+    return found
 
 
-def _joint_covariances(equations: list[Equation]) -> dict[str, JointCovariance]:
-    known = [(e, e.influence) for e in equations if e.influence is not None]
-    usable = [(e, influence) for e, influence in known if len(influence) > influence.shape[1]]
+def _joint_covariances(equations: dict[tuple[str, str], Equation]) -> dict[str, JointCovariance]:
+    known = {key: e.influence for key, e in equations.items() if e.influence is not None}
+    usable = {key: influence for key, influence in known.items() if len(influence) > influence.shape[1]}
     joint = {}
-    for variant in dict.fromkeys(e.variant for e, _ in usable):
-        own = [(e.direction, influence) for e, influence in usable if e.variant == variant]
+    for variant in dict.fromkeys(variant for variant, _ in usable):
+        own = [(direction, influence) for (v, direction), influence in usable.items() if v == variant]
         found = stacked_covariance([(list(influence.index), influence.to_numpy()) for _, influence in own])
         axis = pd.MultiIndex.from_tuples(
             [(direction, term) for direction, influence in own for term in influence],

@@ -1,8 +1,9 @@
 """Every estimator of the lagged effects on wide panels, many of them at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from twostage.stats.base import NotEstimable
 from twostage.stats.centred import centred_transitions, enough_sessions, fit_jackknife
 from twostage.stats.dpm import fit_dpm_many
 from twostage.stats.mixed import fit_mixed_many
-from twostage.stats.riclpm import fit_riclpm_many
+from twostage.stats.riclpm import fit_riclpm_many, fit_starts_many
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
 #: (direction, term) of the coefficients, in the order of the last axis of :class:`EffectBatch`.
@@ -81,6 +82,8 @@ def estimate_batch(
     min_sessions: int = 3,
     bootstraps: int = 1000,
     seed=0,
+    reliability=None,
+    reliability_kind: Literal["within", "total"] = "within",
 ) -> EffectBatch:
     """Estimate both directions' lagged effects of many panels.
 
@@ -97,6 +100,11 @@ def estimate_batch(
         Replicates behind the jackknife's standard error.
     seed : int or SeedSequence
         Of these.
+    reliability : array_like, shape (B, 2) or (2,), optional
+        Of session scores of x and y, for the model with measurement error; NaN, or nothing, where it is not known and the
+        error variance is estimated.
+    reliability_kind : {"within", "total"}
+        What it is a share of: of the variance within patients, or of all.
 
     Returns
     -------
@@ -109,7 +117,7 @@ def estimate_batch(
     """
     if ESTIMATORS[estimator].rows != "everyone":
         panels = [panel[enough_sessions(panel, min_sessions)] for panel in panels]
-    return _WAYS[estimator](panels, lag, bootstraps, seed)
+    return _WAYS[estimator](panels, lag, bootstraps, seed, reliability, reliability_kind)
 
 
 def _centred(
@@ -196,7 +204,7 @@ def without_own_lines(Y: np.ndarray) -> np.ndarray:
     return Y - time * np.divide(cross, square, out=np.zeros_like(cross), where=square > 0)
 
 
-def _jackknife(panels, lag, bootstraps, seed) -> EffectBatch:
+def _jackknife(panels, lag, bootstraps, seed, *_) -> EffectBatch:
     columns = empty_columns(len(panels))
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     for b, (panel, own) in enumerate(zip(panels, root.spawn(len(panels)), strict=True)):
@@ -257,7 +265,20 @@ def from_structural(fit, counts) -> EffectBatch:
     return EffectBatch(**columns)
 
 
-#: Estimator -> what estimates it, called with the panels, the lag, and replicates and seed of a bootstrap.
+def _with_error(panels, lag, _bootstraps, _seed, reliability, kind) -> EffectBatch:
+    known = np.broadcast_to(np.nan if reliability is None else reliability, (len(panels), 2))
+
+    def fit_many(panels):
+        fit = fit_starts_many(panels, error=known, kind=kind)
+        # A search along a ridge that rises for ever has numbers, but they are no estimates.
+        phi = np.where(fit.converged[:, None, None], fit.phi, np.nan)
+        return replace(fit, phi=phi, admissible=fit.admissible & ~fit.boundary.any(axis=1))
+
+    return _structural(fit_many, panels, lag)
+
+
+#: Estimator -> what estimates it, called with the panels, the lag, replicates and seed of a bootstrap, and reliabilities
+#: and their kind.
 _WAYS: dict[str, Callable[..., EffectBatch]] = {
     "centred": _centred,
     "centred_occasions": partial(_centred, occasions=True),
@@ -265,4 +286,5 @@ _WAYS: dict[str, Callable[..., EffectBatch]] = {
     "jackknife": _jackknife,
     "riclpm": partial(_structural, fit_riclpm_many),
     "dpm": partial(_structural, fit_dpm_many),
+    "riclpm_error": _with_error,
 }

@@ -59,10 +59,12 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     12          jackknife    -0.153
     16             riclpm    -0.116
     20                dpm    -0.231
+    24       riclpm_error    -0.114
     """
     scores, _ = panel.wide()
     constant = _constant(scores)
     options = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
+    options |= {"reliability": panel.reliability, "reliability_kind": panel.reliability_kind}
     tables, fits, failures = [], [], []
     for name in ESTIMATORS:
         if constant:

@@ -6,7 +6,7 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,10 @@ class Panel:
         Patients in the study's files.
     checksum : str
         Of the study's data.
+    reliability : (float, float)
+        Of a session score of x and of y, as the registry has them; NaN where it does not say.
+    reliability_kind : {"within", "total"}
+        What they are shares of: of the variance within patients, or of all.
     """
 
     study: str
@@ -62,6 +66,8 @@ class Panel:
     exclusions: pd.DataFrame
     n_enrolled: int
     checksum: str
+    reliability: tuple[float, float] = (np.nan, np.nan)
+    reliability_kind: Literal["within", "total"] = "within"
 
     @property
     def n_patients(self) -> int:
@@ -172,6 +178,7 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
         exclusions=excluded,
         n_enrolled=_enrolled(study),
         checksum=study.checksum,
+        **reliabilities(study.info),
     )
 
 
@@ -179,6 +186,12 @@ def resolved(parameters: Parameters | None, values: dict[str, Any]) -> Parameter
     """The parameters, or the package's defaults, with some values that differ."""
     given = {} if parameters is None else parameters.model_dump()
     return make_parameters({**given, **values}) if values or parameters is None else parameters
+
+
+def reliabilities(info: dict[str, Any]) -> dict[str, Any]:
+    """What a row of the registry says of them, as a panel has it."""
+    known = tuple(float(info.get(f"{v}_reliability") or np.nan) for v in "xy")
+    return {"reliability": known, "reliability_kind": info.get("reliability_kind") or "within"}
 
 
 def _oriented(study: Study, parameters: Parameters) -> pd.DataFrame:

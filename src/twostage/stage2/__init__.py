@@ -1,6 +1,5 @@
 """Stage 2: records of many studies become pooled results."""
 
-from twostage.stage2.attempt import Attempt, attempt
 from twostage.stage2.pool import (
     KEY,
     PooledTable,
@@ -19,3 +18,4 @@ from twostage.stage2.results import (
     read_about,
     read_results,
 )
+from twostage.stats.base import Attempt, attempt

@@ -185,8 +185,9 @@ def test_few_studies_are_said_and_nothing_crashes(pooled, three, panels):
     assert predictions_table(predictions(few, wanted), 0.95).empty
     assert "could be tested" in bubbles(few, wanted, three, "", "").data
     found = heterogeneity_moderated(pooled["lagged"], "x_to_y", table, wanted[0])
-    assert found == "Year is not tested: 3 studies are too few for 2 coefficients."
-    assert "Every" not in scale_words({"year": found}) and scale_table({"year": found}, wanted).empty
+    assert not found and found.reason == "3 studies are too few for 2 coefficients"
+    said = "Year: no location-scale model, 3 studies are too few for 2 coefficients."
+    assert scale_words({"year": found}, wanted) == said and scale_table({"year": found}, wanted).empty
 
 
 @pytest.mark.parametrize(("n", "tested"), [(5, True), (4, False)])
@@ -198,15 +199,15 @@ def test_a_test_needs_three_residual_degrees_of_freedom(n, tested):
         (groups, StudyModerator("design", "design", True)),
     ):
         used, words = usable(data, moderator)
-        assert (used is not None) == tested
-        assert tested or "4 studies are too few for 2 coefficients" in words[-1]
+        assert bool(used) == tested and not words
+        assert tested or used.reason == "4 studies are too few for 2 coefficients"
 
 
 def test_a_moderator_nobody_has():
     data = pd.DataFrame({"label": ["a", "b"], "severity": [np.nan, np.nan], "group": [None, None]})
     for name, category in (("severity", False), ("group", True)):
         used, words = usable(data, StudyModerator(name, "thing", category))
-        assert used is None and words == ["Thing is not tested: it is not known for any study."]
+        assert not used and used.reason == "it is not known for any study" and not words
 
 
 def test_predictions_are_those_of_the_fit(forward, wanted):
@@ -224,32 +225,30 @@ def test_predictions_are_those_of_the_fit(forward, wanted):
 def test_subgroups_or_words(twelve, table, wanted, collection, tmp_path):
     by = {m.name: m for m in wanted}
     found = grouped(twelve, "x_to_y", table, by["design"])
-    assert (
-        isinstance(found, SubgroupFit)
-        and found.tau2_rule == "common"
-        and found.groups == ("trial", "naturalistic")
-    )
+    assert isinstance(found.result, SubgroupFit) and found.result.tau2_rule == "common"
+    assert found.result.groups == ("trial", "naturalistic")
     assert subgroup_forest(found, twelve, "x_to_y", collection, str(tmp_path), "design").figure
     alt = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))["alt"]
     assert "12 studies in 2 groups: trial" in alt
-    words = grouped(twelve, "x_to_y", table, by["setting"])
-    assert "Setting: no subgroups, all studies belong to one group, clinic" in words
-    assert subgroup_forest(words, twelve, "x_to_y", collection, "", "").data == words
+    none = grouped(twelve, "x_to_y", table, by["setting"])
+    assert "all studies belong to one group, clinic" in none.reason
+    assert subgroup_forest(none, twelve, "x_to_y", collection, "", "").data == none.words
     plt.close("all")
 
 
 def test_heterogeneity_by_a_number(twelve, table, wanted):
     studies = twelve.studies("x_to_y", "x_within")
     y, v, z = studies["estimate"].to_numpy(), studies["std_error"].to_numpy() ** 2, table["log_n"].to_numpy()
-    fit = heterogeneity_moderated(twelve, "x_to_y", table, wanted[1])
+    found = heterogeneity_moderated(twelve, "x_to_y", table, wanted[1])
+    fit = found.result
     alone = locationscale(y, v, z, z)
     np.testing.assert_allclose(fit.alpha, alone.alpha, rtol=ROUNDING)
-    shown = scale_table({"log_n": fit}, wanted)
+    shown = scale_table({"log_n": found}, wanted)
     assert shown.loc[0, "moderator"] == wanted[1].label
     assert shown.loc[0, "change of log τ² per unit"] == number(alone.alpha[1])
-    assert scale_words({"log_n": fit}) == "Every model was fitted."
+    assert scale_words({"log_n": found}, wanted) == "Every model was fitted."
     fixed = dataclasses.replace(twelve, method="DL")
-    assert heterogeneity_moderated(fixed, "x_to_y", table, wanted[1]).method == "REML"
+    assert heterogeneity_moderated(fixed, "x_to_y", table, wanted[1]).result.method == "REML"
 
 
 def test_tables_and_words_have_the_numbers(forward):

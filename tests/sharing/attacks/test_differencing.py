@@ -10,9 +10,9 @@ from weapons import last_session_total, subtracted
 
 from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
+from twostage.records import stage1_records
 from twostage.sharing import disclosure as matrices
 from twostage.sharing import share
-from twostage.sharing.analyse import stage1_records
 from twostage.sharing.layout import DEFAULT_DIGITS, MOST_DIGITS, DisclosureError, Filters
 from twostage.sharing.local import Local
 from twostage.sharing.share import share_study

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from clinic import ordinary, shared, with_scores
+from twostage.sharing.analyse import stage1_records
 
 from twostage.params import make_parameters
 from twostage.records.record import ANALYSES
 from twostage.sharing import verdicts
-from twostage.sharing.analyse import stage1_records
 from twostage.sharing.layout import MOST_DIGITS
 from twostage.sharing.local import Local
 from twostage.sharing.missing import missing

@@ -1,8 +1,11 @@
 """What somebody who has a bundle, and no data, can compute from it; None where the numbers for it are withheld."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from clinic import MOST
+from scipy.optimize import root
 
 from twostage.records.record import Record
 
@@ -102,3 +105,103 @@ def last_session_total(record: Record, first_mean: float | None, n: int) -> floa
     b = pd.Series({e.term: e.estimate for e in record.estimates if e.direction == "x_to_y"})
     sums = XX.loc["intercept"]
     return float(sums @ b[XX.columns] - sums["y_within"] - sums["y_mean"] + n * first_mean)
+
+
+def deviation_of_one(
+    first: tuple[Record, Record], second: tuple[Record, Record], model, term: str
+) -> float | None:
+    """How far a predictor of the one patient whose rows the first bundle has more is from what the others would say.
+
+    Each bundle's record that has the residual variance of the direction, and the one that has the standard error of the
+    model (variant, direction). From variances alone: the one by the other is the predictor's sum of squares that the
+    other predictors leave, and rows add to it the squares of what they leave of these rows.
+    """
+    squares = []
+    for fitted, told in (first, second):
+        variances = [
+            f.sigma2 for f in fitted.fits if f.direction == model[1] and f.variant in ("main", model[0])
+        ]
+        errors = [e.std_error for e in told.estimates if (e.variant, e.direction, e.term) == (*model, term)]
+        if not variances or not errors:
+            return None
+        squares.append(variances[0] / errors[0] ** 2)
+    return float(np.sqrt(max(squares[0] - squares[1], 0.0)))
+
+
+def row_of_one(record: Record) -> pd.Series | None:
+    """How far the predictors of the one row that only y -> x has are from the mean of the others, without signs."""
+    more, fewer = (cross_products(record, direction) for direction in ("y_to_x", "x_to_y"))
+    if more is None or fewer is None:
+        return None
+    n = next(f.n_transitions for f in record.fits if f.direction == "x_to_y")
+    squares = np.diag(more - fewer.loc[more.index, more.columns]) * (n + 1) / n
+    return pd.Series(np.sqrt(np.maximum(squares, 0.0)), more.index)
+
+
+def last_of_few(records: dict[str, Record], known: float) -> float | None:
+    """The score of a session that remains to somebody who knows those of all others there, whose sum is `known`."""
+    row = records["data"].sessions[0]
+    return None if None in (row["n_y"], row["y_mean"]) else row["n_y"] * row["y_mean"] - known
+
+
+def few_patients(record: Record, least: int) -> set[int]:
+    """Every count of fewer patients that is told, or is the difference of two that are."""
+    told = [record.n_enrolled, *(e.n_patients for e in record.exclusions)]
+    told += [record.summary.get(name) for name in ("n_patients", "n_pre")]
+    told += [row[name] for row in record.sessions for name in ("n_x", "n_y")]
+    counts = [0, *(int(n) for n in told if n is not None)]
+    return {abs(a - b) for a in counts for b in counts} & set(range(1, least))
+
+
+def correlations(record: Record, sign: int) -> np.ndarray | None:
+    """The correlations of early x, intake and outcome; `sign` of that of the first two is not told."""
+    rows = [e for e in record.estimates if e.term == "x_early_standardized"]
+    if not rows or record.fits[0].sigma2 is None:
+        return None
+    (row,), sigma2, n = rows, record.fits[0].sigma2, record.fits[0].n_patients
+    left = sigma2 / ((n - 1) * row.std_error**2)
+    explained = 1 - sigma2 * (n - 3) / (n - 1)
+    x_pre = sign * np.sqrt(max(1 - left, 0.0))
+    pre_post = np.sqrt(max(explained - row.estimate**2 * left, 0.0))
+    return np.array([x_pre, row.estimate * left + pre_post * x_pre, pre_post])
+
+
+def outcome_of_one(first: Record, second: Record) -> list[np.ndarray]:
+    """Early x, intake and outcome of the one patient whom the first bundle has more, in SDs of the others.
+
+    Three correlations with the patient less three without are three equations. All their solutions, each up to its sign.
+    """
+    found: list[np.ndarray] = []
+    for sign in (1, -1):
+        after, before = (correlations(record, sign) for record in (first, second))
+        if after is None or before is None:
+            return []
+        n = second.fits[0].n_patients
+
+        def misses(z, before=before, after=after, n=n):
+            more = n / (n + 1)
+            lengths = np.sqrt(n - 1 + more * z**2)
+            pairs = ((0, 1), (0, 2), (1, 2))
+            return [
+                (before[k] * (n - 1) + more * z[i] * z[j]) / (lengths[i] * lengths[j]) - after[k]
+                for k, (i, j) in enumerate(pairs)
+            ]
+
+        for start in itertools.product((0.3, 1.5), (-1.5, -0.3, 0.3, 1.5), (-1.5, -0.3, 0.3, 1.5)):
+            solved = root(misses, start, options={"xtol": 1e-13})
+            if solved.success and not any(np.allclose(np.abs(solved.x), np.abs(z), atol=1e-4) for z in found):
+                found.append(solved.x)
+    return found
+
+
+def score_of_one(first: Record, second: Record, variant: str, sd: float) -> float | None:
+    """How far the only score of a patient is from the mean of its session: a normal density that the likelihood grew by."""
+    logs = [
+        f.loglik
+        for record in (first, second)
+        for f in record.fits
+        if (f.variant, f.direction) == (variant, "x_to_y")
+    ]
+    if len(logs) < 2 or None in logs:
+        return None
+    return float(sd * np.sqrt(max(-2 * (logs[0] - logs[1]) - np.log(2 * np.pi * sd**2), 0.0)))

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -217,3 +218,38 @@ def test_a_coefficient_that_rests_on_one_cluster_has_no_inference(v, kind):
     assert np.isnan([found.omnibus.statistic, found.omnibus.p_value]).all()
     assert found.wald([0]).p_value == pytest.approx(found.p_value[0], rel=ROUNDING)
     assert found.coef[1] == pytest.approx(np.average(y[group == 5], weights=1 / v[group == 5]), rel=0.1)
+
+
+ALONE = pd.read_csv(Path(__file__).parents[2] / "reference" / "robust_alone.csv").set_index(
+    ["design", "type", "term"]
+)
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR2"])
+@pytest.mark.parametrize(("design", "rests"), [("alone", True), ("other_value", False)])
+def test_beside_a_coefficient_that_rests_on_one_cluster_the_others_are_clubsandwichs(design, rests, kind):
+    """clubSandwich has SE 0 and no df for the coefficient (tests/reference/robust_alone.R), numbers for the others.
+
+    A dummy that is 1 in one cluster only, beside an intercept, does not rest on it: the others' mean is in it.
+    """
+    y, v = [0.2, 0.5, -0.1, 0.4, 0.3, 0.9, 0.6], [0.04, 0.05, 0.06, 0.05, 0.03, 0.04, 0.02]
+    one, z, cluster = np.eye(7)[6], np.array([1, 3, 2, 5, 4, 6, 2.0]), np.array([0, 0, 1, 1, 2, 2, 3])
+    X, terms = (
+        (np.column_stack([1 - one, one]), ["others", "one"])
+        if rests
+        else (np.column_stack([np.ones(7), one, z]), ["intercept", "one", "z"])
+    )
+    M = np.diag(v) + 0.05 * (cluster[:, None] == cluster)
+    bread = np.linalg.inv(X.T @ np.linalg.solve(M, X))
+    coef = bread @ X.T @ np.linalg.solve(M, y)
+    scores, shares, alone = sandwich(X, M, y - X @ coef, cluster, kind == "CR2")
+    assert alone.tolist() == [rests and term == "one" for term in terms]
+    for j, term in enumerate(terms):
+        r = ALONE.loc[(design, kind, term)]
+        assert coef[j] == pytest.approx(r["estimate"], rel=ROUNDING)
+        assert np.sqrt((scores.T @ scores)[j, j]) == pytest.approx(r["std_error"], rel=ROUNDING, abs=1e-15)
+        if alone[j]:
+            assert np.isnan(r["df"]) and np.isnan(r["p_value"])
+        elif kind == "CR2":
+            own = np.diagonal(shares[..., j, j]).sum() ** 2 / (shares[..., j, j] ** 2).sum()
+            assert own == pytest.approx(r["df"], rel=ROUNDING)

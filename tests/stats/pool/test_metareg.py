@@ -270,7 +270,7 @@ def test_too_few_studies():
         ({"X": [1, 2, nan, 4, 5], "names": ["year"]}, "study 2: moderator year is nan"),
         ({"X": [1, 2, 3]}, r"must have shape \(5, q\)"),
         ({"v": [0.1] * 4}, "equally long"),
-        ({"y": [], "v": []}, "not empty"),
+        ({"y": [], "v": []}, "at least one study, not empty"),
         ({"labels": ["a"]}, "1 labels for 5 studies"),
         ({"X": np.eye(5)[:, :2], "names": ["a"]}, "1 names for 2 moderators"),
         ({"X": np.eye(5)[:, :2], "names": ["a", "a"]}, "same name: a"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from twostage.display import inference, interval, number
 from twostage.pages.addition.analysis import Addition
-from twostage.printing import as_markdown
+from twostage.printing import as_markdown, rows_of
 from twostage.terms import DIRECTIONS, term_label
 from twostage.text import code, myst
 
@@ -115,7 +115,7 @@ def markdown(result: Addition, x: str, y: str, run: str) -> str:
     parts = [f"## {myst(result.label)} ({myst(result.study)}) against the others", ""]
     parts += [f"- {myst(line)}" for line in sentences(result, x, y)]
     if len(table):
-        parts += ["", as_markdown(table)]
+        parts += ["", as_markdown(*rows_of(table))]
     parts += [
         "",
         f"{myst(how(result))} Run {code(run)}; intervals of this study and of the pools in brackets.",

@@ -9,16 +9,9 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.pages.moderators.formula import Moderators, moderators
 from twostage.pages.moderators.studies import StudyModerator
-from twostage.stage2 import PooledTable
-from twostage.stats.base import NotEstimable, holm
-from twostage.stats.pool import (
-    LocationScale,
-    MetaRegression,
-    SubgroupFit,
-    locationscale,
-    permutation_test,
-    subgroups,
-)
+from twostage.stage2 import Attempt, PooledTable, attempt
+from twostage.stats.base import holm
+from twostage.stats.pool import MetaRegression, locationscale, permutation_test, subgroups
 from twostage.terms import DIRECTIONS
 
 #: Studies a category needs, and residual degrees of freedom a test needs, to be worth making.
@@ -118,21 +111,23 @@ def one_at_a_time(
     rows, fits, designs, studies, aside = [], {}, {}, {}, []
     for moderator in wanted:
         used, words = usable(data, moderator)
+        found = attempt(_fitted, used, moderator, pooled)
         aside += words
-        if used is None:
+        if not found:
+            aside.append(f"{capital(moderator.label)} is not tested: {found.reason}.")
             continue
-        formula = f"~ C({moderator.name})" if moderator.category else f"~ {moderator.name}"
-        try:
-            design = moderators(used.set_index("label"), formula)
-            fit = design.fit(*_numbers(used), labels=list(used["label"]), **_how(pooled))
-        except NotEstimable as reason:
-            aside.append(f"{_capital(moderator.label)} is not tested: {reason}.")
-            continue
-        fits[moderator.name], designs[moderator.name], studies[moderator.name] = fit, design, used
+        design, fit = found.result
+        fits[moderator.name], designs[moderator.name], studies[moderator.name] = fit, design, used.result
         rows.append({"moderator": moderator.name, "label": moderator.label} | _test(fit, moderator, n, seed))
     tested = pd.DataFrame(rows, columns=["moderator", "label", *_TESTED])
     tested["holm_p_value"] = holm(tested["permutation_p_value"].to_numpy(float))
     return Moderation(direction, term, tested, fits, designs, studies, tuple(aside))
+
+
+def _fitted(used: pd.DataFrame, moderator: StudyModerator, pooled: PooledTable):
+    formula = f"~ C({moderator.name})" if moderator.category else f"~ {moderator.name}"
+    design = moderators(used.set_index("label"), formula)
+    return design, design.fit(*_numbers(used), labels=list(used["label"]), **_how(pooled))
 
 
 def _data(pooled: PooledTable, direction: str, term: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -148,20 +143,20 @@ def _how(pooled: PooledTable) -> dict:
     return {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital letter first."""
     return text[:1].upper() + text[1:]
 
 
-def usable(data: pd.DataFrame, moderator: StudyModerator) -> tuple[pd.DataFrame | None, list[str]]:
+def usable(data: pd.DataFrame, moderator: StudyModerator) -> tuple[Attempt, list[str]]:
     """The studies with which a moderator can be tested, and in words what is set aside.
 
     Returns
     -------
-    data : pandas.DataFrame or None
-        None if the moderator cannot be tested.
+    data : Attempt of pandas.DataFrame
     words : list of str
     """
-    name, label, words = moderator.name, _capital(moderator.label), []
+    name, label, words = moderator.name, capital(moderator.label), []
     unknown = data[name].isna()
     if unknown.any() and not unknown.all():
         words.append(f"{label}: not known for {', '.join(data.loc[unknown, 'label'])}.")
@@ -175,9 +170,7 @@ def usable(data: pd.DataFrame, moderator: StudyModerator) -> tuple[pd.DataFrame 
         used = used[~rare]
         coefficients = max(used[name].nunique(), 2)
     reason = "it is not known for any study" if unknown.all() else _reason(used[name], coefficients)
-    if reason:
-        return None, [*words, f"{label} is not tested: {reason}."]
-    return used.reset_index(drop=True), words
+    return Attempt(used.reset_index(drop=True), reason), words
 
 
 def _reason(values: pd.Series, coefficients: int) -> str:
@@ -237,23 +230,12 @@ def grouped(
     table: pd.DataFrame,
     moderator: StudyModerator,
     term: str | None = None,
-) -> SubgroupFit | str:
-    """Subgroups of the studies by a category, with a common tau2 (subgroups are small).
-
-    Returns
-    -------
-    SubgroupFit or str
-        In words, why there are none.
-    """
+) -> Attempt:
+    """Subgroups of the studies by a category, with a common tau2 (subgroups are small): Attempt of SubgroupFit."""
     term = DIRECTIONS[direction].cross if term is None else term
     data = _data(pooled, direction, term, table)
-    groups = data[moderator.name].fillna("not known")
-    try:
-        return subgroups(
-            *_numbers(data), groups.tolist(), tau2="common", labels=list(data["label"]), **_how(pooled)
-        )
-    except NotEstimable as reason:
-        return f"{_capital(moderator.label)}: no subgroups, {reason}."
+    groups, labels = data[moderator.name].fillna("not known").tolist(), list(data["label"])
+    return attempt(subgroups, *_numbers(data), groups, tau2="common", labels=labels, **_how(pooled))
 
 
 def heterogeneity_moderated(
@@ -262,25 +244,23 @@ def heterogeneity_moderated(
     table: pd.DataFrame,
     moderator: StudyModerator,
     term: str | None = None,
-) -> LocationScale | str:
+) -> Attempt:
     """Whether heterogeneity itself depends on a number: ``log tau2_i = a0 + a1 z_i``, the number in the mean as well.
 
     Returns
     -------
-    LocationScale or str
-        In words, why there is no answer. The likelihood needs REML or ML; with another estimator REML is used.
+    Attempt of LocationScale
+        The likelihood needs REML or ML; with another estimator REML is used.
     """
     term = DIRECTIONS[direction].cross if term is None else term
-    used, words = usable(_data(pooled, direction, term, table), moderator)
-    label = _capital(moderator.label)
-    if used is None:
-        return words[-1]
+    used, _ = usable(_data(pooled, direction, term, table), moderator)
+    found = attempt(_location_scale, used, moderator, pooled)
+    if found and not found.result.converged:
+        return Attempt(None, found.result.note or "the likelihood has no finite maximum")
+    return found
+
+
+def _location_scale(used: pd.DataFrame, moderator: StudyModerator, pooled: PooledTable):
     z = used[[moderator.name]]
     how = _how(pooled) | {"method": pooled.method if pooled.method in LIKELIHOOD else "REML"}
-    try:
-        fit = locationscale(*_numbers(used), z, z, labels=list(used["label"]), **how)
-    except NotEstimable as reason:
-        return f"{label}: no location-scale model, {reason}."
-    if not fit.converged:
-        return f"{label}: no location-scale model, {fit.note or 'the likelihood has no finite maximum'}."
-    return fit
+    return locationscale(*_numbers(used), z, z, labels=list(used["label"]), **how)

@@ -16,8 +16,7 @@ from twostage.pages.moderators.analysis import Moderation
 from twostage.pages.moderators.bubble import bubble
 from twostage.pages.moderators.studies import StudyModerator
 from twostage.pages.moderators.tables import bubble_alt, omnibus_text
-from twostage.stage2 import PooledTable
-from twostage.stats.pool import SubgroupFit
+from twostage.stage2 import Attempt, PooledTable
 from twostage.terms import DIRECTIONS, arrow
 
 #: Width and height of one bubble plot [inches].
@@ -29,7 +28,7 @@ LETTERS = 38
 
 
 def subgroup_forest(
-    found: SubgroupFit | str,
+    attempted: Attempt,
     pooled: PooledTable,
     direction: str,
     collection: Collection,
@@ -40,7 +39,7 @@ def subgroup_forest(
 
     Parameters
     ----------
-    found : SubgroupFit or str
+    attempted : Attempt of SubgroupFit
         Of :func:`twostage.pages.moderators.analysis.grouped`.
     pooled : PooledTable
     direction : str
@@ -52,8 +51,9 @@ def subgroup_forest(
     -------
     matplotlib.axes.Axes or IPython.display.Markdown
     """
-    if isinstance(found, str):
-        return show_text(found)
+    if not attempted:
+        return show_text(attempted.words)
+    found = attempted.result
     ax = forest(pooled, direction, DIRECTIONS[direction].cross, collection, subgroups=found)
     effects = ", ".join(f"{g} {number(e)}" for g, e in zip(found.groups, found.estimate, strict=True))
     test = omnibus_text(found.qm, found.qm_df, found.qm_df2)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from twostage.display import interval, number, p_value
-from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation
+from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation, capital
 from twostage.pages.moderators.studies import StudyModerator
-from twostage.stats.pool import LocationScale
+from twostage.stage2 import Attempt
 from twostage.text import Markup, myst
 
 #: Digits in which settings of a number are shown.
@@ -67,7 +67,7 @@ def predictions_table(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def scale_table(found: Mapping[str, LocationScale | str], wanted: tuple[StudyModerator, ...]) -> pd.DataFrame:
+def scale_table(found: Mapping[str, Attempt], wanted: tuple[StudyModerator, ...]) -> pd.DataFrame:
     """Location-scale models: change of log τ² per unit of the moderator; all text."""
     labels = {m.name: m.label for m in wanted}
     rows = [
@@ -79,16 +79,16 @@ def scale_table(found: Mapping[str, LocationScale | str], wanted: tuple[StudyMod
             "p": p_value(fit.alpha_p_value[1]),
             "likelihood ratio p": p_value(fit.lr_p_value),
         }
-        for name, fit in found.items()
-        if not isinstance(fit, str)
+        for name, fit in ((name, one.result) for name, one in found.items() if one)
     ]
     columns = ["k", "moderator", "change of log τ² per unit", "interval", "p", "likelihood ratio p"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def scale_words(found: Mapping[str, LocationScale | str]) -> str:
+def scale_words(found: Mapping[str, Attempt], wanted: tuple[StudyModerator, ...]) -> str:
     """What the location-scale models could not answer."""
-    missing = [fit for fit in found.values() if isinstance(fit, str)]
+    labels = {m.name: capital(m.label) for m in wanted}
+    missing = [f"{labels[n]}: no location-scale model, {one.reason}." for n, one in found.items() if not one]
     return " ".join(missing) or "Every model was fitted."
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from IPython.display import Markdown
 
-from twostage.collection import Collection, LargeStudy, Study
+from twostage.collection import Collection, LargeStudy, Study, outside_window
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
@@ -37,14 +37,14 @@ class StudyPage:
 
     def heading(self) -> Markdown:
         """Which study and variables the page is about."""
-        heading = study_heading(self.collection, self.study.id)
         if not isinstance(self.panel, LargePanel):
-            return heading
+            window = (self.parameters.first_session, self.parameters.last_session)
+            return study_heading(self.collection, self.study.id, outside_window(self.study.sessions, window))
         note = (
-            f"This study was read in pieces: every number is of all its {self.panel.n_enrolled:,} patients, the pictures "
-            f"of single patients show {self.panel.shown:,} of them, evenly spread over the study."
+            f"this study was read in pieces: every number is of all its {self.panel.n_enrolled:,} patients, the pictures "
+            f"of single patients show {self.panel.shown:,} of them, evenly spread over the study"
         )
-        return Markdown(f"{heading.data}\n\n{note}")
+        return study_heading(self.collection, self.study.id, note)
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""

@@ -58,10 +58,13 @@ def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
     return HTML(html_table(pd.DataFrame(shown).fillna("–")) * bool(shown) + _not_estimated(estimates, panel))
 
 
-def study_heading(collection: Collection, study: str) -> Markdown:
-    """Which study and which variables this page is about, and what the data are."""
+def study_heading(collection: Collection, study: str, remark: str = "") -> Markdown:
+    """Which study and which variables this page is about, what is to be said of it, and what the data are."""
     row = collection.studies.set_index("study").loc[study]
     x = myst(f"{collection.x.label} ({row['x_instrument']})")
     y = myst(f"{collection.y.label} ({row['y_instrument']})")
     pair = f"*x* is {x}, *y* is {y}."
-    return Markdown(f"**{myst(row['label'])}** ({myst(study)}). {pair}\n\n*{rich_myst(collection.note)}*")
+    said = f" Note: {remark}." if remark else ""
+    return Markdown(
+        f"**{myst(row['label'])}** ({myst(study)}). {pair}{said}\n\n*{rich_myst(collection.note)}*"
+    )

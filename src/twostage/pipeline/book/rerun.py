@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.collection import read_collection, read_part
+from twostage.collection import read_part
 from twostage.notebooks import NOTEBOOKS
 from twostage.params import PLACES, make_parameters
 from twostage.pipeline.book.launch import Launch
@@ -27,14 +27,21 @@ LEFT_OUT = ("record_folder", "output_folder")
 DOWNLOADS = "downloads"
 
 
-def run_command(run: Run) -> str:
-    """The command that makes a whole run: ``twostage run ...``, as typed in the project's folder."""
+def run_command(run: Run, defaults: Mapping[str, Any]) -> str:
+    """The command that makes a whole run: ``twostage run ...``, as typed in the project's folder.
+
+    Parameters
+    ----------
+    run : Run
+    defaults : mapping
+        The collection's parameters that differ from the package's.
+    """
     part = read_part(run.collection)
     collection = part.collection if part else run.collection
     words = ["twostage", "run"]
     if collection != default_collection(run.project).resolve():
         words.append(public(run, collection))
-    usual = make_parameters(read_collection(run.collection).defaults).model_dump()
+    usual = make_parameters(defaults).model_dump()
     for name, value in run.parameters.items():
         if value != usual[name]:
             words += ["-p", f"{name}={_yaml(value)}"]
@@ -73,7 +80,9 @@ def notebook_command(run: Run, notebook: str, study: str | None = None) -> str:
     return shlex.join(words)
 
 
-def rerun_section(run: Run, target: Path, launch: Launch, notebook: str, study: str | None = None) -> str:
+def rerun_section(
+    run: Run, target: Path, launch: Launch, command: str, notebook: str, study: str | None = None
+) -> str:
     """The section at the end of a notebook's page, in MyST; what it offers is written below `target`.
 
     Parameters
@@ -82,6 +91,8 @@ def rerun_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     target : Path
         Folder of the book's source.
     launch : Launch
+    command : str
+        That makes the whole run, as of :func:`run_command`.
     notebook : str
     study : str, optional
     """
@@ -92,15 +103,15 @@ def rerun_section(run: Run, target: Path, launch: Launch, notebook: str, study: 
     ]
     lines = [
         "## Run this page again",
-        f"It is part of the run that {code(run_command(run))} makes. "
+        f"It is part of the run that {code(command)} makes. "
         "This page alone, leaving the run's results as they are:",
         fence(notebook_command(run, notebook, study), "bash"),
         "To take away: " + ", ".join(offered) + ".",
     ]
-    return "\n\n".join([*lines, *_launch(run, launch, notebook)]) + "\n"
+    return "\n\n".join([*lines, *_launch(launch, command, notebook)]) + "\n"
 
 
-def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
+def _launch(launch: Launch, command: str, notebook: str) -> list[str]:
     """Buttons that open the notebook's template, and what has to be done there; nothing without a repository."""
     links = launch.links(notebook)
     if not links:
@@ -113,7 +124,7 @@ def _launch(run: Run, launch: Launch, notebook: str) -> list[str]:
         lines.append(
             "A pooled notebook reads what the studies' notebooks left in the run's folder, and that is not in the "
             "repository: make it first, in a terminal there (on Colab in a cell, with `!` before it), by "
-            f"{code(run_command(run))}."
+            f"{code(command)}."
         )
     if "Colab" in links:
         lines.append(

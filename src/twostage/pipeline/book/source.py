@@ -19,7 +19,7 @@ from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
-from twostage.pipeline.book.rerun import rerun_section
+from twostage.pipeline.book.rerun import rerun_section, run_command
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
@@ -108,6 +108,7 @@ class Contents:
         self._run, self._collection, self._pages, self._target = run, collection, pages, target
         self._estimates = read_estimates(run.folder / "output")
         self._launch = launch
+        self._command = run_command(run, collection.defaults)
 
     def table(self, contents: dict[str, Any]) -> dict[str, Any]:
         """The table of contents as Jupyter Book wants it (``_toc.yml``)."""
@@ -167,10 +168,13 @@ class Contents:
 
     def _notebook(self, name: str, study: str | None = None, label: str = "") -> dict[str, Any]:
         file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
-        rerun = rerun_section(self._run, self._target, self._launch, name, study)
+        rerun = rerun_section(self._run, self._target, self._launch, self._command, name, study)
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
         title = copy_notebook(executed, page, label, rerun)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:
+        # Nine tenths of the build of a small book are these pages, and they are the same for every collection.
+        if not self._run.shows_project:
+            return []
         return [{"file": page} for page in write_api_pages(self._target)]

@@ -24,9 +24,9 @@ from twostage.stage1.equations import (
 )
 from twostage.stage1.estimates import (
     Equation,
+    Equations,
     JointCovariance,
     StudyEstimates,
-    attempt,
     collect,
     counted,
     require,
@@ -35,7 +35,7 @@ from twostage.stage1.large.panel import LargePanel, Treatment
 from twostage.stage1.panel import ROUNDING, make_panel
 from twostage.stage1.sensitivity import sensitivity, stacked_variants
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions, variants
-from twostage.stats.base import LeastSquares, Moments, Spread, least_squares
+from twostage.stats.base import Attempt, LeastSquares, Moments, Spread, attempt, least_squares
 from twostage.stats.centred import CentredTransitions, centred_transitions
 from twostage.stats.mixed import MixedFit, MixedSums, StackedSums, influence
 from twostage.terms import DIRECTIONS, Direction
@@ -167,7 +167,7 @@ class Influence:
         return StackedSums.of(parts, len(scores))
 
 
-def fit_rows(sums: RowSums, direction: Direction, variant: str, level: float) -> tuple[Equation, MixedFit]:
+def fit_rows(sums: RowSums, level: float) -> tuple[Equation, MixedFit]:
     """Fit one equation; as the same in memory, with the same reasons where it cannot be fitted."""
     model, p = sums.model, len(sums.model.names)
     require(model.n > p + 1, f"{model.n} transitions are too few for {p} coefficients")
@@ -179,7 +179,7 @@ def fit_rows(sums: RowSums, direction: Direction, variant: str, level: float) ->
     table = counted(table, fit.n_groups, fit.n_obs)
     names = list(model.names)
     covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
-    return Equation(variant, direction.name, table, covariance, summary(fit)), fit
+    return Equation(table, covariance, summary(fit)), fit
 
 
 def _both_directions(panel: LargePanel, analysis: str, *, joint: bool = True, **options) -> StudyEstimates:
@@ -190,18 +190,16 @@ def _both_directions(panel: LargePanel, analysis: str, *, joint: bool = True, **
             f"random slopes need some numbers of every patient in memory; this study of {panel.n_patients:,} patients "
             f"is read in pieces, and they are fitted to at most {MOST_SLOPES:,}"
         )
-        failed = [{"variant": "main", "direction": d, "reason": text} for d in DIRECTIONS]
-        return collect(panel, analysis, failed, lost)
+        return collect(panel, analysis, {("main", d): Attempt(None, text) for d in DIRECTIONS}, lost)
     equations = [Rows(treatment, d, slopes=p.random_slopes, **options) for d in DIRECTIONS.values()]
-    results, fitted = [], []
+    results: Equations = {}
+    fitted = []
     for at, found in enumerate(_sums(panel, equations)):
         if equations[at].products and found.model.n:
             equations[at], found = _about_the_mean(equations[at], found)
-        done = attempt(
-            lambda sums, d, v: fit_rows(sums, d, v, p.level), found, equations[at].direction, "main"
-        )
-        results.append(done if isinstance(done, dict) else done[0])
-        fitted += [] if isinstance(done, dict) else [(equations[at], done[1])]
+        done = attempt(fit_rows, found, p.level)
+        results["main", equations[at].direction.name] = attempt(lambda both: both[0], done)
+        fitted += [(equations[at], done.result[1])] if done else []
     result = collect(panel, analysis, results, lost)
     kept = [(e, fit) for e, fit in fitted if e.direction.name in set(result.table["direction"])]
     kept = [(e, fit) for e, fit in kept if fit.n_groups > len(fit.coef)]
@@ -272,11 +270,12 @@ def _sensitivity(study: LargeStudy, parameters: Parameters) -> StudyEstimates:
 @transition.register
 def _transition(panel: LargePanel) -> StudyEstimates:
     found = panel.over(partial(_transition_sums, panel.treatment))
-    results = []
+    results: Equations = {}
     for label, session in transitions(panel.parameters).items():
         for direction in DIRECTIONS.values():
             sums = found[session, direction.name]
-            results.append(attempt(_fit_transition, sums, direction, label, panel.parameters.level))
+            found_here = attempt(_fit_transition, sums, direction, panel.parameters.level)
+            results[label, direction.name] = found_here
     return collect(panel, "transition", results)
 
 
@@ -292,14 +291,14 @@ def _transition_sums(treatment: Treatment, piece: Piece) -> dict[tuple[int, str]
     return found
 
 
-def _fit_transition(sums: Moments, direction: Direction, variant: str, level: float) -> Equation:
+def _fit_transition(sums: Moments, direction: Direction, level: float) -> Equation:
     names, n = list(direction.lagged), int(sums.count)
     require(n > len(names), f"{n} patients are too few for {len(names)} coefficients")
     fit = least_squares(sums)
     require(fit.residual > ROUNDING * fit.total, NO_RESIDUAL)
     covariance = pd.DataFrame(fit.cov, index=names, columns=names)
     table = counted(_ols_table(fit, names, level), n, n)
-    return Equation(variant, direction.name, table, covariance, _ols_summary(fit))
+    return Equation(table, covariance, _ols_summary(fit))
 
 
 def _ols_table(fit: LeastSquares, names: list[str], level: float) -> pd.DataFrame:
@@ -324,8 +323,8 @@ def _outcome(panel: LargePanel) -> StudyEstimates:
     sums = None
     if {"pre", "post"} <= set(panel.source.has_patients):
         sums = panel.over(partial(_outcome_sums, panel.treatment))
-    result = attempt(_fit_outcome, sums, DIRECTIONS["x_to_y"], "main", panel.parameters.level)
-    return collect(panel, "outcome", [result], LOST_OUTCOME)
+    result = attempt(_fit_outcome, sums, panel.parameters.level)
+    return collect(panel, "outcome", {("main", "x_to_y"): result}, LOST_OUTCOME)
 
 
 def _outcome_sums(treatment: Treatment, piece: Piece) -> tuple[Moments, Spread]:
@@ -341,9 +340,7 @@ def _outcome_sums(treatment: Treatment, piece: Piece) -> tuple[Moments, Spread]:
     return Moments.of(rows), Spread.of(rows)
 
 
-def _fit_outcome(
-    sums: tuple[Moments, Spread] | None, direction: Direction, variant: str, level: float
-) -> Equation:
+def _fit_outcome(sums: tuple[Moments, Spread] | None, level: float) -> Equation:
     n = int(sums[0].count) if sums else 0
     require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
     moments, spread = sums
@@ -361,4 +358,4 @@ def _fit_outcome(
     terms = list(table["term"])
     covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
     covariance.iloc[0, 1] = covariance.iloc[1, 0] = np.nan
-    return Equation(variant, direction.name, counted(table, n, 0), covariance, _ols_summary(fit))
+    return Equation(counted(table, n, 0), covariance, _ols_summary(fit))

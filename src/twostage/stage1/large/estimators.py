@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Piece
-from twostage.stage1.estimates import StudyEstimates, attempt
+from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import (
     FEWEST_ON_A_LINE,
     FEWEST_SESSIONS,
@@ -23,7 +23,7 @@ from twostage.stage1.estimators import estimators, failures_of, fit_rows_of, tab
 from twostage.stage1.large.equations import Rows, SumUp, fit_rows, outcome_sessions
 from twostage.stage1.large.panel import LargePanel, Treatment
 from twostage.stage1.panel import ROUNDING
-from twostage.stats.base import Spread
+from twostage.stats.base import Spread, attempt
 from twostage.stats.dpm import fit_dpm_sums
 from twostage.stats.fiml import PatternSums
 from twostage.stats.riclpm import fit_riclpm_sums
@@ -33,6 +33,12 @@ from twostage.terms import COLUMNS, DIRECTIONS, ESTIMATORS
 NO_JACKKNIFE = (
     "its standard error draws the patients again and again, for which all must be in memory; "
     "this study is read in pieces"
+)
+
+
+#: Why it has no model with measurement error.
+NO_ERROR = (
+    "the model with measurement error is fitted to patients in memory only; this study is read in pieces"
 )
 
 
@@ -133,29 +139,28 @@ def _centred(
         zip(equations, panel.over(SumUp(treatment, equations)), strict=True)
     ):
         where = slice(2 * at, 2 * at + 2)
-        done = attempt(
-            lambda s, d, v: fit_rows(s, d, v, panel.parameters.level)[1], sums, equation.direction, ""
-        )
-        if isinstance(done, dict):
-            columns["reasons"][0, where] = done["reason"]
+        done = attempt(fit_rows, sums, panel.parameters.level)
+        if not done:
+            columns["reasons"][0, where] = done.reason
             continue
-        for name, values in (("estimate", done.coef), ("std_error", done.std_error), ("df", done.df)):
+        fit = done.result[1]
+        for name, values in (("estimate", fit.coef), ("std_error", fit.std_error), ("df", fit.df)):
             columns[name][0, where] = values[1:3]
-        columns["loglik"][0, where], columns["converged"][0, where] = done.loglik, done.converged
+        columns["loglik"][0, where], columns["converged"][0, where] = fit.loglik, fit.converged
         columns["singular"][0, where], columns["evaluations"][0, where] = (
-            done.singular,
-            done.optimiser.evaluations,
+            fit.singular,
+            fit.optimiser.evaluations,
         )
-        columns["n_patients"][0, where], columns["n_transitions"][0, where] = done.n_groups, done.n_obs
+        columns["n_patients"][0, where], columns["n_transitions"][0, where] = fit.n_groups, fit.n_obs
         if own_lines:
             spent = seen.most["xy".index(equation.direction.outcome)] < FEWEST_ON_A_LINE
             deny(columns, np.array([spent]), where)
     return EffectBatch(**columns)
 
 
-def _jackknife(panel: LargePanel, seen: Seen) -> EffectBatch:
+def _not_in_pieces(reason: str, panel: LargePanel, seen: Seen) -> EffectBatch:
     columns = empty_columns(1)
-    columns["reasons"][:] = NO_JACKKNIFE
+    columns["reasons"][:] = reason
     return EffectBatch(**columns)
 
 
@@ -171,7 +176,8 @@ _WAYS: dict[str, Callable[[LargePanel, Seen], EffectBatch]] = {
     "centred": _centred,
     "centred_occasions": partial(_centred, occasions=True),
     "detrended": partial(_centred, own_lines=True),
-    "jackknife": _jackknife,
+    "jackknife": partial(_not_in_pieces, NO_JACKKNIFE),
     "riclpm": partial(_structural, fit_riclpm_sums),
     "dpm": partial(_structural, fit_dpm_sums),
+    "riclpm_error": partial(_not_in_pieces, NO_ERROR),
 }

@@ -13,7 +13,7 @@ import pandas as pd
 from twostage.collection import LargeStudy, Piece
 from twostage.params import Parameters
 from twostage.stage1.estimator_batch import without_own_lines
-from twostage.stage1.panel import ROUNDING, Panel, disaggregated, make_panel, resolved
+from twostage.stage1.panel import ROUNDING, Panel, disaggregated, make_panel, reliabilities, resolved
 from twostage.stage1.vocabulary import exclusions
 from twostage.stats.base import Spread
 from twostage.stats.centred import enough_sessions
@@ -73,7 +73,7 @@ def _of(scores: np.ndarray, which: np.ndarray) -> np.ndarray:
     return scores if which.all() else np.compress(which, scores.transpose(1, 2, 0), axis=2).transpose(2, 0, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LargePanel(Panel):
     """A study in pieces, ready for stage 1.
 
@@ -140,6 +140,7 @@ def _make_large_panel(study: LargeStudy, parameters: Parameters | None = None, *
         exclusions=pd.DataFrame({"reason": exclusions(parameters), "n_patients": lost}),
         n_enrolled=study.n_enrolled,
         checksum=study.checksum,
+        **reliabilities(study.info),
         source=study,
         treatment=treatment,
         n_eligible=seen.n_eligible,

@@ -1,5 +1,6 @@
 """What all families of statistics share.
 
+- attempt: the result of an analysis, or why there is none.
 - checks: what arrays, panels and options must be like, and what is said of those that are not; `NotEstimable` is raised
   where the data cannot answer, ValueError where the caller asked for something wrong.
 - inference: critical values, p-values, Wald tests and intervals, Hartung and Knapp's factor, Holm's adjustment.
@@ -8,6 +9,7 @@
 - tables: results as data frames and as small HTML tables.
 """
 
+from twostage.stats.base.attempt import Attempt, attempt
 from twostage.stats.base.checks import (
     DIRECTIONS,
     VARIABLES,
@@ -42,4 +44,4 @@ from twostage.stats.base.inference import (
 )
 from twostage.stats.base.moments import LeastSquares, Moments, Spread, least_squares
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
-from twostage.stats.base.tables import EFFECT, coefficient_rows, frame, html, one_row, test_text
+from twostage.stats.base.tables import EFFECT, Inference, N, coefficient_rows, frame, html, one_row, test_text

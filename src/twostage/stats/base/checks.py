@@ -55,7 +55,7 @@ def check_estimates(y, v, labels):
     if y.ndim != 1 or y.shape != v.shape:
         raise ValueError(f"y and v must be one-dimensional and equally long; got {y.shape} and {v.shape}")
     if y.size == 0:
-        raise ValueError("no study to pool: y is empty")
+        raise ValueError("y and v must hold at least one study, not empty arrays")
     names = tuple(str(x) for x in (range(len(y)) if labels is None else labels))
     if len(names) != len(y):
         raise ValueError(f"{len(names)} labels for {len(y)} studies")

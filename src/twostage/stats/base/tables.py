@@ -1,11 +1,27 @@
 """How results become data frames and small HTML tables."""
 
+from dataclasses import dataclass
 from html import escape
+from typing import Generic, TypeVar
 
 import numpy as np
 
 #: What is reported of an effect.
 EFFECT = ("estimate", "std_error", "df", "statistic", "p_value", "ci_low", "ci_high")
+
+
+N = TypeVar("N")
+
+
+@dataclass(frozen=True, eq=False)
+class Inference(Generic[N]):
+    """Tests that effects are 0 and intervals of them: the fields that all results share; numbers or arrays."""
+
+    std_error: N
+    statistic: N
+    p_value: N
+    ci_low: N
+    ci_high: N
 
 
 def frame(rows):

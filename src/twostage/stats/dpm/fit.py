@@ -17,6 +17,7 @@ from twostage.stats.fiml import (
     group_patterns,
     inverse_positive,
     maximise,
+    maximise_again,
     score_products,
 )
 from twostage.stats.riclpm import (
@@ -299,6 +300,8 @@ def solve(structure: DpmStructure, panels, outcome: int, se: str) -> DpmSolved:
 def _solve_patterns(structure: DpmStructure, patterns, whole, spread, se: str) -> DpmSolved:
     """The same of data sets by pattern; `whole` has all columns of the scores, `spread` (b, p) the columns' units."""
     optimum = maximise(structure.base, patterns, starting_values(structure, whole))
+    persistent = starting_values(structure, whole, persistent=True)
+    optimum = maximise_again(structure.base, patterns, optimum, persistent, ~optimum.converged)
     information = inverse_positive(optimum.information)
     if se == "sandwich":
         information = information @ score_products(structure.base, patterns, optimum.point) @ information
@@ -354,16 +357,18 @@ def _linear(model: DpmStructure) -> LinearStructure:
     )
 
 
-def starting_values(model: DpmStructure, panels):
+def starting_values(model: DpmStructure, panels, *, persistent=False):
     """Starting values (b, K): a random-intercept cross-lagged panel model's, which is a special case.
 
     Parameters
     ----------
     panels : Patterns
         Of the whole panels, columns x_1, y_1, ..., x_T, y_T of unit variance.
+    persistent : bool
+        As of :func:`twostage.stats.riclpm.model.starting_values`.
     """
     special = RiclpmStructure(model.occasions, "equal", "equal", "free")
-    theta = riclpm_starting_values(special, panels)
+    theta = riclpm_starting_values(special, panels, persistent=persistent)
     if not model.simultaneous:
         theta[:, -2] = 0.0
     whole = special.sigma(theta)

@@ -8,6 +8,7 @@ The panel models in `riclpm` and `dpm` are such structures.
 from twostage.stats.fiml.likelihood import (
     STEP,
     LinearStructure,
+    evaluate,
     group_patterns,
     group_rows,
     inverse_positive,
@@ -19,5 +20,5 @@ from twostage.stats.fiml.likelihood import (
     sums,
     well_determined,
 )
-from twostage.stats.fiml.maximum import maximise
+from twostage.stats.fiml.maximum import maximise, maximise_again
 from twostage.stats.fiml.pieces import PatternSums

@@ -121,6 +121,32 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     return Optimum(point, search.information, converged, search.iterations, search.evaluations, decrement)
 
 
+def maximise_again(structure, patterns, first: Optimum, start, again) -> Optimum:
+    """The better of the maxima found first and of those found from other starting values.
+
+    Parameters
+    ----------
+    structure, patterns
+        As of :func:`maximise`.
+    first : Optimum
+    start : (b, K) array
+    again : (b,) array of bool
+        Data sets to search again.
+    """
+    if not again.any():
+        return first
+    second = maximise(structure, patterns, np.where(again[:, None], start, first.point.theta))
+    better = again & second.converged & (~first.converged | (second.point.value < first.point.value))
+    if not better.any():
+        return first
+    fields = {
+        name: np.where(better.reshape(-1, *[1] * (getattr(first, name).ndim - 1)), getattr(second, name), old)
+        for name, old in vars(first).items()
+        if name != "point"
+    }
+    return Optimum(_merged(second.point, first.point, better, patterns), **fields)
+
+
 class _Search:
     """All data sets on their way to the maximum."""
 

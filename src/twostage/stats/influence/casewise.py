@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import chdtrc
 
 from twostage.stats.base import EFFECT, frame, frozen, html, ratio
-from twostage.stats.pool import ZERO_RESIDUAL, PooledFit, all_but_one, pooled, refit
+from twostage.stats.pool import ZERO_RESIDUAL, PooledFit, Repooled, all_but_one, pooled, refit
 
-_LEFT_OUT = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value")
+_LEFT_OUT = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value", "converged")
 
 
 _CASEWISE = (
@@ -21,7 +21,7 @@ SINGLE = "one study is left each time: its own normal interval, tau2 0 by defini
 
 
 @dataclass(frozen=True, eq=False)
-class LeaveOneOut:
+class LeaveOneOut(Repooled[np.ndarray]):
     """Pooled results without each study in turn; arrays of shape (k,), row i is the fit without study i.
 
     Attributes
@@ -36,18 +36,6 @@ class LeaveOneOut:
     note : str
     """
 
-    estimate: np.ndarray
-    std_error: np.ndarray
-    df: np.ndarray
-    statistic: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
-    tau2: np.ndarray
-    i2: np.ndarray
-    h2: np.ndarray
-    q: np.ndarray
-    q_p_value: np.ndarray
     converged: np.ndarray
     labels: tuple[str, ...]
     fit: PooledFit = field(repr=False)
@@ -55,7 +43,7 @@ class LeaveOneOut:
 
     def tidy(self):
         """One row per study left out."""
-        return frame({"study": self.labels} | {n: getattr(self, n) for n in (*_LEFT_OUT, "converged")})
+        return frame({"study": self.labels} | {n: getattr(self, n) for n in _LEFT_OUT})
 
     def glance(self):
         """One row: range of the estimates, largest p-value, whether leaving one out ever changes the
@@ -101,8 +89,8 @@ def leave_one_out(y, v=None, **options):
     """
     fit = pooled(y, v, purpose="leave-one-out", **options)
     batch = refit(fit, all_but_one(fit.k))
-    numbers = frozen(*(getattr(batch, n) for n in _LEFT_OUT), batch.converged)
-    return LeaveOneOut(*numbers, labels=fit.labels, fit=fit, note=SINGLE if fit.k == 2 else "")
+    numbers = dict(zip(_LEFT_OUT, frozen(*(getattr(batch, n) for n in _LEFT_OUT)), strict=True))
+    return LeaveOneOut(**numbers, labels=fit.labels, fit=fit, note=SINGLE if fit.k == 2 else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.base import EFFECT, frame, frozen, html, real_array
-from twostage.stats.pool import PooledFit, pooled, refit
+from twostage.stats.pool import PooledFit, Repooled, pooled, refit
 
 PRECISION = "precision"
 
@@ -14,7 +14,7 @@ _STEPS = (*EFFECT, "tau2", "i2", "h2", "q", "q_p_value", "converged")
 
 
 @dataclass(frozen=True, eq=False)
-class Cumulative:
+class Cumulative(Repooled[np.ndarray]):
     """Pooled results of the first 1, 2, ..., k studies in an order; arrays of shape (k,).
 
     Attributes
@@ -33,18 +33,6 @@ class Cumulative:
         Of all studies.
     """
 
-    estimate: np.ndarray
-    std_error: np.ndarray
-    df: np.ndarray
-    statistic: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
-    tau2: np.ndarray
-    i2: np.ndarray
-    h2: np.ndarray
-    q: np.ndarray
-    q_p_value: np.ndarray
     converged: np.ndarray
     order: np.ndarray
     labels: tuple[str, ...]
@@ -110,7 +98,8 @@ def cumulative(y, v=None, *, order=None, descending=False, by=None, **options):
     index = np.argsort(-values if descending else values, kind="stable")
     steps = [refit(fit, index[None, :m]) for m in range(1, fit.k + 1)]
     numbers = frozen(*(np.concatenate([getattr(s, n) for s in steps]) for n in _STEPS), index)
-    return Cumulative(*numbers, labels=tuple(fit.labels[i] for i in index), by=by or name, fit=fit)
+    named = dict(zip((*_STEPS, "order"), numbers, strict=True))
+    return Cumulative(**named, labels=tuple(fit.labels[i] for i in index), by=by or name, fit=fit)
 
 
 def _values(fit, order):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import check_level, coefficient_rows, critical_value, frame, html, one_row
+from twostage.stats.base import Inference, check_level, coefficient_rows, critical_value, frame, html, one_row
 from twostage.stats.multilevel.blocks import Blocks
 from twostage.stats.multilevel.inference import heterogeneity_shares
 from twostage.stats.multilevel.profile import ProfileInterval, profile
@@ -148,7 +148,7 @@ class Component:
 
 
 @dataclass(frozen=True, eq=False)
-class MvFit:
+class MvFit(Inference[np.ndarray]):
     """A multilevel or multivariate meta-analysis of n estimates with p coefficients.
 
     Attributes
@@ -187,12 +187,7 @@ class MvFit:
 
     coef: np.ndarray
     cov_coef: np.ndarray = field(repr=False)
-    std_error: np.ndarray
-    statistic: np.ndarray
     df: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
     qe: float
     qe_df: int
     qe_p_value: float

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 from twostage.stats.base import (
+    Inference,
     WaldTest,
     check_choice,
     check_level,
@@ -34,7 +35,7 @@ ALONE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class RobustFit:
+class RobustFit(Inference[np.ndarray]):
     """Coefficients with cluster-robust inference.
 
     Attributes
@@ -58,12 +59,7 @@ class RobustFit:
 
     coef: np.ndarray
     cov_coef: np.ndarray = field(repr=False)
-    std_error: np.ndarray
-    statistic: np.ndarray
     df: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
     kind: str
     n_clusters: int
     level: float

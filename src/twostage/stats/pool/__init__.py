@@ -19,6 +19,6 @@ from twostage.stats.pool.paired import PairedDifference, paired_difference
 from twostage.stats.pool.permutation import PermutationTest, permutation_test
 from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
 from twostage.stats.pool.refit import ZERO_RESIDUAL, all_but_one, pooled, refit
-from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile
+from twostage.stats.pool.results import PooledBatch, PooledFit, QProfile, Repooled
 from twostage.stats.pool.subgroups import SubgroupFit, subgroups
 from twostage.stats.pool.tau2 import CELL, LOG_2PI, MAX_ITERATIONS, STEP_TOLERANCE, refine, search_bound

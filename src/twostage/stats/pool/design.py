@@ -1,6 +1,7 @@
 """Moderators of a meta-regression: checked, in an orthonormal basis, and what a weighted regression on them leaves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -272,18 +273,17 @@ class MeanProjection:
         w_py = self.w * py
         return (w_py * py).sum(axis=-1) - w_py.sum(axis=-1) ** 2 / self.total
 
-    @property
+    @cached_property
     def trace(self):
         """``tr P``, shape (...)."""
-        squares = (self.w * self.w).sum(axis=-1)
-        if self._is_dominated(squares):
+        if self._dominated:
             return (self.w * sum_of_others(self.w)).sum(axis=-1) / self.total
-        return self.total - squares / self.total
+        return self.total - self._squares / self.total
 
     def trace_product(self, a, b):
         """As :meth:`Projection.trace_product`."""
         both = a * b
-        if self._is_dominated((self.w * self.w).sum(axis=-1)):
+        if self._dominated:
             # The squares of the elements of I - QQ': positive terms, of which none is a difference.
             rest, hat = sum_of_others(self.w) / self.total[..., None], self.hat
             return (rest**2 * both).sum(axis=-1) + (hat * b * sum_of_others(hat * a)).sum(axis=-1)
@@ -291,9 +291,14 @@ class MeanProjection:
         second = first if a is b else (self.w * b).sum(axis=-1) / self.total
         return both.sum(axis=-1) - 2.0 * (self.w * both).sum(axis=-1) / self.total + first * second
 
-    def _is_dominated(self, squares):
+    @cached_property
+    def _squares(self):
+        return (self.w * self.w).sum(axis=-1)
+
+    @cached_property
+    def _dominated(self):
         """Whether one weight is so large beside the others that differences of sums lose digits."""
-        return (squares > DOMINATED * self.total**2).any()
+        return (self._squares > DOMINATED * self.total**2).any()
 
 
 def sum_of_others(d):

@@ -21,7 +21,7 @@ from twostage.stats.pool.design import Design, make_design, residual
 from twostage.stats.pool.locationscale_likelihood import ScaleMaximum, ScaleProblem, maximise
 from twostage.stats.pool.metafor import TESTS, Script, estimates, moderators
 from twostage.stats.pool.metareg import check_options, coefficients
-from twostage.stats.pool.metareg_results import Prediction, interval_at, new_design
+from twostage.stats.pool.metareg_results import Prediction, Regression, interval_at, new_design
 from twostage.stats.pool.tau2 import generalised_q, log_likelihood, maximise_likelihood
 
 # Found from metafor's own start, then refined from there: its default stops at about 1e-4.
@@ -40,7 +40,7 @@ _GLANCE = (
 
 
 @dataclass(frozen=True, eq=False)
-class LocationScale:
+class LocationScale(Regression):
     """A location-scale model, ``y_i ~ N(x_i'beta, v_i + tau2_i)``, ``log tau2_i = z_i'alpha``.
 
     Attributes
@@ -81,15 +81,6 @@ class LocationScale:
     labels : tuple of str
     """
 
-    names: tuple[str, ...]
-    coef: np.ndarray
-    std_error: np.ndarray
-    df: float
-    statistic: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
-    cov_coef: np.ndarray = field(repr=False)
     scale_names: tuple[str, ...]
     alpha: np.ndarray
     alpha_std_error: np.ndarray
@@ -100,10 +91,6 @@ class LocationScale:
     alpha_ci_high: np.ndarray
     cov_alpha: np.ndarray = field(repr=False)
     tau2: np.ndarray = field(repr=False)
-    qm: float
-    qm_df: int
-    qm_df2: float
-    qm_p_value: float
     qs: float
     qs_df: int
     qs_df2: float
@@ -111,23 +98,8 @@ class LocationScale:
     lr: float
     lr_df: int
     lr_p_value: float
-    qe: float
-    qe_df: int
-    qe_p_value: float
-    loglik: float
-    variance_factor: float
-    k: int
-    converged: bool
-    method: str
-    ci: str
-    level: float
     search: ScaleMaximum = field(repr=False)
-    note: str
-    y: np.ndarray = field(repr=False)
-    v: np.ndarray = field(repr=False)
-    design: Design = field(repr=False)
     scale: Design = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
 
     def predict(self, Xnew=None, Znew=None, *, level=None, prediction="k-p-q") -> Prediction:
         """Effects expected at given location and scale moderators.

@@ -6,6 +6,7 @@ import numpy as np
 
 from twostage.stats.base import (
     NO_PREDICTION,
+    Inference,
     WaldTest,
     check_choice,
     check_level,
@@ -157,7 +158,36 @@ def new_design(design, Xnew, what="moderator"):
 
 
 @dataclass(frozen=True, eq=False)
-class MetaRegression:
+class Regression(Inference[np.ndarray]):
+    """What every regression of effects on moderators has; the attributes are told by those that inherit them."""
+
+    names: tuple[str, ...]
+    coef: np.ndarray
+    df: float
+    cov_coef: np.ndarray = field(repr=False)
+    qe: float
+    qe_df: int
+    qe_p_value: float
+    qm: float
+    qm_df: int
+    qm_df2: float
+    qm_p_value: float
+    loglik: float
+    variance_factor: float
+    k: int
+    converged: bool
+    method: str
+    ci: str
+    level: float
+    note: str
+    y: np.ndarray = field(repr=False)
+    v: np.ndarray = field(repr=False)
+    design: Design = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class MetaRegression(Regression):
     """A random-effects meta-regression, ``y_i ~ N(x_i'beta, v_i + tau2)``.
 
     Attributes
@@ -199,45 +229,17 @@ class MetaRegression:
     labels : tuple of str
     """
 
-    names: tuple[str, ...]
-    coef: np.ndarray
-    std_error: np.ndarray
-    df: float
-    statistic: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
-    cov_coef: np.ndarray = field(repr=False)
     tau2: float
     tau: float
     tau2_se: float
     i2: float
     h2: float
     r2: float
-    qe: float
-    qe_df: int
-    qe_p_value: float
-    qm: float
-    qm_df: int
-    qm_df2: float
-    qm_p_value: float
-    loglik: float
-    variance_factor: float
     fitted: np.ndarray = field(repr=False)
     residuals: np.ndarray = field(repr=False)
     hat: np.ndarray = field(repr=False)
-    k: int
-    converged: bool
     boundary: bool
-    method: str
-    ci: str
-    level: float
     search: Tau2Search = field(repr=False)
-    note: str
-    y: np.ndarray = field(repr=False)
-    v: np.ndarray = field(repr=False)
-    design: Design = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
 
     def predict(self, Xnew=None, *, level=None, prediction="k-p-1") -> Prediction:
         """Effects expected at given moderators; see :func:`predict`."""

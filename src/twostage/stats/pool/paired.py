@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.stats.base import real_array, wald
+from twostage.stats.base import Inference, real_array, wald
 from twostage.stats.pool.pool import pool, pool_many
 from twostage.stats.pool.refit import all_but_one
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(Inference[float]):
     """Pooled estimate of the second estimator less that of the first.
 
     Attributes
@@ -22,12 +22,7 @@ class PairedDifference:
     """
 
     estimate: float
-    std_error: float
     df: float
-    statistic: float
-    p_value: float
-    ci_low: float
-    ci_high: float
     k: int
     level: float
 

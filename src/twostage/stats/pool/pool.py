@@ -1,7 +1,6 @@
 """Random-effects meta-analysis of k estimates with known sampling variances."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -105,7 +104,9 @@ def pool(
     numbers, search = pool_arrays(y, v, method=method, ci=ci, level=level, prediction=prediction)
     y, v, weights = frozen(y, v, numbers.pop("weights"))
     used_ci, _, rule, _ = rules_in_force(len(y), method, ci, prediction)
-    fit = PooledFit(
+    maxima = int(search.n_maxima)
+    notes = _notes(len(y), method, rule, ci, float(numbers["variance_factor"]), maxima)
+    return PooledFit(
         **{name: number.item() for name, number in numbers.items()},
         weights=weights,
         pi_rule=rule,
@@ -116,12 +117,11 @@ def pool(
         ci=used_ci,
         level=level,
         search=search,
-        note="",
+        note="; ".join(notes),
         y=y,
         v=v,
         labels=labels,
     )
-    return replace(fit, note="; ".join(_notes(fit, ci)))
 
 
 def pool_many(
@@ -230,7 +230,7 @@ def pool_arrays(y, v, *, method, ci, level, prediction):
         "variance_factor": factor,
         "weights": 100.0 * at.hat,
     }
-    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method), search
+    return numbers | wald(estimate, std_error, df, level) | heterogeneity(y, v, tau2, method, at=at), search
 
 
 def pool_blocks(Y, V, **options):
@@ -250,18 +250,17 @@ def pool_blocks(Y, V, **options):
     return numbers, Tau2Search(*joined, algorithm=parts[0][1].algorithm)
 
 
-def _notes(fit, asked_ci):
-    if fit.k == 1:
+def _notes(k, method, pi_rule, asked_ci, factor, maxima):
+    if k == 1:
         note = "one study: its own estimate and normal interval; heterogeneity cannot be estimated, "
         return [note + "tau2 is 0 by definition"]
     notes = []
-    if fit.k == 2 and fit.pi_rule == NO_PREDICTION and fit.method != "FE":
+    if k == 2 and pi_rule == NO_PREDICTION and method != "FE":
         notes.append("two studies: no prediction interval with k - 2 degrees of freedom")
-    if fit.variance_factor == 0.0:
+    if factor == 0.0:
         notes.append("the estimates agree exactly: the Hartung-Knapp interval has width 0")
-    if fit.method == "FE" and asked_ci != "wald":
+    if method == "FE" and asked_ci != "wald":
         notes.append("Hartung-Knapp inference is not meant for a fixed-effect model")
-    maxima = int(fit.search.n_maxima)
     if maxima > 1:
         notes.append(f"the likelihood of tau2 has {maxima} local maxima; the highest is reported")
     return notes

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from twostage.stats.base import EFFECT, NO_PREDICTION, PREDICTIONS, check_level, frame, html, one_row
+from twostage.stats.base import (
+    EFFECT,
+    NO_PREDICTION,
+    PREDICTIONS,
+    Inference,
+    N,
+    check_level,
+    frame,
+    html,
+    one_row,
+)
 from twostage.stats.pool.metafor import Script, estimates, options, vector
 from twostage.stats.pool.tau2 import Tau2Search, q_profile, share_and_ratio, typical_variance
 
@@ -64,6 +74,32 @@ class QProfile:
         return html(f"Q-profile intervals, level {self.level:g}", facts=rows, note=self.note)
 
 
+@dataclass(frozen=True, eq=False)
+class Repooled(Inference[N]):
+    """What is told of every pool, also where studies were left out of it."""
+
+    estimate: N
+    df: N
+    tau2: N
+    i2: N
+    h2: N
+    q: N
+    q_p_value: N
+
+
+@dataclass(frozen=True, eq=False)
+class PooledNumbers(Repooled[N]):
+    """The numbers of one pool or of many."""
+
+    tau: N
+    tau2_se: N
+    q_df: N
+    pi_low: N
+    pi_high: N
+    loglik: N
+    variance_factor: N
+
+
 _SHARES = ("tau2", "tau", "i2", "h2")
 
 
@@ -106,7 +142,7 @@ def profiled(fit, level, U=None, *, agreement):
 
 
 @dataclass(frozen=True, eq=False)
-class PooledFit:
+class PooledFit(PooledNumbers[float]):
     """A random-effects meta-analysis of k estimates.
 
     Attributes
@@ -141,26 +177,7 @@ class PooledFit:
     labels : tuple of str
     """
 
-    estimate: float
-    std_error: float
-    ci_low: float
-    ci_high: float
-    statistic: float
-    df: float
-    p_value: float
-    tau2: float
-    tau: float
-    tau2_se: float
-    i2: float
-    h2: float
-    q: float
-    q_df: int
-    q_p_value: float
-    pi_low: float
-    pi_high: float
     pi_rule: str
-    loglik: float
-    variance_factor: float
     weights: np.ndarray = field(repr=False)
     k: int
     converged: bool
@@ -255,31 +272,12 @@ def _prediction(fit):
 
 
 @dataclass(frozen=True, eq=False)
-class PooledBatch:
+class PooledBatch(PooledNumbers[np.ndarray]):
     """n random-effects meta-analyses of k estimates each; fields as of :class:`PooledFit`, shape (n,).
 
     `weights` has shape (n, k); `k`, `pi_rule`, `method`, `ci` and `level` are common to all.
     """
 
-    estimate: np.ndarray
-    std_error: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
-    statistic: np.ndarray
-    df: np.ndarray
-    p_value: np.ndarray
-    tau2: np.ndarray
-    tau: np.ndarray
-    tau2_se: np.ndarray
-    i2: np.ndarray
-    h2: np.ndarray
-    q: np.ndarray
-    q_df: np.ndarray
-    q_p_value: np.ndarray
-    pi_low: np.ndarray
-    pi_high: np.ndarray
-    loglik: np.ndarray
-    variance_factor: np.ndarray
     weights: np.ndarray = field(repr=False)
     pi_rule: str
     k: int
@@ -300,8 +298,8 @@ class PooledBatch:
 
     def tidy(self):
         """One row per meta-analysis: all numbers but the weights."""
-        names = [f.name for f in fields(self) if f.name not in ("weights", "search")]
-        columns = {n: getattr(self, n) for n in names}
+        names = [f.name for f in fields(self) if f.name not in (*EFFECT, "weights", "search")]
+        columns = {n: getattr(self, n) for n in (*EFFECT, *names)}
         return frame(columns | {"converged": self.converged, "boundary": self.boundary})
 
     def glance(self):

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import chdtrc
 
-from twostage.stats.base import NotEstimable, check_choice, check_estimates, frame, html, one_row, test_text
+from twostage.stats.base import (
+    Inference,
+    NotEstimable,
+    check_choice,
+    check_estimates,
+    frame,
+    html,
+    one_row,
+    test_text,
+)
 from twostage.stats.pool.metafor import TESTS, Script, estimates, options, vector
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.pool import pool
@@ -27,7 +36,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class SubgroupFit:
+class SubgroupFit(Inference[np.ndarray]):
     """Pooled effects of g subgroups.
 
     Attributes
@@ -61,12 +70,7 @@ class SubgroupFit:
     groups: tuple[str, ...]
     k: np.ndarray
     estimate: np.ndarray
-    std_error: np.ndarray
     df: np.ndarray
-    statistic: np.ndarray
-    p_value: np.ndarray
-    ci_low: np.ndarray
-    ci_high: np.ndarray
     pi_low: np.ndarray
     pi_high: np.ndarray
     tau2: np.ndarray

@@ -98,7 +98,7 @@ def estimate_tau2(y, v, method="REML", U=None):
         return Tau2Search(np.zeros(shape), no, yes, zero, one, "none: tau2 is 0 by definition")
     rest = residual(y, U)
     if method in ("DL", "HE", "HS", "SJ"):
-        raw = _closed_form(rest, v, method, y.var(axis=-1), U)
+        raw = _closed_form(rest, v, method, y, U)
         return Tau2Search(np.maximum(raw, 0.0), raw <= 0.0, yes, zero, one, "closed form")
     if method in ("PM", "EB"):
         tau2, converged, iterations = solve_q(rest, v, float(df), U)
@@ -111,14 +111,15 @@ def _df(y, U):
     return y.shape[-1] - (1 if U is None else U.shape[1])
 
 
-def _closed_form(y, v, method, start, U):
+def _closed_form(rest, v, method, y, U):
     k, df = y.shape[-1], _df(y, U)
     if method == "HE":
-        at = project(y, np.ones_like(v), U)
+        at = project(rest, np.ones_like(v), U)
         return (at.rss - (v * (1.0 - at.hat)).sum(axis=-1)) / df
     if method == "SJ":
-        return start * generalised_q(y, v, start, U) / df
-    at = project(y, 1.0 / v, U)
+        start = y.var(axis=-1)
+        return start * generalised_q(rest, v, start, U) / df
+    at = project(rest, 1.0 / v, U)
     return (at.rss - df) / at.trace if method == "DL" else (at.rss - k) / at.w.sum(axis=-1)
 
 
@@ -167,22 +168,11 @@ def solve_q(y, v, target, U=None):
     return tau2, ~active, iterations
 
 
-def tau2_std_error(y, v, tau2, method, U=None):
-    """Large-sample standard error of the tau2 estimate, as metafor's ``se.tau2``.
+def _std_error(y, v, tau2, method, at, plain, U):
+    """Large-sample standard error of the tau2 estimate, as metafor's ``se.tau2``, shape (...), units of v.
 
-    Parameters
-    ----------
-    y, v : ndarray, shape (..., k)
-        The estimates themselves, not residuals (SJ starts from their variance), and their sampling variances.
-    tau2 : ndarray, shape (...)
-        The estimate by `method`.
-    method : str
-    U : ndarray, shape (k, p), optional
-
-    Returns
-    -------
-    ndarray, shape (...)
-        Units of v. NaN for FE and for one study, where nothing is estimated.
+    `y` are the estimates themselves, not residuals (SJ starts from their variance); `at` and `plain` are their projections
+    with weights ``1 / (v + tau2)`` and ``1 / v``. NaN for FE and for one study, where nothing is estimated.
 
     Notes
     -----
@@ -190,24 +180,26 @@ def tau2_std_error(y, v, tau2, method, U=None):
     (sum w)^2)``. Moment estimators ``c y'Ay + const``: the variance of a quadratic form of normals,
     ``c^2 (2 tr(AVAV) + 4 tau2 tr(AAV) + 2 tau2^2 tr(AA))``. Checked against metafor 3.8-1.
     """
-    k, df = y.shape[-1], _df(y, U)
+    k, df, w = y.shape[-1], _df(y, U), at.w
     if method == "FE" or df == 0:
         return np.full(tau2.shape, np.nan)
-    w = 1.0 / (v + tau2[..., None])
     if method == "ML":
         return np.sqrt(2.0 / (w**2).sum(axis=-1))
     if method == "REML":
-        return np.sqrt(2.0 / project(y, w, U).trace_product(w, w))
+        return np.sqrt(2.0 / at.trace_product(w, w))
     if method in ("PM", "EB"):
         return np.sqrt(2.0 * k**2 / df) / w.sum(axis=-1)
-    start = y.var(axis=-1)
-    d = {"HE": np.ones_like(v), "SJ": 1.0 / (v + start[..., None])}.get(method, 1.0 / v)
-    at, dv = project(y, d, U), d * v
-    variance = 2.0 * at.trace_product(dv, dv) + 4.0 * tau2 * at.trace_product(d, dv)
-    variance += 2.0 * tau2**2 * at.trace_product(d, d)
+    if method == "HE":
+        plain = project(y, np.ones_like(v), U)
+    elif method == "SJ":
+        start = y.var(axis=-1)
+        plain = project(y, 1.0 / (v + start[..., None]), U)
+    d, dv = plain.w, plain.w * v
+    variance = 2.0 * plain.trace_product(dv, dv) + 4.0 * tau2 * plain.trace_product(d, dv)
+    variance += 2.0 * tau2**2 * plain.trace_product(d, d)
     if method == "SJ":  # identical estimates: the start, hence the estimator and its variance, is exactly 0
         return start / df * np.sqrt(variance)
-    return np.sqrt(variance) / {"DL": at.trace, "HE": df, "HS": d.sum(axis=-1)}[method]
+    return np.sqrt(variance) / (df if method == "HE" else plain.trace if method == "DL" else d.sum(axis=-1))
 
 
 def log_likelihood(y, v, tau2, U=None, *, reml):
@@ -233,11 +225,14 @@ def log_likelihood(y, v, tau2, U=None, *, reml):
     log det U'WU + y'Py) / 2``. Checked against metafor 3.8-1's ``logLik``.
     """
     total = v + (tau2[..., None] if np.ndim(tau2) < y.ndim else tau2)
-    at = project(y, 1.0 / total, U)
+    return _log_likelihood(project(y, 1.0 / total, U), total, _df(y, U), reml)
+
+
+def _log_likelihood(at, total, df, reml):
     deviance = np.log(total).sum(axis=-1) + at.rss
     if reml:
-        return -0.5 * (_df(y, U) * LOG_2PI + at.log_det + deviance)
-    return -0.5 * (y.shape[-1] * LOG_2PI + deviance)
+        return -0.5 * (df * LOG_2PI + at.log_det + deviance)
+    return -0.5 * (total.shape[-1] * LOG_2PI + deviance)
 
 
 def score(y, v, tau2, U=None, *, reml):
@@ -393,7 +388,7 @@ def share_and_ratio(tau2, typical):
     return 100.0 * tau2 / (tau2 + typical), 1.0 + tau2 / typical
 
 
-def heterogeneity(y, v, tau2, method, U=None):
+def heterogeneity(y, v, tau2, method, U=None, at=None):
     """All that is reported of (residual) heterogeneity.
 
     Parameters
@@ -403,6 +398,8 @@ def heterogeneity(y, v, tau2, method, U=None):
     method : str
         How tau2 was estimated.
     U : ndarray, shape (k, p), optional
+    at : Projection or MeanProjection, optional
+        What a regression with weights ``1 / (v + tau2)`` leaves of y, where it is known already.
 
     Returns
     -------
@@ -416,17 +413,23 @@ def heterogeneity(y, v, tau2, method, U=None):
     -----
     Checked against metafor 3.8-1 to 1e-10 relative.
     """
-    shape, df, rest = y.shape[:-1], _df(y, U), residual(y, U)
-    loglik = log_likelihood(rest, v, tau2, U, reml=method == "REML")
-    found = {"tau2_se": tau2_std_error(y, v, tau2, method, U), "loglik": loglik, "q_df": np.full(shape, df)}
+    shape, df, rest, total = y.shape[:-1], _df(y, U), residual(y, U), v + tau2[..., None]
+    at = project(rest, 1.0 / total, U) if at is None else at
+    plain = project(rest, 1.0 / v, U)
+    loglik = _log_likelihood(at, total, df, method == "REML")
+    found = {
+        "tau2_se": _std_error(y, v, tau2, method, at, plain, U),
+        "loglik": loglik,
+        "q_df": np.full(shape, df),
+    }
     if df == 0:
         zero, one = np.zeros(shape), np.ones(shape)
         return found | {"q": zero, "q_p_value": one, "i2": zero, "h2": one}
-    q = generalised_q(rest, v, np.zeros(shape), U)
+    q = plain.rss
     if method == "FE":
         i2, h2 = 100.0 * np.maximum(q - df, 0.0) / np.where(q > 0.0, q, 1.0), q / df
     else:
-        i2, h2 = share_and_ratio(tau2, typical_variance(v, U))
+        i2, h2 = share_and_ratio(tau2, df / plain.trace)
     return found | {"q": q, "q_p_value": chdtrc(df, q), "i2": i2, "h2": h2}
 
 

@@ -13,6 +13,7 @@ from twostage.stats.fiml import (
     group_rows,
     inverse_positive,
     maximise,
+    maximise_again,
     reached_message,
     score_products,
 )
@@ -411,6 +412,10 @@ def _of_patterns(structure, patterns, spread, n_values, se):
     """Estimates of data sets whose patterns are of variables divided by `spread` (b, 2)."""
     core = structure.core
     optimum = maximise(core, patterns, starting_values(structure, patterns))
+    # Where much is carried over, a maximum with negative variances can hide a higher one without.
+    doubtful = ~(optimum.converged & _admissible(structure, optimum.point.theta))
+    persistent = starting_values(structure, patterns, persistent=True)
+    optimum = maximise_again(core, patterns, optimum, persistent, doubtful)
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov

@@ -247,6 +247,10 @@ _WITHIN = (0.15, 2.0)
 _STABLE = 0.7
 
 
+# The same where much is carried over and little lasts: a second start, as far from the first as makes sense.
+_PERSISTENT = ((0.02, 0.1), (0.02, 2.0), 1.35)
+
+
 @dataclass(frozen=True)
 class RiclpmStructure:
     """``y_t = mu_t + r + w_t``, ``w_{t+1} = Phi w_t + e_{t+1}``, r ~ N(0, R), w_1 ~ N(0, W), e_t ~ N(0, Q).
@@ -415,28 +419,44 @@ def standardized_expansion(structure, theta):
     return within[0].real.copy(), found[0].real.copy(), found.imag / STEP
 
 
-def starting_values(structure, patterns):
-    """Starting values (b, K) from pairwise covariances averaged over occasions, for data with unit variances."""
-    T, b = structure.occasions, patterns.n_sets
-    covariance, shared = (m.reshape(b, T, 2, T, 2) for m in patterns.pairwise_covariance())
+def starting_values(structure, patterns, *, persistent=False):
+    """Starting values (b, K) from pairwise covariances averaged over occasions, for data with unit variances.
+
+    `persistent`: such that what lasts is an autoregression near 1 rather than a random intercept.
+    """
+    return starts(structure, *covariances_by_distance(structure.occasions, patterns), persistent=persistent)
+
+
+def covariances_by_distance(T, patterns):
+    """Mean covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
+    covariance, shared = (m.reshape(-1, T, 2, T, 2) for m in patterns.pairwise_covariance())
     apart = np.subtract.outer(np.arange(T), np.arange(T))
-    return starts(
-        structure, *(_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2))
-    )
+    return [_average(covariance, shared, at) for at in (apart == 0, apart == 1, apart >= 2)]
 
 
-def starts(structure, total, near, far):
+def starts(structure, total, near, far, *, persistent=False):
     """The same from covariances (b, 2, 2) at one occasion, at neighbouring ones and at those farther apart."""
     T, b = structure.occasions, len(total)
-    between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *_BETWEEN)
-    within = _within_bounds(total - between, *_WITHIN)
-    phi = _shrunk((near - between) @ np.linalg.inv(within))
-    residual = _within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *_WITHIN)
+    between, within, phi, residual = start_parts(total, near, far, persistent)
     times = T - 1
     parts = [_three(between), np.tile(phi.reshape(b, 4), times if structure.lags == "free" else 1)]
     parts += [_three(within)] if structure.first == "free" else []
     parts += [np.tile(_three(residual), times if structure.residuals == "free" else 1)]
     return np.concatenate(parts, axis=1)
+
+
+def start_parts(total, near, far, persistent, error=0.0):
+    """R, W, Phi and Q (b, 2, 2) to start from, with W = Phi W Phi' + Q; `error`, its share of the variance within persons.
+
+    The share is one number, or (b, 2) for the variables.
+    """
+    levels, inside, most = _PERSISTENT if persistent else (_BETWEEN, _WITHIN, _STABLE)
+    between = _within_bounds((far + np.swapaxes(far, 1, 2)) / 2, *levels)
+    within = _within_bounds(total - between, *inside)
+    kept = 1.0 - np.broadcast_to(error, (len(total), 2))
+    within = _within_bounds(within - within * (1.0 - kept[:, :, None]) * np.eye(2), *inside)
+    phi = _shrunk((near - between) @ np.linalg.inv(within), most)
+    return between, within, phi, _within_bounds(within - phi @ within @ np.swapaxes(phi, 1, 2), *inside)
 
 
 def _average(covariance, shared, at):
@@ -452,10 +472,10 @@ def _within_bounds(matrices, low, high):
     return (vectors * np.minimum(np.maximum(values, low), high)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
-def _shrunk(phi):
-    """Lag coefficients with a norm of at most `_STABLE`."""
+def _shrunk(phi, most):
+    """Lag coefficients with a norm of at most `most`."""
     size = np.sqrt(np.einsum("bij,bij->b", phi, phi))
-    return phi * (_STABLE / np.maximum(size, _STABLE))[:, None, None]
+    return phi * (most / np.maximum(size, most))[:, None, None]
 
 
 def _linear(T, free_residuals, free_lags):

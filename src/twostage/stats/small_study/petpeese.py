@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twostage.stats.base import EFFECT, frame, html, two_sided_p
+from twostage.stats.base import EFFECT, Inference, frame, html, two_sided_p
 from twostage.stats.pool import PooledFit, pooled
 from twostage.stats.small_study.line import Line, weighted_line
 
@@ -12,7 +12,7 @@ ALTERNATIVES = ("two-sided", "greater", "less")
 
 
 @dataclass(frozen=True)
-class PetPeese:
+class PetPeese(Inference[float]):
     """PET, PEESE, and the one of both that the conditional rule chooses.
 
     Attributes
@@ -33,12 +33,7 @@ class PetPeese:
     """
 
     estimate: float
-    std_error: float
-    statistic: float
     df: int
-    p_value: float
-    ci_low: float
-    ci_high: float
     chosen: str
     decision_p_value: float
     alpha: float

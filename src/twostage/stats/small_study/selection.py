@@ -264,6 +264,10 @@ def _note(best, std_error, fixed):
         notes.append("tau2 estimated at 0; the other standard errors are those given tau2 = 0")
     if np.isnan(std_error):
         notes.append("the information matrix is singular: no standard errors")
+    if best.endless:
+        notes.append(
+            "the likelihood is higher still where weights grow or shrink without end: there is no highest maximum"
+        )
     if best.n_maxima > 1:
         notes.append(f"{best.n_maxima} local maxima found; the highest is reported")
     return "; ".join(notes)

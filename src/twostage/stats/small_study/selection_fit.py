@@ -13,10 +13,15 @@ from scipy.special import ndtr, ndtri
 from twostage.stats.base import OptimiserRecord
 from twostage.stats.base import maximise as ascend
 
+FAR = 20.0  # log weights beyond, where no maximum was reached, are on their way to infinity
+
+
 FARTHEST = 200.0  # log weights beyond are no estimates; their exponentials must stay finite and positive
 
 
-START_WEIGHTS = (1.0, 0.2, 0.03)
+# Weights above 1 too: few significant results can mean that they were not sought, and such a maximum, with a large tau2,
+# is out of reach from the others.
+START_WEIGHTS = (1.0, 0.2, 0.03, 25.0)
 
 
 START_TAU2 = (1.0, 0.1)  # times the ordinary estimate, or, if that is 0, the smallest sampling variance
@@ -27,7 +32,10 @@ SAME = 1e-6  # log-likelihoods and log weights closer than this belong to the sa
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """A maximum: parameters, log-likelihood, whether reached and how, how many different ones were seen."""
+    """A maximum: parameters, log-likelihood, whether reached and how, how many different ones were seen.
+
+    `endless`: where weights grow or shrink without end the likelihood is higher than at any maximum.
+    """
 
     mu: float
     tau2: float
@@ -36,6 +44,7 @@ class Maximum:
     converged: bool
     optimiser: OptimiserRecord
     n_maxima: int = 1
+    endless: bool = False
 
 
 def maximise(data, mu, tau2, fixed):
@@ -54,7 +63,7 @@ def maximise(data, mu, tau2, fixed):
     Maximum
     """
     scale = tau2 if tau2 > 0.0 else float(data.v.min())
-    starts = (0.0,) if fixed else tuple(scale * f for f in START_TAU2)
+    starts = (0.0,) if fixed else (*(scale * f for f in START_TAU2), float(data.y.var()))
     found = []
     for t in starts:
         for d in START_WEIGHTS:
@@ -63,7 +72,8 @@ def maximise(data, mu, tau2, fixed):
                 found.append(climb(data, centre, t, delta, fixed=fixed))
     best = max(found, key=lambda m: (m.converged, m.loglik))
     others = {round(m.loglik / SAME) for m in found if m.converged and m.loglik < best.loglik - SAME}
-    return replace(best, n_maxima=1 + len(others))
+    endless = any(m.loglik > best.loglik + SAME and np.abs(np.log(m.delta)).max() > FAR for m in found)
+    return replace(best, n_maxima=1 + len(others), endless=endless)
 
 
 def climb(data, mu, tau2, delta, *, fixed):

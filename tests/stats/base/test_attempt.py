@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from twostage.pages.common.leave import draw, save_sentences, show_result
-from twostage.stage2.attempt import Attempt, attempt
+from twostage.stats.base.attempt import Attempt, attempt
 from twostage.stats.base.checks import NotEstimable
 from twostage.stats.influence.casewise import influence
 from twostage.stats.pool.pool import pool

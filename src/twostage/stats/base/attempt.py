@@ -1,10 +1,10 @@
-"""The result of an analysis, or in words why the studies at hand are too few or too alike for it."""
+"""The result of an analysis, or in words why the data at hand are too few or too alike for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twostage.stats.base import NotEstimable
+from twostage.stats.base.checks import NotEstimable
 
 
 @dataclass(frozen=True)

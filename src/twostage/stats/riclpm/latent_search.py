@@ -1,0 +1,234 @@
+"""Maxima of panel models with measurement error: error variances are at least 0, and a search may need several starts."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from twostage.stats.fiml import evaluate, inverse_positive, maximise, reached_message, scaled, score_products
+from twostage.stats.riclpm.dropout import DropoutLikelihood, dropout_moments
+from twostage.stats.riclpm.latent import LatentStructure, latent_starts
+from twostage.stats.riclpm.model import only_dropout
+from twostage.stats.riclpm.steps import search
+
+# Shares of the variance within persons that free error variances start from.
+_SHARES = (0.25, 0.6)
+
+
+# Steps of one search. A maximum takes 5 to 30; a ridge that rises for ever is not worth more.
+MOST_STEPS = 60
+
+
+# Panels fitted side by side: enough to hide the overhead, few enough for the cache.
+_AT_ONCE = 250
+
+
+# Slope of the log-likelihood in an error variance at 0, per person, that is no slope but rounding.
+_LEVEL = 1e-7
+
+
+@dataclass(frozen=True)
+class LatentSolved:
+    """Estimates of b panels, for variables divided by their spread.
+
+    Attributes
+    ----------
+    theta : (b, K) array
+        An error variance on its boundary is 0.
+    cov : (b, K, K) array
+        NaN for what is on a boundary; the others' given that.
+    value : (b,) array
+        Minus log-likelihood.
+    converged, admissible : (b,) arrays of bool
+        A maximum was reached, given that error variances are at least 0; all covariance matrices are positive
+        semidefinite.
+    boundary : (b, 2) array of bool
+        Error variances that would be negative were they free to be.
+    iterations, evaluations : (b,) arrays of int
+    decrement, least : (b,) arrays
+        Newton's decrement; least eigenvalue of the information with unit diagonal.
+    messages : list of str
+    """
+
+    theta: np.ndarray
+    cov: np.ndarray
+    value: np.ndarray
+    converged: np.ndarray
+    admissible: np.ndarray
+    boundary: np.ndarray
+    iterations: np.ndarray
+    evaluations: np.ndarray
+    decrement: np.ndarray
+    least: np.ndarray
+    messages: list[str]
+
+
+def solve_latent(structure: LatentStructure, patterns, se: str) -> LatentSolved:
+    """Fit `structure`, with ratios (2, b), to b panels of unit variance (:class:`~twostage.stats.fiml.Patterns`)."""
+    solved = _empty(patterns.n_sets, structure.n_parameters)
+    left = np.ones(patterns.n_sets, dtype=bool)
+    if patterns.n_sets > 1:
+        simple = _simple(patterns)
+        for at in _parts(np.flatnonzero(simple)):
+            chosen = np.isin(np.arange(patterns.n_sets), at)
+            _side_by_side(solved, structure.at(at), patterns.select(chosen), at, se)
+        left = ~solved.converged
+    for b in np.flatnonzero(left):
+        chosen = np.arange(patterns.n_sets) == b
+        _alone(solved, structure.at(chosen), patterns.select(chosen), b, se)
+    return solved
+
+
+def best_alone(structure, patterns, starts):
+    """The highest maximum of one panel from the starting values (1, K), the first one if it is admissible."""
+    best, steps = None, 0
+    for start in starts:
+        found = maximise(structure, patterns, start, max_iterations=MOST_STEPS)
+        steps += int(found.iterations[0])
+        good = bool(found.converged[0])
+        if best is None or (good, -found.point.value[0]) > (best.converged[0], -best.point.value[0]):
+            best = found
+        if best.converged[0] and admissible(structure, best.point.theta)[0]:
+            break
+    return best, steps
+
+
+def faces(structure):
+    """The structures with some of the free error variances at 0, and which."""
+    sets = [c for size in (1, 2) for c in combinations(structure.free, size)]
+    return [(structure.without(variables), variables) for variables in sets]
+
+
+def not_negative(structure, theta):
+    """Whether all free error variances are, (b,) bool."""
+    return (theta[:, structure.n_parameters - len(structure.free) :] >= 0.0).all(axis=1)
+
+
+def admissible(structure, theta):
+    """Whether all covariance matrices among the parameters are positive semidefinite, (b,) bool."""
+    base = getattr(structure, "base", structure)
+    theta = structure.whole(theta) if base is not structure else theta
+    parts = (base.line(theta), base.first_within(theta), base.innovations(theta))
+    finite = np.where(np.isfinite(theta).all(axis=1)[:, None, None], 1.0, np.nan)
+    least = [np.linalg.eigvalsh(np.where(np.isnan(finite), -np.eye(m.shape[1]), m))[:, 0] for m in parts]
+    return np.min(least, axis=0) >= 0.0
+
+
+def _simple(patterns):
+    """Which panels have nothing missing but by drop-out, (b,) bool."""
+    seen = patterns.mask > 0.0
+    return only_dropout(seen, patterns.owner, patterns.n_sets)
+
+
+def _parts(places):
+    return [places[at : at + _AT_ONCE] for at in range(0, len(places), _AT_ONCE)]
+
+
+def _side_by_side(solved, structure, patterns, places, se):
+    """Enter what one search for all panels finds, where it is a maximum and admissible."""
+    moments = dropout_moments(patterns, structure.occasions)
+    found = search(DropoutLikelihood(structure, moments), latent_starts(structure, patterns).T.copy())
+    inside = not_negative(structure, found.theta)
+    good = found.reached & admissible(structure, found.theta)
+    _enter_found(solved, structure, structure, patterns, places, found, good & inside, se)
+    below = found.reached & ~inside
+    if not below.any():
+        return
+    own, value = patterns.select(below), np.full(int(below.sum()), np.inf)
+    for face, _ in faces(structure.at(below)):
+        found = search(DropoutLikelihood(face, moments.select(below)), latent_starts(face, own).T.copy())
+        better = found.reached & admissible(face, found.theta) & not_negative(face, found.theta)
+        better &= found.value < value
+        value = np.where(better, found.value, value)
+        _enter_found(solved, structure.at(below), face, own, places[below], found, better, se)
+
+
+def _enter_found(solved, structure, face, patterns, places, found, good, se):
+    if not good.any():
+        return
+    chosen, own, part = patterns.select(good), face.at(good), places[good]
+    numbers = {name: getattr(found, name)[good] for name in ("theta", "value", "information", "decrement")}
+    numbers |= {name: getattr(found, name)[good] for name in ("iterations", "evaluations")}
+    _enter(solved, structure, own, chosen, part, se, converged=True, **numbers)
+    for b, decrement in zip(part, numbers["decrement"], strict=True):
+        solved.messages[b] = reached_message(decrement)
+
+
+def _alone(solved, structure, patterns, b, se):
+    """Enter the best of one panel, from several starts and, where an error variance is negative, on the boundary."""
+    best, steps = best_alone(structure, patterns, _starts(structure, patterns))
+    face, message = structure, best.message(0)
+    if not not_negative(structure, best.point.theta)[0]:
+        at_zero = _on_boundary(structure, patterns, checked=not best.converged[0])
+        if at_zero is not None:
+            (best, steps), face = at_zero
+            message = best.message(0)
+        elif best.converged[0]:
+            message = "an error variance is negative, and with it at 0 no maximum was reached"
+            best.converged[0] = False
+    numbers = {"theta": best.point.theta, "value": best.point.value, "information": best.information}
+    numbers |= {"decrement": best.decrement, "iterations": steps, "evaluations": best.evaluations}
+    _enter(solved, structure, face, patterns, np.array([b]), se, converged=best.converged, **numbers)
+    solved.messages[b] = message
+
+
+def _starts(structure, patterns):
+    if structure.free:
+        return [latent_starts(structure, patterns, share) for share in _SHARES]
+    return [latent_starts(structure, patterns, persistent=persistent) for persistent in (False, True)]
+
+
+def _on_boundary(structure, patterns, checked):
+    """The best maximum of one panel with error variances at 0; `checked`: only if none of them wants to be positive."""
+    found = []
+    for face, _ in faces(structure):
+        best, steps = best_alone(face, patterns, _starts(face, patterns))
+        theta = best.point.theta
+        good = best.converged[0] and not_negative(face, theta)[0]
+        if good and (not checked or _pressed(structure, face, patterns, theta)):
+            found.append((best.point.value[0], len(found), ((best, steps), face)))
+    return min(found)[2] if found else None
+
+
+def _pressed(structure, face, patterns, theta):
+    """Whether the likelihood falls when an error variance that is 0 grows."""
+    whole = np.zeros((1, structure.n_parameters))
+    whole[:, structure.kept(face)] = theta
+    gradient = evaluate(structure, patterns, whole).gradient[0]
+    zero = np.setdiff1d(np.arange(structure.n_parameters), structure.kept(face))
+    return bool((gradient[zero] >= -_LEVEL * patterns.n_obs[0]).all())
+
+
+def _enter(solved, structure, face, patterns, places, se, *, theta, information, converged, **numbers):
+    kept = structure.kept(face)
+    cov = inverse_positive(information)
+    if se == "sandwich":
+        point = evaluate(face, patterns, theta)
+        cov = cov @ score_products(face, patterns, point) @ cov
+    solved.theta[places] = 0.0
+    solved.theta[places[:, None], kept] = theta
+    solved.cov[places] = np.nan
+    solved.cov[places[:, None, None], kept[:, None], kept] = cov
+    solved.converged[places], solved.admissible[places] = converged, admissible(face, theta)
+    solved.boundary[places] = [v in structure.free and v not in face.free for v in (0, 1)]
+    unit = scaled(np.where(np.isfinite(information), information, 0.0))[0]
+    solved.least[places] = np.linalg.eigvalsh(unit)[:, 0]
+    for name, values in numbers.items():
+        getattr(solved, name)[places] = values
+
+
+def _empty(b, K):
+    nan, none = np.full(b, np.nan), np.zeros(b, dtype=bool)
+    return LatentSolved(
+        theta=np.full((b, K), np.nan),
+        cov=np.full((b, K, K), np.nan),
+        value=nan.copy(),
+        converged=none.copy(),
+        admissible=none.copy(),
+        boundary=np.zeros((b, 2), dtype=bool),
+        iterations=np.zeros(b, dtype=int),
+        evaluations=np.zeros(b, dtype=int),
+        decrement=nan.copy(),
+        least=nan.copy(),
+        messages=[""] * b,
+    )
