@@ -113,13 +113,23 @@ def test_every_parameter_has_a_wrong_value_above():
         ({"first_session": 5, "last_session": 4}, "last_session", 4, "first_session + lag = 6"),
         ({"first_session": 3, "last_session": 3}, "last_session", 3, "first_session + lag = 4"),
         ({"last_session": 4, "lag": 4}, "last_session", 4, "first_session + lag = 5"),
-        ({"first_session": 4}, "early_last_session", 3, "first_session = 4"),
     ],
 )
 def test_sessions_that_contradict_each_other(values, name, found, least):
     (problem,) = problems_of(values)
     assert (problem.column, problem.value) == (name, found)
     assert least in problem.expected
+
+
+def test_early_x_must_lie_in_the_window_only_where_it_is_used():
+    later = {"first_session": 4}
+    assert make_parameters(later).early_last_session == 3
+    assert check_parameters(later, "stage1_lagged").first_session == 4
+    with pytest.raises(ParameterError) as raised:
+        check_parameters(later, "stage1_outcome")
+    (problem,) = raised.value.problems
+    assert (problem.column, problem.value) == ("early_last_session", 3)
+    assert "first_session = 4" in problem.expected
 
 
 def test_the_shortest_window_is_possible():

@@ -7,6 +7,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from twostage.text import Markup, paragraphs
+from twostage.words import say
 
 MISSING = "–"
 
@@ -22,7 +23,16 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
-    """``[−0.08, −0.02]``."""
+    """``[−0.08, −0.02]``; a dash where there is none.
+
+    An interval that excludes zero is never shown as one that touches it: it gets as many digits as that takes.
+    """
+    if all(end is None or math.isnan(end) for end in (low, high)):
+        return MISSING
+    if low is not None and high is not None and (low > 0 or high < 0):
+        nearest = min(abs(low), abs(high))
+        while float(f"{nearest:.{digits}f}") == 0 and digits < 17:
+            digits += 1
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
@@ -55,6 +65,9 @@ _DECIMALS = {"df": 1, "statistic": 2, "loglik": 1, "i2": 1, "q": 2, "h2": 2, "we
 #: Columns whose texts are names: a study may be called True.
 _NAMES = {"study", "label"}
 
+#: Columns whose texts are sentences of ours.
+_OWN = frozenset({"reason", "step", "variant", "meaning", "unit"})
+
 #: Titles of columns whose names are no words.
 _TITLES = {
     "std_error": "standard error",
@@ -66,6 +79,7 @@ _TITLES = {
     "loglik": "log-likelihood",
     "sigma2": "residual variance",
     "re_variance": "variance between patients",
+    **{name: name.replace("_", " ") for name in ("patients", "session", "sessions_per_patient")},
     "n_enrolled": "patients in the files",
     "n_patients": "patients",
     "n_sessions": "sessions",
@@ -112,13 +126,23 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({c: [_cell(c, v) for v in table[c].tolist()] for c in table.columns})
 
 
+def title(column: str) -> str:
+    """The name of a column, or of a quantity, in words: one of ours is said in the words of the collection."""
+    return say(_TITLES[column]) if column in _TITLES else column.replace("_", " ")
+
+
 def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
     """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`.
 
     Titles of columns are shown in words, or with blanks instead of underscores, unless `spaced` is false.
     """
-    titles = {c: _TITLES.get(c, str(c).replace("_", " ")) if spaced else str(c) for c in table.columns}
-    cells = readable(table).rename(columns=titles)
+    titles = {c: title(str(c)) if spaced else str(c) for c in table.columns}
+    cells = readable(table)
+    for column in _OWN.intersection(map(str, cells.columns)) if spaced else ():
+        cells[column] = cells[column].map(say)
+    if spaced and "quantity" in cells:
+        cells["quantity"] = cells["quantity"].map(title)
+    cells = cells.rename(columns=titles)
     return Markup(cells.to_html(index=False, border=0, classes="twostage", justify="left"))
 
 

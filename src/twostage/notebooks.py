@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twostage.params import PLACES, Parameters, allowed_values, make_parameters
+from twostage.params import PLACES, Parameters, allowed_values, check_early, make_parameters
 from twostage.problems import ParameterError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Notebook:
         What a stage-2 notebook reads besides: the studies' `data`, generating values (`truth`), a stored `recovery` study.
     needs : str
         What the collection must have for it to be run: `outcome` scores, a `recovery` study.
+    fewest : int
+        Studies that it needs: with fewer it has nothing to say, and is not run.
     chapter : str
         Page of the manuscript that quotes it, a file of ``book/`` without suffix; empty if none does.
     """
@@ -63,6 +65,7 @@ class Notebook:
     facts: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     needs: str = ""
+    fewest: int = 1
     chapter: str = ""
 
     def __post_init__(self):
@@ -109,7 +112,14 @@ NOTEBOOKS = {
             reads=("data", "lagged", "transition"),
             chapter="results_lagged",
         ),
-        Notebook("stage2_joint", _STAGE2, leaves=("joint",), reads=("lagged",), chapter="results_joint"),
+        Notebook(
+            "stage2_joint",
+            _STAGE2,
+            leaves=("joint",),
+            reads=("lagged",),
+            fewest=3,
+            chapter="results_joint",
+        ),
         Notebook(
             "stage2_crosslevel",
             _STAGE2,
@@ -123,6 +133,7 @@ NOTEBOOKS = {
             leaves=("sensitivity",),
             reads=("lagged", "sensitivity"),
             facts=("country",),
+            fewest=2,
             chapter="results_sensitivity",
         ),
         Notebook(
@@ -131,6 +142,7 @@ NOTEBOOKS = {
             leaves=("influence",),
             reads=("lagged",),
             facts=("year",),
+            fewest=3,
             chapter="results_influence",
         ),
         Notebook(
@@ -138,6 +150,7 @@ NOTEBOOKS = {
             _STAGE2,
             leaves=("small_study",),
             reads=("lagged",),
+            fewest=3,
             chapter="results_small_study",
         ),
         Notebook(
@@ -146,6 +159,7 @@ NOTEBOOKS = {
             leaves=("moderators",),
             reads=("data", "lagged"),
             facts=("year", "setting", "design", "country", "x_instrument", "y_instrument", "y_min", "y_max"),
+            fewest=5,
             chapter="results_moderators",
         ),
         Notebook(
@@ -165,7 +179,12 @@ NOTEBOOKS = {
             chapter="recovery",
         ),
         Notebook(
-            "stage2_window", _STAGE2, leaves=("window",), reads=("lagged", "crosslevel"), uses=("data",)
+            "stage2_window",
+            _STAGE2,
+            leaves=("window",),
+            reads=("lagged", "crosslevel"),
+            uses=("data",),
+            fewest=2,
         ),
         Notebook("tutorial_methodologist", ("example_folder",)),
         Notebook("tutorial_researcher", ("example_folder",)),
@@ -262,6 +281,8 @@ def check_parameters(namespace: Mapping[str, Any], notebook: str) -> Parameters:
     analysis = {name: value for name, value in ours.items() if name in known and name not in PLACES}
     try:
         parameters = make_parameters(analysis, notebook)
+        if "early_last_session" in known:
+            check_early(parameters, notebook)
     except ParameterError as error:
         problems += error.problems
     if problems:

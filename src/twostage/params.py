@@ -83,9 +83,6 @@ class Parameters(pydantic.BaseModel):
             raise ValueError(
                 f"last_session={self.last_session}: expected at least first_session + lag = {least}"
             )
-        if self.early_last_session < self.first_session:
-            early, first = self.early_last_session, self.first_session
-            raise ValueError(f"early_last_session={early}: expected at least first_session = {first}")
         return self
 
 
@@ -119,6 +116,19 @@ def make_parameters(values: Mapping[str, Any], source: str = "parameters") -> Pa
         return Parameters(**values)
     except pydantic.ValidationError as error:
         raise ParameterError([_problem(detail, source) for detail in error.errors()]) from None
+
+
+def check_early(parameters: Parameters, source: str = "parameters") -> None:
+    """Check that the window holds an early x; only where there are outcomes for it to predict.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if parameters.early_last_session < parameters.first_session:
+        expected = f"at least first_session = {parameters.first_session}"
+        found = parameters.early_last_session
+        raise ParameterError([Problem(source, None, "early_last_session", found, expected)])
 
 
 def _problem(detail: Mapping[str, Any], source: str) -> Problem:

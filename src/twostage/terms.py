@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from twostage.words import say
+
 #: Columns of every table of estimates, in this order.
 COLUMNS = [
     "study",
@@ -75,7 +77,7 @@ ESTIMATORS = {
 
 def estimator_words(name: str) -> str:
     """What an estimator is called; a name that is no estimator's is its own word."""
-    return ESTIMATORS[name].words if name in ESTIMATORS else name
+    return say(ESTIMATORS[name].words) if name in ESTIMATORS else name
 
 
 @dataclass(frozen=True)
@@ -142,17 +144,17 @@ def term_label(direction: str, term: str, x: str = "x", y: str = "y") -> str:
     if term in {"intercept", "partial_r_z", "partial_r", "x_early_standardized"}:
         return {
             "intercept": "intercept",
-            "partial_r_z": f"early {x} with outcome, given intake (Fisher z)",
-            "partial_r": f"early {x} with outcome, given intake (partial r)",
+            "partial_r_z": f"early {x} with {say('outcome, given intake')} (Fisher z)",
+            "partial_r": f"early {x} with {say('outcome, given intake')} (partial r)",
             "x_early_standardized": f"early {x}, standardized regression weight",
         }[term]
-    d = DIRECTIONS[direction]
+    d, person = DIRECTIONS[direction], say("patient")
     special = {
         d.cross: f"{arrow(direction, x, y)} (within, cross-lagged)",
         d.auto: f"{names[d.outcome]} carried over (within, autoregression)",
-        "x_mean": f"mean {x} of the patient",
-        "y_mean": f"mean {y} of the patient",
-        f"{d.cross}:x_mean": f"{arrow(direction, x, y)}, by the patient's mean {x}",
-        f"{d.cross}:y_mean": f"{arrow(direction, x, y)}, by the patient's mean {y}",
+        "x_mean": f"mean {x} of the {person}",
+        "y_mean": f"mean {y} of the {person}",
+        f"{d.cross}:x_mean": f"{arrow(direction, x, y)}, by the {person}'s mean {x}",
+        f"{d.cross}:y_mean": f"{arrow(direction, x, y)}, by the {person}'s mean {y}",
     }
     return special.get(term, term)

@@ -37,6 +37,9 @@ def data(study):
 seen = {"parameters": [OWN], "about": [settings[name] for name in ("note", "x", "y")], "code": code(results=True)}
 """
 
+#: As many as every pooled notebook needs.
+STUDIES = 5
+
 STAGE1 = (
     SEEN
     + """\
@@ -66,7 +69,7 @@ print(json.dumps(seen))"""
 
 def quick_project(folder: Path) -> Path:
     """A project whose notebooks show everything that they may see."""
-    write_project(folder, studies=2)
+    write_project(folder, studies=STUDIES)
     for name, notebook in NOTEBOOKS.items():
         own = ", ".join(p for p in notebook.takes if p not in ("record_folder", "output_folder"))
         cell = STAGE1 if name in RECORDS else "print('shown')" if name in TUTORIAL_NAMES else STAGE2

@@ -18,8 +18,14 @@ RECORDS, POOLED = {n.name: n.leaves for n in STAGE1}, {n.name: n.reads for n in 
 
 TUTORIAL_NAMES = tuple(notebook.name for notebook in TUTORIALS)
 
-#: The stand-in's collection has no recovery study stored with it.
-WITHOUT_RECOVERY = [notebook.name for notebook in STAGE2 if notebook.needs != "recovery"]
+
+def pooled_steps(k: int) -> list[str]:
+    """The pooled notebooks of a collection of k studies without a recovery study."""
+    return [n.name for n in STAGE2 if n.needs != "recovery" and n.fewest <= k]
+
+
+#: Of the usual stand-in, which has two studies.
+WITHOUT_RECOVERY = pooled_steps(2)
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -51,7 +57,8 @@ print(sizes)"""
 
 PAGES = {
     "index": "# {{ title }}\n\n{{ n_studies }} studies, $y = x^2$ {cite:p}`hand1921`\n",
-    "results_outcome": "# Outcome\n\nSee {doc}`notebooks/pooled/stage2_outcome`.\n",
+    "results_outcome": "# Outcome\n\n{% if has_page('notebooks/pooled/stage2_outcome') %}"
+    "See {doc}`notebooks/pooled/stage2_outcome`.{% endif %}\n",
     "references": "# References\n\n```{bibliography}\n```\n",
 }
 
@@ -109,25 +116,25 @@ def stage1_steps(*studies: str, notebooks=tuple(RECORDS)) -> set[str]:
     return {f"{notebook} {study}" for notebook in notebooks for study in studies}
 
 
-def readers(*notebooks: str) -> set[str]:
-    """The pooled notebooks that read a record of these stage-1 notebooks, and the book."""
+def readers(*notebooks: str, k: int = 2) -> set[str]:
+    """The pooled notebooks, of k studies, that read a record of these stage-1 notebooks, and the book."""
     made = {analysis for notebook in notebooks for analysis in RECORDS[notebook]}
-    return {name for name, analyses in POOLED.items() if made & set(analyses)} | {"book"}
+    return {name for name in pooled_steps(k) if made & set(POOLED[name])} | {"book"}
 
 
-def takers(parameter: str) -> set[str]:
-    """The pooled notebooks that take a parameter."""
-    return {name for name in WITHOUT_RECOVERY if parameter in NOTEBOOKS[name].takes}
+def takers(parameter: str, k: int = 2) -> set[str]:
+    """The pooled notebooks, of k studies, that take a parameter."""
+    return {name for name in pooled_steps(k) if parameter in NOTEBOOKS[name].takes}
 
 
-def all_steps(*studies: str) -> set[str]:
-    """Every step of a run that is not the default run."""
-    return stage1_steps(*studies) | set(WITHOUT_RECOVERY) | {"book"}
+def all_steps(*studies: str, k: int = 2) -> set[str]:
+    """Every step on some of k studies in a run that is not the default run."""
+    return stage1_steps(*studies) | set(pooled_steps(k)) | {"book"}
 
 
-def default_steps(*studies: str) -> set[str]:
+def default_steps(*studies: str, k: int = 2) -> set[str]:
     """Every step of the default run."""
-    return all_steps(*studies) | set(TUTORIAL_NAMES)
+    return all_steps(*studies, k=k) | set(TUTORIAL_NAMES)
 
 
 def command(*arguments: str) -> list[str]:

@@ -51,14 +51,14 @@ def test_effects_are_those_of_the_pool(context, pooled):
 
 
 def test_a_number_nobody_computed_stops_the_build(context):
-    with pytest.raises(KeyError, match="no pooled x_within:z"):
+    with pytest.raises(KeyError, match="no coefficient x_within:z"):
         context["effect"]("lagged", "x_to_y", "x_within:z")
 
 
 def test_words_are_those_of_the_fit(context, pooled):
     fit = pooled["lagged"].fits["main", "x_to_y", "x_within"]
     assert context["words"]("lagged", "x_to_y", "x_within") == heterogeneity_words(fit)
-    with pytest.raises(KeyError, match="no words about z"):
+    with pytest.raises(KeyError, match="no coefficient z"):
         context["words"]("lagged", "x_to_y", "z")
 
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from inprocess import carried_out, due, in_process, made, quick_project
+from inprocess import STUDIES, carried_out, due, in_process, made, quick_project
 from inprocess import meanwhile as meanwhile
-from standin import TUTORIAL_NAMES, WITHOUT_RECOVERY, all_steps, default_steps, readers, stage1_steps, takers
+from standin import TUTORIAL_NAMES, all_steps, default_steps, pooled_steps, readers, stage1_steps, takers
 
 from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline import code
@@ -22,9 +22,9 @@ from twostage.pipeline.steps import declare
 
 pytestmark = pytest.mark.slow
 
-BOTH = ("S01", "S02")
-EVERYTHING = default_steps(*BOTH)
-ANALYSES = all_steps(*BOTH)
+ALL = tuple(f"S{i:02}" for i in range(1, STUDIES + 1))
+EVERYTHING = default_steps(*ALL, k=STUDIES)
+ANALYSES = all_steps(*ALL, k=STUDIES)
 BOOK = {"book"}
 CODE_OF_PAGES = {*TUTORIAL_NAMES, "book"}
 NOTHING: set[str] = set()
@@ -106,7 +106,7 @@ def truth_of(study: str) -> Callable[[Path], None]:
     return change
 
 
-OF_S02 = all_steps("S02")
+OF_S02 = all_steps("S02", k=STUDIES)
 RUN = "runs/default"
 
 #: What is changed of what a run is made from -> how, and what then is due.
@@ -129,9 +129,9 @@ INPUTS = {
     "word for x": (setting("x.label", "bond"), ANALYSES),
     "setting of one analysis": (
         setting("parameters.early_last_session", 2),
-        stage1_steps(*BOTH, notebooks=["stage1_outcome"]) | readers("stage1_outcome"),
+        stage1_steps(*ALL, notebooks=["stage1_outcome"]) | readers("stage1_outcome", k=STUDIES),
     ),
-    "setting of the pool": (setting("parameters.tau2_method", "DL"), takers("tau2_method") | BOOK),
+    "setting of the pool": (setting("parameters.tau2_method", "DL"), takers("tau2_method", k=STUDIES) | BOOK),
     "comment in the settings": (add("data/collection.yml", "# a comment\n"), NOTHING),
     "meaning of a variable": (edit("data/dictionary.csv", "identifier", "name"), NOTHING),
     "mean truth": (truth_of("mean"), {"stage2_estimators", "book"}),
@@ -139,7 +139,7 @@ INPUTS = {
     "no truth": (remove("data/truth.csv"), {"stage2_estimators", "book"}),
     "template of a study": (
         edit("notebooks/stage1_outcome.ipynb", "print(", "print(1, "),
-        stage1_steps(*BOTH, notebooks=["stage1_outcome"]) | readers("stage1_outcome"),
+        stage1_steps(*ALL, notebooks=["stage1_outcome"]) | readers("stage1_outcome", k=STUDIES),
     ),
     "pooled template": (
         edit("notebooks/stage2_joint.ipynb", "print(", "print(1, "),
@@ -159,11 +159,11 @@ INPUTS = {
 IN_THE_RUN = {
     "record": (
         edit(f"{RUN}/records/S01/lagged.json", "data", "date"),
-        {"stage1_lagged S01"} | readers("stage1_lagged"),
+        {"stage1_lagged S01"} | readers("stage1_lagged", k=STUDIES),
     ),
     "executed notebook": (
         edit(f"{RUN}/notebooks/S01/stage1_data.ipynb", "print(", "print(1, "),
-        {"stage1_data S01"} | readers("stage1_data"),
+        {"stage1_data S01"} | readers("stage1_data", k=STUDIES),
     ),
     "executed pooled notebook": (
         edit(f"{RUN}/notebooks/pooled/stage2_joint.ipynb", "print(", "print(1, "),
@@ -325,7 +325,7 @@ def test_python_between_runs(project, monkeypatch, meanwhile):
 
 @pytest.mark.parametrize("again", [Request(name="default", assignments=("tau2_method=DL",))])
 def test_parameters_between_runs(again, project, meanwhile):
-    expected = takers("tau2_method") | BOOK
+    expected = takers("tau2_method", k=STUDIES) | BOOK
     assert due(project, again) == expected
     assert carried_out(project, again)[:2] == (0, expected)
     assert due(project) == expected
@@ -485,7 +485,7 @@ def test_a_dry_run_writes_nothing(name, project, meanwhile):
 
 def test_every_notebook_is_in_the_table():
     """A notebook that reads something new of the registry has to say so, see test_inputs.py."""
-    assert set(EVERYTHING) >= set(WITHOUT_RECOVERY) | set(TUTORIAL_NAMES)
+    assert set(EVERYTHING) >= set(pooled_steps(STUDIES)) | set(TUTORIAL_NAMES)
     assert {step.split()[0] for step in EVERYTHING} == set(NOTEBOOKS) - {"stage2_recovery"} | BOOK
 
 

@@ -27,11 +27,11 @@ def project(tmp_path):
 
 def test_a_saved_value_stops_the_run_and_is_named(project):
     save_value(project / "notebooks" / "stage1_lagged.ipynb", "lag = 2")
-    save_value(project / "notebooks" / "stage2_joint.ipynb", "collection = 'mine'")
+    save_value(project / "notebooks" / "stage2_sensitivity.ipynb", "collection = 'mine'")
     with pytest.raises(ParameterError) as caught:
         plan_run(project, Request())
     found = [(p.file, p.column, p.value) for p in caught.value.problems]
-    assert found == [("stage1_lagged.ipynb", "lag", 2), ("stage2_joint.ipynb", "collection", "mine")]
+    assert found == [("stage1_lagged.ipynb", "lag", 2), ("stage2_sensitivity.ipynb", "collection", "mine")]
     assert caught.value.problems[0].expected.startswith("1, which this run gives")
     assert "-p lag=2" in caught.value.problems[0].expected
 

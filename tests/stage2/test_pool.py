@@ -15,6 +15,7 @@ from twostage.stage1.describe import describe
 from twostage.stage1.equations import crosslevel, lagged, outcome, transition
 from twostage.stage1.panel import make_panel
 from twostage.stage2.pool import as_correlations, leave_one_out, patient_flow, pool_records, read_records
+from twostage.stats.base import NotEstimable
 from twostage.stats.pool.pool import pool
 
 #: The same arithmetic in another order.
@@ -56,7 +57,7 @@ def test_the_same_in_r_holds_the_studies_in_full_precision(lagged_records):
     assert ", ".join(repr(float(e)) for e in studies["estimate"]) in call
     assert f'study = c("{studies["label"][0]}"' in call
     assert 'method = "REML", test = "knha", level = 95' in call
-    with pytest.raises(KeyError, match="no study has z"):
+    with pytest.raises(NotEstimable, match="no study has z"):
         pooled.r_call("x_to_y", "z")
 
 
@@ -167,7 +168,9 @@ def test_two_studies_have_no_prediction_interval(lagged_records):
 
 def test_a_coefficient_that_nobody_has(lagged_records):
     table = pool_records(lagged_records)
-    with pytest.raises(KeyError, match=r"no study has y_within of x_to_y \(random\) in the analysis lagged"):
+    with pytest.raises(
+        NotEstimable, match=r"no study has y_within of x_to_y \(random\) in the analysis lagged"
+    ):
         table.row("x_to_y", "y_within", "random")
     assert table.studies("x_to_y", "nothing").empty
 
@@ -226,7 +229,7 @@ def test_when_nobody_has_it_all_are_named(lagged_records):
     assert table.tidy().empty
     assert table.left_out["study"].tolist() == STUDIES
     assert table.estimates.empty
-    with pytest.raises(KeyError, match="no study has"):
+    with pytest.raises(NotEstimable, match="no study has"):
         table.row("x_to_y", "x_within")
 
 

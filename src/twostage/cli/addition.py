@@ -41,6 +41,8 @@ def addition(
     from twostage.pages.addition.tables import markdown as as_page
     from twostage.pipeline.entry import find_project
     from twostage.pipeline.errors import PipelineError
+    from twostage.stage2 import read_results
+    from twostage.words import speak
 
     try:
         folder = Path(run) if os.sep in run else find_project(Path.cwd()) / "runs" / run
@@ -48,6 +50,7 @@ def addition(
     except (ProblemError, PipelineError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    speak(read_results(folder).words)
     typer.echo("\n".join(sentences(result, **names)))
     if len(result.table):
         table = as_text(*rows_of(addition_table(result, **names)))

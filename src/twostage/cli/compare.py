@@ -42,6 +42,7 @@ def compare(
     from twostage.pages.compare.page import write_comparison
     from twostage.pages.compare.tables import notes, side_by_side
     from twostage.stage2 import find_results
+    from twostage.words import speak
 
     mpl.use("agg")
     try:
@@ -50,6 +51,7 @@ def compare(
     except ProblemError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    speak(b.words)
     typer.echo(as_text(*rows_of(side_by_side(found, everything))))
     chosen = [
         f"{row.parameter}: {row.a} in {found.a}, {row.b} in {found.b}"

@@ -48,6 +48,7 @@ IMPORT_EXAMPLES = examples(
 NEW_EXAMPLES = examples(
     "twostage new-collection my-collection",
     "twostage new-collection sleep --x sleep --x-label 'hours of sleep' --y mood --y-better higher",
+    "twostage new-collection diary --x sleep --y mood --person student --occasion day",
 )
 
 
@@ -276,16 +277,20 @@ def new_collection(
         Better, typer.Option(help="whether higher or lower values of y are better")
     ] = "lower",
     title: Annotated[str, typer.Option(help="title of the book", show_default=False)] = "",
+    person: Annotated[str, typer.Option(help="what who is observed is called")] = "patient",
+    occasion: Annotated[str, typer.Option(help="what is called when they are observed")] = "session",
 ) -> None:
     """Write an empty collection: a folder into which `twostage import` puts studies."""
     from twostage.collection import Pair, VariableSettings, new_collection
+    from twostage.words import Words, plural
 
     try:
         pair = Pair(
             VariableSettings.model_construct(name=x, label=x_label or x, better=x_better),
             VariableSettings.model_construct(name=y, label=y_label or y, better=y_better),
         )
-        written = new_collection(folder, pair, title)
+        words = Words(person, plural(person), occasion, plural(occasion))
+        written = new_collection(folder, pair, title, words)
     except ProblemError as error:
         refuse(error, "")
     typer.echo(

@@ -26,9 +26,11 @@ def report(folder: Path) -> None:
     """
     from twostage.pages.common.tables import headline_text
     from twostage.stage2 import read_results
+    from twostage.words import speak
 
     try:
         results = read_results(folder)
+        speak(results.words)
         lines = headline_text(results)
     except ProblemError as error:
         typer.echo(str(error), err=True)
@@ -45,22 +47,25 @@ def left_out(folder: Path) -> Iterator[str]:
     """Which studies are not in the pools of the effects that are printed, in sentences with the reason."""
     # The other commands need not wait for what only this one imports.
     from twostage.text import read_csv
+    from twostage.words import say
 
     for analysis in HEADLINES:
         for file in (folder / "output").glob(f"*/left_out_{analysis}.csv"):
             table = read_csv(file, texts=True)
             for reason, rows in table[table["variant"] == "main"].groupby("reason", sort=False):
                 studies = ", ".join(dict.fromkeys(rows["study"]))
-                yield f"not in the pool ({analysis}): {studies}: {reason}"
+                yield f"not in the pool ({analysis}): {studies}: {say(reason)}"
 
 
 def nobody(parameters: "Parameters") -> str:
     """Why no patient can be in the analysis, where the parameters alone say it."""
     first, last, least = parameters.first_session, parameters.last_session, parameters.min_sessions
+    from twostage.words import say
+
     n = last - first + 1
     if n >= least:
         return ""
-    return (
+    return say(
         f": the window of sessions {first} to {last} has {n} sessions, and min_sessions={least} leaves out "
         "every patient with fewer"
     )

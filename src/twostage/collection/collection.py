@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from twostage.collection import introduction
 from twostage.collection import part as collection_part
 from twostage.collection import settings as collection_file
 from twostage.collection.large_study import LargeStudy, open_large
@@ -22,6 +23,7 @@ from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
 from twostage.collection.study_files import StudyFiles
 from twostage.problems import CollectionError, Problem, distinct, nearest
+from twostage.words import Words
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Collection:
         Who signs the book; empty if nobody does.
     synthetic : bool
     x, y : Variable
+    words : Words
+        What persons and occasions are called.
+    introduction : str
+        The book's introduction, from ``introduction.md``; empty if the collection has none.
     pre, post : str or None
         The patient-level columns of intake and outcome.
     defaults : dict
@@ -94,6 +100,8 @@ class Collection:
     synthetic: bool
     x: Variable
     y: Variable
+    words: Words
+    introduction: str
     pre: str | None
     post: str | None
     defaults: dict[str, Any]
@@ -136,7 +144,10 @@ class Collection:
     def files(self, id: str | None = None) -> list[Path]:
         """What reading opens: the files of one study, or those of the registry, whether they are there or not."""
         if id is None:
-            return [self.path.resolve() / name for name in (collection_file.FILE, *TABLES, FOLDER)]
+            return [
+                self.path.resolve() / name
+                for name in (collection_file.FILE, introduction.FILE, *TABLES, FOLDER)
+            ]
         return self._files.paths(self._row(id))
 
     def only(self, studies: Sequence[str]) -> "Collection":
@@ -250,6 +261,8 @@ def _collection(path: Path, registry: Registry) -> Collection:
         synthetic=settings.synthetic,
         x=settings.x,
         y=settings.y,
+        words=settings.words,
+        introduction=registry.introduction,
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),
         defaults=dict(settings.parameters),

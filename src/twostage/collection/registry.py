@@ -9,6 +9,7 @@ import pandas as pd
 
 from twostage.collection import schema, study_ids
 from twostage.collection.csv_table import Table, read_table
+from twostage.collection.introduction import read_introduction
 from twostage.collection.settings import FILE, Layout, Settings, read_settings
 from twostage.collection.shared_studies import FOLDER, read_shared
 from twostage.files import tidy
@@ -34,6 +35,8 @@ class Registry:
     shared : pandas.DataFrame
         Rows of the studies that shared results instead of data, as text.
     truth : pandas.DataFrame or None
+    introduction : str
+        Of ``introduction.md``; empty if there is none.
     """
 
     settings: Settings
@@ -41,6 +44,7 @@ class Registry:
     studies: pd.DataFrame
     shared: pd.DataFrame
     truth: pd.DataFrame | None
+    introduction: str = ""
 
 
 def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
@@ -63,7 +67,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
     studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], schema.REGISTRY_OPTIONAL)
     truth, last = _truth(path)
-    problems = [*problems, *more, *most, *last]
+    introduction, least = read_introduction(path)
+    problems = [*problems, *more, *most, *last, *least]
     if settings is None or dictionary is None or studies is None:
         return None, problems
     crossed = _crossed_ends(dictionary)
@@ -74,7 +79,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         return None, problems
     unique = dictionary.drop_duplicates("variable")
     shared, faults = read_shared(path, set(studies["study"]))
-    return Registry(settings, unique, _usable(studies), shared, truth), [*problems, *faults]
+    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction)
+    return registry, [*problems, *faults]
 
 
 def _table(
@@ -89,11 +95,14 @@ def _table(
     table: Table = read_table(path / name, name, may_be_empty=name == "studies.csv")
     if table.cells.columns.empty or (table.problems and table.cells.empty):
         return None, list(table.problems)
-    absent = schema.missing_columns(table.cells, name, rules)
-    problems = [*table.problems, *absent, *schema.check_texts(table.cells, name, rules | (optional or {}))]
-    problems += schema.check_unique(table.cells, name, key, f"each {key[-1]} once")
-    problems += schema.check_seen(table.cells, name)
-    return (None if absent else table.cells), problems
+    cells = table.cells
+    if name == "studies.csv":
+        cells = cells.assign(**{column: "" for column in schema.MAY_LACK if column not in cells})
+    absent = schema.missing_columns(cells, name, rules)
+    problems = [*table.problems, *absent, *schema.check_texts(cells, name, rules | (optional or {}))]
+    problems += schema.check_unique(cells, name, key, f"each {key[-1]} once")
+    problems += schema.check_seen(cells, name)
+    return (None if absent else cells), problems
 
 
 def _crossed_ends(dictionary: pd.DataFrame) -> list[Problem]:

@@ -21,15 +21,17 @@ TEXT = r".*\S.*"
 _RELIABILITY = r"(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)?"
 
 
-#: Columns of studies.csv and what each must hold; all are required.
+#: Facts that studies of some fields do not have: such a column may lack, and its cells may be empty.
+MAY_LACK = ("setting", "treatment", "design")
+
+
+#: Columns of studies.csv and what each must hold.
 REGISTRY = {
     "study": (study_ids.PATTERN, study_ids.WORDS),
     "label": (TEXT, "the study's name"),
     "country": (TEXT, "a country"),
     "year": (r"[0-9]{4}", "a year of four digits"),
-    "setting": (TEXT, "the setting"),
-    "treatment": (TEXT, "the treatment"),
-    "design": (TEXT, "the design"),
+    **{column: (rf"({TEXT})?", f"the {column}") for column in MAY_LACK},
     "x_instrument": (TEXT, "the instrument of x"),
     "x_min": (NUMBER, "the lowest possible score"),
     "x_max": (NUMBER, "the highest possible score"),

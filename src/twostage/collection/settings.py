@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 from twostage.params import make_parameters
 from twostage.problems import ParameterError, Problem, expectation
 from twostage.text import YamlError, read_yaml, text_problems
+from twostage.words import PLAIN, Words, plural
 
 FILE = "collection.yml"
 
@@ -92,6 +93,25 @@ class _PatientsBlock(_Model):
     where: dict[str, str] = {}
 
 
+#: A word of a collection's: letters, with single blanks or hyphens between them. Pages take it as it is.
+_Word = Annotated[str, StringConstraints(pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$", max_length=40)]
+
+
+class _Words(_Model):
+    """Plurals follow the usual rules where they are not given."""
+
+    person: _Word = PLAIN.person
+    persons: _Word | None = None
+    occasion: _Word = PLAIN.occasion
+    occasions: _Word | None = None
+    start: _Word = PLAIN.start
+    end: _Word = PLAIN.end
+
+    def complete(self) -> Words:
+        given = self.model_dump(exclude_none=True)
+        return Words(**{"persons": plural(self.person), "occasions": plural(self.occasion)} | given)
+
+
 def _signed(value: Any) -> Any:
     """Authors as one text: a list of them is joined, nothing is nobody."""
     if value is None:
@@ -109,6 +129,7 @@ class _File(_Model):
     synthetic: bool
     x: VariableSettings
     y: VariableSettings
+    words: _Words = _Words()
     parameters: dict[str, Any] = {}
     sessions: _SessionsBlock = _SessionsBlock()
     patients: _PatientsBlock | None = None
@@ -128,6 +149,7 @@ class Settings:
     synthetic: bool
     x: Variable
     y: Variable
+    words: Words
     parameters: dict[str, Any]
     sessions: Layout
     patients: Layout | None
@@ -210,6 +232,7 @@ def _complete(file: _File) -> Settings:
         note=file.note,
         authors=file.authors,
         synthetic=file.synthetic,
+        words=file.words.complete(),
         parameters=file.parameters,
         sessions=sessions,
         patients=patients,

@@ -12,9 +12,14 @@ from twostage.collection.study_ids import is_device
 from twostage.files import replace_folder, unfinished_folder, write_files
 from twostage.problems import CollectionError, Problem
 from twostage.text import yaml_text
+from twostage.words import PLAIN, Words
 
 #: The note of a new collection, to be replaced by one of its own.
 NOTE = "Say here what these data are, whose they are and under which licence they may be used."
+
+
+#: What a collection of therapies has and others do not.
+THERAPY = ("therapist",)
 
 
 #: Columns of the patients' files, in words.
@@ -23,7 +28,7 @@ PATIENTS = {
     "age": ("age at intake", "years"),
     "gender": ("gender as the patient gave it", ""),
     "pre": ("{y} at intake on the study's instrument; range in studies.csv", "scale points"),
-    "post": ("{y} after treatment on the study's instrument; range in studies.csv", "scale points"),
+    "post": ("{y} at outcome on the study's instrument; range in studies.csv", "scale points"),
 }
 
 
@@ -46,23 +51,26 @@ y:
   label: {y.label}
   better: {y.better}
 
+# What the pages call who is observed, and when, and the scores before the first and after the last occasion ("at ...").
+# Plurals follow the usual rules; where they do not: persons: ..., occasions: ...
+words:
+  person: {words.person}
+  occasion: {words.occasion}
+  start: {words.start}
+  end: {words.end}
+
 # Analysis parameters that differ from the package's defaults (`twostage run --help`, the book's page Run it again).
 parameters:
   first_session: 1
   last_session: 7
 
-# Our name: column of patients/<study>.csv. Every study's file has all of them; cells may be empty. Without
-# intake and outcome in any study, delete `pre` and `post`: the book then leaves out the outcome analysis.
+# Our name: column of patients/<study>.csv. Every study's file has all of them; cells may be empty. Without scores at
+# the start and the end in any study, delete `pre` and `post`: the book then leaves out the outcome analysis.
 patients:
   file: patients/{{study}}.csv
   columns:
     patient: patient
-    therapist: therapist
-    age: age
-    gender: gender
-    pre: pre
-    post: post
-"""
+{columns}"""
 
 
 _README = """\
@@ -75,6 +83,7 @@ A collection for `twostage`. It has no study yet; add one with
 - `collection.yml`: the pair, its labels, default parameters. Edit title, note and authors first.
 - `studies.csv`: one row per study, written by the import.
 - `dictionary.csv`: every variable with meaning, unit, range and missing code.
+- `introduction.md`, if you write it: the introduction of the book, in paragraphs, with emphasis, lists and links.
 - `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.
 """
 
@@ -87,7 +96,7 @@ class Pair:
     y: VariableSettings
 
 
-def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
+def new_collection(folder: str | Path, pair: Pair, title: str = "", words: Words = PLAIN) -> Path:
     """Write an empty collection, whole or not at all.
 
     Parameters
@@ -97,6 +106,8 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
     pair : Pair
     title : str
         Default: made from the labels.
+    words : Words
+        What persons and occasions are called.
 
     Raises
     ------
@@ -114,7 +125,7 @@ def new_collection(folder: str | Path, pair: Pair, title: str = "") -> Path:
         )
     _check(pair)
     with unfinished_folder(folder) as new:
-        texts = _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}")
+        texts = _files(folder.name, pair, title or f"{pair.x.label} and {pair.y.label}", words)
         write_files({new / name: text.encode() for name, text in texts.items()})
         problems = validate_collection(new)
         if problems:
@@ -141,7 +152,7 @@ def _check(pair: Pair) -> None:
         names.append(v.name)
 
 
-def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
+def _files(name: str, pair: Pair, title: str, words: Words) -> dict[str, str]:
     def scalar(text: str) -> str:
         return yaml_text(text, width=10_000).removesuffix("\n").removesuffix("\n...")
 
@@ -152,15 +163,20 @@ def _files(name: str, pair: Pair, title: str) -> dict[str, str]:
         for v in ("x", "y")
     }
     rows = [
-        ("patient", "identifier of the patient within the study", "", "", "", ""),
-        ("session", "number of the treatment session", "session", "0", "1000", ""),
+        ("patient", words("identifier of the patient within the study"), "", "", "", ""),
+        ("session", words("number of the session"), words("session"), "0", "1000", ""),
     ]
+    kept = {c: row for c, row in PATIENTS.items() if words.person == PLAIN.person or c not in THERAPY}
     rows += [
         (v.name, f"{v.label}; range in studies.csv", "scale points", "", "", "") for v in (pair.x, pair.y)
     ]
-    rows += [(c, words.format(y=pair.y.label), unit, "", "", "") for c, (words, unit) in PATIENTS.items()]
+    rows += [(c, words(text).format(y=pair.y.label), unit, "", "", "") for c, (text, unit) in kept.items()]
+    written = Words(**{name: scalar(word) for name, word in vars(words).items()})
+    columns = "".join(f"    {column}: {column}\n" for column in kept)
     return {
-        "collection.yml": _YML.format(title=scalar(title), note=scalar(NOTE), **quoted),
+        "collection.yml": _YML.format(
+            title=scalar(title), note=scalar(NOTE), words=written, columns=columns, **quoted
+        ),
         "studies.csv": _csv([tuple(schema.REGISTRY)]),
         "dictionary.csv": _csv([tuple(schema.DICTIONARY), *rows]),
         "README.md": _README.format(title=title, name=name),

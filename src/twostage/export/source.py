@@ -12,6 +12,7 @@ from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.run import Run, load_run
 from twostage.problems import CollectionError, Problem, RecordError
 from twostage.stage2 import PooledTable, find_results, pool_records, read_records
+from twostage.words import speak
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,6 @@ def open_source(run: str, say: Callable[[str], None] = lambda words: None) -> So
     settings, problems = read_settings(Path(collection.path))
     if settings is None:
         raise CollectionError(problems)
+    speak(collection.words)
     context = book_context(folder, collection, parameters, found.manuscript)
     return Source(found, collection, settings, parameters, context)

@@ -142,7 +142,7 @@ def _entry(key: str, value: Any, remarks: dict[str, str], path: str, depth: int)
     indent = "  " * depth
     remark = _line(remarks.get(path, ""))
     if path.startswith("study.") and value == FILL_IN and not remark:
-        remark = schema.REGISTRY[key][1]
+        remark = schema.REGISTRY[key][1] + "; this line may go" * (key in schema.MAY_LACK)
     note = f"  # {remark}" if remark else ""
     if isinstance(value, dict):
         if not value:

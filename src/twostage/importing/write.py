@@ -17,7 +17,7 @@ from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
 from twostage.importing.steps import step
 from twostage.problems import Problem
-from twostage.text import guarded
+from twostage.text import guarded, plain
 
 STUDIES = "studies.csv"
 
@@ -148,7 +148,10 @@ def add_studies(
     known = [study for study in studies if again and study.id in set(registry.studies["study"])]
     own = {file for study in known for file in study_files(study, registry.settings)}
     _nothing_there(folder, [file for file in contents if file not in own])
-    contents[STUDIES] = registry_text(before.decode("utf-8"), list(registry.studies.columns), studies)
+    text = before.decode("utf-8")
+    # What the file may lack, the registry has with empty cells.
+    header = [str(plain(column)) for column in next(csv.reader(io.StringIO(text)))]
+    contents[STUDIES] = registry_text(text, header, studies)
     step("checking the collection with the new files")
     with unfinished_folder(folder / "import") as staged:
         _stage(folder, staged, registry)

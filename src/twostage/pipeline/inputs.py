@@ -21,7 +21,7 @@ from twostage.collection import (
 )
 from twostage.files import as_json
 from twostage.notebooks import NOTEBOOKS
-from twostage.params import make_parameters
+from twostage.params import check_early, make_parameters
 from twostage.pipeline.code import book_libraries, code
 from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
@@ -82,6 +82,8 @@ def prepare(
     stored = {file: digest(file) for file in recovery_files(content.path)}
     studies = _read_studies(content)
     chosen = make_parameters({**content.defaults, **values}, source)
+    if content.pre and content.post:
+        check_early(chosen, source)
     bundles = fitting_bundles(content, chosen)
     run = Run(
         folder=folder,
@@ -179,7 +181,10 @@ def _of_notebooks(run: Run, collection: Collection) -> dict[str, Any]:
 
 
 def _of_book(collection: Collection) -> dict[str, Any]:
-    book = {name: getattr(collection, name) for name in ("title", "authors", "synthetic", "defaults")}
+    book = {
+        name: getattr(collection, name)
+        for name in ("title", "authors", "synthetic", "defaults", "introduction")
+    }
     book |= {"pre": collection.pre, "post": collection.post, "truth": _truth(collection)}
     rows = _rows(collection, list(collection.studies))
     return {"collection": {"studies": rows} | _about(collection) | book}
@@ -187,7 +192,8 @@ def _of_book(collection: Collection) -> dict[str, Any]:
 
 def _about(collection: Collection) -> dict[str, Any]:
     """What every page says of the collection."""
-    return {"note": collection.note, "x": vars(collection.x), "y": vars(collection.y)}
+    about = {name: vars(getattr(collection, name)) for name in ("x", "y", "words")}
+    return {"note": collection.note} | about
 
 
 def _rows(collection: Collection, columns: list[str]) -> list[dict[str, Any]]:

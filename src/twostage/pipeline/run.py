@@ -105,7 +105,7 @@ class Run:
         return {"": True, "outcome": self.has_outcome, "recovery": self.has_recovery}[need]
 
     def _that_apply(self, notebooks: Iterable[Notebook]) -> tuple[str, ...]:
-        return tuple(notebook.name for notebook in notebooks if self.has(notebook.needs))
+        return tuple(n.name for n in notebooks if self.has(n.needs) and len(self.studies) >= n.fewest)
 
     def template(self, notebook: str) -> Path:
         """The notebook to execute."""

@@ -117,7 +117,7 @@ _KINDS = (
     Condition("shared_trends", "all patients move along the same line", changes=_TRENDING),
     Condition("own_trends", "each patient moves along a line of their own", own_trends=_OWN_TRENDS),
     Condition("unequal_variances", "fluctuations grow from session to session", growth=_GROWTH),
-    Condition("dropout", "patients with more symptoms leave earlier", dropout=_DROPOUT),
+    Condition("dropout", "patients with a higher y leave earlier", dropout=_DROPOUT),
     Condition(
         "heterogeneous",
         "effects differ between studies and between patients",

@@ -7,6 +7,7 @@ from twostage.collection import schema
 from twostage.display import MISSING, p_value
 from twostage.sharing.layout import RECORD_MEMBERS
 from twostage.terms import DIRECTIONS, arrow, estimator_words
+from twostage.words import say
 
 #: Significant digits on pages; a bundle's files have all of them.
 SHOWN_DIGITS = 4
@@ -112,7 +113,7 @@ def quantity(name: str, x: str, y: str) -> str:
     """A quantity, direction or estimator in words; its own name where there are none."""
     if name in DIRECTIONS:
         return arrow(name, x, y)
-    return QUANTITIES.get(name, estimator_words(name)).format(x=x, y=y)
+    return say(QUANTITIES.get(name, estimator_words(name))).format(x=x, y=y)
 
 
 def ordered(numbers: Mapping[str, Any]) -> dict[str, Any]:

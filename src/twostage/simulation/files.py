@@ -11,7 +11,7 @@ NOTE = (
 DICTIONARY = """\
 variable,meaning,unit,min,max,missing
 patient,identifier of the patient within the study,,,,
-session,number of the treatment session,session,1,7,
+session,number of the session,session,1,7,
 alliance,alliance rated by the patient after the session; range in studies.csv,scale points,,,
 symptoms,symptom severity rated by the patient; range in studies.csv,scale points,,,
 therapist,identifier of the patient's therapist within the study,,,,

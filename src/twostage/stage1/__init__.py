@@ -14,4 +14,4 @@ from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_
 from twostage.stage1.large import LargePanel, crosslevel, describe, estimators
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.sensitivity import sensitivity
-from twostage.stage1.vocabulary import WINDOW_LENGTHS, coefficients, reasons, variants
+from twostage.stage1.vocabulary import OUTCOME_TERMS, WINDOW_LENGTHS, coefficients, reasons, variants

@@ -68,14 +68,23 @@ class PooledTable:
 
         Raises
         ------
-        KeyError
+        NotEstimable
             If no study has it.
         """
-        rows = self.table
-        found = rows[(rows["direction"] == direction) & (rows["term"] == term) & (rows["variant"] == variant)]
+        found = self._rows(direction, term, variant)
         if found.empty:
-            raise KeyError(f"no study has {term} of {direction} ({variant}) in the analysis {self.analysis}")
+            raise NotEstimable(
+                f"no study has {term} of {direction} ({variant}) in the analysis {self.analysis}"
+            )
         return found.iloc[0]
+
+    def has(self, direction: str, term: str, variant: str = "main") -> bool:
+        """Whether any study has a coefficient."""
+        return not self._rows(direction, term, variant).empty
+
+    def _rows(self, direction: str, term: str, variant: str) -> pd.DataFrame:
+        rows = self.table
+        return rows[(rows["direction"] == direction) & (rows["term"] == term) & (rows["variant"] == variant)]
 
     def studies(self, direction: str, term: str, variant: str = "main") -> pd.DataFrame:
         """The studies' estimates of one coefficient, in the order of the collection."""
@@ -89,11 +98,12 @@ class PooledTable:
 
         Raises
         ------
-        KeyError
+        NotEstimable
             If no study has it.
         """
         row = self.row(direction, term, variant)
-        head = f"# {self.analysis}, {direction}, {term} ({variant}): {row['k']} studies\n"
+        k = f"{row['k']} {'study' if row['k'] == 1 else 'studies'}"
+        head = f"# {self.analysis}, {direction}, {term} ({variant}): {k}\n"
         return head + self.fits[variant, direction, term].r_call()
 
     def _repr_html_(self) -> str:
@@ -121,6 +131,13 @@ KEY = ["analysis", "variant", "direction", "term", "estimator"]
 
 
 _POOLED = [*EFFECT, "pi_low", "pi_high", "pi_rule", "tau2", "i2", "h2", "q", "q_p_value", "converged", "note"]
+
+
+#: What one study has itself, and what is said of it.
+_OWN = ["std_error", "df", "statistic", "p_value", "ci_low", "ci_high"]
+
+
+ONE_STUDY = "one study: its own estimate and interval; nothing is known of how far studies differ"
 
 
 def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> list[Record]:
@@ -213,12 +230,16 @@ def pool_records(
         )
         fits[named["variant"], named["direction"], named["term"]] = fit
         counts = {c: int(group[c].sum()) for c in ("n_patients", "n_transitions")}
-        rows.append(named | {"k": fit.k} | counts | {c: getattr(fit, c) for c in _POOLED})
+        pooled = {c: getattr(fit, c) for c in _POOLED}
+        if fit.k == 1:
+            # Nothing is pooled: the study's own interval, which knows its degrees of freedom, stands.
+            pooled |= group.iloc[0][_OWN].to_dict() | {"note": ONE_STUDY}
+        rows.append(named | {"k": fit.k} | counts | pooled)
         parts.append(group.assign(weight=np.asarray(fit.weights)))
     columns = [*KEY, "k", "n_patients", "n_transitions", *_POOLED]
     return PooledTable(
         analysis=analysis,
-        estimates=pd.concat(parts, ignore_index=True) if parts else usable,
+        estimates=pd.concat(parts, ignore_index=True) if parts else usable.assign(weight=np.nan),
         table=pd.DataFrame(rows, columns=columns),
         fits=fits,
         left_out=left_out,

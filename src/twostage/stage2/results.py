@@ -16,6 +16,7 @@ from twostage.records import Record
 from twostage.stage2.pool import KEY, pool_records
 from twostage.terms import DIRECTIONS
 from twostage.text import read_csv
+from twostage.words import PLAIN, Words
 
 #: Columns without which a file is no table of pooled coefficients.
 NEEDED = [*KEY, "k", "n_patients", "n_transitions", "estimate", "ci_low", "ci_high", "p_value"]
@@ -39,6 +40,8 @@ class Results:
         The pair in words.
     table : pandas.DataFrame
         One row per pooled coefficient, as :attr:`twostage.stage2.pool.PooledTable.table`, with `level`.
+    words : Words
+        What the collection calls its persons and occasions.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Results:
     x: str
     y: str
     table: pd.DataFrame
+    words: Words = PLAIN
 
     def tidy(self) -> pd.DataFrame:
         """One row per pooled coefficient."""
@@ -103,6 +107,8 @@ def read_results(folder: str | Path) -> Results:
         x=registry["x"]["label"],
         y=registry["y"]["label"],
         table=pd.concat(tables, ignore_index=True).drop_duplicates(KEY, ignore_index=True),
+        # Runs of earlier versions name none.
+        words=Words(**registry.get("words", {})),
     )
 
 
@@ -186,4 +192,5 @@ def pool_results(
     tables = [pool_records(of_studies, **how).table.assign(**how) for of_studies in records.values()]
     checksums = {r.study: r.data_checksum for of_studies in records.values() for r in of_studies}
     table = pd.concat(tables, ignore_index=True)
-    return Results(name, parameters, checksums, collection.x.label, collection.y.label, table)
+    names = collection.x.label, collection.y.label
+    return Results(name, parameters, checksums, *names, table, collection.words)

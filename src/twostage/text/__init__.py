@@ -13,5 +13,6 @@ from twostage.text.escape import (
     rich_texts,
     visible,
 )
+from twostage.text.essay import essay_myst, essay_texts
 from twostage.text.refused import text_problem, text_problems
 from twostage.text.strict_yaml import YamlError, parse_yaml, read_yaml, yaml_text

@@ -16,9 +16,10 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from twostage.characters import UNSEEN
 
@@ -102,14 +103,15 @@ def markup(text: object) -> str:
     return html.escape(str(text))
 
 
-def _parser() -> MarkdownIt:
+def note_parser() -> MarkdownIt:
+    """A parser that knows emphasis and links, and of links those that a note may have."""
     parser = MarkdownIt("zero").enable(["emphasis", "link", "escape"])
     # The parser's documentation says to replace this method.
     parser.validateLink = lambda address: LINKS.fullmatch(address) is not None  # type: ignore[method-assign, assignment]
     return parser
 
 
-_NOTE = _parser()
+_NOTE = note_parser()
 
 
 _MYST = {"em_open": "*", "em_close": "*", "strong_open": "**", "strong_close": "**"}
@@ -122,7 +124,7 @@ def _address(address: str) -> str:
     return f"https://doi.org/{address[4:]}" if address.lower().startswith("doi:") else address
 
 
-def _tokens(note: str) -> Iterable:
+def _tokens(note: str) -> Iterable[Token]:
     return _NOTE.parseInline(visible(" ".join(note.split())))[0].children or ()
 
 
@@ -133,19 +135,39 @@ def rich_texts(note: str) -> list[str]:
 
 def rich_myst(note: str) -> Markup:
     """A note as a line of MyST: emphasis and links as they are meant, all else as text."""
+    return inline_myst(_tokens(note))
+
+
+def inline_myst(
+    tokens: Iterable[Token], pieces: Callable[[str], Iterable[str]] = lambda text: (text,)
+) -> Markup:
+    """What a parser of :func:`note_parser` found in a line, as MyST.
+
+    Parameters
+    ----------
+    tokens : iterable of markdown_it.token.Token
+    pieces : callable
+        Takes a text apart into texts and :class:`Markup`, which stays as it is.
+    """
     parts, address = [], ""
-    for token in _tokens(note):
+    for token in tokens:
         if token.type == "link_open":
             address = re.sub(r"[<>\\\s]", "", _address(str(token.attrs["href"])))
             parts.append("[")
         elif token.type == "link_close":
             # In angle brackets only these, which were taken out, could end an address.
             parts.append(f"](<{address}>)")
+        elif token.type in _MYST:
+            parts.append(_MYST[token.type])
         else:
-            # A link after an exclamation mark is no picture.
-            text, mark = (token.content[:-1], r"\!") if token.content.endswith("!") else (token.content, "")
-            parts.append(_MYST.get(token.type) or f"{_marked(text)}{mark}")
+            found = pieces(visible(token.content or " "))
+            parts += [piece if isinstance(piece, Markup) else _shown(piece) for piece in found]
     return Markup("".join(parts))
+
+
+def _shown(text: str) -> str:
+    # A link after an exclamation mark is no picture.
+    return rf"{_marked(text[:-1])}\!" if text.endswith("!") else _marked(text)
 
 
 def rich_html(note: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from twostage.collection.shared_studies import MARK_NOTE
 from twostage.pages.common.leave import save_figure, write_pooled
 from twostage.pages.common.tables import (
+    NO_EFFECT,
     effect,
     forest_alt,
     heterogeneity_table,
@@ -38,9 +39,24 @@ def row(**changes):
 def test_effect_is_quoted_with_its_interval():
     e = effect(row(), 0.95)
     assert e.text == "−0.05 (95 % CI [−0.08, −0.02])"
-    assert (e.pi, e.tau, e.i2, e.n_patients) == ("[–, –]", "0.050", "33", "5,350")
+    assert (e.pi, e.tau, e.i2, e.n_patients) == ("–", "0.050", "33", "5,350")
     assert e.excludes_zero
     assert not effect(row(ci_high=0.01), 0.95).excludes_zero
+
+
+def test_an_interval_that_excludes_zero_is_never_shown_as_one_that_touches_it():
+    e = effect(row(ci_low=-0.15, ci_high=-0.0041), 0.95)
+    assert e.ci == "[−0.150, −0.004]" and e.excludes_zero
+    assert effect(row(ci_low=-0.15, ci_high=0.0041), 0.95).ci == "[−0.15, 0.00]"
+
+
+def test_one_study_and_none_are_said_as_they_are():
+    one = effect(row(k=1), 0.95)
+    assert (one.tau, one.i2, one.spread) == ("–", "–", "")
+    assert one.found("the effect") == f"The effect was {one.text} in one study."
+    assert "pooled" not in one.over
+    assert NO_EFFECT.found("the effect") == "No study gives an estimate of the effect."
+    assert not NO_EFFECT.excludes_zero and NO_EFFECT.verdict == "no study has it"
 
 
 def test_fisher_z_is_quoted_as_a_correlation():

@@ -90,6 +90,9 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
         f"(deleted residual {number(row['rstudent'])})."
         for row in known
     ]
+    if t["before_k"].max() < 2:
+        text = "The other study is a single one, so there is no pool to join: the table shows the two side by side."
+        return [*lines, text]
     changed = t[t["conclusion_changed"]]
     many = f"{len(t)} coefficients" if len(t) > 1 else "one coefficient"
     if changed.empty:

@@ -16,6 +16,7 @@ from twostage.pages.common.style import GREY, INK, LOOK, p_equals, pair, short
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.stats.pool import SubgroupFit
 from twostage.terms import term_label
+from twostage.words import say
 
 #: How studies can be ordered: column of the studies' table and whether the largest come first.
 SORTS = {"collection": None, "estimate": "estimate", "precision": "std_error", "year": "year"}
@@ -81,14 +82,17 @@ def forest(
     -------
     matplotlib.axes.Axes
         Studies with their intervals, the area of a square growing with its weight; below them the pooled
-        diamond, the prediction interval as a bar; above them the heterogeneity in words.
+        diamond, the prediction interval as a bar; above them the heterogeneity in words. One study stands alone.
 
     Raises
     ------
     ValueError
         An unknown order, subgroups of other studies.
+    NotEstimable
+        No study has the coefficient.
     """
     studies, total = _numbers(pooled, direction, term, variant, collection, subgroups)
+    several = len(studies) > 1
     prediction = prediction and np.isfinite(float(total["pi_low"]))
     studies = _sorted(studies, sort)
     extra = pd.DataFrame(index=studies["study"]) if columns is None else columns.astype(str)
@@ -98,7 +102,8 @@ def forest(
         names.remove("transitions")
     ax, places = _canvas(ax, lines, names)
     _draw_studies(ax, lines, total)
-    _diamond(ax, total, lines[-1 - prediction].height, LOOK["x_to_y"][0])
+    if several:
+        _diamond(ax, total, lines[-1 - prediction].height, LOOK["x_to_y"][0])
     for line in lines[:-1]:
         if line.bold and line.rows is not None:
             _diamond(ax, line.rows.iloc[0], line.height, GREY)
@@ -108,7 +113,7 @@ def forest(
         )
     _write(ax, lines, places)
     ax.set_xlabel(_effect_label(direction, term, collection), fontsize=SIZE)
-    note = _note(pooled.row(direction, term, variant), pooled, subgroups, prediction)
+    note = _note(pooled.row(direction, term, variant), pooled, subgroups, prediction) if several else []
     _title(ax, note, places)
     return ax
 
@@ -137,7 +142,7 @@ def _sorted(studies: pd.DataFrame, sort: str) -> pd.DataFrame:
 
 def _lines(studies, total, extra, subgroups, term, prediction) -> list[_Line]:
     """The table from top to bottom; heights are set last."""
-    heads = {name: name for name in ("study", *extra.columns, *LEFT, *RIGHT)}
+    heads = {name: name for name in ("study", *extra.columns)} | {name: say(name) for name in LEFT + RIGHT}
     lines = [_Line(0.0, heads, bold=True)]
     groups = [""] if subgroups is None else list(subgroups.groups)
     for group in groups:
@@ -157,7 +162,8 @@ def _lines(studies, total, extra, subgroups, term, prediction) -> list[_Line]:
     whole = total.copy()
     whole["weight"] = 100.0
     name = f"pooled (k = {len(studies)})" if subgroups is None else f"all studies (k = {len(studies)})"
-    lines.append(_Line(0.0, {"study": name} | _cells(whole), bold=True))
+    if len(studies) > 1:
+        lines.append(_Line(0.0, {"study": name} | _cells(whole), bold=True))
     if prediction:
         ends = interval(float(total["pi_low"]), float(total["pi_high"]))
         lines.append(_Line(0.0, {"study": "prediction interval", "estimate [CI]": ends}))
@@ -257,7 +263,7 @@ def _write(ax: Axes, lines: list[_Line], places: dict[str, tuple[float, str]]) -
 
 def _effect_label(direction: str, term: str, collection: Collection) -> str:
     if term == "partial_r_z":
-        text = f"partial correlation of early {pair(collection)[0]} with the outcome, given intake"
+        text = f"partial correlation of early {pair(collection)[0]} with the {say('outcome, given intake')}"
     else:
         text = term_label(direction, term, *pair(collection))
     return textwrap.fill(text, 44, break_on_hyphens=False)

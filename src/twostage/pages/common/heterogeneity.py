@@ -68,10 +68,11 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
     Returns
     -------
     pandas.DataFrame
-        direction, term, effect (its name), words; one row per coefficient.
+        direction, term, effect (its name), words; one row per coefficient that at least two studies have.
     """
     rows = []
-    for row in pooled.table[pooled.table["term"].isin(terms)].itertuples():
+    several = pooled.table["k"] > 1
+    for row in pooled.table[pooled.table["term"].isin(terms) & several].itertuples():
         fit = pooled.fits[row.variant, row.direction, row.term]
         z = {"back": np.tanh, "scale": "in units of Fisher's z"} if row.term == "partial_r_z" else {}
         label = term_label(row.direction, row.term, collection.x.label, collection.y.label)

@@ -10,8 +10,9 @@ from IPython.display import DisplayObject, Markdown, display
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection, locate_collection, read_collection
+from twostage.display import show_text
 from twostage.notebooks import check_parameters
-from twostage.pages.common.leave import draw, save_figure, write_pooled
+from twostage.pages.common.leave import draw, write_pooled
 from twostage.pages.common.style import use_style
 from twostage.pages.common.tables import collection_heading
 from twostage.params import Parameters
@@ -21,6 +22,7 @@ from twostage.records import Record
 from twostage.stage2 import Attempt, PooledTable, pool_records, read_records
 from twostage.terms import DIRECTIONS, Direction
 from twostage.text import myst
+from twostage.words import say, speak
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,13 @@ class Page:
             elif one is not None:
                 display(one)
 
-    def figure(self, ax: Axes, name: str, alt: str) -> None:
-        """Leave a figure and show it."""
-        self.show(save_figure(ax, self.folder, name, alt))
+    def figure(self, found: Axes | Attempt, name: str, alt: str | Attempt) -> None:
+        """Leave a figure and show it; where there is none, leave and show the reason."""
+        if isinstance(found, Attempt) and not found:
+            self.show(show_text(say(found.words)))
+        text = str(alt.result) if isinstance(alt, Attempt) else alt
+        drawn = found if isinstance(found, Attempt) else Attempt(found)
+        self.show(draw(lambda ax: ax, drawn, self.folder, name, text))
 
     def draw(self, picture: Any, found: Attempt, name: str, alt: str, **options: Any) -> None:
         """The same of a result that the studies may be too few for; see :func:`twostage.pages.common.leave.draw`."""
@@ -113,10 +119,12 @@ def open_page(notebook: str, namespace: Mapping[str, Any]) -> Page:
 
 
 def opened(notebook: str, namespace: Mapping[str, Any]) -> tuple[Parameters, Collection]:
-    """The checked parameters of a notebook and its collection; figures get the book's look."""
+    """The checked parameters of a notebook and its collection; figures and words get the book's look."""
     parameters = check_parameters(namespace, notebook)
     use_style()
-    return parameters, read_collection(_found(namespace["collection"]))
+    collection = read_collection(_found(namespace["collection"]))
+    speak(collection.words)
+    return parameters, collection
 
 
 def _found(folder: str) -> Path:

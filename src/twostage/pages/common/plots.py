@@ -9,15 +9,25 @@ from twostage.collection import Collection
 from twostage.pages.common.forest import forest
 from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair, short, use_style
 from twostage.stage2 import PooledTable
+from twostage.stats.base import NotEstimable
 from twostage.terms import DIRECTIONS, arrow
+from twostage.words import say
 
 __all__ = ["GREY", "INK", "LOOK", "by_transition", "forest", "left_out", "use_style", "variants"]
 
 
 def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None = None) -> Axes:
-    """Pooled cross-lagged effect of each transition, both directions."""
-    ax = ax or plt.subplots(figsize=(8, 4), layout="constrained")[1]
+    """Pooled cross-lagged effect of each transition, both directions.
+
+    Raises
+    ------
+    NotEstimable
+        If no study has one.
+    """
     names = list(dict.fromkeys(pooled.table["variant"]))
+    if not names:
+        raise NotEstimable("no study has an effect of any transition")
+    ax = ax or plt.subplots(figsize=(8, 4), layout="constrained")[1]
     for shift, d in zip((-0.08, 0.08), DIRECTIONS.values(), strict=True):
         rows = pooled.table[(pooled.table["direction"] == d.name) & (pooled.table["term"] == d.cross)]
         rows = rows.set_index("variant").reindex(names)
@@ -25,7 +35,7 @@ def by_transition(pooled: PooledTable, collection: Collection, ax: Axes | None =
         _whiskers(ax, np.arange(len(names)) + shift, rows, d.name, label, line=True)
     ax.axhline(0, color=GREY, lw=1, zorder=0)
     ax.set_xticks(range(len(names)), names)
-    ax.set_xlabel("transition (session to session)")
+    ax.set_xlabel(say("transition (session to session)"))
     ax.set_ylabel("pooled lagged effect")
     ax.legend(frameon=False, loc="best")
     return ax
@@ -51,14 +61,22 @@ def _whiskers(
 
 
 def variants(pooled: PooledTable, collection: Collection, direction: str, ax: Axes | None = None) -> Axes:
-    """Pooled cross-lagged effect of one direction under every variant of the analysis."""
+    """Pooled cross-lagged effect of one direction under every variant of the analysis.
+
+    Raises
+    ------
+    NotEstimable
+        If no study has one.
+    """
     d = DIRECTIONS[direction]
     rows = pooled.table[(pooled.table["direction"] == direction) & (pooled.table["term"] == d.cross)]
+    if rows.empty:
+        raise NotEstimable("no study has this effect")
     ax = ax or plt.subplots(figsize=(8, 0.42 * len(rows) + 1.4))[1]
     chosen = rows[rows["variant"] == "as chosen"]
     if len(chosen):
         ax.axvline(chosen["estimate"].iloc[0], color=INK, lw=0.8, ls=":", zorder=0)
-    _horizontal(ax, rows, [f"{r.variant} (k = {r.k})" for r in rows.itertuples()], direction)
+    _horizontal(ax, rows, [f"{say(r.variant)} (k = {r.k})" for r in rows.itertuples()], direction)
     ax.set_xlabel(f"pooled {arrow(direction, *pair(collection))}")
     return ax
 

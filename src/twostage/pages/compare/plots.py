@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from twostage.pages.common.style import GREY, INK, in_legend, short
 from twostage.pages.compare.analysis import Comparison
 from twostage.pages.compare.tables import row_label
+from twostage.stats.base import NotEstimable
 
 #: Colour, marker and line style of the first and of the second run.
 SIDES = {"a": ("#0072B2", "o", "-"), "b": ("#D55E00", "s", "--")}
@@ -31,8 +32,15 @@ def side_by_side(comparison: Comparison, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         Per coefficient two estimates with confidence intervals, the first run above the second; the thin line is
         the prediction interval.
+
+    Raises
+    ------
+    NotEstimable
+        If neither run has an estimate.
     """
     rows = comparison.headline()
+    if rows.empty:
+        raise NotEstimable("neither has an estimate")
     ax = ax or plt.subplots(figsize=(8, 0.62 * len(rows) + 1.3), layout="constrained")[1]
     at = np.arange(len(rows))[::-1]
     ax.axvline(0, color=GREY, lw=1, zorder=0)

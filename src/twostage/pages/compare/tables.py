@@ -7,6 +7,7 @@ from twostage.display import interval, number
 from twostage.pages.common.tables import Effect, effect
 from twostage.pages.compare.analysis import SHOWN, Comparison
 from twostage.terms import DIRECTIONS, arrow, term_label
+from twostage.words import say
 
 #: The book's page on the centred estimator's bias, and its file.
 ESTIMATORS, ESTIMATORS_PAGE = "The page 'Estimators side by side'", "results_estimators.html"
@@ -20,10 +21,10 @@ def row_label(row: dict, x: str, y: str) -> str:
     """A coefficient in words; where it is not the main variant, with the variant's name."""
     label = term_label(row["direction"], row["term"], x, y)
     if row["analysis"] == "crosslevel" and row["term"].endswith("_within"):
-        label += ", for the average patient"
+        label += say(", for the average patient")
     if row["term"] == "intercept":
         label = f"intercept of {arrow(row['direction'], x, y)}"
-    return label if row["variant"] == "main" else f"{label} ({row['analysis']}: {row['variant']})"
+    return label if row["variant"] == "main" else f"{label} ({row['analysis']}: {say(row['variant'])})"
 
 
 def side_by_side(comparison: Comparison, everything: bool = False) -> pd.DataFrame:
@@ -129,9 +130,10 @@ _DIRECTION = {
 def _windows(c: Comparison) -> list[str]:
     if c.sessions[0] == c.sessions[1]:
         return []
+    sessions = say("sessions")
     return [
-        f"The window holds {c.sessions[0]} sessions in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
-        f"estimator grows as sessions become fewer ({_DIRECTION[max(c.lags) > 1]}), so "
+        f"The window holds {c.sessions[0]} {sessions} in {c.a} and {c.sessions[1]} in {c.b}. The bias of the centred "
+        f"estimator grows as {sessions} become fewer ({_DIRECTION[max(c.lags) > 1]}), so "
         f"the difference is partly one of bias. {ESTIMATORS} in the book shows estimators without this bias."
     ]
 

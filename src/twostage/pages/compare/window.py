@@ -8,6 +8,7 @@ from twostage.params import Parameters
 from twostage.records import Record, analyse
 from twostage.stage1 import WINDOW_LENGTHS
 from twostage.stage2 import pool_results
+from twostage.words import say
 
 #: Names of the parameters by which records are pooled, not made.
 POOLING = ("tau2_method", "ci_method", "level")
@@ -28,7 +29,7 @@ def other_window(parameters: Parameters) -> Parameters:
 
 def window_name(parameters: Parameters) -> str:
     """``sessions 1-7``."""
-    return f"sessions {parameters.first_session}-{parameters.last_session}"
+    return f"{say('sessions')} {parameters.first_session}-{parameters.last_session}"
 
 
 def compare_windows(

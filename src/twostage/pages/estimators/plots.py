@@ -10,7 +10,8 @@ from twostage.collection import Collection
 from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
+from twostage.stats.base import NotEstimable
+from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 
 #: Longest line of a label beside the axes, in letters.
 LABEL_WIDTH = 27
@@ -35,9 +36,16 @@ def estimators(
     truth : float, optional
         Generating value of synthetic data, drawn as a line.
     ax : matplotlib.axes.Axes, optional
+
+    Raises
+    ------
+    NotEstimable
+        If no study has the coefficient.
     """
     rows = comparison.pooled.table
     rows = rows[(rows["direction"] == direction) & (rows["term"] == term)].reset_index(drop=True)
+    if rows.empty:
+        raise NotEstimable("no study has this effect by any estimator")
     ax = ax or plt.subplots(figsize=(8, 0.5 * len(rows) + 1.4), layout="constrained")[1]
     at = np.arange(len(rows))[::-1]
     ax.axvline(0, color=GREY, lw=1, zorder=0)
@@ -45,12 +53,16 @@ def estimators(
         ax.axvline(truth, color=INK, lw=1, ls=":", zorder=0, label="generating value (synthetic data)")
     colour, marker, _ = LOOK[direction]
     ends = rows[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]].astype(float)
-    ax.hlines(at, ends["pi_low"], ends["pi_high"], color=GREY, lw=1, zorder=1, label="prediction interval")
+    if ends["pi_low"].notna().any():
+        ax.hlines(
+            at, ends["pi_low"], ends["pi_high"], color=GREY, lw=1, zorder=1, label="prediction interval"
+        )
     ax.hlines(at, ends["ci_low"], ends["ci_high"], color=colour, lw=3, zorder=2, label="confidence interval")
     ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
     ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"pooled {term_label(direction, term, *pair(collection))}")
+    pooled = "pooled " * bool((rows["k"] > 1).any())
+    ax.set_xlabel(f"{pooled}{term_label(direction, term, *pair(collection))}")
     ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -60,7 +72,7 @@ def wrapped(text: str) -> str:
 
 
 def _name(estimator: str, k: int) -> str:
-    return wrapped(f"{ESTIMATORS[estimator].words} (k\u00a0=\u00a0{k})")
+    return wrapped(f"{estimator_words(estimator)} (k\u00a0=\u00a0{k})")
 
 
 def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None) -> Axes:
@@ -78,7 +90,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         label = in_legend(arrow(d.name, *pair(panel)))
         look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
-    ax.set_yticks(heights, [wrapped(ESTIMATORS[name].words) for name in names], fontsize=10)
+    ax.set_yticks(heights, [wrapped(estimator_words(name)) for name in names], fontsize=10)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("cross-lagged effect")
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))

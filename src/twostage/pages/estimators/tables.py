@@ -3,14 +3,15 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number
+from twostage.display import MISSING, count, interval, number
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.pages.estimators.bias import CONDITION
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
 from twostage.stage1 import Panel, StudyEstimates
-from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, arrow, term_label
+from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words, term_label
 from twostage.text import Markup, myst
+from twostage.words import say
 
 #: What a comparison with the headline says.
 INSIDE, SAME_SIGN, OTHER_SIGN = (
@@ -43,7 +44,7 @@ def study_estimator_table(estimates: StudyEstimates, panel: Panel) -> pd.DataFra
             found = table[(table["direction"] == d.name) & (table["term"] == term)]
             centred = found[found["estimator"] == HEADLINE]
             for r in found.itertuples():
-                row = {"effect": term_label(d.name, term, *names), "estimator": ESTIMATORS[r.estimator].words}
+                row = {"effect": term_label(d.name, term, *names), "estimator": estimator_words(r.estimator)}
                 row |= {"estimate": number(r.estimate, 3), "std. error": number(r.std_error, 3)}
                 row[f"{100 * panel.parameters.level:g} % CI"] = interval(r.ci_low, r.ci_high, 3)
                 row["patients"] = count(r.n_patients)
@@ -71,11 +72,11 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
         rows.append(
             {
                 "effect": term_label(r.direction, r.term, collection.x.label, collection.y.label),
-                "estimator": ESTIMATORS[r.estimator].words,
+                "estimator": estimator_words(r.estimator),
                 "k": str(r.k),
                 "estimate": number(r.estimate, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
-                "τ": number(r.tau2**0.5, 3),
+                "τ": number(r.tau2**0.5, 3) if r.k > 1 else MISSING,
                 "difference from the main analysis": "–" if is_headline else number(r.difference_estimate, 3),
                 f"difference, {level}": "–"
                 if is_headline
@@ -92,7 +93,7 @@ def bias_aware_table(rows: pd.DataFrame, collection: Collection) -> pd.DataFrame
     shown = [
         {
             "effect": arrow(r.direction, collection.x.label, collection.y.label),
-            "estimator": ESTIMATORS[r.estimator].words,
+            "estimator": estimator_words(r.estimator),
             "bias found": f"{number(r.bias, 3)} (± {number(r.bias_se, 3)})",
             "plain": f"{number(r.plain_estimate, 3)} {interval(r.plain_low, r.plain_high, 3)}",
             "shifted": f"{number(r.shifted_estimate, 3)} {interval(r.shifted_low, r.shifted_high, 3)}",
@@ -118,10 +119,10 @@ OTHER_STUDIES = (
 def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition: str = CONDITION) -> str:
     """What the table of bias-aware intervals rests on, with a caution where that is out of date; or that there is none."""
     if recovery is not None and recovery.other_design:
-        return OTHER_STUDIES
+        return say(OTHER_STUDIES)
     if recovery is None or rows.empty:
         return NOT_RUN
-    return cautioned(f"Bias found under the condition: {CONDITIONS[condition].words}.", recovery)
+    return cautioned(f"Bias found under the condition: {say(CONDITIONS[condition].words)}.", recovery)
 
 
 def cautioned(text: str, recovery: Recovery) -> Markup:

@@ -8,6 +8,7 @@ from twostage.display import count, interval, number, p_value
 from twostage.pages.joint.analysis import JointPool
 from twostage.stage2 import Attempt, PooledTable
 from twostage.terms import arrow
+from twostage.words import say
 
 
 def _arrows(result: JointPool, collection: Collection) -> list[str]:
@@ -86,7 +87,7 @@ def joint_sentences(found: Attempt, collection: Collection) -> dict[str, str]:
     """What came out in words: effects, difference, region, correlation, remarks."""
     if not found:
         names = ("effects", "difference", "region", "correlation")
-        return dict.fromkeys(names, "") | {"remarks": found.words}
+        return dict.fromkeys(names, "") | {"remarks": say(found.words)}
     result = found.result
     return {
         "effects": _effects(result, collection),
@@ -154,9 +155,10 @@ def _correlation(result) -> str:
 
 def _remarks(result) -> str:
     left = [
-        f"{r.study} ({r.direction.replace('_to_', ' → ')}): {r.reason}" for r in result.left_out.itertuples()
+        f"{r.study} ({r.direction.replace('_to_', ' → ')}): {say(r.reason)}"
+        for r in result.left_out.itertuples()
     ]
     parts = [f"Left out: {'; '.join(left)}."] if left else []
     if result.flags:
-        parts.insert(0, f"Please note: {'; '.join(result.flags)}.")
+        parts.insert(0, f"Please note: {say('; '.join(result.flags))}.")
     return " ".join(parts)

@@ -9,6 +9,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.display import number
 from twostage.records import Record
+from twostage.words import say
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ def study_moderators(collection: Collection) -> tuple[StudyModerator, ...]:
     x, y = collection.x.label, collection.y.label
     return (
         StudyModerator("year", "year", False),
-        StudyModerator("log_n", "log₂ of the number of patients", False),
-        StudyModerator("severity", f"mean intake {y} (% of the scale's range)", False),
+        StudyModerator("log_n", say("log₂ of the number of patients"), False),
+        StudyModerator("severity", f"mean {say('intake')} {y} (% of the scale's range)", False),
         StudyModerator(
-            "severity_within", f"mean intake {y}, deviation from studies of that instrument", False
+            "severity_within", f"mean {say('intake')} {y}, deviation from studies of that instrument", False
         ),
-        StudyModerator("missing", "share of sessions missing", False),
+        StudyModerator("missing", say("share of sessions missing"), False),
         StudyModerator("design", "design", True),
         StudyModerator("setting", "setting", True),
         StudyModerator("country", "country", True),
@@ -127,4 +128,4 @@ def shown_moderators(table: pd.DataFrame) -> pd.DataFrame:
     cells = {c: [number(x, d) for x in table[c]] for c, d in numbers.items()}
     shown = table.assign(year=[number(x, 0) for x in table["year"]], **cells)
     texts = ["label", "setting", "design", "country", "x_instrument", "y_instrument", "year"]
-    return shown[[*texts, *numbers]].fillna("–").rename(columns=_HEADS)
+    return shown[[*texts, *numbers]].fillna("–").rename(columns=lambda name: say(_HEADS.get(name, name)))

@@ -9,7 +9,8 @@ from twostage.pages.common.style import GREY, pair
 from twostage.pages.estimators.plots import wrapped
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import kinds
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words
+from twostage.words import say
 
 #: Measures that can be drawn: axis label, and where a good estimator is.
 MEASURES = {
@@ -58,10 +59,10 @@ def recovery(
         value = np.array([np.nan if r is None else r[measure] for r in rows])
         error = np.array([np.nan if r is None else 2 * r[f"{measure}_mcse"] for r in rows])
         look = {"color": estimator.colour, "marker": estimator.marker, "ms": 5, "lw": 1.2, "ls": ""}
-        ax.errorbar(value, heights + shift, xerr=error, label=estimator.words, **look)
+        ax.errorbar(value, heights + shift, xerr=error, label=estimator_words(estimator.name), **look)
     for height in heights[:-1]:
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)
-    ax.set_yticks(heights, [wrapped(c.words) for c in conditions], fontsize=10)
+    ax.set_yticks(heights, [wrapped(say(c.words)) for c in conditions], fontsize=10)
     ax.tick_params(axis="y", length=0)
     effect = arrow(direction, *pair(collection))
     ax.set_xlabel(f"{label}\n{effect}", fontsize=10)

@@ -10,7 +10,8 @@ from twostage.pages.estimators.tables import cautioned
 from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
-from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, arrow
+from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
+from twostage.words import say
 
 
 def generating_value(collection: Collection, direction: str, term: str) -> float | None:
@@ -26,14 +27,14 @@ def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
     """If your data look like this, best_estimators this estimator; all text."""
     rows = [
         {
-            "if your data look like this": r.words,
-            "believe": ESTIMATORS[r.estimator].words
+            "if your data look like this": say(r.words),
+            "believe": estimator_words(r.estimator)
             if r.estimator
-            else f"none; least biased: {ESTIMATORS[r.least_biased].words}",
+            else f"none; least biased: {estimator_words(r.least_biased)}",
             "coverage": percent(r.coverage, 1),
             "type I error": percent(r.type_1, 1),
             "RMSE": number(r.rmse, 3),
-            "also calibrated": "; ".join(ESTIMATORS[e].words for e in r.runners_up) or "–",
+            "also calibrated": "; ".join(estimator_words(e) for e in r.runners_up) or "–",
         }
         for r in best_estimators(recovery).itertuples()
     ]
@@ -70,8 +71,8 @@ def performance_table(
         rows.append(
             ({"lag": str(condition.lag)} if condition.lag > 1 else {})
             | {
-                "condition": condition.words + (", no effects" if condition.null else ""),
-                "estimator": ESTIMATORS[r.estimator].words,
+                "condition": say(condition.words) + (", no effects" if condition.null else ""),
+                "estimator": estimator_words(r.estimator),
                 "truth": number(r.truth, 2),
                 "bias": _with_error(r.bias, r.bias_mcse),
                 "empirical SE": _with_error(r.empirical_se, r.empirical_se_mcse),

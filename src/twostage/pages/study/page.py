@@ -1,17 +1,21 @@
 """What the first cell of a study's notebook opens: its parameters checked, its panel made, the place of its records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from IPython.display import Markdown
+from matplotlib.axes import Axes
 
 from twostage.collection import Collection, LargeStudy, Study, outside_window
+from twostage.display import show_text
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
 from twostage.records import save_record
 from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, make_panel
+from twostage.stats.base import attempt
+from twostage.words import say
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class StudyPage:
             f"of single patients show {self.panel.shown:,} of them, evenly spread over the study"
         )
         return study_heading(self.collection, self.study.id, note)
+
+    def draw(self, picture: Callable[[Panel], Axes]) -> Markdown | None:
+        """Draw the panel; where its study lacks what it takes, say so."""
+        found = attempt(picture, self.panel)
+        return None if found else show_text(say(found.words))
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""

@@ -8,10 +8,16 @@ from matplotlib.axes import Axes
 
 from twostage.pages.common.style import GREY, INK, LOOK, folded, in_legend, pair
 from twostage.stage1 import Description, Panel, StudyEstimates, outcome_rows
+from twostage.stats.base import NotEstimable
 from twostage.terms import DIRECTIONS, arrow, term_label
+from twostage.words import say
 
 #: Lines or points of single patients shown at most, so that a picture of 1,500 stays legible.
 MOST_LINES, MOST_POINTS = 40, 3000
+
+
+#: Fewest points of a plot with a line.
+FEWEST = 3
 
 
 def trajectories(panel: Panel, variable: str, ax: Axes | None = None) -> Axes:
@@ -35,14 +41,14 @@ def trajectories(panel: Panel, variable: str, ax: Axes | None = None) -> Axes:
     colour, marker, _ = LOOK["x_to_y" if variable == "x" else "y_to_x"]
     reach = 1.96 * means["sem"].fillna(0)
     ax.errorbar(means["session"], means["mean"], yerr=reach, color=colour, marker=marker, lw=2, capsize=3)
-    ax.set_xlabel("session")
+    ax.set_xlabel(say("session"))
     ax.set_ylabel(f"{getattr(panel, variable).label} ({unit(panel)})")
     return ax
 
 
 def unit(panel: Panel) -> str:
     """The unit of the panel's scores, in words."""
-    return {"total": "total SDs", "within": "within-patient SDs", "none": "scale points"}[
+    return {"total": "total SDs", "within": say("within-patient SDs"), "none": "scale points"}[
         panel.parameters.standardize
     ]
 
@@ -54,8 +60,8 @@ def missingness(description: Description, ax: Axes | None = None) -> Axes:
     bars = ax.bar(table["session"].astype(str), 100 * table["share_both"], color="#9ecae1", edgecolor=INK)
     ax.bar_label(bars, [f"{n:,}" for n in table["n_both"]], fontsize=9)
     ax.set_ylim(0, 110)
-    ax.set_xlabel("session")
-    ax.set_ylabel("patients with both (%)")
+    ax.set_xlabel(say("session"))
+    ax.set_ylabel(say("patients with both (%)"))
     return ax
 
 
@@ -63,8 +69,8 @@ def between(panel: Panel, ax: Axes | None = None) -> Axes:
     """Person means of y against those of x, with the least-squares line."""
     persons = panel.sessions.drop_duplicates("patient")
     ax = _scatter(persons, "x_mean", "y_mean", ax)
-    ax.set_xlabel(f"mean {pair(panel)[0]} of the patient")
-    ax.set_ylabel(f"mean {pair(panel)[1]} of the patient")
+    ax.set_xlabel(f"mean {pair(panel)[0]} of the {say('patient')}")
+    ax.set_ylabel(f"mean {pair(panel)[1]} of the {say('patient')}")
     return ax
 
 
@@ -130,7 +136,7 @@ def transitions(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None)
         )
     ax.axhline(0, color=GREY, lw=1, zorder=0)
     ax.set_xticks(sorted({int(v.split(" ")[0]) for v in estimates.table["variant"]}))
-    ax.set_xlabel("from session")
+    ax.set_xlabel(say("from session"))
     ax.set_ylabel("lagged effect")
     ax.legend(frameon=False)
     return ax
@@ -154,6 +160,10 @@ def simple_slopes(
 
     ax = ax or plt.subplots(figsize=(5, 3.8), layout="constrained")[1]
     d = DIRECTIONS[direction]
+    if ("main", direction) not in estimates.covariances:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, f"{arrow(direction, *pair(panel))}: not estimated", ha="center", va="center")
+        return ax
     rows = estimates.table[estimates.table["direction"] == direction].set_index("term")["estimate"]
     covariance = estimates.covariances["main", direction]
     product = f"{d.cross}:{mean}"
@@ -167,20 +177,40 @@ def simple_slopes(
     ax.fill_between(at / sd, line - half, line + half, color=colour, alpha=0.2, lw=0)
     ax.plot(at / sd, line, color=colour, ls=style, lw=2)
     ax.axhline(0, color=GREY, lw=1, zorder=0)
-    ax.set_xlabel(f"patient's mean {getattr(panel, mean[0]).label} (SDs from the average)")
+    ax.set_xlabel(f"{say('patient')}'s mean {getattr(panel, mean[0]).label} (SDs from the average)")
     ax.set_ylabel(arrow(direction, *pair(panel)))
     return ax
 
 
+def _enough(rows: pd.DataFrame, panel: Panel) -> None:
+    """Raise, and say what is missing, where there is no line to draw."""
+    patients = panel.patients if panel.patients is not None else pd.DataFrame()
+    known = {c: c in patients and bool(patients[c].notna().any()) for c in ("pre", "post")}
+    without = [name for c, name in (("pre", "intake"), ("post", "outcome")) if not known[c]]
+    if without:
+        raise NotEstimable(f"the study has no {' and no '.join(without)} scores")
+    if len(rows) < FEWEST or rows["pre"].nunique() < 2:
+        raise NotEstimable(
+            f"{len(rows)} patients with early x, intake and outcome, or intakes all alike, draw no line"
+        )
+
+
 def added_variable(panel: Panel, ax: Axes | None = None) -> Axes:
-    """Outcome against early x, both after taking out intake: the picture of the partial correlation."""
+    """Outcome against early x, both after taking out intake: the picture of the partial correlation.
+
+    Raises
+    ------
+    NotEstimable
+        If the study has no intake or outcome scores, or too few.
+    """
     rows = outcome_rows(panel)
+    _enough(rows, panel)
     resid = {}
     for name in ("x_early", "post"):
         slope, start = np.polyfit(rows["pre"], rows[name], 1)
         resid[name] = rows[name] - start - slope * rows["pre"]
     ax = _scatter(pd.DataFrame(resid), "x_early", "post", ax)
-    ax.set_xlabel(f"early {pair(panel)[0]}, given intake")
-    ax.set_ylabel(f"outcome ({pair(panel)[1]}), given intake")
+    ax.set_xlabel(f"early {pair(panel)[0]}, given {say('intake')}")
+    ax.set_ylabel(f"{say('outcome')} ({pair(panel)[1]}), given {say('intake')}")
     sns.despine(ax=ax)
     return ax

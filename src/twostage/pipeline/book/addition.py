@@ -33,12 +33,13 @@ def study_section(
     Returns
     -------
     dict or None
-        sentences, figure (MyST), table (HTML), how; None where the study shares no pooled coefficient with another.
+        sentences, figure (MyST), table (HTML), how; None where there is no pool of others that the study joins.
     """
     if study not in set(estimates["study"]):
         return None
     result = addition(estimates, study, **pooling(run.parameters))
-    if result.table.empty:
+    # Two studies side by side are what the pages of results show; there is no pool that the study joins.
+    if result.table.empty or result.table["before_k"].max() < 2:
         return None
     names = {"x": collection.x.label, "y": collection.y.label}
     return {

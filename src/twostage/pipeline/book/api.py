@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twostage import plots
+from twostage.words import say
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,17 @@ def write_api_pages(folder: Path) -> list[str]:
         sections += [
             _section(name, f".. autoclass:: twostage.{name}\n   :members:\n") for name in page.classes
         ]
-        text = "\n".join([f"# {page.title}\n\n{page.text}\n", *sections])
+        text = "\n".join([f"# {page.title}\n\n{page.text}{_names()}\n", *sections])
         (folder / "api" / f"{page.file}.md").write_text(text, encoding="utf-8")
     return [f"api/{page.file}" for page in PAGES]
+
+
+def _names() -> str:
+    """What the package's names mean in a book with words of its own."""
+    person, occasion = say("a patient"), say("a session")
+    if (person, occasion) == ("a patient", "a session"):
+        return ""
+    return f" In the package's names and texts `patient` stands for {person}, `session` for {occasion}."
 
 
 def _section(name: str, directive: str) -> str:

@@ -1,16 +1,17 @@
 """What the manuscript's pages may quote: every number comes from the tables of one run."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
 from twostage.collection import MARK_NOTE, Collection
-from twostage.display import count, html_table, interval, number, percent
+from twostage.display import MISSING, count, html_table, interval, number, percent
 from twostage.notebooks import HOME, parameter_table
-from twostage.pages.common.tables import Effect, effect, left_out_lines
+from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
 from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
@@ -18,8 +19,10 @@ from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.params import Parameters
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
-from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, term_label
-from twostage.text import Markup, image, myst, read_csv, rich_myst
+from twostage.stage1 import OUTCOME_TERMS
+from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words, term_label
+from twostage.text import Markup, essay_myst, image, myst, read_csv, rich_myst
+from twostage.words import say
 
 
 def estimator_context(output: Path, collection: Collection) -> dict:
@@ -40,7 +43,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
     recovery = read_recovery(collection)
     return {
         "has_recovery": recovery is not None,
-        "estimator_words": {name: estimator.words for name, estimator in ESTIMATORS.items()},
+        "estimator_words": {name: estimator_words(name) for name in ESTIMATORS},
         "estimators": lambda direction, term: _names(output, direction, term),
         "difference": lambda *key: _difference(output, *key),
         "bias_aware": lambda: _bias_aware(output, collection, recovery),
@@ -62,7 +65,7 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
     table = _comparison(output).set_index(["estimator", "direction", "term"])
     row = table.loc[(estimator, direction, term)]
     ends = interval(row["difference_ci_low"], row["difference_ci_high"], 3)
-    return f"{number(row['difference_estimate'], 3)} {ends}"
+    return f"{number(row['difference_estimate'], 3)}{'' if ends == MISSING else f' {ends}'}"
 
 
 def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
@@ -84,7 +87,11 @@ _REGISTRY = {
 
 
 def book_context(
-    run_folder: str | Path, collection: Collection, parameters: Parameters, book: str | Path = "book"
+    run_folder: str | Path,
+    collection: Collection,
+    parameters: Parameters,
+    book: str | Path = "book",
+    pages: Container[str] = frozenset(),
 ) -> dict:
     """Everything a page template can use.
 
@@ -97,14 +104,16 @@ def book_context(
         Of the run.
     book : path
         Folder of the manuscript, with stored simulations in ``simulations/``.
+    pages : container of str
+        Pages of results that the book has.
 
     Returns
     -------
     dict
-        title, note, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
+        title, note, introduction, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
-        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        has_page(page), effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
@@ -112,15 +121,18 @@ def book_context(
 
     Notes
     -----
-    A template that asks for a number no pooled table has stops the build with the KeyError of that function.
+    A template that asks for a coefficient no analysis has stops the build with the KeyError of that function.
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
     flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    works = _works(Path(book) / "references.bib")
     parts = _counts(collection, flow) | estimator_context(output, collection)
     return parts | {
         "title": collection.title,
         "note": rich_myst(collection.note),
+        "introduction": essay_myst(collection.introduction, works),
+        "has_page": lambda page: page in pages,
         "synthetic": collection.synthetic,
         "x": collection.x.label,
         "y": collection.y.label,
@@ -129,7 +141,7 @@ def book_context(
         "version": version("twostage"),
         "parameters": parameters,
         "studies": html_table(_registry(collection)),
-        "flow": html_table(flow),
+        "flow": html_table(flow.rename(columns=say)),
         "parameter_table": html_table(parameter_table()),
         "chosen": html_table(_chosen(parameters)),
         "effect": _effects(output),
@@ -151,26 +163,33 @@ def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
     return {
         "n_studies": len(collection.studies),
         "n_countries": len(set(collection.studies["country"]) - NO_COUNTRY),
-        "n_patients": _at_least(flow["enrolled"]),
-        "n_included": _at_least(flow["included"]),
+        # Whose enrolment is withheld has at least those who are included.
+        "n_patients": _at_least(flow["enrolled"], flow["enrolled"].fillna(flow["included"])),
+        "n_included": _at_least(flow["included"], flow["included"]),
         "results_only": MARK_NOTE if collection.shared else "",
     }
 
 
-def _at_least(column: pd.Series) -> str:
-    """The sum in a column's last row; a lower bound where a study's number is withheld."""
-    return f"{'at least ' if column.isna().any() else ''}{count(column.iloc[-1])}"
+def _at_least(column: pd.Series, known: pd.Series) -> str:
+    """The sum over studies, which the last row is none of; a lower bound where a study's number is withheld."""
+    return f"{'at least ' if column.iloc[:-1].isna().any() else ''}{count(known.iloc[:-1].sum())}"
+
+
+def _works(bibliography: Path) -> set[str]:
+    """Keys of the works that the book's pages may cite."""
+    text = bibliography.read_text(encoding="utf-8") if bibliography.is_file() else ""
+    return set(re.findall(r"^@\w+\{([^,\s]+),", text, re.M))
 
 
 def _unit(parameters: Parameters) -> str:
-    return {"total": "standard deviations of all scores", "within": "within-patient standard deviations"}.get(
-        parameters.standardize, "scale points"
-    )
+    words = {"total": "standard deviations of all scores", "within": "within-patient standard deviations"}
+    return say(words.get(parameters.standardize, "scale points"))
 
 
 def _registry(collection: Collection) -> pd.DataFrame:
     names = _REGISTRY | {"x_instrument": collection.x.label, "y_instrument": collection.y.label}
-    return collection.studies[list(_REGISTRY)].rename(columns=names)
+    table = collection.studies[list(_REGISTRY)].replace("", pd.NA).dropna(axis="columns", how="all")
+    return table.rename(columns=names)
 
 
 def _chosen(parameters: Parameters) -> pd.DataFrame:
@@ -182,14 +201,20 @@ def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
     return read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
+#: Coefficients that pages quote, by direction.
+_TERMS = {name: {*direction.crosslevel, *OUTCOME_TERMS} for name, direction in DIRECTIONS.items()}
+
+
 def _effects(output: Path) -> Callable[..., Effect]:
     def quote(analysis: str, direction: str, term: str, variant: str = "main") -> Effect:
+        if direction not in DIRECTIONS or term not in _TERMS[direction]:
+            raise KeyError(f"{analysis}: no coefficient {term} of {direction}")
         table = _read(output, analysis)
         found = table[
             (table["direction"] == direction) & (table["term"] == term) & (table["variant"] == variant)
         ]
         if found.empty:
-            raise KeyError(f"{analysis}: no pooled {term} of {direction} ({variant})")
+            return NO_EFFECT
         return effect(found.iloc[0], float(found["level"].iloc[0]))
 
     return quote
@@ -206,12 +231,12 @@ def _left_out(output: Path, analysis: str) -> list[str]:
 
 
 def _words(output: Path, analysis: str, direction: str, term: str) -> str:
-    """What a pooled notebook says in words about the heterogeneity of a coefficient."""
+    """What a pooled notebook says in words about a coefficient; nothing where no two studies have it."""
+    if direction not in DIRECTIONS or term not in _TERMS[direction]:
+        raise KeyError(f"{analysis}: no coefficient {term} of {direction}")
     table = _read(output, analysis, "words")
     found = table[(table["direction"] == direction) & (table["term"] == term)]
-    if found.empty:
-        raise KeyError(f"{analysis}: no words about {term} of {direction}")
-    return found["words"].iloc[0]
+    return "" if found.empty else found["words"].iloc[0]
 
 
 def _truth(collection: Collection, output: Path) -> str:
@@ -231,7 +256,7 @@ def _truth(collection: Collection, output: Path) -> str:
             {
                 "effect": label,
                 "generating value": number(float(row.value)),
-                "pooled": e.estimate,
+                "estimate": e.estimate,
                 "interval": e.ci,
             }
         )

@@ -15,6 +15,7 @@ from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
+from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
@@ -24,7 +25,8 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 from twostage.sharing import stored_bundle
-from twostage.text import rich_texts
+from twostage.text import essay_texts, rich_texts
+from twostage.words import speaking
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
@@ -43,10 +45,6 @@ FACTS = {
 }
 
 
-#: Pages of the manuscript that quote a pooled notebook, and what each needs.
-RESULTS = [(notebook.chapter, notebook.needs) for notebook in STAGE2 if notebook.chapter]
-
-
 def assemble(run: Run, target: Path) -> None:
     """Write everything from which Jupyter Book makes the book.
 
@@ -63,9 +61,16 @@ def assemble(run: Run, target: Path) -> None:
         If a page asks for a number that the run does not have, or the table of contents names no such page.
     """
     collection = read_collection(run.collection)
+    with speaking(collection.words):
+        _assemble(run, collection, target)
+
+
+def _assemble(run: Run, collection: Collection, target: Path) -> None:
     parameters = make_parameters(run.parameters, "run.json")
-    context = book_context(run.folder, collection, parameters, run.manuscript)
+    chapters = find_chapters(run)
+    context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
     pages = Pages(run.manuscript, context)
+    context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
@@ -75,7 +80,7 @@ def assemble(run: Run, target: Path) -> None:
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
     contents = read_yaml(run.manuscript / "_contents.yml")
-    toc = Contents(run, collection, pages, target, launch).table(contents)
+    toc = Contents(run, collection, pages, target, launch, chapters).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
 
@@ -87,7 +92,8 @@ def _texts(collection: Collection) -> list[str]:
     remains = [
         text for study in collection.shared for text in stored_bundle(collection, study).report.remains
     ]
-    return [collection.title, *rich_texts(collection.note), *variables, *remains, *map(str, cells)]
+    written = [*rich_texts(collection.note), *essay_texts(collection.introduction)]
+    return [collection.title, *written, *variables, *remains, *map(str, cells)]
 
 
 class Contents:
@@ -102,10 +108,21 @@ class Contents:
         Folder of the book's source.
     launch : Launch
         Where templates can be opened.
+    chapters : Chapters
+        Which pages of results there are.
     """
 
-    def __init__(self, run: Run, collection: Collection, pages: Pages, target: Path, launch: Launch):
+    def __init__(
+        self,
+        run: Run,
+        collection: Collection,
+        pages: Pages,
+        target: Path,
+        launch: Launch,
+        chapters: Chapters,
+    ):
         self._run, self._collection, self._pages, self._target = run, collection, pages, target
+        self._shown = chapters
         self._estimates = read_estimates(run.folder / "output")
         self._launch = launch
         self._command = run_command(run, collection.defaults)
@@ -121,11 +138,11 @@ class Contents:
 
     def _chapters(self, pages: str | list[dict[str, str] | str]) -> list[dict[str, Any]]:
         if isinstance(pages, list):
+            results = [notebook.chapter for notebook in STAGE2 if notebook.chapter in self._shown.pages]
             return [
                 self._page(file)
                 for page in pages
-                for file, needs in (RESULTS if page == "results" else [(page["file"], page.get("needs", ""))])
-                if self._run.has(needs)
+                for file in (results if page == "results" else self._one(page))
             ]
         generated = {
             "pooled": self._pooled,
@@ -137,13 +154,16 @@ class Contents:
             raise PipelineError(f"book/_contents.yml: no pages {pages!r}; one of {', '.join(generated)}")
         return generated[pages]()
 
+    def _one(self, page: dict[str, str]) -> list[str]:
+        return [page["file"]] if self._run.has(page.get("needs", "")) else []
+
     def _page(self, file: str) -> dict[str, Any]:
         text = self._pages.render(f"{file}.md")
         (self._target / f"{file}.md").write_text(text, encoding="utf-8")
         return {"file": file}
 
     def _pooled(self) -> list[dict[str, Any]]:
-        return [self._notebook(notebook) for notebook in self._run.stage2]
+        return [self._notebook(notebook) for notebook in self._shown.notebooks]
 
     def _tutorials(self) -> list[dict[str, Any]]:
         return [self._notebook(notebook) for notebook in self._run.tutorials]
@@ -153,6 +173,7 @@ class Contents:
 
     def _study(self, row: dict[str, Any]) -> dict[str, Any]:
         facts = {words: MISSING if pd.isna(row[column]) else row[column] for column, words in FACTS.items()}
+        facts = {words: fact for words, fact in facts.items() if fact != ""}
         against = study_section(self._run, self._estimates, row["study"], self._collection, self._target)
         file = f"notebooks/{row['study']}/index"
         if row["study"] in self._run.shared:
