@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from twostage.stage2.attempt import attempt
-
 from twostage.collection.collection import Collection
 from twostage.display import html_table
 from twostage.pages.addition.analysis import addition, read_estimates
@@ -26,6 +24,7 @@ from twostage.pages.small_study.tables import adjusted_table, asymmetry_table, s
 from twostage.params import make_parameters
 from twostage.records.record import Record
 from twostage.stage2.pool import PooledTable, leave_one_out, patient_flow, pool_records
+from twostage.stats.base import attempt
 
 
 def use(collection: Collection, records: Mapping[str, Sequence[Record]], folder: Path) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from twostage.stage2.attempt import attempt
 
 from twostage.pages.countries.analysis import LEAST, pool_in_countries
 from twostage.pages.countries.tables import component_table, country_sentence, country_table
 from twostage.stage2.pool import PooledTable
+from twostage.stats.base import attempt
 from twostage.stats.base.checks import NotEstimable
 from twostage.stats.pool.pool import pool
 

@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from twostage.stage2.attempt import attempt
 
 from twostage.pages.joint import plots as plots_joint
 from twostage.pages.joint.analysis import NO_COVARIANCE, PAIR, examine_joint, joint_options, pool_joint
@@ -18,6 +17,7 @@ from twostage.params import make_parameters
 from twostage.records.record import make_record
 from twostage.stage1.equations import crosslevel, lagged
 from twostage.stage2.pool import pool_records
+from twostage.stats.base import attempt
 from twostage.stats.base.checks import NotEstimable
 from twostage.stats.multilevel.pair import pool_pair
 
