@@ -98,14 +98,15 @@ def validate(
 
 def _outside(collection: "Collection") -> Iterator[str]:
     """What to say of each study with many sessions that the analysis leaves out."""
-    from twostage.collection import outside_window
+    from twostage.collection import Study, outside_window
     from twostage.params import make_parameters
 
     chosen = make_parameters(collection.defaults)
     for id in collection.studies["study"]:
         if id not in collection.shared:
-            said = outside_window(collection.study(id).sessions, (chosen.first_session, chosen.last_session))
-            if said:
+            study = collection.study(id)
+            window = (chosen.first_session, chosen.last_session)
+            if isinstance(study, Study) and (said := outside_window(study.sessions, window)):
                 yield f"note: {id}: {said}"
 
 

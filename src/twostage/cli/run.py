@@ -111,7 +111,7 @@ def run(
     if no_book and dry_run:
         typer.echo("the tables of the main results, which are always made anew")
     elif no_book:
-        _tables_only(planned)
+        _tables_only(planned, dask)
     else:
         _notebooks(planned, jobs, dask, dry_run)
 
@@ -167,12 +167,12 @@ def _notebooks(planned: "Plan", jobs: int | None, dask: str | None, dry_run: boo
     report(planned.run.folder)
 
 
-def _tables_only(planned: "Plan") -> None:
+def _tables_only(planned: "Plan", dask: str | None) -> None:
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.tables_only import write_tables
 
     try:
-        write_tables(planned)
+        write_tables(planned, dask)
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

@@ -8,6 +8,7 @@ from twostage.collection.collection import (
     read_collection,
     validate_collection,
 )
+from twostage.collection.large_study import LargeStudy, Piece, Pieces, merged
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.same_data import duplicates, overlaps, patient_series

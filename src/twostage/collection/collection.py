@@ -15,6 +15,7 @@ import pandas as pd
 
 from twostage.collection import part as collection_part
 from twostage.collection import settings as collection_file
+from twostage.collection.large_study import LargeStudy, open_large
 from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.same_data import Examined, duplicates, overlaps, patient_series, scores_digest
 from twostage.collection.settings import Variable
@@ -114,8 +115,8 @@ class Collection:
 
         return html_table(self.studies[["study", "label", "country", "year", "n"]])
 
-    def study(self, id: str) -> Study:
-        """Read and validate one study.
+    def study(self, id: str) -> Study | LargeStudy:
+        """Read and validate one study; one too large for memory is checked now and read in pieces later.
 
         Raises
         ------
@@ -163,7 +164,7 @@ class Collection:
         expected = f"one of {', '.join(ids) or 'no study: the collection is empty'}{nearest(id, ids)}"
         return Problem(str(self.path / "studies.csv"), None, "study", id, expected)
 
-    def _read(self, id: str) -> tuple[Study | None, list[Problem]]:
+    def _read(self, id: str) -> tuple[Study | LargeStudy | None, list[Problem]]:
         ids = list(self.studies["study"])
         if id not in ids:
             return None, [self._unknown(id)]
@@ -171,6 +172,8 @@ class Collection:
             expected = "a study with data: this one shared its results only"
             return None, [Problem(f"{FOLDER}/{id}", None, "study", id, expected)]
         info = self._row(id)
+        if (large := self._files.in_pieces(info)) is not None:
+            return open_large(info, self._rows[ids.index(id)], (self.x, self.y), large)
         sessions, patients, problems = self._files.read(info, self._rows[ids.index(id)])
         if problems:
             return None, problems
@@ -276,7 +279,8 @@ def examine_collection(path: str | Path) -> Examined:
         for id in (id for id in collection.studies["study"] if id not in collection.shared):
             study, more = collection._read(id)
             problems += more
-            if study is not None:
+            # Studies read in pieces are not compared with others: their patients are never together.
+            if isinstance(study, Study):
                 digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
     # A file that studies share has the same problems for each of them.
     return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)))

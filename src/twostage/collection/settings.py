@@ -83,6 +83,7 @@ class _SessionsBlock(_Model):
     file: Pattern = "sessions/{study}.csv"
     columns: dict[Literal["patient", "session", "x", "y"], str] = {}
     where: dict[str, str] = {}
+    in_pieces: bool | None = None
 
 
 class _PatientsBlock(_Model):
@@ -115,7 +116,11 @@ class _File(_Model):
 
 @dataclass(frozen=True)
 class Settings:
-    """``collection.yml`` with its defaults filled in."""
+    """``collection.yml`` with its defaults filled in.
+
+    `in_pieces` says whether sessions in Parquet are read in pieces (:mod:`twostage.collection.large_study`); None: those
+    of many rows.
+    """
 
     title: str
     note: str
@@ -126,6 +131,7 @@ class Settings:
     parameters: dict[str, Any]
     sessions: Layout
     patients: Layout | None
+    in_pieces: bool | None = None
 
     def patient_column(self, name: str) -> str | None:
         """The file's column for `pre` or `post`, or None."""
@@ -207,6 +213,7 @@ def _complete(file: _File) -> Settings:
         parameters=file.parameters,
         sessions=sessions,
         patients=patients,
+        in_pieces=file.sessions.in_pieces,
         **variables,
     )
 

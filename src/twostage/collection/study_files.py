@@ -10,6 +10,7 @@ import pandas as pd
 
 from twostage.collection import schema
 from twostage.collection.csv_table import Table, read_table
+from twostage.collection.large_study import PieceFile, is_large, piece_file
 from twostage.collection.settings import Layout, Settings
 from twostage.problems import Problem
 
@@ -67,6 +68,20 @@ class StudyFiles:
         """The files that :meth:`read` opens for the study with this row of the registry."""
         layouts = [self.settings.sessions, *([self.settings.patients] if self.settings.patients else [])]
         return [_place(self.folder / layout.path(info)) for layout in layouts]
+
+    def in_pieces(self, info: dict[str, Any]) -> list[PieceFile | None] | None:
+        """The study's files of sessions and of patients if it is to be read in pieces."""
+        layouts = [self.settings.sessions, self.settings.patients]
+        if any(layout and layout.where for layout in layouts):
+            return None
+        missing = self._missing()
+        session = self.settings.sessions.columns["session"]
+        limits = self._limits(session, schema.SESSION_LIMITS)
+        files = [
+            layout and piece_file(self.folder, layout.path(info), layout.columns, missing, limits)
+            for layout in layouts
+        ]
+        return files if is_large(files[0].path, self.settings.in_pieces) else None
 
     def _table(self, layout: Layout, info: dict[str, Any]) -> Table:
         """The study's rows and the columns that the collection uses, still text."""

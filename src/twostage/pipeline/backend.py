@@ -116,8 +116,17 @@ def _depend_on_planner(planner: int) -> None:
     end_with(planner)
 
 
-def cluster_workers(address: str) -> Workers:
-    """The workers of a Dask scheduler; a task whose worker dies is given to another."""
+def cluster_client(address: str) -> "Client":
+    """A connection to a Dask scheduler that has workers with this package.
+
+    Addresses that begin with ``tls://`` are encrypted and both sides show certificates: those that Dask's own settings
+    name (``distributed.comm.tls``, or the variables ``DASK_DISTRIBUTED__COMM__TLS__...``).
+
+    Raises
+    ------
+    PipelineError
+        There is no such scheduler, or it has no worker or one with another version of the code.
+    """
     # Most runs need no cluster, and Dask takes half a second to import.
     from distributed import Client
 
@@ -137,6 +146,12 @@ def cluster_workers(address: str) -> Workers:
     except PipelineError:
         client.close()
         raise
+    return client
+
+
+def cluster_workers(address: str) -> Workers:
+    """The workers of a Dask scheduler; a task whose worker dies is given to another."""
+    client = cluster_client(address)
     # Two tasks are never the same, whatever their arguments look like to Dask.
     executor = client.get_executor(pure=False)
     return Workers(executor, lambda left: _close(client), lambda: client.status != "running")

@@ -1,5 +1,6 @@
 """The main results of a run without notebooks and book: in seconds, with the same numbers."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twostage.collection import read_collection
@@ -13,7 +14,7 @@ from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
 
 
-def write_tables(plan: Plan) -> None:
+def write_tables(plan: Plan, dask: str | None = None) -> None:
     """Run stage 1 on every study and pool it; leave records and pooled tables where notebooks leave them.
 
     Only the analyses that answer the question (:data:`twostage.records.analyse.MAIN`). Other results that the run's
@@ -22,14 +23,28 @@ def write_tables(plan: Plan) -> None:
     Parameters
     ----------
     plan : Plan
+    dask : str, optional
+        Address of a Dask scheduler whose workers sum over the pieces of studies too large for memory.
     """
+    if not dask:
+        _write_tables(plan, None)
+        return
+    # Most runs need no cluster, and what starts processes takes a moment to import.
+    from twostage.pipeline.backend import cluster_client
+    from twostage.pipeline.pieces import over_cluster
+
+    with cluster_client(dask) as client:
+        _write_tables(plan, over_cluster(client))
+
+
+def _write_tables(plan: Plan, over: Callable[..., Any] | None) -> None:
     run = plan.run
     with run_lock(run):
         plan.write()
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)
         there = list(run.analysed)
-        done = analyse(collection.only(there), parameters)
+        done = analyse(collection.only(there), parameters, over=over)
         # Only now: what was there is not given up for something that fails.
         keep_only(run.folder / "records", run.studies)
         emptied(run.folder / "output")

@@ -1,10 +1,11 @@
 """Stage 1 of many studies in one call, without notebooks: seconds instead of minutes, the same records."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
-from twostage.collection import Collection, Study
+from twostage.collection import Collection, LargeStudy, Study
 from twostage.notebooks import NOTEBOOKS, RECORD_HOME, STAGE1
 from twostage.params import Parameters, make_parameters
 from twostage.records.record import Record, make_record
@@ -23,7 +24,7 @@ from twostage.stage1 import (
 )
 
 #: Analysis -> function of a study and its panel.
-FUNCTIONS: dict[str, Callable[[Study, Panel], StudyEstimates | Description]] = {
+FUNCTIONS: dict[str, Callable[[Study | LargeStudy, Panel], StudyEstimates | Description]] = {
     "data": lambda study, panel: describe(panel),
     "outcome": lambda study, panel: outcome(panel),
     "lagged": lambda study, panel: lagged(panel),
@@ -58,6 +59,7 @@ def analyse(
     parameters: Parameters,
     analyses: Iterable[str] = MAIN,
     shared: Mapping[str, Mapping[str, Record]] = MappingProxyType({}),
+    over: Callable[..., Any] | None = None,
 ) -> Analysed:
     """Run stage 1 on every study of a collection.
 
@@ -70,6 +72,8 @@ def analyse(
     shared : mapping, optional
         Study -> its records by analysis, for studies that shared those instead of data
         (:func:`twostage.sharing.stored.shared_records`).
+    over : callable, optional
+        What sums over the pieces of a study too large for memory; default: this process, one after the other.
 
     Returns
     -------
@@ -90,6 +94,8 @@ def analyse(
                 records[name].append(shared[id][name])
             continue
         study = collection.study(id)
+        if isinstance(study, LargeStudy):
+            study = replace(study, over_pieces=over)
         panels = {values: make_panel(study, values) for values in dict.fromkeys(taken.values())}
         for name, values in taken.items():
             records[name].append(make_record(panels[values], FUNCTIONS[name](study, panels[values])))
@@ -98,7 +104,7 @@ def analyse(
 
 def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
     """Every record of a study by analysis, as its stage-1 notebooks would leave them from `parameters`, of the whole."""
-    made = {}
+    made: dict[str, Record] = {}
     for notebook in STAGE1:
         panel = make_panel(study, notebook_parameters(notebook.name, parameters))
         made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in notebook.leaves}

@@ -1,6 +1,7 @@
 """What a study's data look like before any model: who is in, what is missing, how x and y vary and covary."""
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,7 @@ class Description:
         return html_table(self.flow) + html_table(self.tidy().drop(columns="study"))
 
 
+@singledispatch
 def describe(panel: Panel) -> Description:
     """Describe a panel.
 

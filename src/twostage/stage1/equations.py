@@ -7,7 +7,7 @@ It is biased toward zero in short series (Nickell 1981, doi:10.2307/1911408); th
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, singledispatch
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from twostage.terms import DIRECTIONS, Direction
 NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
 
 
+@singledispatch
 def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     """Reciprocal lagged within-patient effects.
 
@@ -70,6 +71,7 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     return replace(result, table=result.table.assign(estimator="centred_occasions"))
 
 
+@singledispatch
 def crosslevel(panel: Panel) -> StudyEstimates:
     """Does the cross-lagged effect depend on the patient's means?
 
@@ -79,6 +81,7 @@ def crosslevel(panel: Panel) -> StudyEstimates:
     return _both_directions(panel, "crosslevel", _design_crosslevel)
 
 
+@singledispatch
 def transition(panel: Panel) -> StudyEstimates:
     """The lagged effects of each transition (1 -> 2, 2 -> 3, ...), by least squares.
 
@@ -94,6 +97,7 @@ def transition(panel: Panel) -> StudyEstimates:
     return collect(panel, "transition", results)
 
 
+@singledispatch
 def outcome(panel: Panel) -> StudyEstimates:
     """Early x and the outcome, given intake.
 
@@ -178,7 +182,7 @@ def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
     each = pd.DataFrame(added, index=labels, columns=list(X))
     table = counted(table, len(labels), len(rows))
-    return Equation(table, covariance, _summary(fit), each)
+    return Equation(table, covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
@@ -191,7 +195,8 @@ def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool
     return spare < 1 or bool(residual @ residual > ROUNDING * (y @ y))
 
 
-def _summary(fit: MixedFit) -> dict:
+def summary(fit: MixedFit) -> dict:
+    """What a record says of a fitted equation."""
     return {
         "loglik": fit.loglik,
         "sigma2": fit.sigma2,
@@ -249,7 +254,7 @@ def _fit_outcome(rows, level) -> Equation:
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
-    table = pd.concat([_fisher_z(t / np.sqrt(t**2 + df), n, level), beta], ignore_index=True)
+    table = pd.concat([fisher_z(t / np.sqrt(t**2 + df), n, level), beta], ignore_index=True)
     terms = list(table["term"])
     covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
     # The two are alternatives for the same effect and never pooled together: their covariance is not needed.
@@ -257,7 +262,8 @@ def _fit_outcome(rows, level) -> Equation:
     return Equation(counted(table, n, 0), covariance, _ols_summary(fit))
 
 
-def _fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
+def fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
+    """A partial correlation on Fisher's scale, as a row of a table."""
     z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 4)
     half = norm.ppf(0.5 + level / 2) * se
     row = {"term": "partial_r_z", "estimate": z, "std_error": se, "df": np.inf, "statistic": z / se}

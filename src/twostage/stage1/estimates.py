@@ -160,6 +160,6 @@ def _joint_covariances(equations: dict[tuple[str, str], Equation]) -> dict[str, 
 def _exclusions(panel: Panel, fits: pd.DataFrame, lost: str) -> pd.DataFrame:
     if not lost or fits.empty:
         return panel.exclusions
-    missing = panel.sessions["patient"].nunique() - int(fits["n_patients"].max())
+    missing = panel.n_patients - int(fits["n_patients"].max())
     extra = pd.DataFrame([(lost, missing)], columns=["reason", "n_patients"])
     return pd.concat([panel.exclusions, extra], ignore_index=True)

@@ -65,7 +65,8 @@ class EffectBatch:
         return self.converged & np.isfinite(self.estimate) & (self.std_error > 0)
 
 
-def _empty(B: int) -> dict[str, np.ndarray]:
+def empty_columns(B: int) -> dict[str, np.ndarray]:
+    """The arrays of an :class:`EffectBatch` of B panels without any estimate."""
     shape = (B, len(COEFFICIENTS))
     columns = {name: np.full(shape, np.nan) for name in _FLOATS}
     columns |= {name: np.zeros(shape, bool) for name in ("converged", "singular")}
@@ -125,7 +126,7 @@ def _centred(
     scores = np.concatenate(panels)
     panel_of = np.repeat(np.arange(len(panels)), [len(panel) for panel in panels])
     rows = centred_transitions(without_own_lines(scores) if own_lines else scores, lag)
-    columns = _empty(len(panels))
+    columns = empty_columns(len(panels))
     for where, outcome in ((slice(0, 2), 1), (slice(2, 4), 0)):
         y, X, patient, names = rows.regression(outcome)
         which = panel_of[patient]
@@ -140,7 +141,7 @@ def _centred(
             )
             _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
         if own_lines:
-            _deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
+            deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
     return EffectBatch(**columns)
 
 
@@ -151,7 +152,7 @@ def _spent(scores: np.ndarray, panel_of: np.ndarray, B: int) -> np.ndarray:
     return most < FEWEST_ON_A_LINE
 
 
-def _deny(columns: dict, panels: np.ndarray, where: slice) -> None:
+def deny(columns: dict, panels: np.ndarray, where: slice) -> None:
     """Take the estimates of the equation in `where` from the panels marked, with the reason."""
     for name in _FLOATS:
         columns[name][panels, where] = np.nan
@@ -204,7 +205,7 @@ def without_own_lines(Y: np.ndarray) -> np.ndarray:
 
 
 def _jackknife(panels, lag, bootstraps, seed, *_) -> EffectBatch:
-    columns = _empty(len(panels))
+    columns = empty_columns(len(panels))
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     for b, (panel, own) in enumerate(zip(panels, root.spawn(len(panels)), strict=True)):
         try:
@@ -223,14 +224,28 @@ def _jackknife(panels, lag, bootstraps, seed, *_) -> EffectBatch:
 
 
 def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *_) -> EffectBatch:
-    columns, sessions = _empty(len(panels)), panels[0].shape[1]
+    sessions = panels[0].shape[1]
     if lag != 1 or sessions < FEWEST_SESSIONS:
-        wrong = f"lag {lag}" if lag != 1 else f"{sessions} sessions"
-        columns["reasons"][:] = (
-            f"the model is for lag 1 and {FEWEST_SESSIONS} sessions or more, not for {wrong}"
-        )
-        return EffectBatch(**columns)
-    fit = fit_many(panels)
+        return wrong_window(len(panels), lag, sessions)
+    counts = []
+    for panel in panels:
+        seen = np.isfinite(panel)
+        transitions = seen[:, :-1].all(axis=2) & seen[:, 1:].any(axis=2)
+        counts.append((seen.any(axis=(1, 2)).sum(), transitions.sum()))
+    return from_structural(fit_many(panels), counts)
+
+
+def wrong_window(B: int, lag: int, sessions: int) -> EffectBatch:
+    """That a covariance-structure model is not for such a lag or so few sessions."""
+    columns = empty_columns(B)
+    wrong = f"lag {lag}" if lag != 1 else f"{sessions} sessions"
+    columns["reasons"][:] = f"the model is for lag 1 and {FEWEST_SESSIONS} sessions or more, not for {wrong}"
+    return EffectBatch(**columns)
+
+
+def from_structural(fit, counts) -> EffectBatch:
+    """The effects of a batch of fitted panel models; `counts` are each panel's patients and transitions."""
+    columns = empty_columns(len(counts))
     for j, (outcome, predictor) in enumerate(PLACES):
         columns["estimate"][:, j] = fit.phi[:, outcome, predictor]
         columns["std_error"][:, j] = fit.phi_se[:, outcome, predictor]
@@ -241,10 +256,9 @@ def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *_) 
             target = {"admissible": "singular", "iterations": "evaluations"}.get(name, name)
             columns[target][:, j] = ~values if name == "admissible" else values
     columns["df"][:] = np.inf
-    for b, panel in enumerate(panels):
-        seen = np.isfinite(panel)
-        columns["n_patients"][b] = seen.any(axis=(1, 2)).sum()
-        columns["n_transitions"][b] = (seen[:, :-1].all(axis=2) & seen[:, 1:].any(axis=2)).sum()
+    columns["n_patients"][:], columns["n_transitions"][:] = (
+        np.array(c)[:, None] for c in zip(*counts, strict=True)
+    )
     failed = ~(np.isfinite(columns["estimate"]) & np.isfinite(columns["std_error"]))
     messages = np.array([[message] * 4 for message in fit.messages], dtype=object)
     columns["reasons"][failed] = messages[failed]

@@ -1,6 +1,7 @@
 """One study's lagged effects by every estimator, side by side."""
 
 from dataclasses import replace
+from functools import singledispatch
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ BOOTSTRAPS, SEED = 1000, 20201101
 _FIT = ("variant", "direction", "n_patients", "n_transitions", "loglik", "sigma2", "re_variance")
 
 
+@singledispatch
 def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     """Reciprocal lagged effects of one study by every estimator of :data:`twostage.terms.ESTIMATORS`.
 
@@ -68,10 +70,10 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
         if constant:
             failures += [{"variant": name, "direction": d, "reason": constant} for d in ("x_to_y", "y_to_x")]
             continue
-        batch = _within_bounds(estimate_batch(name, [scores], **options, bootstraps=bootstraps, seed=SEED))
-        tables.append(_rows(panel, name, batch))
-        fits += _fits(name, batch)
-        failures += _failures(name, batch)
+        batch = within_bounds(estimate_batch(name, [scores], **options, bootstraps=bootstraps, seed=SEED))
+        tables.append(table_rows(panel, name, batch))
+        fits += fit_rows_of(name, batch)
+        failures += failures_of(name, batch)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
     return StudyEstimates(
         study=panel.study,
@@ -93,7 +95,7 @@ def _constant(scores: np.ndarray) -> str:
     return ""
 
 
-def _within_bounds(batch: EffectBatch) -> EffectBatch:
+def within_bounds(batch: EffectBatch) -> EffectBatch:
     """One panel's batch, an equation with a number that cannot be handed on turned into a failure."""
     reasons = batch.reasons.copy()
     for j in range(len(COEFFICIENTS)):
@@ -105,7 +107,8 @@ def _within_bounds(batch: EffectBatch) -> EffectBatch:
     return replace(batch, reasons=reasons)
 
 
-def _rows(panel: Panel, name: str, batch: EffectBatch) -> pd.DataFrame:
+def table_rows(panel: Panel, name: str, batch: EffectBatch) -> pd.DataFrame:
+    """One panel's estimates as rows of a table."""
     keep = np.array([not reason for reason in batch.reasons[0]])
     estimate, error, df = batch.estimate[0][keep], batch.std_error[0][keep], batch.df[0][keep]
     z = estimate / error
@@ -123,7 +126,8 @@ def _rows(panel: Panel, name: str, batch: EffectBatch) -> pd.DataFrame:
     return where.assign(**columns)[COLUMNS]
 
 
-def _fits(name: str, batch: EffectBatch) -> list[dict]:
+def fit_rows_of(name: str, batch: EffectBatch) -> list[dict]:
+    """One row per fitted equation of one panel."""
     rows = []
     for j in (0, 2):
         if batch.reasons[0, j]:
@@ -135,7 +139,8 @@ def _fits(name: str, batch: EffectBatch) -> list[dict]:
     return rows
 
 
-def _failures(name: str, batch: EffectBatch) -> list[dict]:
+def failures_of(name: str, batch: EffectBatch) -> list[dict]:
+    """The equations of one panel that could not be estimated, with the reasons."""
     return [
         {"variant": name, "direction": COEFFICIENTS[j][0], "reason": batch.reasons[0, j]}
         for j in (0, 2)

@@ -5,6 +5,7 @@ eligibility, gap-safe lag. Every patient who does not reach the end is counted w
 """
 
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +69,11 @@ class Panel:
     reliability: tuple[float, float] = (np.nan, np.nan)
     reliability_kind: Literal["within", "total"] = "within"
 
+    @property
+    def n_patients(self) -> int:
+        """Patients in the panel."""
+        return self.sessions["patient"].nunique()
+
     def transitions(self) -> pd.DataFrame:
         """Pair the outcome at session t + lag with the predictors at t.
 
@@ -108,13 +114,14 @@ class Panel:
         rows = [("patients in the study's files", self.n_enrolled)]
         lost = zip(self.exclusions["reason"], self.exclusions["n_patients"], strict=True)
         rows += [(f"excluded: {reason}", -n) for reason, n in lost]
-        rows.append(("patients in the panel", self.sessions["patient"].nunique()))
+        rows.append(("patients in the panel", self.n_patients))
         return pd.DataFrame(rows, columns=["step", "n_patients"])
 
     def _repr_html_(self) -> str:
         return html_table(self.flow().assign(study=self.study)[["study", "step", "n_patients"]])
 
 
+@singledispatch
 def make_panel(study: Study, parameters: Parameters | None = None, **values: Any) -> Panel:
     """Prepare one study for stage 1.
 
@@ -152,8 +159,7 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
     >>> panel.flow()["n_patients"].tolist()
     [35, 0, -5, 30]
     """
-    given = {} if parameters is None else parameters.model_dump()
-    parameters = make_parameters({**given, **values}) if values or parameters is None else parameters
+    parameters = resolved(parameters, values)
     window = _oriented(study, parameters)
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})
@@ -165,16 +171,27 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
         x=study.x,
         y=study.y,
         parameters=parameters,
-        sessions=_disaggregated(eligible),
+        sessions=disaggregated(eligible),
         everyone=everyone,
         patients=_oriented_patients(study),
         scale=scale,
         exclusions=excluded,
         n_enrolled=_enrolled(study),
         checksum=study.checksum,
-        reliability=tuple(float(study.info.get(f"{v}_reliability") or np.nan) for v in "xy"),
-        reliability_kind=study.info.get("reliability_kind") or "within",
+        **reliabilities(study.info),
     )
+
+
+def resolved(parameters: Parameters | None, values: dict[str, Any]) -> Parameters:
+    """The parameters, or the package's defaults, with some values that differ."""
+    given = {} if parameters is None else parameters.model_dump()
+    return make_parameters({**given, **values}) if values or parameters is None else parameters
+
+
+def reliabilities(info: dict[str, Any]) -> dict[str, Any]:
+    """What a row of the registry says of them, as a panel has it."""
+    known = tuple(float(info.get(f"{v}_reliability") or np.nan) for v in "xy")
+    return {"reliability": known, "reliability_kind": info.get("reliability_kind") or "within"}
 
 
 def _oriented(study: Study, parameters: Parameters) -> pd.DataFrame:
@@ -248,7 +265,8 @@ def _without_own_slopes(window: pd.DataFrame, name: str) -> pd.Series:
     return window[name] - time * window["patient"].map(slope)
 
 
-def _disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
+def disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
+    """Eligible patients' sessions with person means and deviations from them."""
     scores = eligible[["x", "y"]]
     means = scores.groupby(eligible["patient"]).transform("mean")
     within = scores - means

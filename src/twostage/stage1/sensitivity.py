@@ -1,5 +1,7 @@
 """The lagged analysis of one study under other choices than the chosen ones."""
 
+from functools import singledispatch
+
 import pandas as pd
 
 from twostage.collection import Study
@@ -10,6 +12,7 @@ from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.vocabulary import variants
 
 
+@singledispatch
 def sensitivity(study: Study, parameters: Parameters) -> StudyEstimates:
     """Fit :func:`twostage.stage1.equations.lagged` under each of :func:`twostage.stage1.vocabulary.variants`.
 
@@ -28,8 +31,13 @@ def sensitivity(study: Study, parameters: Parameters) -> StudyEstimates:
     for name, change in variants(parameters).items():
         panel: Panel = make_panel(study, parameters.model_copy(update=change))
         runs[name] = lagged(panel)
+    return stacked_variants(study.id, runs)
+
+
+def stacked_variants(study: str, runs: dict[str, StudyEstimates]) -> StudyEstimates:
+    """The lagged analysis of one study under each variant as one result."""
     return StudyEstimates(
-        study=study.id,
+        study=study,
         analysis="sensitivity",
         table=_stacked({name: run.table.assign(analysis="sensitivity") for name, run in runs.items()}),
         covariances={(name, d): cov for name, run in runs.items() for (_, d), cov in run.covariances.items()},

@@ -6,12 +6,12 @@ from typing import Any
 
 from IPython.display import Markdown
 
-from twostage.collection import Collection, Study, outside_window
+from twostage.collection import Collection, LargeStudy, Study, outside_window
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
 from twostage.records import save_record
-from twostage.stage1 import Description, Panel, StudyEstimates, make_panel
+from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, make_panel
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class StudyPage:
     Attributes
     ----------
     collection : Collection
-    study : Study
+    study : Study or LargeStudy
     parameters : Parameters
     panel : Panel
         The study's scores as the parameters say.
@@ -30,15 +30,21 @@ class StudyPage:
     """
 
     collection: Collection
-    study: Study
+    study: Study | LargeStudy
     parameters: Parameters
     panel: Panel
     folder: str
 
     def heading(self) -> Markdown:
         """Which study and variables the page is about."""
-        window = (self.parameters.first_session, self.parameters.last_session)
-        return study_heading(self.collection, self.study.id, outside_window(self.study.sessions, window))
+        if not isinstance(self.panel, LargePanel):
+            window = (self.parameters.first_session, self.parameters.last_session)
+            return study_heading(self.collection, self.study.id, outside_window(self.study.sessions, window))
+        note = (
+            f"this study was read in pieces: every number is of all its {self.panel.n_enrolled:,} patients, the pictures "
+            f"of single patients show {self.panel.shown:,} of them, evenly spread over the study"
+        )
+        return study_heading(self.collection, self.study.id, note)
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""

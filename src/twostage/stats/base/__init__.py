@@ -4,6 +4,7 @@
 - checks: what arrays, panels and options must be like, and what is said of those that are not; `NotEstimable` is raised
   where the data cannot answer, ValueError where the caller asked for something wrong.
 - inference: critical values, p-values, Wald tests and intervals, Hartung and Knapp's factor, Holm's adjustment.
+- moments: means and scatters of rows that come in pieces; least squares from them.
 - newton: Newton's method over a box, and the record of how an optimum was found that every searched fit keeps.
 - tables: results as data frames and as small HTML tables.
 """
@@ -41,5 +42,6 @@ from twostage.stats.base.inference import (
     variance_factor,
     wald,
 )
+from twostage.stats.base.moments import LeastSquares, Moments, Spread, least_squares
 from twostage.stats.base.newton import MAX_ITERATIONS, OptimiserRecord, Optimum, maximise
 from twostage.stats.base.tables import EFFECT, Inference, N, coefficient_rows, frame, html, one_row, test_text

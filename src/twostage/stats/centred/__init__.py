@@ -4,5 +4,5 @@
 - `fit_jackknife`: the centred model corrected for the bias of short panels (half-panel jackknife).
 """
 
-from twostage.stats.centred.centring import centred_transitions, enough_sessions
+from twostage.stats.centred.centring import CentredTransitions, centred_transitions, enough_sessions
 from twostage.stats.centred.jackknife import JackknifeFit, fit_jackknife

@@ -5,5 +5,5 @@
 It is fitted by `fiml` from incomplete data; panels are checked and stacked as for `riclpm`.
 """
 
-from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many
+from twostage.stats.dpm.fit import fit_dpm, fit_dpm_many, fit_dpm_sums
 from twostage.stats.dpm.results import DpmBatch, DpmFit

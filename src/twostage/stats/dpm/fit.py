@@ -13,6 +13,7 @@ from twostage.stats.base import NotEstimable, check_choice, check_level, observe
 from twostage.stats.dpm.results import DpmBatch, DpmFit
 from twostage.stats.fiml import (
     LinearStructure,
+    PatternSums,
     group_patterns,
     inverse_positive,
     maximise,
@@ -22,6 +23,7 @@ from twostage.stats.fiml import (
 from twostage.stats.riclpm import (
     FEWEST_OCCASIONS,
     SAME,
+    PanelMoments,
     RiclpmStructure,
     check_panels,
     check_variables,
@@ -290,20 +292,23 @@ class DpmStructure:
 def solve(structure: DpmStructure, panels, outcome: int, se: str) -> DpmSolved:
     """Fit one direction's model to checked panels (:class:`~twostage.stats.dpm.fit.DpmPanel`) at once."""
     rows, spread = zip(*(panel.direction(outcome) for panel in panels), strict=True)
-    patterns = group_patterns(rows)
     order = [1 - outcome, outcome]
     scores = [p.scores.reshape(len(p.rows), -1, 2)[:, :, order].reshape(len(p.rows), -1) for p in panels]
-    of_scores = group_patterns(scores)
-    optimum = maximise(structure.base, patterns, starting_values(structure, of_scores))
-    persistent = starting_values(structure, of_scores, persistent=True)
+    return _solve_patterns(structure, group_patterns(rows), group_patterns(scores), np.array(spread), se)
+
+
+def _solve_patterns(structure: DpmStructure, patterns, whole, spread, se: str) -> DpmSolved:
+    """The same of data sets by pattern; `whole` has all columns of the scores, `spread` (b, p) the columns' units."""
+    optimum = maximise(structure.base, patterns, starting_values(structure, whole))
+    persistent = starting_values(structure, whole, persistent=True)
     optimum = maximise_again(structure.base, patterns, optimum, persistent, ~optimum.converged)
     information = inverse_positive(optimum.information)
     if se == "sandwich":
         information = information @ score_products(structure.base, patterns, optimum.point) @ information
-    units = structure.scales(np.array(spread))
+    units = structure.scales(spread)
     cov = information * units[:, :, None] * units[:, None, :]
     estimate, cov = structure.reported(optimum.point.theta * units, cov)
-    lost = np.array([(~np.isnan(r) * np.log(s)).sum() for r, s in zip(rows, spread, strict=True)])
+    lost = (patterns.column_counts() * np.log(spread)).sum(axis=1)
     return DpmSolved(
         estimate=estimate,
         std_error=np.sqrt(np.einsum("bkk->bk", cov)),
@@ -314,7 +319,7 @@ def solve(structure: DpmStructure, panels, outcome: int, se: str) -> DpmSolved:
         n_obs=patterns.n_obs,
         least=np.linalg.eigvalsh(structure.unit_effects(optimum.point.theta))[:, 0],
         n_parameters=structure.n_parameters + (patterns.column_counts() > 0).sum(axis=1),
-        messages=tuple(optimum.message(b) for b in range(len(panels))),
+        messages=tuple(optimum.message(b) for b in range(len(spread))),
     )
 
 
@@ -523,6 +528,80 @@ def fit_dpm_many(
     phi, phi_se = _phi(whole["estimate"]), _phi(whole["std_error"])
     messages = tuple(messages[b] for b in range(len(sets)))
     return DpmBatch(phi=phi, phi_se=phi_se, names=names, messages=messages, **whole, **rules)
+
+
+def fit_dpm_sums(sums: PatternSums, *, level=0.95, variables=("x", "y")) -> DpmBatch:
+    """Fit the models, without covariates and with equal residuals, to a panel whose rows came in pieces.
+
+    Parameters
+    ----------
+    sums : PatternSums
+        Of the columns x_1, y_1, x_2, ...
+    level, variables
+        As of :func:`fit_dpm`.
+
+    Returns
+    -------
+    DpmBatch
+        Of one data set: the numbers of :func:`fit_dpm_many`.
+    """
+    rules = _rules("equal", True, "observed", level, variables)
+    names = _names(DpmStructure(sums.n_columns // 2, 0, "equal", True), rules, ())
+    whole = _empty(1, len(names[0]))
+    try:
+        pair, structure = _solve_sums(sums, rules["variables"])
+        _write(whole, [0], pair, structure, names)
+        message = _message([one.messages[0] for one in pair], names)
+    except NotEstimable as error:
+        message = str(error)
+    phi, phi_se = _phi(whole["estimate"]), _phi(whole["std_error"])
+    return DpmBatch(phi=phi, phi_se=phi_se, names=names, messages=(message,), **whole, **rules)
+
+
+def _solve_sums(sums: PatternSums, variables) -> tuple[list[DpmSolved], DpmStructure]:
+    """Both directions' models with equal residual variances; columns x_1, y_1, x_2, ...
+
+    Raises
+    ------
+    NotEstimable
+        As :func:`twostage.stats.dpm.input.check_dpm`.
+    """
+    sums = _sums_with_scores(sums)
+    structure = DpmStructure(sums.n_columns // 2, 0, "equal", True)
+    found = PanelMoments(sums)
+    if fault := found.fault(variables, structure.n_parameters):
+        raise NotEstimable(fault)
+    _sums_vary(found, variables)
+    spread = np.tile(found.spread, structure.occasions)
+    scaled, pair = sums.scaled(spread), []
+    for outcome in (0, 1):
+        order = np.arange(sums.n_columns).reshape(-1, 2)[:, [1 - outcome, outcome]].ravel()
+        kept = np.delete(order, -2)
+        patterns, whole = scaled.columns(kept).grouped(), scaled.columns(order).grouped()
+        pair.append(_solve_patterns(structure, patterns, whole, spread[kept][None], "observed"))
+    return pair, structure
+
+
+def _sums_with_scores(sums: PatternSums) -> PatternSums:
+    """From the first occasion with a score to the last."""
+    there = np.flatnonzero(sums.masks().reshape(-1, sums.n_columns // 2, 2).any(axis=(0, 2)))
+    if not len(there):
+        raise NotEstimable("there are no persons")
+    first, last = there[0], there[-1] + 1
+    if last - first < min(FEWEST_OCCASIONS, sums.n_columns // 2):
+        raise NotEstimable(
+            f"there are scores at {last - first} occasions only: {FEWEST_OCCASIONS} are needed"
+        )
+    return sums.columns(np.arange(2 * first, 2 * last))
+
+
+def _sums_vary(found: PanelMoments, variables) -> None:
+    for column, (count, square) in enumerate(zip(found.counts, np.diagonal(found.pairs), strict=True)):
+        name, occasion = variables[column % 2], column // 2 + 1
+        if not count:
+            raise NotEstimable(f"nobody has {name} at occasion {occasion}")
+        if np.sqrt(square / count) <= SAME * found.size[column % 2]:
+            raise NotEstimable(f"{name} does not vary at occasion {occasion}")
 
 
 def _checked(sets, full: DpmStructure, rules):

@@ -21,3 +21,4 @@ from twostage.stats.fiml.likelihood import (
     well_determined,
 )
 from twostage.stats.fiml.maximum import maximise, maximise_again
+from twostage.stats.fiml.pieces import PatternSums

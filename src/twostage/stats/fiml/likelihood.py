@@ -162,7 +162,7 @@ def group_rows(data, set_of, n_sets) -> Patterns:
     new = np.r_[True, (code[1:] != code[:-1]) | (set_of[1:] != set_of[:-1])]
     starts = np.flatnonzero(new)
     mask, owner = seen[starts], set_of[starts]
-    leaf, leaves = _leaves(mask, owner)
+    leaf, leaves = leaves_of(mask, owner)
     count = np.diff(np.r_[starts, len(rows)]).astype(float)
     mean = np.add.reduceat(rows, starts, axis=0) / count[:, None]
     pairs = count[:, None, None] * (mask[:, :, None] & mask[:, None, :])
@@ -223,7 +223,7 @@ def _cross_products(rows, starts, count, mean):
     return cross
 
 
-def _leaves(mask, owner):
+def leaves_of(mask, owner):
     """The leaf of each pattern, and which patterns are leaves.
 
     In the sorting by binary string a pattern that begins another one stands right before one that it begins.

@@ -10,7 +10,7 @@ deviance and its derivatives) to optimiser.py (its minimum over positive semidef
 batch_optimiser.py do the same for many data sets side by side.
 """
 
-from twostage.stats.mixed.accumulate import MixedSums
+from twostage.stats.mixed.accumulate import MixedSums, StackedSums
 from twostage.stats.mixed.fit import MixedFit, fit_mixed
 from twostage.stats.mixed.many import MixedBatch, fit_mixed_many, fit_mixed_weighted_many
 from twostage.stats.mixed.stacked import influence, stacked_covariance

@@ -7,8 +7,8 @@ as a group is whole in one of them, and pieces may be summed in different places
   of [X y], and W, the cross-product about the groups' own means: a size that does not grow with the data;
 - with further random effects: the triangle `R` and the rotated `b` of every group, q (q + P) numbers each.
 
-Counts, means and scatters are merged as Chan, Golub & LeVeque (1983, doi:10.1080/00031305.1983.10483115) do: sums of
-non-negative terms, of numbers less a reference near the data's middle, so that the order of pieces changes rounding only.
+Counts, means and scatters are merged without cancellation (:class:`twostage.stats.base.Moments`), of numbers less a
+reference near the data's middle, so that the order of pieces changes rounding only.
 A constant among Z's columns takes any shift of X and y out of W; that is why the shift may be chosen at the end.
 """
 
@@ -18,32 +18,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twostage.stats.base import NotEstimable
+from twostage.stats.base import Moments, NotEstimable
 from twostage.stats.mixed.design import SAMPLE_ROWS, Design, check_columns, check_size, is_well_conditioned
 from twostage.stats.mixed.fit import MixedFit, Working, fit_working, mean_gram, refuse_no_spread
-from twostage.stats.mixed.sums import CollapsedGroups, CrossProducts, StackedGroups, cross_products
+from twostage.stats.mixed.sums import CollapsedGroups, CrossProducts, StackedGroups, cross_products, gram_of
 
 # A column whose spread is below this share of its size is constant (`design.orthogonalise`).
 CONSTANT = 1e-12
-
-
-@dataclass(frozen=True)
-class SizeClass:
-    """Groups of one size: how many, the mean of their means of [X y] (P,), the scatter of these about it (P, P)."""
-
-    count: float
-    mean: np.ndarray
-    scatter: np.ndarray
-
-    def moved(self, shift: np.ndarray) -> "SizeClass":
-        """The same of columns to which `shift` was added."""
-        return replace(self, mean=self.mean + shift)
-
-    def __add__(self, other: "SizeClass") -> "SizeClass":
-        count = self.count + other.count
-        apart = other.mean - self.mean
-        scatter = self.scatter + other.scatter + (self.count * other.count / count) * np.outer(apart, apart)
-        return SizeClass(count, self.mean + apart * (other.count / count), scatter)
 
 
 @dataclass(frozen=True)
@@ -65,8 +46,8 @@ class MixedSums:
         W, see :mod:`twostage.stats.mixed.sums`.
     reference : (q + P,) array or None
         Subtracted from the columns [Z X y] before anything else; 0 for the intercept.
-    classes : dict of int to SizeClass
-        Random intercept: by the groups' number of rows.
+    classes : dict of int to Moments
+        Random intercept: of the groups' means of [X y], by the groups' number of rows.
     factors : tuple of (q, q + P, N) arrays
         Further random effects: `R` and `b` of every group.
 
@@ -91,7 +72,7 @@ class MixedSums:
     n_groups: int = 0
     within: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
     reference: np.ndarray | None = field(default=None, repr=False)
-    classes: dict[int, SizeClass] = field(default_factory=dict, repr=False)
+    classes: dict[int, Moments] = field(default_factory=dict, repr=False)
     factors: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def add(
@@ -144,6 +125,23 @@ class MixedSums:
             factors=self.factors + tuple(_moved(part, shift) for part in other.factors),
         )
 
+    def turned(self, A: np.ndarray) -> "MixedSums":
+        """The sums of ``X A`` in place of X; A (p, p) leaves the constant column of X as it is."""
+        whole = np.eye(len(self.names) + 1)
+        whole[:-1, :-1] = A
+        q = self.effects
+        factors = tuple(
+            np.concatenate([part[:, :q], np.einsum("kpn,pr->krn", part[:, q:], whole)], axis=1)
+            for part in self.factors
+        )
+        return replace(
+            self,
+            within=whole.T @ self.within @ whole,
+            reference=np.r_[self.reference[:q], self.reference[q:] @ whole],
+            classes={size: one.turned(whole) for size, one in self.classes.items()},
+            factors=factors,
+        )
+
     def fit(self, *, reml: bool = True) -> MixedFit:
         """Fit the model to all rows that were added.
 
@@ -181,17 +179,19 @@ class MixedSums:
 
 def _sums_of(like: MixedSums, design: Design) -> MixedSums:
     """The sums of one piece."""
-    grouping, q, columns = design.grouping, design.q, [design.X, design.y[:, None]]
-    rows = np.hstack(columns if design.Z is None else [design.Z, *columns])
-    reference = _reference(rows)
-    reference = np.r_[0.0, reference] if design.Z is None else np.r_[0.0, reference[1:]]
-    first = int(design.Z is not None)
+    grouping, q = design.grouping, design.q
+    columns = [design.X, design.y[:, None]] if q == 1 else [design.Z[:, 1:], design.X, design.y[:, None]]
+    reference = np.r_[0.0, np.concatenate([_reference(c) for c in columns])]
 
     def write(at, out):
         """The columns but the constant one, less their references."""
-        np.subtract(rows[at, first:].T, reference[1:, None], out=out)
+        begin = 0
+        for c in columns:
+            end = begin + c.shape[1]
+            np.subtract(c[at].T, reference[1 + begin : 1 + end, None], out=out[begin:end])
+            begin = end
 
-    products = cross_products(write, q, rows.shape[1] - (0 if design.Z is None else q), True, grouping)
+    products = cross_products(write, q, design.X.shape[1] + 1, True, grouping)
     piece = replace(
         like,
         n=len(design.y),
@@ -212,14 +212,14 @@ def _reference(rows: np.ndarray) -> np.ndarray:
     return np.where(np.ptp(sample, axis=0) == 0.0, rows[0], sample.mean(axis=0))
 
 
-def _classes(b: np.ndarray, sizes: np.ndarray) -> dict[int, SizeClass]:
+def _classes(b: np.ndarray, sizes: np.ndarray) -> dict[int, Moments]:
     """Groups by size from b = sqrt(size) times their means, (P, N)."""
     found = {}
     for size in np.flatnonzero(np.bincount(sizes)).tolist():
         means = b[:, sizes == size] / np.sqrt(size)
         middle = means.mean(axis=1)
         apart = means - middle[:, None]
-        found[size] = SizeClass(float(means.shape[1]), middle, apart @ apart.T)
+        found[size] = Moments(float(means.shape[1]), middle, apart @ apart.T)
     return found
 
 
@@ -307,3 +307,48 @@ def _stacked(sums: MixedSums, shift: np.ndarray, spread: np.ndarray):
     turn[0, 1:] = -shift[1:q] / spread
     products = CrossProducts(factors, sums.within, False)
     return StackedGroups(products), products.total(), mean_gram(products), turn
+
+
+@dataclass(frozen=True)
+class StackedSums:
+    """What the joint covariance of several models' coefficients needs of some groups, to be merged.
+
+    Attributes
+    ----------
+    outer : (P, P) array
+        Sum over groups of the products of their contributions to all coefficients.
+    n_groups : (m,) array
+        Groups of each model.
+    n_any, n_all : int
+        Groups in at least one model; in all of them.
+    """
+
+    outer: np.ndarray
+    n_groups: np.ndarray
+    n_any: int
+    n_all: int
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Sequence[int], np.ndarray]], n: int) -> "StackedSums":
+        """Of what :func:`~twostage.stats.mixed.stacked.influence` returns for each model; labels are 0 .. n - 1."""
+        width = [contributions.shape[1] for _, contributions in parts]
+        stacked, times = np.zeros((sum(width), n)), np.zeros(n, dtype=int)
+        at = 0
+        for (labels, contributions), p in zip(parts, width, strict=True):
+            places = np.asarray(labels, dtype=int)
+            stacked[at : at + p, places] = contributions.T
+            times[places] += 1
+            at += p
+        counts = np.array([len(labels) for labels, _ in parts])
+        return cls(gram_of(stacked), counts, int((times > 0).sum()), int((times == len(parts)).sum()))
+
+    def __add__(self, other: "StackedSums") -> "StackedSums":
+        counts = self.n_groups + other.n_groups
+        return StackedSums(
+            self.outer + other.outer, counts, self.n_any + other.n_any, self.n_all + other.n_all
+        )
+
+    def covariance(self, widths: Sequence[int]) -> np.ndarray:
+        """The matrix of :func:`~twostage.stats.mixed.stacked.stacked_covariance`; `widths` are the models' coefficients."""
+        scale = np.repeat(np.sqrt(self.n_groups / (self.n_groups - np.array(widths))), widths)
+        return self.outer * np.outer(scale, scale)

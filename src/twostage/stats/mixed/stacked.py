@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.mixed.design import group_rows
+from twostage.stats.mixed.sums import group_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +53,19 @@ def influence(fit, y, X, groups, Z=None):
     rows = group_rows(groups, len(y))
     if rows.order is not None:
         y, X, Z = y[rows.order], X[rows.order], Z[rows.order]
-    residual = y - X @ fit.coef
-    sums = [
-        np.add.reduceat(Z[:, :, None] * right[:, None, :], rows.starts) for right in (Z, X, residual[:, None])
-    ]
+    # A column after the other in memory: sums over a group then run along it.
+    residual, p = y - X @ fit.coef, X.shape[1]
+    columns = np.vstack([Z.T, X.T, residual])
     values, vectors = np.linalg.eigh(fit.cov_re)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    ZZ, ZX, Zr = (root.T @ s for s in sums)
-    inner = np.linalg.solve(fit.sigma2 * np.eye(Z.shape[1]) + ZZ @ root, Zr)
-    scores = np.add.reduceat(X * residual[:, None], rows.starts)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    products = root @ np.stack([group_sums(z * columns, rows.starts, rows.sizes) for z in Z.T], axis=1)
+    ZZ, ZX, Zr = np.split(products.transpose(2, 1, 0), [Z.shape[1], Z.shape[1] + p], axis=2)
+    middle = fit.sigma2 * np.eye(Z.shape[1]) + ZZ @ root.T
+    inner = Zr / middle if Z.shape[1] == 1 else np.linalg.solve(middle, Zr)
+    scores = group_sums(X.T * residual, rows.starts, rows.sizes).T
     scores = (scores - np.einsum("nqp,nqo->np", ZX, inner)) / fit.sigma2
     order = np.arange(len(y)) if rows.order is None else rows.order
-    labels = [groups[i] for i in order[rows.starts]]
-    return labels, scores @ fit.cov_coef
+    return [groups[i] for i in order[rows.starts].tolist()], scores @ fit.cov_coef
 
 
 def stacked_covariance(parts):

@@ -1,6 +1,6 @@
 """The random-intercept cross-lagged panel model (Hamaker, Kuiper & Grasman 2015).
 
-- `fit_riclpm`: one panel. `fit_riclpm_many`: many side by side.
+- `fit_riclpm`: one panel. `fit_riclpm_many`: many side by side. `fit_riclpm_sums`: one whose persons came in pieces.
 - `fit_starts`, `fit_starts_many`: the same with measurement error, with each person's own line, or both.
 - `reliability_curve`, `profile_effects`: what a lagged effect would be under other reliabilities; its profile likelihood.
 
@@ -10,7 +10,7 @@ likelihood of panels with drop-out only, latent_search.py finds the maximum.
 """
 
 from twostage.stats.riclpm.error import fit_starts, fit_starts_many
-from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many
+from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many, fit_riclpm_sums
 from twostage.stats.riclpm.latent_results import StartsBatch, StartsFit
 from twostage.stats.riclpm.model import (
     FEWEST_OCCASIONS,
@@ -21,6 +21,7 @@ from twostage.stats.riclpm.model import (
     common_occasions,
     starting_values,
 )
+from twostage.stats.riclpm.panel_moments import PanelMoments
 from twostage.stats.riclpm.profile import (
     ProfiledEffects,
     ReliabilityCurve,

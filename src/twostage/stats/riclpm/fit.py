@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from twostage.stats.base import OptimiserRecord, check_choice, check_level
 from twostage.stats.fiml import (
+    PatternSums,
     group_rows,
     inverse_positive,
     maximise,
@@ -17,6 +18,7 @@ from twostage.stats.fiml import (
     score_products,
 )
 from twostage.stats.riclpm.model import (
+    FEWEST_OCCASIONS,
     check_stacked,
     check_variables,
     common_occasions,
@@ -27,6 +29,7 @@ from twostage.stats.riclpm.model import (
     starting_values,
     starts,
 )
+from twostage.stats.riclpm.panel_moments import PanelMoments
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
 from twostage.stats.riclpm.steps import (
     StepLikelihood,
@@ -182,6 +185,32 @@ def fit_riclpm_many(
     solved = list(solve(structure, stacked, se, rules["variables"]))
     reasons = {b: str(error) for b, error in refused.items()}
     return _batch(structure, len(sets), solved, reasons, rules)
+
+
+def fit_riclpm_sums(sums: PatternSums, *, level=0.95, variables=("x", "y")) -> RiclpmBatch:
+    """Fit the model with equal lags and residuals to a panel whose rows came in pieces.
+
+    Parameters
+    ----------
+    sums : PatternSums
+        Of the columns x_1, y_1, x_2, ...; whatever is missing, though each pattern costs as much as a group of persons.
+    level, variables
+        As of :func:`fit_riclpm`.
+
+    Returns
+    -------
+    RiclpmBatch
+        Of one data set: the numbers of :func:`fit_riclpm_many`.
+    """
+    rules = _rules("equal", "equal", "free", "observed", level, variables)
+    occasions = sums.n_columns // 2
+    structure = riclpm_structure(max(occasions, FEWEST_OCCASIONS), "equal", "equal", "free")
+    found = PanelMoments(sums)
+    if fault := found.fault(rules["variables"], structure.n_parameters):
+        return _batch(structure, 1, [], {0: fault}, rules)
+    patterns = sums.scaled(np.tile(found.spread, occasions)).grouped()
+    solved = _of_patterns(structure, patterns, found.spread[None], found.n_values[None], "observed")
+    return _batch(structure, 1, [(np.array([0]), solved)], {}, rules)
 
 
 def _stacked(sets, rules, n_parameters, refused):
@@ -376,6 +405,11 @@ def _by_pattern(structure, stacked, se, variables):
     if not len(panels.kept):
         return
     patterns = group_rows(panels.rows, panels.set_of, len(panels.kept))
+    yield panels.kept, _of_patterns(structure, patterns, panels.spread, panels.n_values, se)
+
+
+def _of_patterns(structure, patterns, spread, n_values, se):
+    """Estimates of data sets whose patterns are of variables divided by `spread` (b, 2)."""
     core = structure.core
     optimum = maximise(core, patterns, starting_values(structure, patterns))
     # Where much is carried over, a maximum with negative variances can hide a higher one without.
@@ -386,24 +420,21 @@ def _by_pattern(structure, stacked, se, variables):
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov
     means = np.where(patterns.column_counts() > 0.0, optimum.point.means + patterns.centre, np.nan)
-    yield (
-        panels.kept,
-        _in_units(
-            structure,
-            panels.spread,
-            panels.n_values,
-            theta=optimum.point.theta,
-            cov=cov,
-            means=means * np.tile(panels.spread, means.shape[1] // 2),
-            value=optimum.point.value,
-            iterations=optimum.iterations,
-            evaluations=optimum.evaluations,
-            decrement=optimum.decrement,
-            converged=optimum.converged,
-            n_obs=patterns.n_obs,
-            n_patterns=np.bincount(patterns.owner),
-            messages=tuple(optimum.message(b) for b in range(len(panels.kept))),
-        ),
+    return _in_units(
+        structure,
+        spread,
+        n_values,
+        theta=optimum.point.theta,
+        cov=cov,
+        means=means * np.tile(spread, means.shape[1] // 2),
+        value=optimum.point.value,
+        iterations=optimum.iterations,
+        evaluations=optimum.evaluations,
+        decrement=optimum.decrement,
+        converged=optimum.converged,
+        n_obs=patterns.n_obs,
+        n_patterns=np.bincount(patterns.owner),
+        messages=tuple(optimum.message(b) for b in range(len(spread))),
     )
 
 
