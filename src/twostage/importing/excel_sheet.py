@@ -58,7 +58,7 @@ class SheetReader(WorkSheetParser):
     """Reads a sheet row by row, whatever the file says of its size.
 
     openpyxl knows what each kind of cell means. Numbers and texts, nearly all cells of a table, are read here: openpyxl
-    takes five times as long for them, and a second pass for what is in `facts`.
+    takes longer for them, and needs a second pass for what is in `facts`.
 
     Parameters
     ----------
