@@ -22,3 +22,13 @@ def test_markdown_escapes_what_would_end_a_cell():
 
 def test_table_without_rows_has_its_heading():
     assert as_text(*rows_of(pd.DataFrame({"a": []}))) == "a\n-"
+
+
+def test_a_table_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    words = "a sentence of several words that is long enough " * 2
+    table = pd.DataFrame({"name": ["first", "second"], "meaning": [words, words], "default": [words, "1"]})
+    lines = as_text(*rows_of(table)).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(line[8:35].strip() for line in lines[2:]).startswith("a sentence of several words")

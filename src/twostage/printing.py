@@ -1,5 +1,7 @@
 """Tables as text for a terminal and for other programs, and examples for a command's help."""
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 WIDEST = 44
 
 
+#: The least that a narrow terminal makes of a column.
+NARROWEST = 12
+
+
 #: The cells of a table, row by row.
 Rows = Iterable[Sequence[Any]]
 
@@ -24,8 +30,13 @@ def rows_of(table: "pd.DataFrame") -> tuple[Sequence[str], Rows]:
 
 
 def as_text(columns: Sequence[str], rows: Rows) -> str:
-    """Columns of aligned text under a heading; long cells go over several lines."""
-    cells = [[_lines(value) for value in row] for row in rows]
+    """Columns of aligned text under a heading; long cells go over several lines, more of them on a narrow terminal."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    texts = [[terminal(value) for value in row] for row in rows]
+    longest = [max([len(head), *(len(row[i]) for row in texts)]) for i, head in enumerate(columns)]
+    usual = [min(n, max(WIDEST, len(head))) for n, head in zip(longest, columns, strict=True)]
+    wrapped = _widths(usual, columns, room)
+    cells = [[_lines(text, width) for text, width in zip(row, wrapped, strict=True)] for row in texts]
     widths = [
         max([len(head), *(len(line) for row in cells for line in row[i])]) for i, head in enumerate(columns)
     ]
@@ -36,8 +47,19 @@ def as_text(columns: Sequence[str], rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def _lines(value: object) -> list[str]:
-    return textwrap.wrap(terminal(value), WIDEST, break_long_words=False, break_on_hyphens=False) or [""]
+def _widths(widths: list[int], heads: Sequence[str], room: int | None) -> list[int]:
+    """The same, or less for the widest columns as long as the row has no room."""
+    widths, least = list(widths), [max(len(head), NARROWEST) for head in heads]
+    while room is not None and sum(widths) + 2 * (len(widths) - 1) > room:
+        spare = [width - few for width, few in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
+            break
+        widths[spare.index(max(spare))] -= 1
+    return widths
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, min(width, WIDEST), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _row(cells: list[str], widths: list[int]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -245,3 +246,58 @@ def test_shells_can_complete_commands_and_parameters(monkeypatch):
     assert "validate" in complete("twostage va")
     assert complete("twostage run -p last") == ["last_session="]
     assert "--study" in complete("twostage run --stu")
+
+
+def test_tables_only_leave_the_notebooks_and_the_book_of_a_run_alone(small, tmp_path):
+    run = tmp_path / "run"
+    (run / "html").mkdir(parents=True)
+    (run / "html" / "index.html").write_text("a book")
+    assert invoke("run", small, "--no-book", "--out", run).exit_code == 2
+    (run / "run.json").write_text(
+        json.dumps({"project": ".", "collection": "c", "parameters": {}, "studies": []})
+    )
+    before = entries(run)
+    result = invoke("run", small, "--no-book", "--out", run)
+    assert result.exit_code == 2
+    assert "has notebooks or a book, which would lose their tables" in result.stderr
+    assert entries(run) == before
+
+
+def test_all_studies_but_one(small, tmp_path):
+    result = invoke("run", small, "--without", "S2", "--no-book", "--out", tmp_path / "r")
+    assert result.exit_code == 2
+    assert "did you mean 'S02'?" in result.stderr
+    result = invoke("run", small, "--without", "S02", "--study", "S01", "--out", tmp_path / "r")
+    assert (result.exit_code, "expected one of them" in result.stderr) == (2, True)
+    assert invoke("run", small, "--without", "S02", "--no-book", "--out", tmp_path / "r").exit_code == 0
+    studies = json.loads((tmp_path / "r" / "run.json").read_text())["studies"]
+    assert "S02" not in studies and len(studies) == 2
+
+
+def test_where_nothing_can_be_estimated_it_is_said_why(small, tmp_path):
+    result = invoke("run", small, "--no-book", "-p", "last_session=2", "--out", tmp_path / "r")
+    assert result.exit_code == 1
+    assert "nothing could be estimated: the window of sessions 1 to 2 has 2 sessions, and min_sessions=3" in (
+        result.stderr
+    )
+    assert (
+        "not in the pool (lagged): S01, S02, S03: 0 transitions are too few for 5 coefficients"
+        in result.stdout
+    )
+
+
+def test_sessions_that_the_window_misses_are_said(small):
+    file = small / "collection.yml"
+    content = yaml.safe_load(file.read_text())
+    content["parameters"] = {"last_session": 3}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    result = invoke("validate", small)
+    assert result.exit_code == 0
+    assert "note: S01: sessions are numbered 1 to 7;" in result.stdout
+    assert "outside of the window of sessions 1 to 3 that is analysed" in result.stdout
+
+
+def test_the_version_is_said():
+    result = invoke("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"twostage \d+\.\d+\.\d+\S*\n", result.stdout)

@@ -1,6 +1,7 @@
 """Reading: what is right is read as it stands, what is wrong is named, all of it, with its place."""
 
 import gzip
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -739,3 +740,9 @@ def test_a_lowest_value_above_the_highest_is_a_problem(three, tmp_path):
     assert [(p.file, p.row, p.column, p.value) for p in problems] == [
         ("dictionary.csv", at + 1, "max", "1.5")
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_in_place_of_the_collections_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "collection.yml")
+    assert "collection.yml: found 'a device or a pipe'" in str(validate_collection(tmp_path)[0])

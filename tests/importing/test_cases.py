@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyreadstat
 import pytest
 import yaml
 from import_support import FACTS, bring, empty, refused, snapshot, written
@@ -69,6 +70,10 @@ WHOLE = {
     "qualtrics/survey.csv": {},
     "redcap/redcap.csv": {},
     "spss-dates/datum.sav": {},
+    "spss-long-names/lang.sav": {
+        "x": {"column": "Therapeutische_Allianz_Gesamtwert_nach_der_Sitzung_Nummer_{session}"},
+        "y": {"column": "Outcome_Questionnaire_45_Gesamtwert_nach_der_Sitzung_Nummer_{session}"},
+    },
     "spss-dates/datumzeit.sav": {},
     "spss-string-numbers/strings.sav": {},
     "whitespace-dat/spaces.txt": {"similar_ids": "same"},
@@ -110,6 +115,7 @@ REFUSED = {
     "csv-sessions/half.csv": ({}, "session_labels: {'3.5': leave out}"),
     "csv-short-rows/kurz.csv": ({}, "--short-rows true"),
     "csv-totals-row/summe.csv": ({}, "unusual_patients: {'Mittelwert': leave out}"),
+    "csv-text-cells/text.csv": ({}, "row "),
     "csv-two-therapies/zwei.csv": ({}, "again"),
     "spss-umlaut-encoding/falsch.sav": ({}, "--encoding"),
     "whitespace-dat/gzip-named.txt": ({}, "an R file"),
@@ -211,3 +217,11 @@ def test_a_system_beside_a_mapping_is_refused_with_the_way_out(tmp_path):
     result = CliRunner().invoke(app, [*words, "--map", "m.yml", "--from", "sema3"])
     assert result.exit_code == 2
     assert "option '--from': found 'sema3'; expected no --from beside --map" in result.output
+
+
+def test_missing_values_of_stata_are_no_numbers(tmp_path):
+    report = bring(tmp_path, case("stata-extended-missing/ext.dta"), LONG)
+    table = report.studies[0].tables.sessions
+    assert len(table) == 84
+    raw, _ = pyreadstat.read_dta(case("stata-extended-missing/ext.dta"))
+    assert table["x"].notna().sum() == raw["wai"].notna().sum()

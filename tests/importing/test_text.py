@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from import_support import LONG, WIDE, bring, contents, refused, written
 
+from twostage.importing.grid import cells_of
 from twostage.importing.marks import with_points
-from twostage.importing.read_text import SEPARATORS, read_text
+from twostage.importing.read_text import SEPARATORS, _lines, _plain_cells, read_text
 from twostage.importing.source import FileOptions, cell_text, number_text
 from twostage.text.csv_cells import plain
 
@@ -206,3 +207,20 @@ def test_any_look_and_either_layout_give_the_same_bytes_and_what_went_in(study, 
     np.testing.assert_array_equal(back[["patient", "session"]], expected[["id", "session"]])
     np.testing.assert_array_equal(back["alliance"].astype(float), expected["wai"])
     np.testing.assert_array_equal(back["symptoms"].astype(float), expected["oq"])
+
+
+PIECE = st.text(st.sampled_from("ab 1.;\u00a0\u2028'#\"\r\n\t,"), max_size=5)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(PIECE, min_size=1, max_size=4), min_size=1, max_size=6), st.sampled_from(",;\t|"))
+def test_a_text_is_read_at_once_as_it_is_row_by_row(rows, separator):
+    text = "\n".join(separator.join(row) for row in rows)
+    at_once = _plain_cells(text, separator)
+    if at_once is None:
+        return
+    lines = _lines(text, separator)
+    cells, lengths = cells_of(lines)
+    assert list(at_once[1]) == list(lengths)
+    assert list(at_once[0].index) == list(cells.index)
+    assert at_once[0].to_numpy().tolist() == cells.to_numpy().tolist()

@@ -440,12 +440,12 @@ def first(**values):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (first(std_error=0.0), "greater than 0"),
-        (first(std_error=-1.0), "greater than 0"),
-        (first(p_value=1.5), "less than or equal to 1"),
-        (first(estimate="0.1"), "valid number"),
-        (first(estimate=None), "valid number"),
-        (first(estimate=True), "valid number"),
+        (first(std_error=0.0), "more than 0"),
+        (first(std_error=-1.0), "more than 0"),
+        (first(p_value=1.5), "at most 1"),
+        (first(estimate="0.1"), "a number"),
+        (first(estimate=None), "a number"),
+        (first(estimate=True), "a number"),
         (first(direction="both"), "x_to_y"),
         (first(statistic=12.0), "estimate / std_error"),
         (first(ci_low=99.0), "an interval around the estimate"),
@@ -459,7 +459,7 @@ def first(**values):
         (lambda r: r.update(n_enrolled=3), "the n of study.json"),
         (lambda r: r["exclusions"][0].update(n_patients=10**6), "in all"),
         (lambda r: r["parameters"].update(lag=2), "as the manifest says"),
-        (lambda r: r["parameters"].update(lag=0), "greater than or equal to 1"),
+        (lambda r: r["parameters"].update(lag=0), "at least 1"),
     ],
 )
 def test_numbers_that_do_not_fit_each_other(refused, members, change, said):

@@ -48,3 +48,12 @@ def test_a_table_comes_back(tmp_path):
     table = pd.DataFrame({"label": texts, "=name": range(len(texts)), "p": [-0.5] * len(texts)})
     write_csv(table, tmp_path / "t.csv")
     pd.testing.assert_frame_equal(read_csv(tmp_path / "t.csv"), table)
+
+
+def test_a_table_with_other_signs_than_ascii_opens_in_excel_and_comes_back(tmp_path):
+    table = pd.DataFrame({"label": ["Zürich", "Łódź"], "n": [1, 2]})
+    write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbflabel,n\n")
+    assert read_csv(tmp_path / "t.csv").equals(table.astype({"label": str}))
+    write_csv(table.assign(label="x"), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes().startswith(b"label,n\n")

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -16,6 +17,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from twostage.characters import terminal
 from twostage.files import meant
 
 #: Signals that ask a process to end.
@@ -30,7 +32,7 @@ class Edge(TyperGroup):
 
     def invoke(self, ctx: click.Context) -> object:
         """Carry out a command."""
-        with orderly_end():
+        with orderly_end(), _plain_warnings():
             try:
                 return super().invoke(ctx)
             except BrokenPipeError:
@@ -40,6 +42,21 @@ class Edge(TyperGroup):
                 what = f"{meant(os.fspath(error.filename))}: {reason}" if error.filename else reason
                 typer.echo(f"{what}; no file is left half-written", err=True)
                 raise typer.Exit(1) from None
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Say a library's warning without the place in its code, which tells nobody what to do."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        typer.echo(f"note: {terminal(message)}", err=True)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

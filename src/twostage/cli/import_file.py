@@ -41,6 +41,7 @@ IMPORT_EXAMPLES = examples(
     "twostage import clinic.sav --to my-collection --study S18",
     "twostage import clinic.sav --to my-collection --study S18 --map clinic.mapping.yml",
     "twostage import all.csv --to my-collection --study-column Sample",
+    "twostage import openesm:7 --to diaries --study S07",
 )
 
 
@@ -129,7 +130,7 @@ Again = Annotated[bool, typer.Option("--replace", help="replace the study of thi
 
 @_reading
 def import_study(
-    file: Annotated[Path, typer.Argument(help="the data")],
+    file: Annotated[Path, typer.Argument(help="the data; or openesm:NUMBER, a data set of openESM")],
     to: Annotated[Path, typer.Option(help="folder of the collection")],
     said: dict[str, str | None],
     study: Study = None,
@@ -144,10 +145,12 @@ def import_study(
     """See IMPORT_HELP."""
     # The other commands need not wait for what only this one imports.
     from twostage.collection import locate_collection
-    from twostage.importing import Asked, file_options
+    from twostage.importing import Asked, file_options, openesm_file
 
     try:
-        asked = Asked(file, locate_collection(to), study, study_column, file_options(said), system)
+        path, facts = openesm_file(file)
+        folder, how = locate_collection(to), file_options(said)
+        asked = Asked(path, folder, study, study_column, how, system, facts)
         with _progress(asked.file):
             if map is None:
                 _propose(asked, dry_run)

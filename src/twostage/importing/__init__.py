@@ -4,5 +4,6 @@ from twostage.importing.blocks import file_options
 from twostage.importing.job import import_file
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.names import listed
+from twostage.importing.openesm import openesm_file
 from twostage.importing.preview import Asked, mapping_place, suggest
 from twostage.importing.steps import listening

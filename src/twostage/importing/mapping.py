@@ -62,6 +62,9 @@ class ImportMapping(StrictModel):
     ----------
     file, layout, patient, session, date, date_format, x, y, patients, study_column, study, studies
         Which column is what, and what the registry must know.
+    date_numbers : {"order", "days"} or None
+        How dates become numbers: as they come, or by the calendar, where a skipped day is a missing session. None:
+        as they come, unless nearly all are a day apart and some are not, which is asked about.
     session_labels : dict
         Cell of `session` -> its number, or "leave out"; such rows still say something of the patient.
     session_shift : int
@@ -84,6 +87,7 @@ class ImportMapping(StrictModel):
     session: Text | None = None
     date: Text | None = None
     date_format: Annotated[Text, AfterValidator(_dated)] | None = None
+    date_numbers: Literal["order", "days"] | None = None
     session_labels: dict[Code, Session | Literal["leave out"]] = {}
     session_shift: Annotated[int, Field(ge=-1000, le=1000)] = 0
     sessions: tuple[Session, Session] | None = None
@@ -108,6 +112,8 @@ class ImportMapping(StrictModel):
                 raise ValueError("date_format beside date: ISO, unix, or as in '%d.%m.%Y'")
         elif self.session or self.date or self.date_format:
             raise ValueError("neither session nor date in the layout wide: columns' names have the number")
+        if self.date_numbers and not self.date:
+            raise ValueError("date_numbers beside date only")
         if (self.study_column is None) is not (self.studies is None):
             raise ValueError("studies: an entry for each value of study_column, and only with it")
         return self

@@ -1,8 +1,10 @@
 """What a file would become, shown before anybody decides."""
 
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pydantic
@@ -61,6 +63,8 @@ class Asked:
         How to read the file.
     system : str or None
         What wrote it: the name of a recipe, or "none"; None: guessed.
+    facts : dict
+        What is known of the study from elsewhere: keys of a mapping's `study`.
     """
 
     file: Path
@@ -69,6 +73,7 @@ class Asked:
     study_column: str | None = None
     how: FileOptions = FileOptions()
     system: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def command(self, mapping: Path) -> str:
         """The command that imports with a mapping."""
@@ -132,6 +137,9 @@ def suggest(asked: Asked, target: Path) -> Suggestion:
     settings = registry.settings
     instruments = {v: list(registry.studies[f"{v}_instrument"]) for v in ("x", "y")}
     proposal = propose(source, settings, instruments, asked.study_column, recipe)
+    for key, value in asked.facts.items():
+        proposal.content["study"][key] = value
+        proposal.remarks[f"study.{key}"] = "from the data set's own description"
     command = asked.command(target)
     text = mapping_text(
         proposal, source.name, list(source.cells), command, settings.x.label, settings.y.label

@@ -267,6 +267,7 @@ ORDER = (
     *(
         "date",
         "date_format",
+        "date_numbers",
         "join_rows",
         "sessions",
         "x",

@@ -29,13 +29,9 @@ def items_block(grid: ItemGrid, versions: list[Version]) -> dict[str, Any]:
     answers = {v.answers for v in versions}
     keys = {(v.score, v.reversed) for v in versions}
     low, high = answers.pop() if len(answers) == 1 and None not in answers else (FILL_IN, FILL_IN)
-    usual, reversed_items = keys.pop() if len(keys) == 1 else (FILL_IN, ())
-    block = {
-        "items": names,
-        "score": usual,
-        "reversed": [names[i - 1] for i in reversed_items if i <= len(names)],
-    }
-    return block | {"item_min": low, "item_max": high}
+    usual, turned = keys.pop() if len(keys) == 1 else (FILL_IN, ())
+    turned = FILL_IN if turned is None else [names[i - 1] for i in turned if i <= len(names)]
+    return {"items": names, "score": usual, "reversed": turned, "item_min": low, "item_max": high}
 
 
 def known_facts(

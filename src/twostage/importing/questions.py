@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from twostage.collection import NUMBER
@@ -11,7 +12,7 @@ from twostage.importing.blocks import LEAVE_OUT, SESSION
 from twostage.importing.identity import in_words, similar, unusual
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.marks import with_points
-from twostage.importing.sessions import label_numbers
+from twostage.importing.sessions import label_numbers, moment, skipped_days
 from twostage.importing.source import Source
 
 #: Numbers that often say why a value is missing.
@@ -48,6 +49,8 @@ def ask(source: Source, content: dict[str, Any], remarks: dict[str, str], ranges
         _labels(cells[content["session"]], content, remarks)
         if patient in cells:
             _several_rows(cells, content, remarks, chosen)
+    if content.get("date") in cells and patient in cells and content["date_format"] != FILL_IN:
+        _dates(cells, content, remarks)
     if patient in cells and content["layout"] == "long":
         _therapists(cells, content, remarks)
     for v, columns in chosen.items():
@@ -103,6 +106,17 @@ def _labels(sessions: pd.Series, content: dict, remarks: dict) -> None:
     elif len(wordy) <= MOST:
         content["session_labels"] = {text: FILL_IN if text else LEAVE_OUT for text in wordy}
         remarks["session_labels"] = "the number of each, or leave out"
+
+
+def _dates(cells: pd.DataFrame, content: dict, remarks: dict) -> None:
+    """How dates of a diary become numbers."""
+    texts = cells[content["date"]]
+    known = {text: moment(text, content["date_format"]) for text in texts.unique()}
+    days = texts.map({text: float(m.toordinal()) if m else np.nan for text, m in known.items()})
+    skipped = skipped_days(days.astype(float), cells[content["patient"]])
+    if skipped:
+        content["date_numbers"] = "days"
+        remarks["date_numbers"] = f"a skipped day is a missing session; or order: as they come ({skipped})"
 
 
 def _several_rows(cells: pd.DataFrame, content: dict, remarks: dict, chosen: dict[str, list[str]]) -> None:

@@ -266,6 +266,8 @@ def _plain_cells(text: str, separator: str) -> tuple[pd.DataFrame, np.ndarray] |
         quoting=csv.QUOTE_NONE,
         skip_blank_lines=False,
     )
+    # It leaves out empty lines at the end.
+    cells = cells.reindex(range(len(lengths)), fill_value="")
     stripped = {i: list(map(str.strip, cells[i])) for i in cells}
     return pd.DataFrame(stripped, index=cells.index + 1, dtype=object), lengths
 

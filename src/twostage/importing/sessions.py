@@ -18,6 +18,10 @@ from twostage.problems import Problem
 MILLISECONDS = 1e11
 
 
+#: Steps from date to date by which a diary is known.
+FEWEST_STEPS = 5
+
+
 @dataclass(frozen=True)
 class Numbered:
     """Sessions' numbers.
@@ -101,7 +105,7 @@ def _by_date(source: Source, mapping: ImportMapping) -> Numbered:
     """Sessions numbered by the order of their dates within the patient; of time stamps with offset, by the instant."""
     cells, problems = source.cells[mapping.date], []
     form = mapping.date_format.strip()
-    moments = {text: _moment(text, form) for text in cells.unique()}
+    moments = {text: moment(text, form) for text in cells.unique()}
     known = {text: m for text, m in moments.items() if m is not None}
     with_offset = [text for text, m in known.items() if m.tzinfo is not None]
     if with_offset and len(with_offset) < len(known):
@@ -115,13 +119,47 @@ def _by_date(source: Source, mapping: ImportMapping) -> Numbered:
     unknown = [text for text, m in moments.items() if m is None]
     for row, text in cells[cells.isin(unknown)].items():
         problems.append(Problem(source.name, int(row), mapping.date, text, expected))
+    patients = source.cells[mapping.patient]
+    days = cells.map({text: float(m.toordinal()) for text, m in known.items()}).astype(float)
+    skipped = skipped_days(days, patients)
+    if skipped and mapping.date_numbers is None:
+        expected = (
+            "date_numbers: days in the mapping if a skipped day is a missing session, or order if sessions are "
+            "numbered as they come"
+        )
+        problems.append(Problem(source.name, None, mapping.date, skipped, expected))
+    if mapping.date_numbers == "days":
+        numbers = days - days.groupby(patients).transform("min") + 1
+        return Numbered(numbers, pd.Series(False, index=cells.index), problems)
     order = {moment: i for i, moment in enumerate(sorted(set(known.values())))}
     places = cells.map({text: float(order[m]) for text, m in known.items()}).astype(float)
-    numbers = places.groupby(source.cells[mapping.patient]).rank(method="dense")
+    numbers = places.groupby(patients).rank(method="dense")
     return Numbered(numbers, pd.Series(False, index=cells.index), problems)
 
 
-def _moment(text: str, form: str) -> datetime.datetime | None:
+def skipped_days(days: pd.Series, patients: pd.Series) -> str:
+    """What is found where patients have a row nearly every day; empty if they have not, or skip none.
+
+    Parameters
+    ----------
+    days : pandas.Series
+        Number of the day of each row.
+    patients : pandas.Series
+        Of each row.
+    """
+    table = pd.DataFrame({"patient": patients, "day": days}).dropna().sort_values(["patient", "day"])
+    steps = table.groupby("patient")["day"].diff().dropna()
+    longer = int((steps > 1).sum())
+    daily = len(steps) >= FEWEST_STEPS and (steps == 1).mean() > 0.5
+    return (
+        f"{longer} of {len(steps)} steps of more than one day in dates of every day"
+        if daily and longer
+        else ""
+    )
+
+
+def moment(text: str, form: str) -> datetime.datetime | None:
+    """When a text of a format is; None if it is no such text."""
     try:
         if form.upper() == "ISO":
             return datetime.datetime.fromisoformat(text)

@@ -27,8 +27,8 @@ class Version:
         1: a higher score is more alliance, or more symptoms.
     source : str
         DOI, or the article where there is none.
-    reversed : tuple of int
-        Items that count the other way; only with `answers`.
+    reversed : tuple of int or None
+        Items that count the other way; only with `answers`. None: some do, and which is not in the sources here.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Version:
     ends: tuple[float, float]
     direction: int
     source: str
-    reversed: tuple[int, ...] = ()
+    reversed: tuple[int, ...] | None = ()
 
     def other(self) -> tuple[str, tuple[float, float]] | None:
         """The other of sum and mean, and its range."""
@@ -70,10 +70,13 @@ def _v(
 VERSIONS = (
     _v("WAI-SR", "waisr waisrp waisrc", 12, (1, 5), "mean", (1, 5), "10.1080/10503300500352500"),
     _v("WAI-S", "wais", 12, (1, 7), "sum", (12, 84), "10.1037/1040-3590.1.3.207", reversed=(4, 10)),
-    _v("WAI", "wai36", 36, (1, 7), "sum", (36, 252), "10.1037/0022-0167.36.2.223"),
-    _v("HAq-II", "haqii haq2", 19, (1, 6), "sum", (19, 114), "PMID 22700294", reversed=(4, 11, 16, 19)),
+    _v(
+        *("WAI", "wai36", 36, (1, 7), "sum", (36, 252), "10.1037/0022-0167.36.2.223"),
+        reversed=(1, 3, 7, 9, 10, 11, 12, 15, 20, 27, 29, 31, 33, 34),
+    ),
+    _v("HAq-II", "haqii haq2", 19, (1, 6), "sum", (19, 114), "PMID 22700294", reversed=(4, 8, 11, 16, 19)),
     _v("SRS", "srs", 4, (0, 10), "sum", (0, 40), "Duncan et al. (2003), Journal of Brief Therapy, 3, 3-12"),
-    _v("CALPAS-P", "calpas calpasp", 24, (1, 7), "mean", (1, 7), "10.1037/1040-3590.3.1.68"),
+    _v("CALPAS-P", "calpas calpasp", 24, (1, 7), "mean", (1, 7), "10.1037/1040-3590.3.1.68", reversed=None),
     _v("BDI-II", "bdi2 bdiii", 21, (0, 3), "sum", (0, 63), "10.1037/t00742-000"),
     _v("PHQ-9", "phq9 phqd", 9, (0, 3), "sum", (0, 27), "10.1046/j.1525-1497.2001.016009606.x"),
     _v("PHQ-8", "phq8", 8, (0, 3), "sum", (0, 24), "10.1016/j.jad.2008.06.026"),
@@ -83,7 +86,7 @@ VERSIONS = (
         "10.1002/(SICI)1099-0879(199612)3:4<249::AID-CPP106>3.0.CO;2-S",
         reversed=(1, 12, 13, 20, 21, 24, 31, 37, 43),
     ),
-    _v("OQ-30", "oq30 oq302", 30, (0, 4), "sum", (0, 120), "10.1002/cpp.503"),
+    _v("OQ-30", "oq30 oq302", 30, (0, 4), "sum", (0, 120), "10.1002/cpp.503", reversed=None),
     _v(
         *("CORE-OM", "coreom core34", 34, (0, 4), "mean", (0, 4), "10.1192/bjp.180.1.51"),
         reversed=(3, 4, 7, 12, 19, 21, 31, 32),

@@ -104,7 +104,7 @@ def analyse(
 
 def stage1_records(study: Study, parameters: Parameters) -> dict[str, Record]:
     """Every record of a study by analysis, as its stage-1 notebooks would leave them from `parameters`, of the whole."""
-    made = {}
+    made: dict[str, Record] = {}
     for notebook in STAGE1:
         panel = make_panel(study, notebook_parameters(notebook.name, parameters))
         made |= {name: make_record(panel, FUNCTIONS[name](study, panel)) for name in notebook.leaves}

@@ -156,3 +156,8 @@ def read_recovery(collection: Collection, part: Part = MAIN) -> Recovery | None:
         older_code=about["code"] != code_checksum(MAKER),
         other_design=about["design"] != design_checksum(designs),
     )
+
+
+def read_longer_lags(collection: Collection) -> Recovery | None:
+    """:func:`read_recovery` of the part on longer lags."""
+    return read_recovery(collection, LONGER_LAGS)

@@ -17,7 +17,8 @@ from twostage.params import Parameters
 from twostage.problems import Problem, RecordError
 from twostage.project import found_upwards
 from twostage.records import Record, find_record
-from twostage.stats.base import NotEstimable
+from twostage.stats.base import EFFECT, NotEstimable
+from twostage.stats.influence import leave_one_out as without_each
 from twostage.stats.pool import PooledFit, pool
 from twostage.terms import DIRECTIONS
 
@@ -119,25 +120,7 @@ def named_fit(pooled: PooledTable, direction: str) -> PooledFit:
 KEY = ["analysis", "variant", "direction", "term", "estimator"]
 
 
-_POOLED = [
-    "estimate",
-    "std_error",
-    "df",
-    "statistic",
-    "p_value",
-    "ci_low",
-    "ci_high",
-    "pi_low",
-    "pi_high",
-    "pi_rule",
-    "tau2",
-    "i2",
-    "h2",
-    "q",
-    "q_p_value",
-    "converged",
-    "note",
-]
+_POOLED = [*EFFECT, "pi_low", "pi_high", "pi_rule", "tau2", "i2", "h2", "q", "q_p_value", "converged", "note"]
 
 
 def read_records(folder: str | Path, studies: Iterable[str], analysis: str) -> list[Record]:
@@ -249,25 +232,11 @@ def _usable(records: Sequence[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables = [r.tidy().assign(label=r.label) for r in records if r.estimates]
     stacked = pd.concat(tables, ignore_index=True) if tables else records[0].tidy().assign(label="")
     converged = stacked["converged"].astype(bool)
-    reasons = [
-        {
-            "study": r.study,
-            "analysis": r.analysis,
-            "variant": f.variant,
-            "direction": f.direction,
-            "reason": f.reason,
-        }
-        for r in records
-        for f in r.failures
-    ]
-    failed = stacked[~converged].drop_duplicates(["study", "variant", "direction"])
-    reasons += [
-        {c: row[c] for c in ("study", "analysis", "variant", "direction")}
-        | {"reason": "the fit did not converge"}
-        for row in failed.to_dict("records")
-    ]
     columns = ["study", "analysis", "variant", "direction", "reason"]
-    return stacked[converged].reset_index(drop=True), pd.DataFrame(reasons, columns=columns)
+    failures = [(r.study, r.analysis, f.variant, f.direction, f.reason) for r in records for f in r.failures]
+    failed = stacked[~converged].drop_duplicates(["study", "variant", "direction"])
+    failures += failed.assign(reason="the fit did not converge")[columns].itertuples(index=False)
+    return stacked[converged].reset_index(drop=True), pd.DataFrame(failures, columns=columns)
 
 
 def _at_level(estimates: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -284,21 +253,14 @@ def leave_one_out(table: PooledTable, direction: str, term: str, variant: str = 
     pandas.DataFrame
         study and label of the one left out, estimate, std_error, ci_low, ci_high, tau2, i2; empty if k = 1.
     """
-    studies = table.studies(direction, term, variant)
-    rows = []
-    for i, left in studies.iterrows() if len(studies) > 1 else ():
-        rest = studies.drop(index=i)
-        fit = pool(
-            rest["estimate"].to_numpy(),
-            rest["std_error"].to_numpy() ** 2,
-            method=table.method,
-            ci=table.ci,
-            level=table.level,
-        )
-        numbers = {c: getattr(fit, c) for c in ("estimate", "std_error", "ci_low", "ci_high", "tau2", "i2")}
-        rows.append({"study": left["study"], "label": left["label"]} | numbers)
-    columns = ["study", "label", "estimate", "std_error", "ci_low", "ci_high", "tau2", "i2"]
-    return pd.DataFrame(rows, columns=columns)
+    studies, names = (
+        table.studies(direction, term, variant),
+        ["estimate", "std_error", "ci_low", "ci_high", "tau2", "i2"],
+    )
+    if len(studies) < 2:
+        return pd.DataFrame(columns=["study", "label", *names])
+    found = without_each(table.fits[variant, direction, term])
+    return studies[["study", "label"]].assign(**{name: getattr(found, name) for name in names})
 
 
 def as_correlations(table: pd.DataFrame) -> pd.DataFrame:

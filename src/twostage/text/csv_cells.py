@@ -58,8 +58,9 @@ def to_csv(table: pd.DataFrame, **options: Any) -> str:
 
 
 def write_csv(table: pd.DataFrame, path: Path, **options: Any) -> None:
-    """Write a table that :func:`read_csv` reads."""
-    write_text(path, to_csv(table, **options))
+    """Write a table that :func:`read_csv` reads, and Excel: without the mark, it takes ä for two other signs."""
+    text = to_csv(table, **options)
+    write_text(path, text if text.isascii() else f"\ufeff{text}")
 
 
 def read_csv(path: Path, *, texts: bool = False) -> pd.DataFrame:

@@ -7,6 +7,7 @@ is whatever a settings file does not need and an attack does: aliases, tags, key
 
 import math
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ def read_yaml(path: Path, name: str) -> Any:
         If it cannot be read.
     YamlError
     """
+    if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+        # Reading a device or a pipe need not end.
+        raise YamlError([Problem(name, None, None, "a device or a pipe", "a readable file")])
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,3 +40,17 @@ def test_a_wrong_sign_is_called_so(study, three):
     assert said.count("At lag 2") == said.count("At lag 3") == 2
     assert said.count("the wrong sign") == 2
     assert "was 0.038 (0.001) on average where −0.076 is true: the wrong sign." in said
+    assert said.count("more often than in 50 % of the replicates") == 2
+
+
+def test_a_mean_within_monte_carlo_error_of_zero_has_no_sign(study, three):
+    s = study.summary
+    s.loc[s["condition"] == "plain_lag2", "bias"] = -s["truth"] - 0.0015 * np.sign(s["truth"])
+    said = lag_sentences(study, three)
+    assert said.count("no different from zero") == 2 and said.count("the wrong sign") == 2
+
+
+def test_a_study_without_lags_says_nothing(study, three):
+    s = study.summary
+    bare = Recovery(s[s["condition"].isin(CONDITIONS)], {}, older_code=False, other_design=False)
+    assert lag_sentences(bare, three) == ""

@@ -138,7 +138,9 @@ def test_from_one_kind_of_reliability_to_the_other(kind):
     true = np.mean([np.diag(w) for w in within], axis=0)
     between = np.diag(fit.line_cov) / (np.diag(fit.line_cov) + true)
     odds = (1 - fit.reliability_total) / fit.reliability_total
-    assert odds / (1 - between) == pytest.approx((1 - fit.reliability_within) / fit.reliability_within, rel=1e-10)
+    assert odds / (1 - between) == pytest.approx(
+        (1 - fit.reliability_within) / fit.reliability_within, rel=1e-10
+    )
 
 
 @pytest.mark.parametrize("leaving, skipped", [(0.0, 0.0), (0.08, 0.0), (0.0, 0.1)])

@@ -31,9 +31,9 @@ def pair(request):
     case = CASES[request.param]
     numbers = (float(case[name]) for name in ("slope", "noise"))
     Y = starts_panel(int(case["n"]), int(case["occasions"]), case["missing"], *numbers, int(case["seed"]))
-    return fit_starts(Y, error=ERROR[case["error"]], lines=float(case["lines"]) == 1.0, se=case["se"]), LAVAAN[
-        request.param
-    ]
+    return fit_starts(
+        Y, error=ERROR[case["error"]], lines=float(case["lines"]) == 1.0, se=case["se"]
+    ), LAVAAN[request.param]
 
 
 def test_log_likelihood(pair):

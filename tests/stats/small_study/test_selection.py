@@ -142,10 +142,17 @@ def key(row):
     return row["dataset"], row["alternative"], row["steps"], row["method"]
 
 
+# Where the search from weights far above 1 finds a higher maximum than metafor from the reference's starts.
+HIGHER = {("two_maxima_5", "two.sided", 0.05, "ML"), ("two_maxima_5", "two.sided", "0.05", "ML")}
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: "-".join(map(str, key(r))))
 def test_agrees_with_metafor(row):
     ours = fit_as(row)
     assert ours.converged
+    if key(row) in HIGHER:
+        assert ours.loglik > row["loglik"] + LOGLIK
+        return
     assert ours.boundary == (row["tau2"] == 0.0 and row["method"] == "ML")
     assert ours.loglik == pytest.approx(row["loglik"], abs=LOGLIK)
     assert ours.loglik > row["own_loglik"] - LOGLIK
@@ -175,6 +182,8 @@ def test_agrees_with_metafor(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: "-".join(map(str, key(r))))
 def test_standard_errors_are_those_of_metafor(row):
     """Where tau2 is not at its bound, across which metafor takes differences, and the maximum is the same."""
+    if key(row) in HIGHER:
+        return
     ours = fit_as(row)
     same = row["own_loglik"] > row["loglik"] - BOUNDED
     assert same == (key(row) not in ELSEWHERE)
@@ -308,3 +317,59 @@ def test_tables():
     assert "test of selection" in fit._repr_html_()
     assert fit.delta[0] == 1.0 and np.isnan(fit.delta_se[0]) and (fit.delta_ci_low[1:] >= 0).all()
     assert (fit.delta_ci_high[1:] < inf).all()
+
+
+# dat.collins1985a of metadat 1.2-0 (Collins et al. 1985), log odds ratios by metafor's escalc from the columns b.*: y, v.
+COLLINS = np.array(
+    [
+        (-0.904456274227152, 0.240721288515406),
+        (-0.180101800055642, 0.220854890367085),
+        (1.44238382777093, 1.36783216783217),
+        (-1.38629436111989, 0.861111111111111),
+        (0.395895657092014, 0.269413919413919),
+        (-0.0237399873030726, 0.261305293563358),
+        (-0.213574100298059, 0.428113553113553),
+        (-1.03369274256879, 0.336295005807201),
+        (-2.06032050023306, 2.4003744003744),
+        (1.20397280432594, 0.497222222222222),
+        (0.22314355131421, 0.406818181818182),
+        (0.316617183311233, 0.075038839555839),
+        (0.0, 4.13793103448276),
+        (-1.97408102602201, 1.56111111111111),
+        (-0.274436845701761, 0.552631578947368),
+        (-0.486810747562117, 0.151621771589992),
+        (-0.0198026272961795, 0.0491772211276855),
+        (1.45528723260684, 1.57619047619048),
+        (-1.07880966137193, 0.348823529411765),
+        (0.172752105777804, 0.183379120879121),
+        (0.0865174278563463, 0.151147342995169),
+        (0.0157483569681394, 0.377810846560847),
+        (0.614103973219492, 0.378528138528139),
+        (-2.00995251538241, 0.498070030328095),
+        (-0.572519192771331, 1.0011655011655),
+    ]
+)
+
+
+def test_a_maximum_with_weights_far_above_one_is_found():
+    """Unlikely effects are more often published here: tau2 is large, and the likelihood 0.9 higher than at tau2 = 0."""
+    fit = selection_model(*COLLINS.T, steps=(0.05, 0.2), alternative="two-sided")
+    # To the digits in which it was reported.
+    assert fit.loglik == pytest.approx(-27.57, abs=0.005)
+    assert fit.tau2 == pytest.approx(1.87, abs=0.005)
+    assert fit.delta[1:] == pytest.approx([24.7, 26.4], abs=0.05)
+    assert "local maxima" in fit.note
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-30, 1e-10, 1.0, 1e10, 1e29, 1e154, 1e300])
+@pytest.mark.parametrize("alternative", ["greater", "two-sided"])
+def test_extremes_are_refused_or_handled(size, alternative):
+    """Every warning is an error here. Refused is what doubles cannot carry; the rest has numbers."""
+    y, v = np.random.default_rng(0).normal(0.3, 0.4, (2, 10))
+    for spread in (1e-320, 1e-300, 1e-61, 1e-30, size**2 if size < 1e150 else 1e300, 1e30, 1e60, 1e155):
+        variances = 0.05 * spread * (0.5 + np.abs(v))
+        try:
+            fit = selection_model(y * size, variances, steps=(0.2,), alternative=alternative)
+        except ValueError:
+            continue
+        assert np.isfinite([fit.estimate, fit.tau2, fit.loglik]).all()

@@ -14,7 +14,7 @@ from twostage.pages.compare.analysis import Comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
 from twostage.pages.compare.tables import ESTIMATORS_PAGE, notes, side_by_side, verdict
-from twostage.text import to_csv
+from twostage.text import write_csv
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -96,7 +96,7 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     svg = vector.getvalue()
     write_bytes(folder / "comparison.svg", svg.encode())
     write_bytes(folder / "comparison.png", pixels.getvalue())
-    write_bytes(folder / "comparison.csv", to_csv(comparison.tidy()).encode())
+    write_csv(comparison.tidy(), folder / "comparison.csv")
     linked = Path(book or folder) / ESTIMATORS_PAGE
     target = Path(os.path.relpath(linked, folder)).as_posix() if linked.is_file() else ""
     page = comparison_page(comparison, svg[svg.index("<svg") :], target)

@@ -89,21 +89,49 @@ def performance_table(
 PLAIN_LAGS = tuple(f"plain_lag{lag}" for lag in LAGS)
 
 
+def lag_table(recovery: Recovery, direction: str, plain: bool = False) -> pd.DataFrame:
+    """:func:`performance_table` at longer lags; `plain`: only where nothing but the process moves the scores."""
+    return performance_table(recovery, direction, PLAIN_LAGS if plain else tuple(LAG_CONDITIONS))
+
+
 def lag_sentences(recovery: Recovery, collection: Collection) -> str:
-    """What the centred estimator does at longer lags where nothing but the process moves the scores."""
+    """What the estimators do at longer lags where nothing but the process moves the scores."""
     said = []
     for name in PLAIN_LAGS:
-        for d in DIRECTIONS.values():
-            row = recovery.row(name, HEADLINE, d.name, d.cross)
+        rows = [(d, recovery.row(name, HEADLINE, d.name, d.cross)) for d in DIRECTIONS.values()]
+        for d, row in rows:
             if row is None or row["n_replicates"] == 0:
                 continue
             mean, truth = row["truth"] + row["bias"], row["truth"]
-            sign = ": the wrong sign" if mean * truth < 0 else ""
             said.append(
-                f"At lag {LAG_CONDITIONS[name].lag}, {arrow(d.name, collection.x.label, collection.y.label)}, its pooled "
-                f"effect was {_with_error(mean, row['bias_mcse'], 3)} on average where {number(truth, 3)} is true{sign}."
+                f"At lag {LAG_CONDITIONS[name].lag}, {arrow(d.name, collection.x.label, collection.y.label)}, the pooled "
+                f"effect of the main analysis was {_with_error(mean, row['bias_mcse'], 3)} on average where "
+                f"{number(truth, 3)} is true{_sign(mean, truth, row['bias_mcse'])}."
             )
+        said += _coverage(recovery, name)
     return " ".join(said)
+
+
+def _sign(mean: float, truth: float, error: float) -> str:
+    """What to say of a mean near zero or beyond it."""
+    if abs(mean) <= Z * error:
+        return ": no different from zero"
+    return ": the wrong sign" if mean * truth < 0 else ""
+
+
+def _coverage(recovery: Recovery, name: str) -> list[str]:
+    """How often the intervals of the estimator with the best ones contain the truth, in the worse direction."""
+    crosses = pd.MultiIndex.from_tuples([(name, d.name, d.cross) for d in DIRECTIONS.values()])
+    s = recovery.summary
+    of = s[pd.MultiIndex.from_frame(s[["condition", "direction", "term"]]).isin(crosses)]
+    if of.empty:
+        return []
+    worse = of.groupby("estimator")["coverage"].min()
+    best = worse.max()
+    return [
+        f"Of the estimators that can be used at lag {LAG_CONDITIONS[name].lag}, none had intervals that contained "
+        f"the truth in both directions more often than in {percent(best, 0)} of the replicates."
+    ]
 
 
 def _with_error(value: float, error: float, digits: int = 4) -> str:

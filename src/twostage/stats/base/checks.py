@@ -49,7 +49,7 @@ def column_names(labels, p) -> tuple[str, ...]:
     return names
 
 
-def check_estimates(y, v, labels):
+def check_estimates(y, v, labels) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Estimates, variances and labels as arrays; one error names every study that cannot be used."""
     y, v = real_array(y, "y"), real_array(v, "v")
     if y.ndim != 1 or y.shape != v.shape:
@@ -75,7 +75,7 @@ def raise_problems(problems):
         raise ValueError("; ".join(problems[:_SHOWN]) + more)
 
 
-def frozen(*arrays):
+def frozen(*arrays) -> list[np.ndarray]:
     """The arrays as read-only copies."""
     copies = [np.array(a) for a in arrays]
     for copy in copies:
@@ -97,7 +97,7 @@ MOST_APART = 1e15
 _SHOWN = 10  # problems listed in one message
 
 
-def real_array(values, name, *, booleans=False):
+def real_array(values, name, *, booleans=False) -> np.ndarray:
     """A new float array of the values, missing ones as NaN.
 
     Parameters

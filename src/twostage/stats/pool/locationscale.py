@@ -124,7 +124,9 @@ class LocationScale(Regression):
         ``predict(newmods=, newscale=)``; k - p - q is its ``pi.type="riley"``.
         """
         p, q = len(self.names), len(self.scale_names)
-        rules = {"k-p-q": (self.k - p - q, "t with k - p - q degrees of freedom")}
+        rules: dict[str, tuple[float, str]] = {
+            "k-p-q": (self.k - p - q, "t with k - p - q degrees of freedom")
+        }
         rules |= {"k-p": (self.k - p, "t with k - p degrees of freedom"), "normal": (np.inf, "normal")}
         pi_df, text = rules[check_choice("prediction", prediction, rules)]
         X, Z = new_design(self.design, Xnew), new_design(self.scale, Znew, "scale moderator")

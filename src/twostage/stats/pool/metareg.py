@@ -89,7 +89,8 @@ def metareg(
     level = check_level(level)
     design = make_design(X, len(y), names=names, intercept=intercept, labels=labels)
     numbers, search = regress(y, v, design, method, ci)
-    return _result(*frozen(y, v), design, shown, numbers, search, method=method, ci=ci, level=level)
+    y, v = frozen(y, v)
+    return _result(y, v, design, shown, numbers, search, method=method, ci=ci, level=level)
 
 
 def coefficients(y, v, tau2, design, ci):

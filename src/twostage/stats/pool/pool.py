@@ -98,7 +98,7 @@ def pool(
     its ``pi.type="riley"`` (``predtype="Riley"`` in newer versions), which uses 1 df where k = 2. (c) For one
     study metafor's ``"knha"`` has a standard error of 0 and no interval.
     """
-    y, v, labels = check_estimates(y, v, labels)
+    y, v, shown = check_estimates(y, v, labels)
     _check_options(method, ci, prediction)
     level = check_level(level)
     numbers, search = pool_arrays(y, v, method=method, ci=ci, level=level, prediction=prediction)
@@ -120,7 +120,7 @@ def pool(
         note="; ".join(notes),
         y=y,
         v=v,
-        labels=labels,
+        labels=shown,
     )
 
 

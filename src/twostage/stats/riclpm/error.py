@@ -16,7 +16,7 @@ from twostage.stats.riclpm.model import check_panels, check_variables, common_oc
 _ALLOWED = {"kind": ("within", "total"), "se": ("observed", "sandwich")}
 
 
-_CHECKED = 250  # data sets checked and solved at once: enough to hide the overhead, few enough for the cache
+_CHECKED = 500  # data sets checked and solved at once: enough to hide the overhead, few enough for the cache
 
 
 def fit_starts(
@@ -98,12 +98,12 @@ def fit_starts(
         raise panels.refused[0]
     patterns = group_rows(panels.rows, panels.set_of, 1)
     solved = solve_latent(structure, patterns, se)
-    own = replace(structure, ratios=structure.ratios[:, 0])
-    point = evaluate(own, patterns, solved.theta)
+    point = evaluate(structure, patterns, solved.theta)
     means = np.where(patterns.column_counts() > 0.0, point.means + patterns.centre, np.nan)[0]
-    units = own.scales(panels.spread)[0]
-    numbers = _numbers(own, solved.theta[0] * units, solved.cov[0] * units[:, None] * units)
-    theta, n_parameters = numbers["estimate"], len(units) + int(np.isfinite(means).sum())
+    units = structure.scales(panels.spread)
+    cov = solved.cov * units[:, :, None] * units[:, None, :]
+    numbers = {name: one[0] for name, one in _numbers(structure, solved.theta * units, cov).items()}
+    theta, n_parameters = numbers["estimate"], structure.n_parameters + int(np.isfinite(means).sum())
     loglik = -float(solved.value[0]) - float((np.log(panels.spread) * panels.n_values).sum())
     record = OptimiserRecord(
         int(solved.iterations[0]),
@@ -113,8 +113,8 @@ def fit_starts(
     )
     return StartsFit(
         **numbers,
-        names=own.names(rules["variables"]),
-        means=(means * np.tile(panels.spread[0], own.occasions)).reshape(-1, 2),
+        names=structure.names(rules["variables"]),
+        means=(means * np.tile(panels.spread[0], structure.occasions)).reshape(-1, 2),
         boundary=tuple(np.array(rules["variables"])[solved.boundary[0]].tolist()),
         least_information=float(solved.least[0]),
         loglik=loglik,
@@ -123,7 +123,7 @@ def fit_starts(
         n_parameters=n_parameters,
         converged=bool(solved.converged[0]),
         admissible=bool(solved.admissible[0]),
-        problems=problems(own, theta, rules["variables"]),
+        problems=problems(structure, theta, rules["variables"]),
         n_obs=int(patterns.n_obs[0]),
         n_dropped=int(panels.dropped[0]),
         n_patterns=len(patterns.count),
@@ -258,15 +258,16 @@ def _alike(given):
 
 
 def _numbers(structure, theta, cov):
-    """What a fit reports of theta (K,) and its covariance matrix."""
+    """What a fit reports of b thetas (b, K) and their covariance matrices."""
     error, error_se = _errors(structure, theta, cov)
     within, total = structure.true_variances(theta)
+    std_error = np.sqrt(np.einsum("bkk->bk", cov))
     return {
         "estimate": theta,
-        "std_error": np.sqrt(np.diag(cov)),
+        "std_error": std_error,
         "cov": cov,
         "phi": structure.phi(theta),
-        "phi_se": structure.phi(np.sqrt(np.diag(cov))),
+        "phi_se": structure.phi(std_error),
         "line_cov": structure.line(theta),
         "first_cov": structure.first_within(theta),
         "residual_cov": structure.innovations(theta),
@@ -278,15 +279,12 @@ def _numbers(structure, theta, cov):
 
 
 def _errors(structure, theta, cov):
-    """Error variances and their standard errors, of one theta (K,), by the delta method."""
-    moved = theta + 1j * STEP * np.eye(len(theta))
+    """Error variances (b, 2) and their standard errors, by the delta method; NaN where there is none, or at the bound."""
+    moved = theta[:, None, :] + 1j * STEP * np.eye(theta.shape[1])
     slope = structure.errors(moved).imag / STEP
-    own = np.full(2, np.nan)
-    for v in (0, 1):
-        used = slope[:, v] != 0.0
-        if used.any():
-            own[v] = np.sqrt(slope[used, v] @ cov[np.ix_(used, used)] @ slope[used, v])
-    return structure.errors(theta), own
+    # What is on a bound has no covariances, and the other variable's error does not depend on it.
+    variance = np.einsum("bkv,bkl,blv->bv", slope, np.where(np.isnan(cov), 0.0, cov), slope)
+    return structure.errors(theta), np.sqrt(np.where(variance > 0.0, variance, np.nan))
 
 
 def _whole(B, rules):
@@ -310,16 +308,15 @@ def _fill(whole, sets, places, structure, rules):
     patterns = group_rows(panels.rows, panels.set_of, len(panels.kept))
     structure = structure.at(panels.kept)
     solved = solve_latent(structure, patterns, rules["se"])
-    at = places[panels.kept]
+    at, units = places[panels.kept], structure.scales(panels.spread)
+    numbers = _numbers(structure, solved.theta * units, solved.cov * units[:, :, None] * units[:, None, :])
+    for name in ("phi", "phi_se", "reliability_within", "reliability_total"):
+        whole[name][at] = numbers[name]
+    own = structure.n_first + 10
+    for name, last in (("estimate", "error_var"), ("std_error", "error_se")):
+        whole[name][at] = np.concatenate([numbers[name][:, :own], numbers[last]], axis=1)
     for i, b in enumerate(at):
-        own = replace(structure, ratios=structure.ratios[:, i])
-        units = own.scales(panels.spread[i])
-        one = _numbers(own, solved.theta[i] * units, solved.cov[i] * units[:, None] * units)
-        for name in ("phi", "phi_se", "reliability_within", "reliability_total"):
-            whole[name][b] = one[name]
-        whole["estimate"][b] = np.concatenate([one["estimate"][: own.n_first + 10], one["error_var"]])
-        whole["std_error"][b] = np.concatenate([one["std_error"][: own.n_first + 10], one["error_se"]])
-        wrong = () if solved.converged[i] else problems(own, one["estimate"], rules["variables"])
+        wrong = () if solved.converged[i] else problems(structure, numbers["estimate"][i], rules["variables"])
         whole["messages"][b] = "; ".join([solved.messages[i], *wrong])
     whole["loglik"][at] = -solved.value - (np.log(panels.spread) * panels.n_values).sum(axis=1)
     whole["n_obs"][at], whole["least_information"][at] = patterns.n_obs, solved.least

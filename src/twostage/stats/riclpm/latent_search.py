@@ -1,6 +1,6 @@
 """Maxima of panel models with measurement error: error variances are at least 0, and a search may need several starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +20,7 @@ MOST_STEPS = 60
 
 
 # Panels fitted side by side: enough to hide the overhead, few enough for the cache.
-_AT_ONCE = 250
+_AT_ONCE = 500
 
 
 # Slope of the log-likelihood in an error variance at 0, per person, that is no slope but rounding.
@@ -125,22 +125,36 @@ def _parts(places):
 
 
 def _side_by_side(solved, structure, patterns, places, se):
-    """Enter what one search for all panels finds, where it is a maximum and admissible."""
+    """Enter the maxima that searches for all panels at once find."""
     moments = dropout_moments(patterns, structure.occasions)
-    found = search(DropoutLikelihood(structure, moments), latent_starts(structure, patterns).T.copy())
+    found = _best_side_by_side(structure, patterns, moments)
     inside = not_negative(structure, found.theta)
-    good = found.reached & admissible(structure, found.theta)
-    _enter_found(solved, structure, structure, patterns, places, found, good & inside, se)
+    _enter_found(solved, structure, structure, patterns, places, found, found.reached & inside, se)
     below = found.reached & ~inside
     if not below.any():
         return
     own, value = patterns.select(below), np.full(int(below.sum()), np.inf)
     for face, _ in faces(structure.at(below)):
-        found = search(DropoutLikelihood(face, moments.select(below)), latent_starts(face, own).T.copy())
-        better = found.reached & admissible(face, found.theta) & not_negative(face, found.theta)
-        better &= found.value < value
+        found = _best_side_by_side(face, own, moments.select(below))
+        better = found.reached & not_negative(face, found.theta) & (found.value < value)
         value = np.where(better, found.value, value)
         _enter_found(solved, structure.at(below), face, own, places[below], found, better, se)
+
+
+def _best_side_by_side(structure, patterns, moments):
+    """As :func:`best_alone`, for all panels."""
+    likelihood = DropoutLikelihood(structure, moments)
+    start, other = _starts(structure, patterns)
+    found = search(likelihood, start.T.copy())
+    again = np.flatnonzero(~(found.reached & admissible(structure, found.theta)))
+    if not len(again):
+        return found
+    second = search(likelihood.select(again), other[again].T.copy())
+    better = second.reached & (~found.reached[again] | (second.value < found.value[again]))
+    merged = {name: array.copy() for name, array in vars(found).items()}
+    for name, array in merged.items():
+        array[again[better]] = getattr(second, name)[better]
+    return replace(found, **merged)
 
 
 def _enter_found(solved, structure, face, patterns, places, found, good, se):
