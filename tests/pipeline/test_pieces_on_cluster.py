@@ -1,14 +1,11 @@
 """A study in pieces on a Dask cluster with TLS that loses a worker while it works."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
-import cloudpickle
 import pandas as pd
 import pytest
 import yaml
@@ -24,25 +21,25 @@ from twostage.stage1 import lagged, make_panel
 duckdb = pytest.importorskip("duckdb")
 pytestmark = pytest.mark.slow
 
-# Workers do not have this file.
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
 #: Seconds that Dask's processes may take to start: a hang shall end, a slow machine not.
 PATIENCE = 240
 
 
-class KillsOnce:
+def kills_once(work, mark):
     """Work that ends the process of the first worker that comes to it."""
 
-    def __init__(self, work, mark):
-        self.work, self.mark = work, str(mark)
+    def deadly(piece):
+        # All that it needs is here: workers do not have this file.
+        import os
+        import signal
 
-    def __call__(self, piece):
         try:
-            os.close(os.open(self.mark, os.O_CREAT | os.O_EXCL))
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
-            return self.work(piece)
+            return work(piece)
         os.kill(os.getpid(), signal.SIGKILL)
+
+    return deadly
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +143,7 @@ def test_nothing_is_lost_with_a_worker(cluster, settings, collection, tmp_path):
         over = over_cluster(client)
 
         def deadly(pieces, work, first, last):
-            return over(pieces, KillsOnce(work, tmp_path / "killed"), first, last)
+            return over(pieces, kills_once(work, str(tmp_path / "killed")), first, last)
 
         lost = lagged(make_panel(replace(study, over_pieces=deadly), parameters))
         assert (tmp_path / "killed").exists()
