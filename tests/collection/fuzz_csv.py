@@ -166,7 +166,7 @@ def file(content: bytes, draw: random.Random) -> bytes:
             lambda: content + b"\n\n",
             lambda: content + b" \n",
             lambda: b"\n" + content,
-            lambda: content.decode().encode("utf-16"),
+            lambda: content.decode(errors="replace").encode("utf-16"),
             lambda: content[: draw.randrange(len(content))],
             lambda: content.split(b"\n", 1)[0] + b"\n",
             lambda: b"",
