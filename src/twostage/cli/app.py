@@ -3,11 +3,10 @@
 Exit status: 0 done, 1 a step failed, 2 bad input.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,9 +24,6 @@ from twostage.cli.share import register as register_sharing
 from twostage.printing import PRINT, examples
 from twostage.problems import summarised
 from twostage.project import SEED
-
-if TYPE_CHECKING:
-    from twostage.collection import Collection
 
 app = typer.Typer(
     cls=Edge,
@@ -76,10 +72,12 @@ def validate(
 
     Studies with the same scores are a problem too, whatever their patients are called.
     """
-    from twostage.collection import read_collection, unedited, validate_collection
+    from twostage.collection import examine_collection, unedited
 
+    found = examine_collection(collection)
     problems = (
-        *validate_collection(collection, same_data=same_data),
+        *found.problems,
+        *(() if same_data else found.same_data()),
         *unedited(collection),
         *bundle_problems(collection),
     )
@@ -89,25 +87,10 @@ def validate(
         typer.echo("\n".join(lines), err=True)
         typer.echo(f"{collection}: {len(problems):,} problem{'s' * (len(problems) > 1)}{how}", err=True)
         raise typer.Exit(2)
-    content = read_collection(collection)
-    empty = content.studies.empty
+    empty = not found.lines
     typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
-    for line in _outside(content):
-        typer.echo(line)
-
-
-def _outside(collection: "Collection") -> Iterator[str]:
-    """What to say of each study with many sessions that the analysis leaves out."""
-    from twostage.collection import Study, outside_window
-    from twostage.params import make_parameters
-
-    chosen = make_parameters(collection.defaults)
-    for id in collection.studies["study"]:
-        if id not in collection.shared:
-            study = collection.study(id)
-            window = (chosen.first_session, chosen.last_session)
-            if isinstance(study, Study) and (said := outside_window(study.sessions, window)):
-                yield f"note: {id}: {said}"
+    for id, said in found.outside.items():
+        typer.echo(f"note: {id}: {said}")
 
 
 @app.command(

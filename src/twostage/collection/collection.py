@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from twostage.collection import introduction
@@ -22,6 +23,8 @@ from twostage.collection.same_data import Examined, duplicates, overlaps, patien
 from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
 from twostage.collection.study_files import StudyFiles
+from twostage.collection.window import outside_window
+from twostage.params import make_parameters
 from twostage.problems import CollectionError, Problem, distinct, nearest
 from twostage.words import Words
 
@@ -194,11 +197,27 @@ class Collection:
 
 
 def _checksum(sessions: pd.DataFrame, patients: pd.DataFrame | None) -> str:
-    digest = hashlib.sha256(sessions.to_csv(index=False, lineterminator="\n").encode())
-    if patients is not None:
-        ordered = patients.sort_values("patient", kind="stable")
-        digest.update(ordered.to_csv(index=False, lineterminator="\n").encode())
+    """SHA-256 over the values of the columns, whatever file they came from."""
+    digest = hashlib.sha256()
+    ordered = () if patients is None else (patients.sort_values("patient", kind="stable"),)
+    for table in (sessions, *ordered):
+        for name, column in table.items():
+            digest.update(f"{name} {len(column)}\n".encode())
+            digest.update(_binary(column))
     return digest.hexdigest()
+
+
+def _binary(column: pd.Series) -> bytes:
+    """A column's values: numbers in 64 bits; texts once each with their length, and for each row which it is."""
+    if pd.api.types.is_integer_dtype(column):
+        return column.to_numpy(dtype="<i8").tobytes()
+    if pd.api.types.is_float_dtype(column):
+        # There are many ways in which a number may be none.
+        return np.where(column.isna(), np.nan, column).astype("<f8").tobytes()
+    codes, texts = pd.factorize(column)
+    encoded = [str(text).encode() for text in texts]
+    lengths = np.array([len(text) for text in encoded], dtype="<i8")
+    return b"".join([codes.astype("<i8").tobytes(), lengths.tobytes(), *encoded])
 
 
 def locate_collection(path: str | Path) -> Path:
@@ -285,18 +304,22 @@ def examine_collection(path: str | Path) -> Examined:
     """
     path = locate_collection(path)
     registry, problems = read_registry(path)
-    digests, series, lines = {}, {}, {}
+    digests, series, lines, outside = {}, {}, {}, {}
     if registry is not None:
         collection = _collection(path, registry)
         lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
+        chosen = make_parameters(collection.defaults)
+        window = chosen.first_session, chosen.last_session
         for id in (id for id in collection.studies["study"] if id not in collection.shared):
             study, more = collection._read(id)
             problems += more
             # Studies read in pieces are not compared with others: their patients are never together.
             if isinstance(study, Study):
                 digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
+                if said := outside_window(study.sessions, window):
+                    outside[id] = said
     # A file that studies share has the same problems for each of them.
-    return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)))
+    return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)), outside)
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

@@ -57,7 +57,7 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     may_be_empty : bool
         Whether a header without data is no problem.
     """
-    content, problems = _bytes(path, name)
+    content, problems = content_of(path, name)
     if content is None:
         return Table(pd.DataFrame(), tuple(problems), False)
     text, more = _text(content, name)
@@ -67,7 +67,8 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     return Table(cells, (*more, *most), whole)
 
 
-def _bytes(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
+def content_of(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
+    """What is in a file, unpacked; None, and why, of one that cannot be read."""
     try:
         if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
             # Reading a device or a pipe need not end.

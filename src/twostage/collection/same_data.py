@@ -128,12 +128,15 @@ class Examined:
         Study -> its line in studies.csv.
     overlaps : tuple of tuple
         Pairs of other studies with some of the same patients, and how many.
+    outside : dict
+        Study -> what :func:`twostage.collection.window.outside_window` says, where it says something.
     """
 
     problems: tuple[Problem, ...]
     duplicates: tuple[tuple[str, str], ...] = ()
     lines: dict[str, int] = field(default_factory=dict)
     overlaps: tuple[tuple[str, str, int], ...] = ()
+    outside: dict[str, str] = field(default_factory=dict)
 
     def same_data(self) -> tuple[Problem, ...]:
         """The duplicates and overlaps as problems."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage.collection import schema
-from twostage.collection.csv_table import Table, read_table
+from twostage.collection import plain_files, schema
+from twostage.collection.csv_table import Table, content_of, read_table
+from twostage.collection.distinct_texts import Cells, Distinct, split
 from twostage.collection.large_study import PieceFile, is_large, piece_file
 from twostage.collection.settings import Layout, Settings
 from twostage.problems import Problem
@@ -33,6 +34,7 @@ class StudyFiles:
     settings: Settings
     dictionary: pd.DataFrame
     _shared: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
+    _plain_files: dict[Path, dict[str, Cells] | None] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, info: dict[str, Any], row: int) -> tuple[pd.DataFrame, pd.DataFrame | None, list[Problem]]:
         """Read one study.
@@ -52,6 +54,8 @@ class StudyFiles:
         problems : list of Problem
             Of both files and of their agreement; if there are any, the tables are not for use.
         """
+        if (plain := self._plain(info)) is not None:
+            return *plain, []
         layout = self.settings.sessions
         raw = self._table(layout, info)
         sessions, problems = self._sessions(raw, info)
@@ -63,6 +67,47 @@ class StudyFiles:
         # A name misspelt in one of the files would be reported a second time as a wrong count.
         strange = strange or _count(info, row, layout, raw)
         return sessions, patients, [*problems, *more, *strange]
+
+    def _plain(self, info: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame | None] | None:
+        """The tables of plain files in which nothing is wrong; None of others."""
+        layout, missing = self.settings.sessions, self._missing()
+        columns = self._columns(layout, info)
+        if columns is None or len(columns["patient"].texts) != info["n"]:
+            return None
+        sessions = plain_files.session_table(columns, layout.columns, self._session_ranges(info), missing)
+        if sessions is None or (layout := self.settings.patients) is None:
+            return None if sessions is None else (sessions, None)
+        others = self._columns(layout, info)
+        if others is None or set(others["patient"].texts) != set(columns["patient"].texts):
+            return None
+        patients = plain_files.patient_table(others, layout.columns, self._patient_ranges(info), missing)
+        return None if patients is None else (sessions, patients)
+
+    def _columns(self, layout: Layout, info: dict[str, Any]) -> dict[str, Distinct] | None:
+        """The study's columns in a plain file; None of another."""
+        path = _place(self.folder / layout.path(info))
+        if path not in self._plain_files:
+            content, _ = content_of(path, "")
+            cells = split(content) if content is not None else None
+            if not layout.where:
+                return plain_files.chosen(cells, layout.columns, {}) if cells else None
+            self._plain_files[path] = cells
+        cells = self._plain_files[path]
+        where = {column: str(info[source]) for column, source in layout.where.items()}
+        return plain_files.chosen(cells, layout.columns, where) if cells else None
+
+    def _session_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
+        names = self.settings.sessions.columns
+        ranges = {names[v]: (float(info[f"{v}_min"]), float(info[f"{v}_max"])) for v in ("x", "y")}
+        return ranges | {names["session"]: self._limits(names["session"], schema.SESSION_LIMITS)}
+
+    def _patient_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
+        names = self.settings.patients.columns if self.settings.patients else {}
+        ends = float(info["y_min"]), float(info["y_max"])
+        ranges = {names[c]: ends for c in ("pre", "post") if c in names}
+        if "age" in names:
+            ranges[names["age"]] = self._limits(names["age"], (-np.inf, np.inf))
+        return ranges
 
     def paths(self, info: dict[str, Any]) -> list[Path]:
         """The files that :meth:`read` opens for the study with this row of the registry."""
@@ -120,9 +165,7 @@ class StudyFiles:
             whole = cells[names["session"]].str.fullmatch(schema.SESSION[0])
             numbers = pd.to_numeric(cells[names["session"]].where(whole)).astype(float)
             cells = cells.assign(**{names["session"]: numbers})
-        ranges = {names[v]: (float(info[f"{v}_min"]), float(info[f"{v}_max"])) for v in ("x", "y")}
-        ranges[names["session"]] = self._limits(names["session"], schema.SESSION_LIMITS)
-        problems += [*wrong, *schema.check_numbers(cells, file, ranges)]
+        problems += [*wrong, *schema.check_numbers(cells, file, self._session_ranges(info))]
         if problems:
             return cells, problems
         cells = cells.rename(columns={old: new for new, old in names.items()})
@@ -136,12 +179,7 @@ class StudyFiles:
         problems += schema.check_unique(cells, file, [names["patient"]], "each patient once")
         numeric = [names[c] for c in ("age", "pre", "post") if names.get(c) in cells]
         cells, wrong = schema.to_numbers(cells, file, numeric, missing)
-        ranges = {
-            names[c]: (float(info["y_min"]), float(info["y_max"])) for c in ("pre", "post") if c in names
-        }
-        if "age" in names:
-            ranges[names["age"]] = self._limits(names["age"], (-np.inf, np.inf))
-        problems += [*wrong, *schema.check_numbers(cells, file, ranges)]
+        problems += [*wrong, *schema.check_numbers(cells, file, self._patient_ranges(info))]
         for column in (names[c] for c in ("therapist", "gender") if names.get(c) in cells):
             absent = cells[column].str.strip().isin(["", missing.get(column, "")])
             cells = cells.assign(**{column: cells[column].mask(absent)})

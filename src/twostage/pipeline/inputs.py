@@ -110,8 +110,7 @@ def prepare(
     files = _files(run, sets, Path(collection)) | {
         n: t.encode() for n, t in shared_files(content, bundles).items()
     }
-    checksums = {id: study.checksum for id, study in studies.items()}
-    return Plan(run, files, **found, checksums=checksums, bundles=bundles)
+    return Plan(run, files, **found, studies=studies, bundles=bundles)
 
 
 def _files(run: Run, sets: dict[str, Any], collection: Path) -> dict[str, bytes]:

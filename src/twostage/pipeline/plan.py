@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from twostage.collection import LargeStudy, Study
 from twostage.files import keep_only, write_bytes_if_changed
 from twostage.pipeline.content import digest_of
 from twostage.pipeline.run import POOLED_FOLDER, TUTORIAL_FOLDER, Run
@@ -33,8 +34,8 @@ class Plan:
         Files of the recovery study that is stored with the collection -> their digest.
     code, all_code : dict
         As :func:`twostage.pipeline.code.code` finds it: of the modules of results, and of all.
-    checksums : dict
-        Study -> checksum of its data, as read.
+    studies : dict
+        Study -> its data, as read.
     bundles : dict
         Study that shared records instead of data -> its bundle.
     """
@@ -46,8 +47,13 @@ class Plan:
     stored: Mapping[Path, str | None]
     code: Mapping[str, str]
     all_code: Mapping[str, str]
-    checksums: Mapping[str, str]
+    studies: Mapping[str, Study | LargeStudy]
     bundles: Mapping[str, Bundle] = field(default_factory=dict)
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Study -> checksum of its data."""
+        return {id: study.checksum for id, study in self.studies.items()}
 
     def digest(self, name: str) -> str:
         """Digest of one of the files."""

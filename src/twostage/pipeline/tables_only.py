@@ -44,7 +44,7 @@ def _write_tables(plan: Plan, over: Callable[..., Any] | None) -> None:
         collection = read_collection(run.collection)
         parameters = make_parameters(run.parameters)
         there = list(run.analysed)
-        done = analyse(collection.only(there), parameters, over=over)
+        done = analyse(collection.only(there), parameters, over=over, read=plan.studies)
         # Only now: what was there is not given up for something that fails.
         keep_only(run.folder / "records", run.studies)
         emptied(run.folder / "output")

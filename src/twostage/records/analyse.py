@@ -60,6 +60,7 @@ def analyse(
     analyses: Iterable[str] = MAIN,
     shared: Mapping[str, Mapping[str, Record]] = MappingProxyType({}),
     over: Callable[..., Any] | None = None,
+    read: Mapping[str, Study | LargeStudy] = MappingProxyType({}),
 ) -> Analysed:
     """Run stage 1 on every study of a collection.
 
@@ -74,6 +75,8 @@ def analyse(
         (:func:`twostage.sharing.stored.shared_records`).
     over : callable, optional
         What sums over the pieces of a study too large for memory; default: this process, one after the other.
+    read : mapping, optional
+        Studies that were read already; the others are read here.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def analyse(
             for name in wanted:
                 records[name].append(shared[id][name])
             continue
-        study = collection.study(id)
+        study = read[id] if id in read else collection.study(id)
         if isinstance(study, LargeStudy):
             study = replace(study, over_pieces=over)
         panels = {values: make_panel(study, values) for values in dict.fromkeys(taken.values())}

@@ -173,14 +173,15 @@ def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     for name in ("x", "y"):
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
     y = rows[f"{direction.outcome}_next"].to_numpy()
-    require(_leaves_residual(y, X.to_numpy(), rows["patient"].to_numpy()), NO_RESIDUAL)
+    # Numbers instead of names: comparing hundreds of thousands of texts takes longer than the fit.
+    patients, names = pd.factorize(rows["patient"])
+    require(_leaves_residual(y, X.to_numpy(), patients), NO_RESIDUAL)
     Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
-    patients = rows["patient"].to_numpy()
     fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
     labels, added = influence(fit, y, X.to_numpy(), patients, Z)
     table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
-    each = pd.DataFrame(added, index=labels, columns=list(X))
+    each = pd.DataFrame(added, index=names[labels], columns=list(X))
     table = counted(table, len(labels), len(rows))
     return Equation(table, covariance, summary(fit), each)
 

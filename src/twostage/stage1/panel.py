@@ -278,8 +278,8 @@ def disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enrolled(study: Study) -> int:
-    known = set(study.sessions["patient"])
-    return len(known | set(study.patients["patient"])) if study.patients is not None else len(known)
+    known = pd.Index(study.sessions["patient"].unique())
+    return len(known if study.patients is None else known.union(study.patients["patient"].unique()))
 
 
 def _eligible(
