@@ -229,6 +229,7 @@ def test_profile_is_the_likelihood_ratio_interval():
         assert np.all(np.abs(profile[end] - wald[end]) < 0.05 * half)
 
 
+@pytest.mark.slow
 def test_profile_is_wider_where_error_is_estimated_at_its_bound():
     Y = draw(np.random.default_rng(14), 300, 6, reliability=1.0)
     assert fit_starts(Y).boundary
@@ -238,6 +239,7 @@ def test_profile_is_wider_where_error_is_estimated_at_its_bound():
     assert ratio.max() > 1.1
 
 
+@pytest.mark.slow
 def test_recovery_with_known_reliability():
     """True values are covered, and the model without error is far off: 200 panels of 300."""
     rng = np.random.default_rng(31)
@@ -254,6 +256,7 @@ def test_recovery_with_known_reliability():
     assert (np.abs(plain.phi[:, 1, 0]) > 1.96 * plain.phi_se[:, 1, 0]).mean() > 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reliability", [1.0, 0.7])
 def test_recovery_with_lines(reliability):
     """With own lines, and errors known by the share that they have of what varies within persons, lines included."""

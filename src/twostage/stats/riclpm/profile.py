@@ -107,8 +107,9 @@ def reliability_curve(
     --------
     >>> import twostage as ts
     >>> panel = ts.make_panel(ts.read_collection("data").study("S02"))
-    >>> curve = ts.reliability_curve(panel.wide()[0], (0.7, 1.0))
-    >>> curve.phi[:, 1, 0].round(3)
+    >>> from twostage.stats.riclpm import reliability_curve
+    >>> reliability_curve(panel.wide()[0], (0.7, 1.0)).phi[:, 1, 0].round(3)
+    array([-0.071, -0.116])
     """
     known = np.array(reliabilities, dtype=float)
     if known.ndim != 1 or not len(known):
