@@ -61,7 +61,7 @@ def replicate(
         "bootstraps": bootstraps,
         "seed": bootstrap,
         "lag": condition.lag,
-        # The model with measurement error is told the truth: no condition has any. Estimating it takes a hundred times longer.
+        # The model with measurement error is told the truth: no condition has any. Estimating takes a hundred times longer.
         "reliability": 1.0,
     }
     # The covariance-structure models, which take everyone, are for lag 1 only.
