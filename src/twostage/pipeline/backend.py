@@ -132,7 +132,7 @@ def cluster_client(address: str) -> "Client":
 
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # a TypeError is tls:// without certificates
         raise PipelineError(f"no Dask scheduler at {address}: {error}") from None
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)

@@ -29,7 +29,7 @@ FUNCTIONS: dict[str, Callable[[Study | LargeStudy, Panel], StudyEstimates | Desc
     "outcome": lambda study, panel: outcome(panel),
     "lagged": lambda study, panel: lagged(panel),
     "transition": lambda study, panel: transition(panel),
-    "sensitivity": lambda study, panel: sensitivity(study, panel.parameters),
+    "sensitivity": lambda study, panel: sensitivity(study, panel.parameters),  # type: ignore[arg-type]
     "crosslevel": lambda study, panel: crosslevel(panel),
     "estimators": lambda study, panel: estimators(panel),
 }
@@ -99,7 +99,8 @@ def analyse(
         study = read[id] if id in read else collection.study(id)
         if isinstance(study, LargeStudy):
             study = replace(study, over_pieces=over)
-        panels = {values: make_panel(study, values) for values in dict.fromkeys(taken.values())}
+        # Both choose by the kind of study, which type checkers do not see.
+        panels = {v: make_panel(study, v) for v in dict.fromkeys(taken.values())}  # type: ignore[arg-type]
         for name, values in taken.items():
             records[name].append(make_record(panels[values], FUNCTIONS[name](study, panels[values])))
     return Analysed(parameters, records)

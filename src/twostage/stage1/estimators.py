@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     """
     scores, _ = panel.wide()
     constant = _constant(scores)
-    options = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
+    options: dict[str, Any] = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
     options |= {"reliability": panel.reliability, "reliability_kind": panel.reliability_kind}
     tables, fits, failures = [], [], []
     for name in ESTIMATORS:
