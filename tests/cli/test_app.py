@@ -14,7 +14,6 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from twostage.cli import app as cli
 from twostage.cli.app import app
 from twostage.notebooks import parameter_table
 from twostage.records.analyse import MAIN
@@ -197,7 +196,7 @@ def test_a_disk_that_fails_is_a_failure_not_bad_input(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "write_collection", full)
+    monkeypatch.setattr("twostage.simulation.write_collection", full)
     result = invoke("simulate", "--out", tmp_path / "new", "--studies", 1)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr

@@ -91,7 +91,7 @@ def test_signals_that_are_ignored_stay_ignored():
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX systems have them")
 @pytest.mark.usefixtures("heeded")
 def test_an_interruption_while_commands_are_imported_is_no_traceback(tmp_path):
-    (tmp_path / "pandas.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "pydantic.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(
         [sys.executable, "-m", "twostage", "params"],

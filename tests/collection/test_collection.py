@@ -704,7 +704,7 @@ def test_authors_are_a_text_or_a_list_of_texts(small, given, text):
     [
         ("authors", "{a: 1}", "or a list of texts"),
         ("authors", "[1, 2]", "or a list of texts"),
-        ("title", "[a, b]", "string"),
+        ("title", "[a, b]", "a text"),
         ("first_session", "010", "programs read this one differently"),
     ],
 )

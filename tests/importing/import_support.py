@@ -12,6 +12,7 @@ from twostage.importing.read_file import read_source
 from twostage.importing.reshape import Limits, reshape
 from twostage.importing.source import ImportProblems
 from twostage.importing.write import NewStudy, study_files
+from twostage.words import Words
 
 FACTS = {
     "label": "Clinic",
@@ -48,6 +49,7 @@ SETTINGS = Settings(
     synthetic=True,
     x=Variable("alliance", "alliance", "higher"),
     y=Variable("symptoms", "symptoms", "lower"),
+    words=Words(),
     parameters={},
     sessions=Layout(
         file="sessions/{study}.csv",

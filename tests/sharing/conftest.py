@@ -5,10 +5,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from twostage.sharing.analyse import stage1_records
 
 from twostage.collection.collection import Collection
 from twostage.params import make_parameters
+from twostage.records import stage1_records
 from twostage.records.record import Record
 from twostage.sharing.archive import unpack
 from twostage.sharing.layout import Filters

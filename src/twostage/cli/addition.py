@@ -41,7 +41,7 @@ def addition(
     from twostage.pages.addition.tables import markdown as as_page
     from twostage.pipeline.entry import find_project
     from twostage.pipeline.errors import PipelineError
-    from twostage.stage2 import read_results
+    from twostage.stage2 import read_words
     from twostage.words import speak
 
     try:
@@ -50,7 +50,7 @@ def addition(
     except (ProblemError, PipelineError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    speak(read_results(folder).words)
+    speak(read_words(folder))
     typer.echo("\n".join(sentences(result, **names)))
     if len(result.table):
         table = as_text(*rows_of(addition_table(result, **names)))

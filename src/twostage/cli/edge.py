@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import typer
@@ -29,6 +29,11 @@ INTERRUPTED = 128 + signal.SIGINT
 
 class Edge(TyperGroup):
     """The commands, with one way out for all of them."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        """Understand what was asked; the libraries that this takes are imported meanwhile."""
+        with orderly_end():
+            return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: click.Context) -> object:
         """Carry out a command."""

@@ -17,5 +17,6 @@ from twostage.stage2.results import (
     pool_results,
     read_about,
     read_results,
+    read_words,
 )
 from twostage.stats.base import Attempt, attempt

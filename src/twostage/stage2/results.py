@@ -107,9 +107,18 @@ def read_results(folder: str | Path) -> Results:
         x=registry["x"]["label"],
         y=registry["y"]["label"],
         table=pd.concat(tables, ignore_index=True).drop_duplicates(KEY, ignore_index=True),
-        # Runs of earlier versions name none.
-        words=Words(**registry.get("words", {})),
+        words=_words(registry),
     )
+
+
+def read_words(folder: Path) -> Words:
+    """The words in which a run's collection is spoken of."""
+    return _words(_json(folder / "inputs" / "collection.json", "what the run was made from"))
+
+
+def _words(registry: dict) -> Words:
+    # Runs of earlier versions name none.
+    return Words(**registry.get("words", {}))
 
 
 def find_results(run: str) -> tuple[Path, Results]:
