@@ -122,10 +122,13 @@ def at_lags():
 
 
 def test_in_long_series_the_centred_estimator_finds_the_effects_at_longer_lags(at_lags):
-    """Of order 1/T: about .31 at 7 sessions (the stored study), so .04 at 60; a wrong truth would be off by more."""
+    """Of order 1/T: about .31 at 7 sessions (the stored study), so .04 at 60; a wrong truth would be off by more.
+
+    The bound of .05 leaves .01 for the few replicates.
+    """
     for condition in ("plain_lag2", "plain_lag3"):
         rows = at_lags.loc[(condition, "centred")]
-        assert (rows["bias"].abs() < 0.04).all()
+        assert (rows["bias"].abs() < 0.05).all()
     assert abs(at_lags.loc[("plain_lag2", "centred", "x_to_y", "x_within"), "bias"]) < 0.02
 
 

@@ -25,6 +25,10 @@ WITHOUT = {
         ("jang2024_outpatients", "dpm"): "54 parameters besides the means",
         ("soderberg2024", "jackknife"): "say too little about change within patients",
         ("soderberg2024", "dpm"): "the observed information is not positive definite",
+        **{
+            (s, "riclpm_error"): "no maximum within"
+            for s in ("habets2020_parkinson", "pronizius2024_lockdown1", "soderberg2024")
+        },
     },
     "gametime": {
         (game, estimator): reason
@@ -32,6 +36,7 @@ WITHOUT = {
         for estimator, reason in (
             ("jackknife", "3 sessions are too few to halve"),
             ("detrended", "no patient has 4 scores"),
+            ("riclpm_error", "a model with unknown error needs 4 occasions"),
         )
     },
 }

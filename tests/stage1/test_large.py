@@ -20,8 +20,8 @@ SAME = 1e-10
 #: square, and in memory one of them comes to the same maximum by another way (one-step prediction).
 SAME_MAXIMUM = 1e-8
 #: Relative, of a standard error. Of covariance-structure models, in memory (`fit_riclpm_many`) it comes from second
-#: derivatives that are differences: 1e-5, and some times that where patients' own lines are removed and little is left.
-SAME_ERROR, SAME_ERROR_MAXIMUM = 1e-10, 1e-4
+#: derivatives that are differences: 1e-5, and up to 2e-4 seen where patients' own lines are removed and little is left.
+SAME_ERROR, SAME_ERROR_MAXIMUM = 1e-10, 1e-3
 
 
 def as_parquet(folder, where, shuffle: bool = False):

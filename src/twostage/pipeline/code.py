@@ -10,7 +10,7 @@ from twostage.pipeline.content import digest, digest_of
 
 #: Folders and files of the package that the results of notebooks do not depend on.
 NOT_RESULTS = (
-    *("cli", "importing", "pages/addition", "pipeline", "project.py", "sharing", "simulation/examples.py"),
+    *("cli", "export", "importing", "pages/addition", "pipeline", "project.py", "sharing", "simulation/examples.py"),
     "tutorial.py",
 )
 
@@ -19,7 +19,7 @@ EXECUTION = tuple(f"pipeline/{name}.py" for name in ("kernel", "runner", "warm_k
 
 #: Libraries whose versions can change a number, a table or a figure of a notebook.
 RESULT_LIBRARIES = (
-    *("numpy", "scipy", "pandas", "statsmodels", "formulaic", "matplotlib", "seaborn"),
+    *("numpy", "scipy", "pandas", "statsmodels", "formulaic", "matplotlib", "seaborn", "duckdb"),
     *("ipython", "ipykernel", "markdown-it-py", "papermill"),
 )
 
