@@ -171,6 +171,7 @@ def test_time_stamps_sort_by_the_instant_whatever_their_offset(minutes, hours):
     ranks = {m: i for i, m in enumerate(sorted(minutes), 1)}
     rows = [[id, stamp, ranks[m], y] for id, stamp, m, y in rows]
     dates = {"layout": "long", "patient": "id", "date": "when", "date_format": "ISO", "x": "wai", "y": "oq"}
+    dates["date_numbers"] = "order"
     with TemporaryDirectory() as folder:
         bring(Path(folder), csv([["id", "when", "wai", "oq"], *rows]), dates)
         lines = [line.split(",") for line in written(Path(folder))[0].splitlines()[1:]]

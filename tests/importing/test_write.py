@@ -69,7 +69,7 @@ def test_a_study_that_shared_its_results_keeps_its_id(tmp_path, monkeypatch):
     monkeypatch.setattr(job, "read_registry", lambda folder: (replace(read(folder)[0], shared=shared), []))
     (problem,) = refused(tmp_path, DATA, LONG, study="s1")
     assert problem == (
-        "studies.csv, column 'study': found 's1'; expected a study that is not there yet; to import it again, "
+        "studies.csv, column 'study': found 's1'; expected a study that is not there yet; to import it, "
         "first remove bundles/S1"
     )
 

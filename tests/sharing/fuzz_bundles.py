@@ -24,11 +24,11 @@ from malformed import Members, malformed
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from later import use
-from twostage.sharing.analyse import stage1_records
 
 from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.pipeline.shared import shared_page
+from twostage.records import stage1_records
 from twostage.records.record import Record
 from twostage.sharing.accept import accept_bundle
 from twostage.sharing.archive import unpack

@@ -186,7 +186,7 @@ def _missing(
             codes += _odd_codes(texts, ranges.get(v))
     words = [w for w in dict.fromkeys(words) if w]
     if len(words) <= MOST and (words or codes):
-        content["missing"] = [*content["missing"], *words, *dict.fromkeys(codes)]
+        content["missing"] = list(dict.fromkeys([*content["missing"], *words, *codes]))
         remarks["missing"] = "cells among the scores that are no scores; delete what is one"
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from clinic import ordinary, shared, with_scores
-from twostage.sharing.analyse import stage1_records
 
 from twostage.params import make_parameters
+from twostage.records import stage1_records
 from twostage.records.record import ANALYSES
 from twostage.sharing import verdicts
 from twostage.sharing.layout import MOST_DIGITS
