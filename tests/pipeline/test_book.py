@@ -144,7 +144,7 @@ def test_page_without_its_number_stops_the_build_with_its_name(project):
     with pytest.raises(PipelineError, match=r"index\.md: UndefinedError: 'n_dreams' is undefined"):
         assemble(run, run.folder / "book")
     (project / "book" / "index.md").write_text("# A\n\n{{ effect('dreams', 'x_to_y', 'x') }}\n")
-    with pytest.raises(PipelineError, match=r"index\.md: KeyError: 'dreams'"):
+    with pytest.raises(PipelineError, match=r"index\.md: KeyError: 'dreams: no coefficient x of x_to_y'"):
         assemble(run, run.folder / "book")
     (project / "book" / "index.md").write_text("# A\n\n{% if %}\n")
     with pytest.raises(PipelineError, match=r"index\.md, line 3: TemplateSyntaxError"):

@@ -109,8 +109,9 @@ def settings(certificates, monkeypatch):
     import distributed  # noqa: F401 - its settings must be there before some are changed
 
     key, certificate = map(str, certificates)
-    tls = {"ca-file": certificate, "client": {"key": key, "cert": certificate}}
-    with dask.config.set({"distributed.comm.tls": tls}):
+    # One by one: a whole section would take away what else stands in it.
+    tls = {"ca-file": certificate, "client.key": key, "client.cert": certificate}
+    with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
         yield
 
 

@@ -36,6 +36,7 @@ def test_mistakes_stay_errors():
 
 
 def test_tables_and_figures_or_nothing(tmp_path):
+    plt.close("all")  # what other tests left open
     good, bad = Attempt(pd.DataFrame({"a": [1.5]})), Attempt(None, "too few")
     assert "1.500" in show_result(good, lambda rows: rows, str(tmp_path), "rows").data
     assert pd.read_csv(tmp_path / "rows.csv")["a"].tolist() == [1.5]
