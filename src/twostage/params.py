@@ -5,6 +5,7 @@ The checks that refuse a misspelt or impossible value, the command line, and wha
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -145,6 +146,7 @@ def _problem(detail: Mapping[str, Any], source: str) -> Problem:
     return Problem(source, None, name, detail["input"], f"{allowed}{meant}")
 
 
+@cache
 def allowed_values(name: str) -> str:
     """What a parameter may be, in words: ``total, within or none``; ``whole number, 1 to 100``."""
     if name in PLACES:

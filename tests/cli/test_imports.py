@@ -35,8 +35,8 @@ HEAVY = {
 #: What reading and checking a collection takes of them.
 READING = {"numpy", "pandas"}
 
-#: The same, and fitting and pooling.
-ANALYSING = READING | {"scipy", "statsmodels"}
+#: The same, and fitting, pooling and writing tables.
+ANALYSING = READING | {"IPython", "scipy", "statsmodels"}
 
 
 def imported(*arguments: str) -> tuple[int, set[str]]:
@@ -77,3 +77,13 @@ def test_a_command_that_only_says_something_imports_nothing_heavy(arguments, sta
         "problems",
         "project",
     }
+
+
+def test_checking_a_collection_imports_what_reads(written):
+    assert imported("validate", str(written))[1] & HEAVY <= READING
+
+
+def test_tables_need_nothing_that_draws_or_runs_notebooks(written, tmp_path):
+    status, modules = imported("run", str(written), "--no-book", "--out", str(tmp_path / "run"))
+    assert status == 0
+    assert modules & HEAVY <= ANALYSING

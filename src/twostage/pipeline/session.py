@@ -1,6 +1,5 @@
 """Carries out a run: everything between a checked collection and the book that is not up to date."""
 
-import errno
 import os
 import shutil
 import sys
@@ -8,15 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytask
-from filelock import FileLock, Timeout
 from pytask_parallel import ParallelBackend, registry
 
-from twostage.files import emptied, scratch_folder, tidy
+from twostage.files import emptied, scratch_folder
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.lock import run_lock
 from twostage.pipeline.plan import Plan
 from twostage.pipeline.progress import Progress, print_summary
-from twostage.pipeline.run import LOCK, Run
 from twostage.pipeline.steps import declare
 
 #: Exit status after an interruption, as shells have it (128 + SIGINT).
@@ -77,29 +75,6 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
         print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         return INTERRUPTED
     return 1 if failed else 0
-
-
-@contextmanager
-def run_lock(run: Run):
-    """Hold the run's folder; the system lets go of it with the process, however that ends."""
-    lock = FileLock(run.folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise PipelineError(
-            f"{run.folder}: another process is carrying out this run; wait for it to end"
-        ) from None
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise PipelineError(
-            f"{run.folder}: {error.strerror}; use --out FOLDER with a folder that you may write into"
-        ) from None
-    try:
-        tidy(run.folder)
-        yield
-    finally:
-        lock.release()
 
 
 def steps_to_do(plan: Plan) -> list[str]:

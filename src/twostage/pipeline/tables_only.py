@@ -8,8 +8,8 @@ from twostage.files import emptied, keep_only
 from twostage.notebooks import HOME
 from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
+from twostage.pipeline.lock import run_lock
 from twostage.pipeline.plan import Plan
-from twostage.pipeline.session import run_lock
 from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
 

@@ -3,16 +3,20 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from matplotlib.axes import Axes
 
 from twostage.display import show
 from twostage.files import write_text
 from twostage.stage2 import Attempt, PooledTable
 from twostage.text import write_csv
+
+# Tables are left where nothing is drawn too, and matplotlib takes half a second to import.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def write_pooled(pooled: PooledTable, folder: str) -> None:
@@ -39,7 +43,7 @@ def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
         write_csv(table, Path(folder) / f"{name}.csv")
 
 
-def save_figure(ax: Axes, folder: str, name: str, alt: str) -> Axes:
+def save_figure(ax: "Axes", folder: str, name: str, alt: str) -> "Axes":
     """Leave a figure as ``<name>.svg`` with its alternative text in ``<name>.json``.
 
     Parameters
@@ -97,7 +101,7 @@ def save_sentences(words: Mapping[str, Mapping[str, str]], folder: str) -> None:
     write_table(pd.DataFrame(rows, columns=["direction", "name", "text"]), folder, "sentences")
 
 
-def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> Axes | None:
+def draw(picture: Callable, found: Attempt, folder: str, name: str, alt: str, **options) -> "Axes | None":
     """Draw a result and leave the figure; where there is none, leave the reason in its place and give None.
 
     Parameters
