@@ -59,7 +59,8 @@ def test_another_study_or_run_is_bad_input(project):
 
 
 def test_without_a_project_it_is_bad_input(tmp_path, monkeypatch):
-    monkeypatch.setattr("twostage.stage2.results.package_project", lambda: None)
+    for place in ("project", "stage2.results"):
+        monkeypatch.setattr(f"twostage.{place}.package_project", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert invoke("S02").exit_code == 2
 
