@@ -20,8 +20,9 @@ SAME = 1e-10
 #: square, and in memory one of them comes to the same maximum by another way (one-step prediction).
 SAME_MAXIMUM = 1e-8
 #: Relative, of a standard error. Of covariance-structure models, in memory (`fit_riclpm_many`) it comes from second
-#: derivatives that are differences: 1e-5, and up to 2e-4 seen where patients' own lines are removed and little is left.
-SAME_ERROR, SAME_ERROR_MAXIMUM = 1e-10, 1e-3
+#: derivatives that are differences: 1e-5, and some times that. Where patients' own lines are removed little is left and
+#: 2e-4 was seen.
+SAME_ERROR, SAME_ERROR_MAXIMUM, SAME_ERROR_LINES = 1e-10, 1e-4, 1e-3
 
 
 def as_parquet(folder, where, shuffle: bool = False):
@@ -79,10 +80,10 @@ def test_records_are_those_of_memory(both, choice):
     memory, pieces = (analyse(c, parameters, list(FUNCTIONS)).records for c in both)
     for analysis in FUNCTIONS:
         for ours, theirs in zip(memory[analysis], pieces[analysis], strict=True):
-            same_record(ours, theirs)
+            same_record(ours, theirs, SAME_ERROR_LINES if parameters.detrend == "patient" else SAME_ERROR_MAXIMUM)
 
 
-def same_record(memory, pieces):
+def same_record(memory, pieces, maximum_error=SAME_ERROR_MAXIMUM):
     """The same in everything but rounding, the checksum, and what only memory can do."""
     assert memory.exclusions == pieces.exclusions
     known = {(e.variant, e.direction, e.term): e for e in pieces.estimates}
@@ -93,7 +94,7 @@ def same_record(memory, pieces):
         other = known.pop((e.variant, e.direction, e.term))
         model = e.estimator in ("riclpm", "dpm")
         assert abs(e.estimate - other.estimate) < (SAME_MAXIMUM if model else SAME) * e.std_error, (e, other)
-        assert other.std_error == pytest.approx(e.std_error, rel=SAME_ERROR_MAXIMUM if model else SAME_ERROR)
+        assert other.std_error == pytest.approx(e.std_error, rel=maximum_error if model else SAME_ERROR)
         assert (e.n_patients, e.n_transitions, e.converged) == (
             other.n_patients,
             other.n_transitions,
