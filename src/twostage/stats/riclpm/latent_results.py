@@ -5,7 +5,8 @@ from html import escape
 
 import numpy as np
 
-from twostage.stats.base import OptimiserRecord, check_level, frame, html, wald
+from twostage.stats.base import OptimiserRecord, frame, html
+from twostage.stats.riclpm.results import batch_table, parameter_table
 
 #: Least eigenvalue of the correlation-like information below which a combination of parameters is called weakly determined:
 #: its standard error is then 10 times what it were if the other parameters were known.
@@ -92,10 +93,7 @@ class StartsFit:
 
     def tidy(self, level: float | None = None):
         """One row per parameter: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high, ..."""
-        level = self.level if level is None else check_level(level)
-        columns = {"term": self.names, "estimate": self.estimate, "std_error": self.std_error, "df": np.inf}
-        columns |= wald(self.estimate, self.std_error, level=level)
-        return frame(columns | {"converged": self.converged, "admissible": self.admissible})
+        return parameter_table(self, level)
 
     def glance(self):
         """One row for the fit."""
@@ -185,12 +183,7 @@ class StartsBatch:
 
     def tidy(self):
         """One row per data set (`replicate`) and parameter."""
-        B, K = self.estimate.shape
-        columns = {"replicate": np.repeat(np.arange(B), K), "term": np.tile(self.names, B)}
-        numbers = {"estimate": self.estimate, "std_error": self.std_error}
-        numbers |= wald(self.estimate, self.std_error, level=self.level)
-        columns |= {name: value.ravel() for name, value in numbers.items()}
-        return frame(columns | {"converged": np.repeat(self.converged, K)})
+        return batch_table(self)
 
     def glance(self):
         """One row per data set."""

@@ -8,6 +8,24 @@ import numpy as np
 from twostage.stats.base import OptimiserRecord, check_level, frame, html, wald
 
 
+def parameter_table(fit, level):
+    """One row per parameter of a fit with `names`, `estimate` and `std_error`; its own level where `level` is None."""
+    level = fit.level if level is None else check_level(level)
+    columns = {"term": fit.names, "estimate": fit.estimate, "std_error": fit.std_error, "df": np.inf}
+    columns |= wald(fit.estimate, fit.std_error, level=level)
+    return frame(columns | {"converged": fit.converged, "admissible": fit.admissible})
+
+
+def batch_table(batch):
+    """One row per data set (`replicate`) and parameter of a batch of such fits."""
+    B, K = batch.estimate.shape
+    columns = {"replicate": np.repeat(np.arange(B), K), "term": np.tile(batch.names, B)}
+    numbers = {"estimate": batch.estimate, "std_error": batch.std_error}
+    numbers |= wald(batch.estimate, batch.std_error, level=batch.level)
+    columns |= {name: value.ravel() for name, value in numbers.items()}
+    return frame(columns | {"converged": np.repeat(batch.converged, K)})
+
+
 @dataclass(frozen=True)
 class RiclpmFit:
     """A fitted random-intercept cross-lagged panel model.
@@ -84,10 +102,7 @@ class RiclpmFit:
 
     def tidy(self, level: float | None = None):
         """One row per parameter: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high, ..."""
-        level = self.level if level is None else check_level(level)
-        columns = {"term": self.names, "estimate": self.estimate, "std_error": self.std_error, "df": np.inf}
-        columns |= wald(self.estimate, self.std_error, level=level)
-        return frame(columns | {"converged": self.converged, "admissible": self.admissible})
+        return parameter_table(self, level)
 
     def tidy_standardized(self, level: float | None = None):
         """One row per transition and lag coefficient, in within-person standard deviations."""
@@ -160,12 +175,7 @@ class RiclpmBatch:
 
     def tidy(self):
         """One row per data set (`replicate`) and parameter."""
-        B, K = self.estimate.shape
-        columns = {"replicate": np.repeat(np.arange(B), K), "term": np.tile(self.names, B)}
-        numbers = {"estimate": self.estimate, "std_error": self.std_error}
-        numbers |= wald(self.estimate, self.std_error, level=self.level)
-        columns |= {name: value.ravel() for name, value in numbers.items()}
-        return frame(columns | {"converged": np.repeat(self.converged, K)})
+        return batch_table(self)
 
     def glance(self):
         """One row per data set."""
