@@ -12,7 +12,12 @@ from twostage.collection import study_ids
 from twostage.problems import Problem
 from twostage.text import text_problem
 
-NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+#: A number. If whole it fits 64 bits: no score, age or limit of a scale has more digits.
+NUMBER = r"[+-]?([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+
+#: A number that is finite, whatever its digits.
+FINITE = NUMBER.replace("[0-9]+)?", "[0-9]{1,2})?")
 
 
 TEXT = r".*\S.*"
@@ -34,12 +39,12 @@ REGISTRY = {
     "year": (r"[0-9]{4}", "a year of four digits"),
     **{column: (rf"({TEXT})?", f"the {column}") for column in MAY_LACK},
     "x_instrument": (TEXT, "the instrument of x"),
-    "x_min": (NUMBER, "the lowest possible score"),
-    "x_max": (NUMBER, "the highest possible score"),
+    "x_min": (FINITE, "the lowest possible score"),
+    "x_max": (FINITE, "the highest possible score"),
     "x_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
     "y_instrument": (TEXT, "the instrument of y"),
-    "y_min": (NUMBER, "the lowest possible score"),
-    "y_max": (NUMBER, "the highest possible score"),
+    "y_min": (FINITE, "the lowest possible score"),
+    "y_max": (FINITE, "the highest possible score"),
     "y_direction": (r"[+]?1|-1", "1 (higher means more) or -1 (scored the other way)"),
     "n": (r"[1-9][0-9]{0,8}", "the number of patients in the study's files"),
     "source": (TEXT, "where the data come from"),
@@ -69,8 +74,8 @@ DICTIONARY = {
     "variable": (TEXT, "a column's name"),
     "meaning": (TEXT, "what it is"),
     "unit": (r".*", "its unit or nothing"),
-    "min": (rf"({NUMBER})?", "the lowest possible value or nothing"),
-    "max": (rf"({NUMBER})?", "the highest possible value or nothing"),
+    "min": (rf"({FINITE})?", "the lowest possible value or nothing"),
+    "max": (rf"({FINITE})?", "the highest possible value or nothing"),
     "missing": (r".*", "what stands for a missing value; nothing: an empty cell"),
 }
 
@@ -78,7 +83,7 @@ DICTIONARY = {
 TRUTH = {
     "study": (TEXT, "a study, mean or tau"),
     "parameter": (TEXT, "a parameter of the generating model"),
-    "value": (NUMBER, "a number"),
+    "value": (FINITE, "a number"),
 }
 
 
@@ -144,7 +149,11 @@ def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[flo
         return []
     pa = _pandera()
     columns = {
-        c: pa.Column(float, pa.Check.in_range(*ends), nullable=True)
+        c: pa.Column(
+            float,
+            pa.Check(lambda v, ends=ends: pd.Series(inside(v.to_numpy(), ends), v.index)),
+            nullable=True,
+        )
         for c, ends in ranges.items()
         if c in table
     }
@@ -153,8 +162,8 @@ def check_numbers(table: pd.DataFrame, name: str, ranges: Mapping[str, tuple[flo
 
 
 def inside(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-    """Which of some numbers are missing or in a range."""
-    return np.isnan(values) | ((values >= ends[0]) & (values <= ends[1]))
+    """Which of some numbers are missing, or finite and in a range."""
+    return np.isnan(values) | (np.isfinite(values) & (values >= ends[0]) & (values <= ends[1]))
 
 
 def _interval(low: float, high: float) -> str:
