@@ -231,7 +231,7 @@ def book_text(
         context = book_context(folder, collection, PARAMETERS, run.manuscript, chapters.pages)
         pages = Pages(run.manuscript, context)
         context["left_out_pages"] = chapters.titled(pages)
-        fixed = ["index", "introduction", "methods", "studies", "discussion", "rerun"]
+        fixed = ["index", "introduction", "methods", "studies", "discussion", "reporting", "rerun"]
         results = [f for f in chapters.pages if f.startswith("results")]
         return {file: pages.render(f"{file}.md") for file in [*fixed, *sorted(results)]}
 

@@ -1,5 +1,6 @@
 """A book of a collection whose every text is hostile: it is built, shows the texts, does nothing, and tells no place."""
 
+import csv
 import getpass
 import json
 import re
@@ -36,6 +37,17 @@ INDEX = """# {{ title }}
 After {{ x }} comes {{ y }}.
 
 {{ studies }}
+
+{% for title, text in statements -%}
+{{ title }}
+: {{ text }}
+
+{% endfor %}
+{{ risk_of_bias.plot }}
+
+{{ risk_of_bias.table }}
+
+{{ risk_of_bias.reasons }}
 """
 
 
@@ -58,7 +70,13 @@ def project(tmp_path_factory) -> Path:
     content |= {"title": "T " + " ".join(TEXTS[19:27]), "authors": "A " + TEXTS[19] + TEXTS[22]}
     content["note"] = "http://note " + " ".join(TEXTS) + " *so* [words](https://example.org)"
     content["x"]["label"], content["y"]["label"] = TEXTS[19] + " {{ y }} $a$", TEXTS[22] + " *z* `c` 中"
+    content["review"] = {"protocol": " ".join(TEXTS), "funding": TEXTS[19]}
     settings.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    judged = [{"study": "S01", "domain": text, "judgement": "high", "reason": text} for text in TEXTS]
+    with (folder / "data" / "risk_of_bias.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(judged[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(judged)
     finished = run_twostage(folder, "run", "--out", str(folder.parent / "out"), "--jobs", "1")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return folder
@@ -94,6 +112,12 @@ def test_the_same_texts_are_in_the_pages(pages):
     # In a note stars, lines below and backslashes are marks.
     plain = [text for text in TEXTS if not set(text) & set("*_\\")]
     assert [text for text in plain if text not in index] == []
+
+
+def test_what_is_said_of_the_review_and_of_bias_arrives(pages):
+    index = pages["index.html"].text
+    # Domains stand in the table's header, where an underscore is none, and in the drawing; reasons in a table.
+    assert [text for text in TEXTS if index.count(text) < 2] == []
 
 
 def test_titles_in_the_search_index_are_no_html(project):

@@ -56,6 +56,12 @@ def fact(study: str, column: str, value: str) -> Callable[[Path], None]:
     return change
 
 
+def judged(project: Path) -> None:
+    """Add a judgement of a study's risk of bias."""
+    text = "study,domain,judgement,reason\nS01,missing data,high,\n"
+    (project / "data" / "risk_of_bias.csv").write_text(text)
+
+
 def setting(key: str, value: object) -> Callable[[Path], None]:
     """Change one line of collection.yml."""
 
@@ -125,6 +131,8 @@ INPUTS = {
     "title": (setting("title", "Another title"), BOOK),
     "authors": (setting("authors", "Somebody"), BOOK),
     "synthetic": (setting("synthetic", False), BOOK),
+    "what is said of the review": (setting("review", {"funding": "nobody"}), BOOK),
+    "risk of bias": (judged, BOOK),
     "note": (setting("note", "Somebody's data."), ANALYSES),
     "word for x": (setting("x.label", "bond"), ANALYSES),
     "setting of one analysis": (

@@ -80,7 +80,9 @@ def test_records_are_those_of_memory(both, choice):
     memory, pieces = (analyse(c, parameters, list(FUNCTIONS)).records for c in both)
     for analysis in FUNCTIONS:
         for ours, theirs in zip(memory[analysis], pieces[analysis], strict=True):
-            same_record(ours, theirs, SAME_ERROR_LINES if parameters.detrend == "patient" else SAME_ERROR_MAXIMUM)
+            same_record(
+                ours, theirs, SAME_ERROR_LINES if parameters.detrend == "patient" else SAME_ERROR_MAXIMUM
+            )
 
 
 def same_record(memory, pieces, maximum_error=SAME_ERROR_MAXIMUM):

@@ -11,6 +11,7 @@ from twostage.collection.collection import (
 from twostage.collection.large_study import LargeStudy, Piece, Pieces, merged
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
+from twostage.collection.review import JUDGEMENTS, Review, StudiesFound
 from twostage.collection.same_data import duplicates, overlaps, patient_series
 from twostage.collection.schema import NUMBER, REGISTRY_OPTIONAL
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings

@@ -19,6 +19,7 @@ from twostage.collection import part as collection_part
 from twostage.collection import settings as collection_file
 from twostage.collection.large_study import LargeStudy, open_large
 from twostage.collection.registry import TABLES, Registry, read_registry
+from twostage.collection.review import Review
 from twostage.collection.same_data import Examined, duplicates, overlaps, patient_series, scores_digest
 from twostage.collection.settings import Variable
 from twostage.collection.shared_studies import FOLDER, with_shared
@@ -84,6 +85,10 @@ class Collection:
         What persons and occasions are called.
     introduction : str
         The book's introduction, from ``introduction.md``; empty if the collection has none.
+    review : Review
+        What the authors say of how the review was done.
+    risk_of_bias : pandas.DataFrame or None
+        Judgements of the studies' risk of bias: study, domain, judgement, reason.
     pre, post : str or None
         The patient-level columns of intake and outcome.
     defaults : dict
@@ -105,6 +110,8 @@ class Collection:
     y: Variable
     words: Words
     introduction: str
+    review: Review
+    risk_of_bias: pd.DataFrame | None
     pre: str | None
     post: str | None
     defaults: dict[str, Any]
@@ -282,6 +289,8 @@ def _collection(path: Path, registry: Registry) -> Collection:
         y=settings.y,
         words=settings.words,
         introduction=registry.introduction,
+        review=settings.review,
+        risk_of_bias=registry.risk_of_bias,
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),
         defaults=dict(settings.parameters),

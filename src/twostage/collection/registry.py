@@ -19,7 +19,7 @@ NUMERIC = ["year", "x_min", "x_max", "x_direction", "y_min", "y_max", "y_directi
 
 
 #: Tables at the top of a collection, none of them a study's.
-TABLES = ("studies.csv", "dictionary.csv", "truth.csv")
+TABLES = ("studies.csv", "dictionary.csv", "truth.csv", "risk_of_bias.csv")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Registry:
     truth : pandas.DataFrame or None
     introduction : str
         Of ``introduction.md``; empty if there is none.
+    risk_of_bias : pandas.DataFrame or None
+        Judgements, as text: study, domain, judgement, reason.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Registry:
     shared: pd.DataFrame
     truth: pd.DataFrame | None
     introduction: str = ""
+    risk_of_bias: pd.DataFrame | None = None
 
 
 def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
@@ -68,7 +71,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], schema.REGISTRY_OPTIONAL)
     truth, last = _truth(path)
     introduction, least = read_introduction(path)
-    problems = [*problems, *more, *most, *last, *least]
+    bias, final = _risk_of_bias(path)
+    problems = [*problems, *more, *most, *last, *least, *final]
     if settings is None or dictionary is None or studies is None:
         return None, problems
     crossed = _crossed_ends(dictionary)
@@ -79,7 +83,8 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         return None, problems
     unique = dictionary.drop_duplicates("variable")
     shared, faults = read_shared(path, set(studies["study"]))
-    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction)
+    problems += _of_no_study(bias, {*studies["study"], *shared["study"]})
+    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction, bias)
     return registry, [*problems, *faults]
 
 
@@ -129,6 +134,21 @@ def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
     # An empty cell is a missing value here as everywhere.
     table = table.mask(table == "").assign(value=table["value"].astype(float))
     return table.reset_index(drop=True), []
+
+
+def _risk_of_bias(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
+    if not (path / "risk_of_bias.csv").is_file():
+        return None, []
+    table, problems = _table(path, "risk_of_bias.csv", schema.RISK_OF_BIAS, ["study", "domain"])
+    return (None if problems else table), problems
+
+
+def _of_no_study(bias: pd.DataFrame | None, ids: set[str]) -> list[Problem]:
+    if bias is None:
+        return []
+    strangers = bias.loc[~bias["study"].isin(list(ids)), "study"]
+    expected = schema.RISK_OF_BIAS["study"][1]
+    return [Problem("risk_of_bias.csv", row, "study", id, expected) for row, id in strangers.items()]
 
 
 def _usable(studies: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import study_ids
+from twostage.collection.review import JUDGEMENTS
 from twostage.problems import Problem
 from twostage.text import text_problem
 
@@ -77,6 +78,14 @@ DICTIONARY = {
     "min": (rf"({FINITE})?", "the lowest possible value or nothing"),
     "max": (rf"({FINITE})?", "the highest possible value or nothing"),
     "missing": (r".*", "what stands for a missing value; nothing: an empty cell"),
+}
+
+
+RISK_OF_BIAS = {
+    "study": (TEXT, "a study of studies.csv"),
+    "domain": (TEXT, "a domain of the tool"),
+    "judgement": ("|".join(JUDGEMENTS), f"one of {', '.join(JUDGEMENTS)}"),
+    "reason": (r".*", "why, or nothing"),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from twostage.collection.review import Review
 from twostage.params import make_parameters
 from twostage.problems import ParameterError, Problem, expectation
 from twostage.text import YamlError, read_yaml, text_problems
@@ -130,6 +131,7 @@ class _File(_Model):
     x: VariableSettings
     y: VariableSettings
     words: _Words = _Words()
+    review: Review = Review()
     parameters: dict[str, Any] = {}
     sessions: _SessionsBlock = _SessionsBlock()
     patients: _PatientsBlock | None = None
@@ -154,6 +156,7 @@ class Settings:
     sessions: Layout
     patients: Layout | None
     in_pieces: bool | None = None
+    review: Review = Review()
 
     def patient_column(self, name: str) -> str | None:
         """The file's column for `pre` or `post`, or None."""
@@ -170,8 +173,8 @@ def read_settings(path: Path) -> tuple[Settings | None, list[Problem]]:
         return None, [Problem(FILE, None, None, type(error).__name__, "a readable file")]
     except YamlError as error:
         return None, list(error.problems)
-    # A note may be written over several lines.
-    problems = text_problems(FILE, content, lambda key: "\n" if key == "note" else "")
+    # A note, and what is said of the review, may be written over several lines.
+    problems = text_problems(FILE, content, lambda key: "\n" if key == "note" or key[:7] == "review." else "")
     problems += _parameter_problems(content)
     try:
         file = _File.model_validate(content)
@@ -237,6 +240,7 @@ def _complete(file: _File) -> Settings:
         sessions=sessions,
         patients=patients,
         in_pieces=file.sessions.in_pieces,
+        review=file.review,
         **variables,
     )
 

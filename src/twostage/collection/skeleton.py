@@ -59,6 +59,25 @@ words:
   start: {words.start}
   end: {words.end}
 
+# How the review was done: texts (emphasis and links are possible), each may be left empty. The book shows them, and where
+# PRISMA-IPD asks for what is not said it says "not stated". `studies` counts studies at each step of the search; how many
+# were obtained is counted from studies.csv. Judgements of the studies' risk of bias: risk_of_bias.csv beside this file,
+# with the columns study, domain, judgement (low, some concerns, high, no information), reason.
+review:
+  protocol: ""        # where it can be read, and what was changed since
+  registration: ""    # register and number
+  eligibility: ""     # which studies and persons could take part
+  sources: ""         # data bases, registers, people asked, with dates
+  search: ""          # the terms of one full search
+  selection: ""       # who decided on what, and how disagreement was settled
+  obtaining: ""       # how individual participant data were sought and obtained
+  not_obtained: ""    # which eligible studies gave none, and why
+  checks: ""          # what was done with data that looked wrong
+  risk_of_bias: ""    # the tool behind risk_of_bias.csv
+  funding: ""
+  conflicts: ""
+  studies: {{}}         # as in {{identified: 812, screened: 640, eligible: 25, sought: 25}}
+
 # Analysis parameters that differ from the package's defaults (`twostage run --help`, the book's page Run it again).
 parameters:
   first_session: 1

@@ -185,6 +185,9 @@ def _of_book(collection: Collection) -> dict[str, Any]:
         for name in ("title", "authors", "synthetic", "defaults", "introduction")
     }
     book |= {"pre": collection.pre, "post": collection.post, "truth": _truth(collection)}
+    bias = collection.risk_of_bias
+    book |= {"review": collection.review.model_dump()}
+    book |= {"risk_of_bias": None if bias is None else json.loads(bias.to_json(orient="records"))}
     rows = _rows(collection, list(collection.studies))
     return {"collection": {"studies": rows} | _about(collection) | book}
 

@@ -17,6 +17,7 @@ from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.params import Parameters
+from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.stage1 import OUTCOME_TERMS
@@ -117,7 +118,8 @@ def book_context(
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
-        :func:`twostage.pipeline.book.manuscript.estimator_context` gives.
+        :func:`twostage.pipeline.book.manuscript.estimator_context` and
+        :func:`twostage.pipeline.book.reporting.reporting_context` give.
 
     Notes
     -----
@@ -128,6 +130,7 @@ def book_context(
     flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     works = _works(Path(book) / "references.bib")
     parts = _counts(collection, flow) | estimator_context(output, collection)
+    parts |= reporting_context(Path(run_folder), collection, flow, pages)
     return parts | {
         "title": collection.title,
         "note": rich_myst(collection.note),

@@ -93,6 +93,10 @@ def _texts(collection: Collection) -> list[str]:
         text for study in collection.shared for text in stored_bundle(collection, study).report.remains
     ]
     written = [*rich_texts(collection.note), *essay_texts(collection.introduction)]
+    said = [value for _, value in collection.review if isinstance(value, str)]
+    written += [text for statement in said for text in rich_texts(statement)]
+    if collection.risk_of_bias is not None:
+        written += map(str, collection.risk_of_bias.to_numpy().ravel())
     return [collection.title, *written, *variables, *remains, *map(str, cells)]
 
 

@@ -1,0 +1,1 @@
+"""How the review was done and what was checked, as PRISMA-IPD asks."""
