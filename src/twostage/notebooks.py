@@ -116,7 +116,7 @@ NOTEBOOKS = {
             "stage2_joint",
             _STAGE2,
             leaves=("joint",),
-            reads=("lagged",),
+            reads=("lagged", "estimators"),
             fewest=3,
             chapter="results_joint",
         ),

@@ -27,6 +27,7 @@ from twostage.pages.influence import analysis as influence
 from twostage.pages.moderators import analysis as moderation
 from twostage.pages.moderators import plots as moderator_pictures
 from twostage.params import make_parameters
+from twostage.pipeline.book import reporting
 from twostage.pipeline.book.chapters import find_chapters
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages
@@ -220,6 +221,7 @@ def book_text(
     )
     monkeypatch.setattr(page, "read_collection", lambda _: collection)
     monkeypatch.setattr(page.Page, "records", lambda self, analysis: records[analysis])
+    monkeypatch.setattr(reporting, "read_records", lambda folder, studies, analysis: records[analysis])
     with speaking(collection.words):
         for name in run.stage2:
             if name == "stage2_window":
@@ -231,7 +233,16 @@ def book_text(
         context = book_context(folder, collection, PARAMETERS, run.manuscript, chapters.pages)
         pages = Pages(run.manuscript, context)
         context["left_out_pages"] = chapters.titled(pages)
-        fixed = ["index", "introduction", "methods", "studies", "discussion", "reporting", "rerun"]
+        fixed = [
+            "index",
+            "introduction",
+            "methods",
+            "studies",
+            "discussion",
+            "reporting",
+            "integrity",
+            "rerun",
+        ]
         results = [f for f in chapters.pages if f.startswith("results")]
         return {file: pages.render(f"{file}.md") for file in [*fixed, *sorted(results)]}
 

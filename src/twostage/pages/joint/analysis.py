@@ -210,7 +210,7 @@ def _gathered(records, pair, variant, variances):
     """Table of the studies, their sampling covariances (k, 2, 2), and who lacks what."""
     rows, blocks, reasons = [], [], []
     for record in records:
-        estimates, block, why = _of_study(record, pair, variant, variances)
+        estimates, block, why = of_study(record, pair, variant, variances)
         reasons += [{"study": record.study, "direction": pair[j][0], "reason": r} for j, r in why.items()]
         if np.isfinite(estimates).any():
             error = np.sqrt(np.diag(block))
@@ -230,15 +230,28 @@ def _gathered(records, pair, variant, variances):
     return pd.DataFrame(rows, columns=columns), np.array(blocks).reshape(-1, 2, 2), left_out
 
 
-def _of_study(record, pair, variant, variances):
-    """Both estimates and their covariance matrix, NaN where missing, and the reason for each that is."""
-    estimates, block, why = np.full(2, np.nan), np.full((2, 2), np.nan), {}
+def of_study(record, keys, variant, variances):
+    """Some estimates of a study and their covariance matrix, NaN where missing, and the reason for each that is.
+
+    Parameters
+    ----------
+    record : Record
+    keys : sequence of (direction, term)
+    variant : str
+    variances : {"robust", "model"}
+
+    Returns
+    -------
+    (m,) array, (m, m) array, dict of int to str
+    """
+    m = len(keys)
+    estimates, block, why = np.full(m, np.nan), np.full((m, m), np.nan), {}
     table = record.tidy()
     table = table[table["variant"] == variant].set_index(["direction", "term"])
     failed = {f.direction: f.reason for f in record.failures if f.variant == variant}
     joint = {c.variant for c in record.joint_covariances}
     covariance = record.joint_covariance(variant) if variant in joint else pd.DataFrame()
-    for j, key in enumerate(map(tuple, pair)):
+    for j, key in enumerate(map(tuple, keys)):
         if key not in table.index:
             why[j] = failed.get(key[0], f"its record does not have {term_label(*key)}")
         elif not table.loc[key, "converged"]:
@@ -247,12 +260,12 @@ def _of_study(record, pair, variant, variances):
             why[j] = NO_COVARIANCE
         else:
             estimates[j] = table.loc[key, "estimate"]
-    have = [j for j in range(2) if np.isfinite(estimates[j])]
-    keys = [tuple(pair[j]) for j in have]
+    have = [j for j in range(m) if np.isfinite(estimates[j])]
+    known = [tuple(keys[j]) for j in have]
     if have:
-        own = covariance.loc[keys, keys].to_numpy()
+        own = covariance.loc[known, known].to_numpy()
         if variances == "model":
-            ratio = table.loc[keys, "std_error"].to_numpy(float) / np.sqrt(np.diag(own))
+            ratio = table.loc[known, "std_error"].to_numpy(float) / np.sqrt(np.diag(own))
             own = own * np.outer(ratio, ratio)
         block[np.ix_(have, have)] = own
     return estimates, block, why

@@ -1,4 +1,4 @@
-"""Picture of two effects pooled jointly."""
+"""Pictures of effects pooled jointly."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from twostage.collection import Collection
 from twostage.pages.common.style import GREY, INK, pair
 from twostage.pages.joint.analysis import JointPool
+from twostage.pages.joint.dynamics import DynamicsPool
 from twostage.terms import arrow
+from twostage.words import say
 
 REGION, PREDICTION = "#0072B2", "#D55E00"
 
@@ -102,3 +104,35 @@ def _limits(result):
             low, high = np.minimum(low, found.points.min(axis=0)), np.maximum(high, found.points.max(axis=0))
     room = np.where(high > low, high - low, 1.0) * MARGIN
     return low - room, high + room
+
+
+def responses(result: DynamicsPool, ax: Axes | None = None, collection: Collection | None = None) -> Axes:
+    """Both cross-lagged responses over the next occasions, with their intervals.
+
+    Parameters
+    ----------
+    result : DynamicsPool
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; a new figure otherwise.
+    collection : Collection, optional
+        For the names of the pair; x and y otherwise.
+    """
+    ax = ax or plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
+    names = pair(collection) if collection else ("x", "y")
+    table = result.tidy()
+    table = table[table["occasion"] != "all later"]
+    looks = (("x", "y", REGION, "o", -0.06), ("y", "x", PREDICTION, "s", 0.06))
+    for impulse, variable, colour, marker, shift in looks:
+        rows = table[(table["impulse"] == impulse) & (table["variable"] == variable)]
+        at = rows["occasion"].astype(int).to_numpy() + shift
+        ends = np.abs(rows[["ci_low", "ci_high"]].to_numpy().T - rows["estimate"].to_numpy())
+        label = arrow(f"{impulse}_to_{variable}", *names)
+        ax.errorbar(
+            at, rows["estimate"], yerr=ends, color=colour, marker=marker, ms=6, lw=1.4, capsize=3, label=label
+        )
+    ax.axhline(0, color=GREY, lw=0.8, zorder=0)
+    ax.set_xticks(range(1, len(result.responses.response) + 1))
+    ax.set_xlabel(say("sessions later"))
+    ax.set_ylabel("response to one unit more")
+    ax.legend(frameon=False, loc="best", fontsize=9)
+    return ax

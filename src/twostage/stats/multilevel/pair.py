@@ -17,10 +17,9 @@ from twostage.stats.base import (
     wald,
 )
 from twostage.stats.multilevel.inference import TESTS
-from twostage.stats.multilevel.model import pool_mv
 from twostage.stats.multilevel.region import Region, region
 from twostage.stats.multilevel.results import MvFit
-from twostage.stats.multilevel.terms import inner_outer
+from twostage.stats.multilevel.several import pool_several
 
 _GLANCE = ("k", "k_both", "method", "test", "level", "rho", "loglik", "converged", "singular", "note")
 
@@ -212,7 +211,7 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
         raise ValueError(
             f"each effect is needed from at least two studies; {names[int(np.argmin(k))]} has {min(k)}"
         )
-    fit = _fit(Y, V, present, method, level, names, labels)
+    fit = pool_several(Y, V, method=method, level=level, names=names, labels=labels)
     df = np.array([*k, min(k)]) - 1.0 if test == "t" else np.full(3, np.inf)
     contrasts = [_contrast(fit, c, d, level) for c, d in zip(((1, 0), (0, 1), (1, -1)), df, strict=True)]
     return PairFit(
@@ -232,26 +231,6 @@ def pool_pair(Y, V, *, method="REML", test="t", level=0.95, names=("first", "sec
         singular=fit.singular,
         note=fit.note,
         fit=fit,
-    )
-
-
-def _fit(Y, V, present, method, level, names, labels):
-    """The long form: one row per estimate, studies in order."""
-    study, effect = np.nonzero(present)
-    labels = [f"study {i}" for i in range(len(Y))] if labels is None else [str(x) for x in labels]
-    if len(labels) != len(Y):
-        raise ValueError(f"{len(labels)} labels for {len(Y)} studies")
-    blocks = [V[i][np.ix_(p, p)] for i, p in enumerate(present) if p.any()]
-    return pool_mv(
-        Y[present],
-        blocks,
-        np.eye(2)[effect],
-        random=inner_outer(effect, study),
-        struct="UN",
-        method=method,
-        level=level,
-        names=names,
-        labels=[f"{labels[i]}, {names[j]}" for i, j in zip(study, effect, strict=True)],
     )
 
 
