@@ -19,11 +19,14 @@ from twostage.stage1.estimates import Equation, Equations, StudyEstimates, colle
 from twostage.stage1.panel import ROUNDING, Panel, varies
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
 from twostage.stats.base import attempt
-from twostage.stats.mixed import MixedFit, fit_mixed, influence
+from twostage.stats.mixed import MixedFit, MixedSums, fit_mixed, influence
 from twostage.terms import DIRECTIONS, Direction
 
 #: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
 NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
+
+#: Share of y'y that is more residual than rounding in cross-products could be.
+CLEAR = 1e-6
 
 
 @singledispatch
@@ -159,7 +162,7 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
 
 
 def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
-    rows = panel.transitions()
+    rows, _ = panel.numbered_transitions()
     slopes, level = panel.parameters.random_slopes, panel.parameters.level
     directions = DIRECTIONS.items()
     results = {("main", name): attempt(_fit_mixed, rows, d, level, design, slopes) for name, d in directions}
@@ -168,26 +171,27 @@ def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEsti
 
 def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
-    X = design(rows, direction)
-    require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
+    table = design(rows, direction)
+    names, X = list(table), table.to_numpy()
+    require(len(X) > len(names) + 1, f"{len(X)} transitions are too few for {len(names)} coefficients")
     for name in ("x", "y"):
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
-    y = rows[f"{direction.outcome}_next"].to_numpy()
-    # Numbers instead of names: comparing hundreds of thousands of texts takes longer than the fit.
-    patients, names = pd.factorize(rows["patient"])
-    require(_leaves_residual(y, X.to_numpy(), patients), NO_RESIDUAL)
-    Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
-    fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
-    labels, added = influence(fit, y, X.to_numpy(), patients, Z)
-    table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
-    covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
-    each = pd.DataFrame(added, index=names[labels], columns=list(X))
-    table = counted(table, len(labels), len(rows))
-    return Equation(table, covariance, summary(fit), each)
+    y, patients = rows[f"{direction.outcome}_next"].to_numpy(), rows["patient"].to_numpy()
+    require(_leaves_residual(y, X, patients), NO_RESIDUAL)
+    Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
+    fit = fit_mixed(y, X, patients, Z, names=names)
+    labels, added = influence(fit, y, X, patients, Z)
+    estimates = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
+    covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
+    each = pd.DataFrame(added, index=labels, columns=names)
+    return Equation(counted(estimates, len(labels), len(X)), covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
     """Whether predictors and patients' own levels leave some of y to a residual (or are too many to tell)."""
+    # Cross-products are quick, and have the digits to tell that much is left.
+    if MixedSums(tuple(map(str, range(X.shape[1])))).add(y, X, patients).leaves_residual(CLEAR):
+        return True
     columns = pd.DataFrame(np.column_stack([y, X]))
     within = (columns - columns.groupby(patients).transform("mean")).to_numpy()
     coefficients, _, rank, _ = np.linalg.lstsq(within[:, 1:], within[:, 0], rcond=ROUNDING)
