@@ -90,7 +90,7 @@ class Panel:
             other variable was observed at t + lag).
         """
         rows, patients = self.numbered_transitions()
-        return rows.assign(patient=patients.take(rows["patient"]))
+        return rows.assign(patient=patients.take(rows["patient"].to_numpy()))
 
     def numbered_transitions(self) -> tuple[pd.DataFrame, pd.Index]:
         """The rows of :meth:`transitions` with a number for each patient, and who has which.
