@@ -11,9 +11,7 @@ from functools import partial, singledispatch
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from statsmodels.regression.linear_model import OLS
-from statsmodels.tools import add_constant
+from scipy.special import ndtr, ndtri
 
 from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
@@ -217,10 +215,17 @@ def _fit_ols(rows, direction, level) -> Equation:
     X = _design_lagged(rows, direction)
     require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
     require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    fit = _ols(rows[f"{direction.outcome}_next"].to_numpy(), X)
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     table = _ols_table(fit, level)
     return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
+
+
+def _ols(y, X):
+    # It takes a second to import, scipy.stats above all: what fits nothing, such as a run without changes, does without.
+    from statsmodels.regression.linear_model import OLS
+
+    return OLS(y, X).fit()
 
 
 def _ols_summary(fit) -> dict:
@@ -253,9 +258,10 @@ def _fit_outcome(rows, level) -> Equation:
         require(varies(rows[name], rows[name]), f"{name} does not vary")
     scores = rows[["x_early", "pre", "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
-    X = add_constant(standardized[["x_early", "pre"]])
+    X = standardized[["x_early", "pre"]]
+    X.insert(0, "const", 1.0)
     require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
-    fit = OLS(standardized["post"], X).fit()
+    fit = _ols(standardized["post"], X)
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
@@ -270,7 +276,7 @@ def _fit_outcome(rows, level) -> Equation:
 def fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
     """A partial correlation on Fisher's scale, as a row of a table."""
     z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 4)
-    half = norm.ppf(0.5 + level / 2) * se
+    half = ndtri(0.5 + level / 2) * se
     row = {"term": "partial_r_z", "estimate": z, "std_error": se, "df": np.inf, "statistic": z / se}
-    row |= {"p_value": 2 * norm.sf(abs(z / se)), "ci_low": z - half, "ci_high": z + half}
+    row |= {"p_value": 2 * ndtr(-abs(z / se)), "ci_low": z - half, "ci_high": z + half}
     return pd.DataFrame([row | {"converged": True, "singular": False}])

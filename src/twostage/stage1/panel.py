@@ -295,7 +295,9 @@ def disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enrolled(study: Study) -> int:
-    known = [table["patient"].drop_duplicates() for table in (study.sessions, study.patients) if table is not None]
+    known = [
+        table["patient"].drop_duplicates() for table in (study.sessions, study.patients) if table is not None
+    ]
     return pd.concat(known).nunique()
 
 
