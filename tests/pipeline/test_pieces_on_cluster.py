@@ -12,9 +12,8 @@ import yaml
 
 from twostage.collection import large_study, read_collection
 from twostage.params import make_parameters
-from twostage.pipeline.backend import cluster_client
+from twostage.pipeline.backend import cluster_client, over_cluster
 from twostage.pipeline.errors import PipelineError
-from twostage.pipeline.pieces import over_cluster
 from twostage.records import analyse
 from twostage.simulation import simulate_collection, write_collection
 from twostage.stage1 import lagged, make_panel

@@ -202,9 +202,7 @@ def engine(name: str):
         # Small studies do without it, and it takes a tenth of a second.
         import duckdb
     except ImportError:
-        expected = (
-            "the package duckdb, which reads a study of this size in pieces: pip install 'twostage[large]'"
-        )
+        expected = "the package duckdb, which reads files in Parquet: pip install 'twostage[large]'"
         raise CollectionError([Problem(name, None, None, "no engine", expected)]) from None
     config = {"memory_limit": ENGINE_MEMORY, "autoinstall_known_extensions": False}
     return duckdb.connect(config={**config, "autoload_known_extensions": False})

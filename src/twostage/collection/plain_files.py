@@ -12,20 +12,21 @@ import pandas as pd
 
 from twostage.collection import schema
 from twostage.collection.distinct_texts import Cells, Distinct
+from twostage.collection.parquet_file import Values
 
 #: Columns of patients that are numbers, and those in which a missing value may have a sign of its own.
 NUMBERS, CODED = ("age", "pre", "post"), ("therapist", "gender")
 
 
 def chosen(
-    cells: Mapping[str, Cells], names: Mapping[str, str], where: Mapping[str, str]
+    cells: Mapping[str, Cells | Values], names: Mapping[str, str], where: Mapping[str, str]
 ) -> dict[str, Distinct] | None:
     """The columns of one study.
 
     Parameters
     ----------
     cells : mapping
-        As :func:`twostage.collection.distinct_texts.split` finds them.
+        As :func:`twostage.collection.distinct_texts.split` or :func:`twostage.collection.parquet_file.columns` finds them.
     names : mapping
         Our name -> the file's.
     where : mapping

@@ -1,6 +1,7 @@
 """The files of single studies: sessions and patients, read as text, checked, turned into numbers."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage.collection import plain_files, schema
+from twostage.collection import parquet_file, plain_files, schema
 from twostage.collection.csv_table import Table, content_of, read_table
 from twostage.collection.distinct_texts import Cells, Distinct, split
 from twostage.collection.large_study import PieceFile, is_large, piece_file
@@ -34,7 +35,9 @@ class StudyFiles:
     settings: Settings
     dictionary: pd.DataFrame
     _shared: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
-    _plain_files: dict[Path, dict[str, Cells] | None] = field(default_factory=dict, repr=False, compare=False)
+    _plain_files: dict[Path, Mapping[str, Cells | parquet_file.Values] | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def read(self, info: dict[str, Any], row: int) -> tuple[pd.DataFrame, pd.DataFrame | None, list[Problem]]:
         """Read one study.
@@ -54,6 +57,8 @@ class StudyFiles:
         problems : list of Problem
             Of both files and of their agreement; if there are any, the tables are not for use.
         """
+        if twice := self._twice(info):
+            return pd.DataFrame(), None, twice
         if (plain := self._plain(info)) is not None:
             return *plain, []
         layout = self.settings.sessions
@@ -63,7 +68,8 @@ class StudyFiles:
             return sessions, None, [*problems, *_count(info, row, layout, raw)]
         other = self._table(self.settings.patients, info)
         patients, more = self._patients(other, info)
-        strange = _strangers(info, (layout, raw), (self.settings.patients, other))
+        names = [self._file(one, info) for one in (layout, self.settings.patients)]
+        strange = _strangers(names, (layout, raw), (self.settings.patients, other))
         # A name misspelt in one of the files would be reported a second time as a wrong count.
         strange = strange or _count(info, row, layout, raw)
         return sessions, patients, [*problems, *more, *strange]
@@ -85,10 +91,9 @@ class StudyFiles:
 
     def _columns(self, layout: Layout, info: dict[str, Any]) -> dict[str, Distinct] | None:
         """The study's columns in a plain file; None of another."""
-        path = _place(self.folder / layout.path(info))
+        path = _place(self.folder / self._file(layout, info))
         if path not in self._plain_files:
-            content, _ = content_of(path, "")
-            cells = split(content) if content is not None else None
+            cells = _cells(path)
             if not layout.where:
                 return plain_files.chosen(cells, layout.columns, {}) if cells else None
             self._plain_files[path] = cells
@@ -112,7 +117,31 @@ class StudyFiles:
     def paths(self, info: dict[str, Any]) -> list[Path]:
         """The files that :meth:`read` opens for the study with this row of the registry."""
         layouts = [self.settings.sessions, *([self.settings.patients] if self.settings.patients else [])]
-        return [_place(self.folder / layout.path(info)) for layout in layouts]
+        return [_place(self.folder / self._file(layout, info)) for layout in layouts]
+
+    def _twice(self, info: dict[str, Any]) -> list[Problem]:
+        """Tables that the study has in both formats: which of them holds is not for us to guess."""
+        layouts = [self.settings.sessions, *([self.settings.patients] if self.settings.patients else [])]
+        files = [layout.path(info) for layout in layouts]
+        both = [
+            (file, f"{file.removesuffix('.csv')}.parquet")
+            for file in files
+            if file.endswith(".csv") and (self.folder / file).exists()
+        ]
+        return [
+            Problem(other, None, None, f"a second file beside {file}", "one of them")
+            for file, other in both
+            if (self.folder / other).exists()
+        ]
+
+    def _file(self, layout: Layout, info: dict[str, Any]) -> str:
+        """The study's file as it is called in the collection: as `layout` says, or with the ending of Parquet instead."""
+        file = layout.path(info)
+        other = f"{file.removesuffix('.csv')}.parquet"
+        there = (
+            file.endswith(".csv") and not (self.folder / file).exists() and (self.folder / other).is_file()
+        )
+        return other if there else file
 
     def in_pieces(self, info: dict[str, Any]) -> list[PieceFile | None] | None:
         """The study's files of sessions and of patients if it is to be read in pieces."""
@@ -123,19 +152,19 @@ class StudyFiles:
         session = self.settings.sessions.columns["session"]
         limits = self._limits(session, schema.SESSION_LIMITS)
         files = [
-            layout and piece_file(self.folder, layout.path(info), layout.columns, missing, limits)
+            layout and piece_file(self.folder, self._file(layout, info), layout.columns, missing, limits)
             for layout in layouts
         ]
         return files if is_large(files[0].path, self.settings.in_pieces) else None
 
     def _table(self, layout: Layout, info: dict[str, Any]) -> Table:
         """The study's rows and the columns that the collection uses, still text."""
-        file = layout.path(info)
+        file = self._file(layout, info)
         path = _place(self.folder / file)
         if path in self._shared:
             table = self._shared[path]
         else:
-            table = read_table(path, file)
+            table = (parquet_file.read_table if _is_parquet(path) else read_table)(path, file)
             if layout.where:
                 self._shared[path] = table
         if table.cells.empty:
@@ -154,7 +183,7 @@ class StudyFiles:
 
     def _sessions(self, table: Table, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Problem]]:
         layout, cells = self.settings.sessions, table.cells
-        file, names = layout.path(info), layout.columns
+        file, names = self._file(layout, info), layout.columns
         rules = {names["patient"]: schema.PATIENT, names["session"]: schema.SESSION}
         problems = [*table.problems, *schema.check_texts(cells, file, rules)]
         keys = [names["patient"], names["session"]]
@@ -174,7 +203,7 @@ class StudyFiles:
 
     def _patients(self, table: Table, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Problem]]:
         layout, cells, missing = self.settings.patients, table.cells, self._missing()
-        file, names = layout.path(info), layout.columns
+        file, names = self._file(layout, info), layout.columns
         problems = [*table.problems, *schema.check_texts(cells, file, {names["patient"]: schema.PATIENT})]
         problems += schema.check_unique(cells, file, [names["patient"]], "each patient once")
         numeric = [names[c] for c in ("age", "pre", "post") if names.get(c) in cells]
@@ -202,19 +231,31 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _strangers(info: dict[str, Any], *sources: tuple[Layout, Table]) -> list[Problem]:
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet"
+
+
+def _cells(path: Path) -> Mapping[str, Cells | parquet_file.Values] | None:
+    """The columns of a file without anything special in it; None of another."""
+    if _is_parquet(path):
+        return parquet_file.columns(path, "")[0]
+    content, _ = content_of(path, "")
+    return split(content) if content is not None else None
+
+
+def _strangers(names: Sequence[str], *sources: tuple[Layout, Table]) -> list[Problem]:
     """Patients of one file that the other lacks; nothing if a file could not be read completely."""
     columns = [layout.columns["patient"] for layout, _ in sources]
     if not all(t.whole and c in t.cells for (_, t), c in zip(sources, columns, strict=True)):
         return []
     problems = []
     for here, there in ((0, 1), (1, 0)):
-        (layout, table), (other, elsewhere) = sources[here], sources[there]
-        names = table.cells[columns[here]].drop_duplicates()
-        unknown = names[~names.isin(elsewhere.cells[columns[there]])]
-        expected = SEEN.format(other.path(info)) if here else f"a patient of {other.path(info)}"
+        table, elsewhere = sources[here][1], sources[there][1]
+        own = table.cells[columns[here]].drop_duplicates()
+        unknown = own[~own.isin(elsewhere.cells[columns[there]])]
+        expected = SEEN.format(names[there]) if here else f"a patient of {names[there]}"
         problems += [
-            Problem(layout.path(info), row, columns[here], name, expected) for row, name in unknown.items()
+            Problem(names[here], row, columns[here], name, expected) for row, name in unknown.items()
         ]
     return problems
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from twostage.importing.read_excel import read_excel
-from twostage.importing.read_stats import read_r, read_spss, read_stata
+from twostage.importing.read_stats import read_parquet, read_r, read_spss, read_stata
 from twostage.importing.read_text import read_text
 from twostage.importing.source import FileOptions, ImportProblems, Source
 from twostage.problems import Problem
@@ -36,6 +36,7 @@ READERS = {
     ".rds": R,
     ".rdata": R,
     ".rda": R,
+    ".parquet": (read_parquet, ("decimal", "thousands")),
 }
 
 
@@ -44,7 +45,7 @@ OF_GRIDS = ("last_row", "short_rows", "fill_down")
 
 
 def read_source(path: Path, options: FileOptions, guess: bool = False) -> Source:
-    """Read a file by its ending: .csv, .tsv, .txt (also packed), .xlsx, .sav, .zsav, .dta, .rds, .RData.
+    """Read a file by its ending: .csv, .tsv, .txt (also packed), .xlsx, .sav, .zsav, .dta, .rds, .RData, .parquet.
 
     Parameters
     ----------

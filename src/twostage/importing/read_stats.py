@@ -1,12 +1,14 @@
-"""Files of SPSS, Stata and R, each read by the library that knows it."""
+"""Files of SPSS, Stata and R, and Parquet, each read by the library that knows it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from twostage.collection import parquet_file
 from twostage.importing.marks import NO_MARK, marks_of, plain_number
 from twostage.importing.read_text import unpacked
 from twostage.importing.source import (
@@ -142,3 +144,26 @@ def read_r(path: Path, options: FileOptions, guess: bool = False) -> Source:
     frame_used = asked or (names[0] if names else None)
     found = [f"R, {len(frame)} rows" + f" of the data frame {frame_used}" * bool(frame_used), *found]
     return Source(path.name, cells, replace(used, frame=frame_used), tuple(found), doubtful=doubtful)
+
+
+def read_parquet(path: Path, options: FileOptions, guess: bool = False) -> Source:
+    """Read a .parquet file."""
+    if path.stat().st_size > LARGEST:
+        raise too_large(path.name, "a larger file")
+    columns, problems = parquet_file.columns(path, path.name)
+    if columns is None:
+        raise ImportProblems(problems)
+    table = pd.DataFrame({name: _with_gaps(column.values) for name, column in columns.items()})
+    cells, used, doubtful, found = _as_text(path.name, table, (), options)
+    found = [f"Parquet, {len(table)} rows, {len(table.columns)} columns", *found]
+    return Source(path.name, cells, used, tuple(found), doubtful=doubtful)
+
+
+def _with_gaps(values: np.ndarray) -> np.ndarray:
+    """A column without a mask: None where nothing is."""
+    gaps = np.ma.getmaskarray(values)
+    return (
+        np.ma.getdata(values)
+        if not gaps.any()
+        else np.where(gaps, None, np.ma.getdata(values).astype(object))
+    )

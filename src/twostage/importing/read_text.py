@@ -62,7 +62,7 @@ BEGINNINGS = {
     b"RDX": "an R file: name it .RData",
     b"RDA": "an R file: name it .RData",
     b"X\n\x00\x00\x00": "an R file: name it .rds",
-    b"PAR1": "a Parquet file: save it as CSV",
+    b"PAR1": "a Parquet file: name it .parquet",
     b"%PDF": "a PDF: export the table itself",
     b"SQLite format 3": "a database: export the table as CSV",
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import loky
 from loky.backend.resource_tracker import ensure_running
 
+from twostage.collection import Piece, Pieces, merged
 from twostage.pipeline.child import end_with
 from twostage.pipeline.code import code
 from twostage.pipeline.errors import PipelineError
@@ -155,6 +156,33 @@ def cluster_workers(address: str) -> Workers:
     # Two tasks are never the same, whatever their arguments look like to Dask.
     executor = client.get_executor(pure=False)
     return Workers(executor, lambda left: _close(client), lambda: client.status != "running")
+
+
+def over_cluster(client: "Client") -> Callable[[Pieces, Callable[[Piece], Any], int, int], Any]:
+    """What sums over a study's pieces on the workers of a cluster (:attr:`twostage.collection.LargeStudy.over_pieces`).
+
+    The graph is Dask's: a piece whose worker is lost is summed again by another one, from the study's file. Nothing that
+    a worker holds is needed later, so any number of them may come and go. Sums are merged in pairs, in the order of the
+    pieces, whoever made them: the numbers do not depend on who was faster.
+
+    Parameters
+    ----------
+    client : Client
+        Its workers see the study's files under the same paths.
+    """
+
+    def over(pieces: Pieces, work: Callable[[Piece], Any], first: int, last: int) -> Any:
+        from dask import delayed
+
+        # One graph, handed over whole. Never pure: no task may be taken for one done before, files may have changed since.
+        part, both = delayed(pieces.over, pure=False), delayed(merged, pure=False)
+        sums = [part(work, number, first, last) for number in range(pieces.count)]
+        while len(sums) > 1:
+            pairs = [both(*sums[k : k + 2]) for k in range(0, len(sums) - 1, 2)]
+            sums = pairs + sums[2 * len(pairs) :]
+        return client.compute(sums[0], optimize_graph=False).result()
+
+    return over
 
 
 def _close(client: "Client") -> None:

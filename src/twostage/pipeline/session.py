@@ -9,12 +9,12 @@ from pathlib import Path
 import pytask
 from pytask_parallel import ParallelBackend, registry
 
-from twostage.files import emptied, scratch_folder
+from twostage.files import emptied, scratch_folder, write_json
 from twostage.pipeline.backend import CLUSTER_QUEUE, QUEUED, Workers, cluster_workers, local_workers
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.lock import run_lock
 from twostage.pipeline.plan import Plan
-from twostage.pipeline.progress import Progress, print_summary
+from twostage.pipeline.progress import BOOK_FILE, Progress, book_weight, print_summary
 from twostage.pipeline.steps import declare
 
 #: Exit status after an interruption, as shells have it (128 + SIGINT).
@@ -57,9 +57,12 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
         if not readable:
             emptied(run.state)
         workers = cluster_workers(dask) if dask else local_workers(jobs)
-        with _scratch(), Progress(due, jobs) as progress:
+        pages = len(run.stage1) * len(run.analysed) + len(run.stage2) + len(run.tutorials)
+        with _scratch(), Progress(due, jobs, book_weight(run.state, pages)) as progress:
             queue = CLUSTER_QUEUE if dask else QUEUED * jobs
             session = _build(plan, run.state, workers, queue, progress)
+        if progress.measured and session.exit_code is pytask.ExitCode.OK:
+            write_json(run.state / BOOK_FILE, progress.measured)
         shutil.rmtree(run.unfinished, ignore_errors=True)
     if workers.gone:
         raise PipelineError(

@@ -30,8 +30,7 @@ def write_tables(plan: Plan, dask: str | None = None) -> None:
         _write_tables(plan, None)
         return
     # Most runs need no cluster, and what starts processes takes a moment to import.
-    from twostage.pipeline.backend import cluster_client
-    from twostage.pipeline.pieces import over_cluster
+    from twostage.pipeline.backend import cluster_client, over_cluster
 
     with cluster_client(dask) as client:
         _write_tables(plan, over_cluster(client))

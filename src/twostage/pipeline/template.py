@@ -1,11 +1,10 @@
 """The values in notebooks' parameter cells: read, written from their one definition, and held against a run's."""
 
 import ast
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from twostage.files import write_bytes_if_changed
 from twostage.notebooks import NOTEBOOKS, parameter_cell
@@ -19,7 +18,8 @@ OF_THE_RUN = set(PLACES) - {"collection"}
 
 def defaults_of(template: Path) -> dict[str, Any]:
     """Name -> value of each plain assignment in the cell tagged ``parameters``; empty if there is none."""
-    return assigned(nbformat.read(template, as_version=4), "parameters")
+    # As it was saved: nbformat, which would check all of it, takes longer to import than this to be read.
+    return assigned(json.loads(template.read_text(encoding="utf-8")), "parameters")
 
 
 def assigned(notebook: Mapping[str, Any], tag: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def check_saved(templates: Mapping[str, Path], given: Mapping[str, Mapping[str, 
     for notebook, template in templates.items():
         try:
             saved = defaults_of(template)
-        except (SyntaxError, ValueError, AttributeError):
+        except (SyntaxError, ValueError, AttributeError, LookupError, TypeError):
             # What a cell holds beside plain values is for the kernel to judge, which names its line.
             continue
         usual = _values(parameter_cell(notebook))
@@ -115,6 +115,8 @@ def sync_cells(folder: Path, notebooks: Iterable[str] = NOTEBOOKS) -> list[str]:
     PipelineError
         A notebook is missing or has no cell tagged ``parameters``; nothing is written.
     """
+    import nbformat
+
     wanted = {}
     for name in notebooks:
         path = folder / f"{name}.ipynb"

@@ -35,7 +35,7 @@ from twostage.pipeline.warm_kernel import END
 #: package, which imports the rest.
 IMPORTS = (
     *("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer"),
-    *("matplotlib.backends.backend_svg", "seaborn"),
+    *("matplotlib.backends.backend_svg", "seaborn", "statsmodels.regression.linear_model"),
     *("twostage.display", "twostage.terms", "twostage.stage1", "twostage.stage2"),
 )
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from twostage.records import Estimate, Record
 
@@ -75,10 +75,11 @@ def _recomputed(row: dict[str, Any], exact: float, variances: dict, level: float
     variance = variances.get((row["variant"], row["direction"], row["term"]))
     se = math.sqrt(variance) if variance else row["std_error"]
     estimate = _to_error(exact, row["estimate"], se)
-    law = norm() if row["df"] is None else t(row["df"])
-    statistic, half = estimate / se, float(law.ppf(0.5 + level / 2)) * se
+    statistic, df, p = estimate / se, row["df"], 0.5 + level / 2
+    half = float(ndtri(p) if df is None else stdtrit(df, p)) * se
+    beyond = float(ndtr(-abs(statistic)) if df is None else stdtr(df, -abs(statistic)))
     computed = {"estimate": estimate, "std_error": se, "statistic": statistic}
-    computed |= {"p_value": float(2 * law.sf(abs(statistic)))}
+    computed |= {"p_value": 2 * beyond}
     ends = {"ci_low": estimate - half, "ci_high": estimate + half}
     return Estimate.model_validate(row | computed | ends).model_dump()
 

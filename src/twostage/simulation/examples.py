@@ -121,7 +121,7 @@ def with_items(table: pd.DataFrame, key: ItemKey) -> pd.DataFrame:
 
 
 def write_example(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table in the format of its ending: .csv, .xlsx, .sav, .dta or .rds.
+    """Write a table in the format of its ending: .csv, .xlsx, .sav, .dta, .rds or .parquet.
 
     Parameters
     ----------
@@ -186,7 +186,13 @@ def _r(table: pd.DataFrame, path: Path) -> None:
     pyreadr.write_rds(str(path), table.astype({"gender": object}))
 
 
-WRITERS = {".csv": _csv, ".xlsx": _excel, ".sav": _spss, ".dta": _stata, ".rds": _r}
+def _parquet(table: pd.DataFrame, path: Path) -> None:
+    import duckdb
+
+    duckdb.connect().from_df(table).write_parquet(str(path))
+
+
+WRITERS = {".csv": _csv, ".xlsx": _excel, ".sav": _spss, ".dta": _stata, ".rds": _r, ".parquet": _parquet}
 
 
 def fill_in(text: str, facts: Mapping[str, Any]) -> str:

@@ -11,19 +11,20 @@ from functools import partial, singledispatch
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from statsmodels.regression.linear_model import OLS
-from statsmodels.tools import add_constant
+from scipy.special import ndtr, ndtri
 
 from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
 from twostage.stats.base import attempt
-from twostage.stats.mixed import MixedFit, fit_mixed, influence
+from twostage.stats.mixed import MixedFit, MixedSums, fit_mixed, influence
 from twostage.terms import DIRECTIONS, Direction
 
 #: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
 NO_RESIDUAL = "the predictors reproduce the outcome exactly: no residual variance is left"
+
+#: Share of y'y that is more residual than rounding in cross-products could be.
+CLEAR = 1e-6
 
 
 @singledispatch
@@ -159,7 +160,7 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
 
 
 def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
-    rows = panel.transitions()
+    rows, _ = panel.numbered_transitions()
     slopes, level = panel.parameters.random_slopes, panel.parameters.level
     directions = DIRECTIONS.items()
     results = {("main", name): attempt(_fit_mixed, rows, d, level, design, slopes) for name, d in directions}
@@ -168,26 +169,27 @@ def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEsti
 
 def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
-    X = design(rows, direction)
-    require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
+    table = design(rows, direction)
+    names, X = list(table), table.to_numpy()
+    require(len(X) > len(names) + 1, f"{len(X)} transitions are too few for {len(names)} coefficients")
     for name in ("x", "y"):
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
-    y = rows[f"{direction.outcome}_next"].to_numpy()
-    # Numbers instead of names: comparing hundreds of thousands of texts takes longer than the fit.
-    patients, names = pd.factorize(rows["patient"])
-    require(_leaves_residual(y, X.to_numpy(), patients), NO_RESIDUAL)
-    Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
-    fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
-    labels, added = influence(fit, y, X.to_numpy(), patients, Z)
-    table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
-    covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
-    each = pd.DataFrame(added, index=names[labels], columns=list(X))
-    table = counted(table, len(labels), len(rows))
-    return Equation(table, covariance, summary(fit), each)
+    y, patients = rows[f"{direction.outcome}_next"].to_numpy(), rows["patient"].to_numpy()
+    require(_leaves_residual(y, X, patients), NO_RESIDUAL)
+    Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
+    fit = fit_mixed(y, X, patients, Z, names=names)
+    labels, added = influence(fit, y, X, patients, Z)
+    estimates = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
+    covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
+    each = pd.DataFrame(added, index=labels, columns=names)
+    return Equation(counted(estimates, len(labels), len(X)), covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
     """Whether predictors and patients' own levels leave some of y to a residual (or are too many to tell)."""
+    # Cross-products are quick, and have the digits to tell that much is left.
+    if MixedSums(tuple(map(str, range(X.shape[1])))).add(y, X, patients).leaves_residual(CLEAR):
+        return True
     columns = pd.DataFrame(np.column_stack([y, X]))
     within = (columns - columns.groupby(patients).transform("mean")).to_numpy()
     coefficients, _, rank, _ = np.linalg.lstsq(within[:, 1:], within[:, 0], rcond=ROUNDING)
@@ -213,10 +215,17 @@ def _fit_ols(rows, direction, level) -> Equation:
     X = _design_lagged(rows, direction)
     require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
     require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = OLS(rows[f"{direction.outcome}_next"].to_numpy(), X).fit()
+    fit = _ols(rows[f"{direction.outcome}_next"].to_numpy(), X)
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     table = _ols_table(fit, level)
     return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
+
+
+def _ols(y, X):
+    # It takes a second to import, scipy.stats above all: what fits nothing, such as a run without changes, does without.
+    from statsmodels.regression.linear_model import OLS
+
+    return OLS(y, X).fit()
 
 
 def _ols_summary(fit) -> dict:
@@ -249,9 +258,10 @@ def _fit_outcome(rows, level) -> Equation:
         require(varies(rows[name], rows[name]), f"{name} does not vary")
     scores = rows[["x_early", "pre", "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
-    X = add_constant(standardized[["x_early", "pre"]])
+    X = standardized[["x_early", "pre"]]
+    X.insert(0, "const", 1.0)
     require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
-    fit = OLS(standardized["post"], X).fit()
+    fit = _ols(standardized["post"], X)
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
@@ -266,7 +276,7 @@ def _fit_outcome(rows, level) -> Equation:
 def fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
     """A partial correlation on Fisher's scale, as a row of a table."""
     z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 4)
-    half = norm.ppf(0.5 + level / 2) * se
+    half = ndtri(0.5 + level / 2) * se
     row = {"term": "partial_r_z", "estimate": z, "std_error": se, "df": np.inf, "statistic": z / se}
-    row |= {"p_value": 2 * norm.sf(abs(z / se)), "ci_low": z - half, "ci_high": z + half}
+    row |= {"p_value": 2 * ndtr(-abs(z / se)), "ci_low": z - half, "ci_high": z + half}
     return pd.DataFrame([row | {"converged": True, "singular": False}])

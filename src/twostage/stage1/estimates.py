@@ -87,7 +87,7 @@ class Equation:
     fit : dict
         loglik, sigma2, re_variance, converged, singular, evaluations.
     influence : pandas.DataFrame, optional
-        What each patient (index) adds to each coefficient (columns).
+        What each patient (index: a number) adds to each coefficient (columns).
     """
 
     table: pd.DataFrame
@@ -147,7 +147,9 @@ def _joint_covariances(equations: dict[tuple[str, str], Equation]) -> dict[str, 
     joint = {}
     for variant in dict.fromkeys(variant for variant, _ in usable):
         own = [(direction, influence) for (v, direction), influence in usable.items() if v == variant]
-        found = stacked_covariance([(list(influence.index), influence.to_numpy()) for _, influence in own])
+        found = stacked_covariance(
+            [(influence.index.to_numpy(), influence.to_numpy()) for _, influence in own]
+        )
         axis = pd.MultiIndex.from_tuples(
             [(direction, term) for direction, influence in own for term in influence],
             names=["direction", "term"],

@@ -21,6 +21,9 @@ from twostage.stage1.vocabulary import exclusions
 ROUNDING = 1e-12
 
 
+_DISAGGREGATED = ("x_mean", "y_mean", "x_within", "y_within")
+
+
 @dataclass(frozen=True)
 class Panel:
     """One study, ready for stage 1.
@@ -86,12 +89,24 @@ class Panel:
             patient, session (t), x_within, y_within, x_mean, y_mean, x_next, y_next (missing where only the
             other variable was observed at t + lag).
         """
-        lag = self.parameters.lag
-        now = self.sessions.dropna(subset=["x", "y"]).drop(columns=["x", "y"])
-        later = self.sessions[["patient", "session", "x", "y"]].rename(columns={"x": "x_next", "y": "y_next"})
-        later = later.assign(session=later["session"] - lag)
-        pairs = now.merge(later, on=["patient", "session"], how="inner")
-        return pairs.dropna(subset=["x_next", "y_next"], how="all").reset_index(drop=True)
+        rows, patients = self.numbered_transitions()
+        return rows.assign(patient=patients.take(rows["patient"].to_numpy()))
+
+    def numbered_transitions(self) -> tuple[pd.DataFrame, pd.Index]:
+        """The rows of :meth:`transitions` with a number for each patient, and who has which.
+
+        Texts of hundreds of thousands of rows take longer to compare than a model takes to be fitted to them.
+        """
+        codes, patients = pd.factorize(self.sessions["patient"])
+        session = self.sessions["session"].to_numpy()
+        scores = self.sessions[["x", "y"]].to_numpy(dtype=float)
+        seen = ~np.isnan(scores)
+        now, later = _pairs(codes, session, self.parameters.lag)
+        kept = seen[now].all(axis=1) & seen[later].any(axis=1)
+        now, later = now[kept], later[kept]
+        columns = {"patient": codes[now], "session": session[now]}
+        columns |= {name: self.sessions[name].to_numpy()[now] for name in _DISAGGREGATED}
+        return pd.DataFrame(columns | {"x_next": scores[later, 0], "y_next": scores[later, 1]}), patients
 
     def wide(self) -> tuple[np.ndarray, pd.Index]:
         """Scores of everyone in the window, before eligibility, by patient and session.
@@ -164,7 +179,8 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
     scale = {name: _scale(window, name, parameters.standardize) for name in ("x", "y")}
     everyone = window.assign(**{name: window[name] / scale[name] for name in scale})
     everyone = _detrended(everyone, parameters.detrend)
-    eligible, excluded = _eligible(study, everyone, parameters)
+    enrolled = _enrolled(study)
+    eligible, excluded = _eligible(enrolled, everyone, parameters)
     return Panel(
         study=study.id,
         label=str(study.info["label"]),
@@ -176,7 +192,7 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
         patients=_oriented_patients(study),
         scale=scale,
         exclusions=excluded,
-        n_enrolled=_enrolled(study),
+        n_enrolled=enrolled,
         checksum=study.checksum,
         **reliabilities(study.info),
     )
@@ -268,7 +284,8 @@ def _without_own_slopes(window: pd.DataFrame, name: str) -> pd.Series:
 def disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
     """Eligible patients' sessions with person means and deviations from them."""
     scores = eligible[["x", "y"]]
-    means = scores.groupby(eligible["patient"]).transform("mean")
+    codes, _ = pd.factorize(eligible["patient"])
+    means = scores.groupby(codes, sort=False).transform("mean")
     within = scores - means
     # A mean of equal scores is off in the last digit: that is no deviation.
     within = within.mask(within.abs() <= ROUNDING * scores.abs().max(), 0.0)
@@ -278,16 +295,30 @@ def disaggregated(eligible: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enrolled(study: Study) -> int:
-    known = pd.Index(study.sessions["patient"].unique())
-    return len(known if study.patients is None else known.union(study.patients["patient"].unique()))
+    known = [
+        table["patient"].drop_duplicates() for table in (study.sessions, study.patients) if table is not None
+    ]
+    return pd.concat(known).nunique()
 
 
 def _eligible(
-    study: Study, everyone: pd.DataFrame, parameters: Parameters
+    enrolled: int, everyone: pd.DataFrame, parameters: Parameters
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    counts = everyone.dropna(subset=["x", "y"]).groupby("patient").size()
-    enough = counts.index[counts >= parameters.min_sessions]
-    n_window = everyone["patient"].nunique()
-    lost = (_enrolled(study) - n_window, n_window - len(enough))
+    codes, patients = pd.factorize(everyone["patient"])
+    both = everyone[["x", "y"]].notna().all(axis=1).to_numpy()
+    enough = np.bincount(codes[both], minlength=len(patients)) >= parameters.min_sessions
+    lost = (enrolled - len(patients), int((~enough).sum()))
     reasons = pd.DataFrame({"reason": exclusions(parameters), "n_patients": lost})
-    return everyone[everyone["patient"].isin(enough)], reasons
+    return everyone[enough[codes]], reasons
+
+
+def _pairs(codes: np.ndarray, session: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and for each the row of the same patient `lag` sessions later; those without one left out."""
+    # One number for each patient and session, so far apart that no patient's last session reaches the next one's.
+    keys = codes * (session.max(initial=0) + lag + 1) + session
+    order = np.argsort(keys, kind="stable")
+    place = np.searchsorted(keys[order], keys + lag)
+    now = np.flatnonzero(place < len(keys))
+    later = order[place[now]]
+    there = keys[later] == keys[now] + lag
+    return now[there], later[there]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import ndtri, stdtrit
 
 from twostage.display import html_table
 from twostage.params import Parameters
@@ -262,7 +262,8 @@ def _usable(records: Sequence[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _at_level(estimates: pd.DataFrame, level: float) -> pd.DataFrame:
     """Give all studies' intervals the level of the pooled ones, whatever level their notebooks showed."""
-    half = t.ppf(0.5 + level / 2, estimates["df"].astype(float)) * estimates["std_error"].astype(float)
+    p, df = 0.5 + level / 2, estimates["df"].to_numpy(dtype=float)
+    half = np.where(np.isinf(df), ndtri(p), stdtrit(df, p)) * estimates["std_error"].astype(float)
     return estimates.assign(ci_low=estimates["estimate"] - half, ci_high=estimates["estimate"] + half)
 
 

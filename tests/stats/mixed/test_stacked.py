@@ -39,7 +39,7 @@ def test_balanced_random_intercept_by_hand():
     y = rng.normal(0, 1.0, (8, 3)) + rng.normal(0, 2.0, (8, 1))
     groups = np.repeat(np.arange(8), 3)
     labels, a = part(y.ravel(), np.ones((24, 1)), groups)
-    assert labels == list(range(8))
+    assert list(labels) == list(range(8))
     np.testing.assert_allclose(a[:, 0], (y.mean(axis=1) - y.mean()) / 8, rtol=1e-8)
     found = stacked_covariance([(labels, a)]).matrix
     assert found[0, 0] == pytest.approx(y.mean(axis=1).var(ddof=1) / 8, rel=1e-8)

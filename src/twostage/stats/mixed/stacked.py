@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twostage.stats.mixed.design import group_rows
-from twostage.stats.mixed.sums import group_sums
+from twostage.stats.mixed.sums import chunks, group_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,29 +43,38 @@ def influence(fit, y, X, groups, Z=None):
 
     Returns
     -------
-    labels : list, length N
-        One label per group.
+    labels : list or ndarray, length N
+        One label per group; an array if `groups` is one.
     contributions : ndarray, shape (N, p)
         In units of the coefficients; they add up to 0.
     """
     y, X = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
     Z = np.ones((len(y), 1)) if Z is None else np.asarray(Z, dtype=float)
     rows = group_rows(groups, len(y))
-    if rows.order is not None:
-        y, X, Z = y[rows.order], X[rows.order], Z[rows.order]
+    scores = np.empty((len(rows.sizes), X.shape[1]))
+    for first, last in chunks(rows.starts, rows.sizes):
+        begin, end = rows.starts[first], rows.starts[last - 1] + rows.sizes[last - 1]
+        at = slice(begin, end) if rows.order is None else rows.order[begin:end]
+        part = rows.starts[first:last] - begin, rows.sizes[first:last]
+        scores[first:last] = _scores(fit, y[at], X[at], Z[at], *part)
+    first = rows.starts if rows.order is None else rows.order[rows.starts]
+    labels = groups[first] if isinstance(groups, np.ndarray) else [groups[i] for i in first.tolist()]
+    return labels, scores @ fit.cov_coef
+
+
+def _scores(fit, y, X, Z, starts, sizes):
+    """``X_i' V_i^-1 (y_i - X_i b)`` of each group, shape (N, p)."""
     # A column after the other in memory: sums over a group then run along it.
     residual, p = y - X @ fit.coef, X.shape[1]
     columns = np.vstack([Z.T, X.T, residual])
     values, vectors = np.linalg.eigh(fit.cov_re)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    products = root @ np.stack([group_sums(z * columns, rows.starts, rows.sizes) for z in Z.T], axis=1)
+    products = root @ np.stack([group_sums(z * columns, starts, sizes) for z in Z.T], axis=1)
     ZZ, ZX, Zr = np.split(products.transpose(2, 1, 0), [Z.shape[1], Z.shape[1] + p], axis=2)
     middle = fit.sigma2 * np.eye(Z.shape[1]) + ZZ @ root.T
     inner = Zr / middle if Z.shape[1] == 1 else np.linalg.solve(middle, Zr)
-    scores = group_sums(X.T * residual, rows.starts, rows.sizes).T
-    scores = (scores - np.einsum("nqp,nqo->np", ZX, inner)) / fit.sigma2
-    order = np.arange(len(y)) if rows.order is None else rows.order
-    return [groups[i] for i in order[rows.starts].tolist()], scores @ fit.cov_coef
+    scores = group_sums(X.T * residual, starts, sizes).T
+    return (scores - np.einsum("nqp,nqo->np", ZX, inner)) / fit.sigma2
 
 
 def stacked_covariance(parts):
@@ -100,20 +109,29 @@ def stacked_covariance(parts):
     """
     if not parts:
         raise ValueError("no model was given")
+    places, n_any = _places([labels for labels, _ in parts])
     scaled = []
-    for labels, contributions in parts:
+    for own, (_, contributions) in zip(places, parts, strict=True):
         n, p = contributions.shape
-        if len(set(labels)) != n:
-            raise ValueError(f"{n} contributions for {len(set(labels))} different groups")
+        different = np.count_nonzero(np.bincount(own))
+        if different != n:
+            raise ValueError(f"{n} contributions for {different} different groups")
         if n <= p:
             raise ValueError(f"{n} groups for {p} coefficients: more groups than coefficients are needed")
         scaled.append(contributions * np.sqrt(n / (n - p)))
-    position = {label: i for i, label in enumerate(dict.fromkeys(g for labels, _ in parts for g in labels))}
-    stacked = np.zeros((len(position), sum(s.shape[1] for s in scaled)))
+    stacked = np.zeros((n_any, sum(s.shape[1] for s in scaled)))
     at = 0
-    for (labels, _), s in zip(parts, scaled, strict=True):
-        stacked[[position[label] for label in labels], at : at + s.shape[1]] = s
+    for own, s in zip(places, scaled, strict=True):
+        stacked[own, at : at + s.shape[1]] = s
         at += s.shape[1]
-    common = set.intersection(*(set(labels) for labels, _ in parts))
-    n_groups = tuple(len(labels) for labels, _ in parts)
-    return StackedCovariance(stacked.T @ stacked, n_groups, len(position), len(common))
+    n_all = int((np.bincount(np.concatenate(places)) == len(parts)).sum())
+    return StackedCovariance(stacked.T @ stacked, tuple(map(len, places)), n_any, n_all)
+
+
+def _places(labels) -> tuple[list[np.ndarray], int]:
+    """For each model's labels their rows in a table of all groups, and how many groups there are."""
+    if all(isinstance(own, np.ndarray) and own.dtype.kind in "iu" for own in labels):
+        groups, found = np.unique(np.concatenate(labels), return_inverse=True)
+        return np.split(found, np.cumsum([len(own) for own in labels])[:-1]), len(groups)
+    position = {label: i for i, label in enumerate(dict.fromkeys(g for own in labels for g in own))}
+    return [np.array([position[label] for label in own], dtype=int) for own in labels], len(position)

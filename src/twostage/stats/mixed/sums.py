@@ -263,7 +263,7 @@ def cross_products(
     factors = np.zeros((q, q + n_columns, n_groups))
     within = np.zeros((n_columns, n_columns))
     written = q - constant_first + n_columns
-    for first, last in _chunks(grouping.starts, grouping.sizes):
+    for first, last in chunks(grouping.starts, grouping.sizes):
         sizes = grouping.sizes[first:last]
         begin, end = grouping.starts[first], grouping.starts[last - 1] + sizes[-1]
         block = np.empty((written, end - begin))
@@ -273,7 +273,7 @@ def cross_products(
     return CrossProducts(factors, within, constant_first and q == 1)
 
 
-def _chunks(starts: np.ndarray, sizes: np.ndarray):
+def chunks(starts: np.ndarray, sizes: np.ndarray):
     """Ranges of whole groups of about CHUNK_ROWS rows."""
     n = starts[-1] + sizes[-1]
     edges = [*np.searchsorted(starts, np.arange(0, n, CHUNK_ROWS)).tolist(), len(starts)]
