@@ -64,7 +64,7 @@ def performance_table(
     kinds : sequence of str
         Names of conditions; of those at longer lags the table says the lag.
     """
-    term, s = DIRECTIONS[direction].cross, recovery.summary
+    term, s = DIRECTIONS[direction].cross, recovery.of()
     rows = []
     for r in s[(s["direction"] == direction) & (s["term"] == term) & s["condition"].isin(kinds)].itertuples():
         condition = (CONDITIONS | LAG_CONDITIONS)[r.condition]
@@ -123,7 +123,7 @@ def _sign(mean: float, truth: float, error: float) -> str:
 def _coverage(recovery: Recovery, name: str) -> list[str]:
     """How often the intervals of the estimator with the best ones contain the truth, in the worse direction."""
     crosses = pd.MultiIndex.from_tuples([(name, d.name, d.cross) for d in DIRECTIONS.values()])
-    s = recovery.summary
+    s = recovery.of()
     of = s[pd.MultiIndex.from_frame(s[["condition", "direction", "term"]]).isin(crosses)]
     if of.empty:
         return []

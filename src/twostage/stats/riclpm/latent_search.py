@@ -161,7 +161,9 @@ def _enter_optimum(solved, structure, patterns, places, found, chosen, se):
     if not chosen.any():
         return
     numbers = {"theta": found.point.theta, "value": found.point.value, "information": found.information}
-    numbers |= {name: getattr(found, name) for name in ("iterations", "evaluations", "decrement", "converged")}
+    numbers |= {
+        name: getattr(found, name) for name in ("iterations", "evaluations", "decrement", "converged")
+    }
     numbers = {name: array[chosen] for name, array in numbers.items()}
     _enter(solved, structure, structure, patterns.select(chosen), places[chosen], se, **numbers)
     for b in np.flatnonzero(chosen):
