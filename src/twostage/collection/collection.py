@@ -82,6 +82,8 @@ class Collection:
     x, y : Variable
     words : Words
         What persons and occasions are called.
+    condition : str
+        What the data are like, of the kinds of data of :mod:`twostage.recovery.conditions`.
     introduction : str
         The book's introduction, from ``introduction.md``; empty if the collection has none.
     pre, post : str or None
@@ -104,6 +106,7 @@ class Collection:
     x: Variable
     y: Variable
     words: Words
+    condition: str
     introduction: str
     pre: str | None
     post: str | None
@@ -281,6 +284,7 @@ def _collection(path: Path, registry: Registry) -> Collection:
         x=settings.x,
         y=settings.y,
         words=settings.words,
+        condition=settings.condition,
         introduction=registry.introduction,
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),

@@ -20,7 +20,6 @@ TITLES = {
     "autoregression": "Autoregressions by Estimator",
     "baujat": "Contribution to Heterogeneity and Influence of Each Study",
     "believe": "Which Estimator to Believe Under Which Condition",
-    "bias_aware": "Intervals That Allow for the Bias of the Estimator",
     "bias": "Bias of the Estimators in the Recovery Study",
     "bubbles": "Effects and Moderators",
     "casewise": "Influence of Each Study",

@@ -26,6 +26,6 @@ def study_designs(collection: Collection, parameters: Parameters) -> tuple[Study
     for study in collection.studies["study"]:
         if study in collection.shared:
             continue
-        panel = make_panel(collection.study(study), parameters)
+        panel = make_panel(collection.study(study), parameters)  # type: ignore[arg-type]
         designs.append(StudyDesign(panel.study, panel.label, np.isfinite(panel.wide()[0])))
     return tuple(designs)
