@@ -32,6 +32,7 @@ TITLES = {
     "coverage": "Coverage of the Estimators in the Recovery Study",
     "design": "Effects by Design",
     "estimators": "Estimators Side by Side",
+    "few": "Pools of Few Studies in the Recovery Study",
     "forest_outcome": "Forest Plot of the Relation With the Outcome",
     "forest": "Forest Plot",
     "funnel": "Funnel Plot",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, number, percent
-from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS, LAGS
+from twostage.recovery.conditions import ALL, CONDITIONS, FEW, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
 from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
@@ -48,6 +49,35 @@ def _believe(words: str, believed: dict, numbers: tuple[float, float, float], al
         "RMSE": number(rmse, 3),
         "also calibrated": also,
     }
+
+
+def few_studies_table(recovery: Recovery) -> pd.DataFrame:
+    """Coverage and type I error in pools of few studies and of all, of the main analysis and the nearest; all text.
+
+    Without a row where the stored study has no pools of few.
+    """
+    pools = [str(few) for few in FEW if len(recovery.of(str(few)))]
+    rows = []
+    for r in best_estimators(recovery).itertuples() if pools else ():
+        for estimator in dict.fromkeys([r.nearest, HEADLINE]):
+            row = {"if your data look like this": say(r.words), "estimator": estimator_words(estimator)}
+            for pool in (*pools, ALL):
+                of = f"{pool} studies" if pool != ALL else "all studies"
+                coverage, type_1 = _worse(recovery, r.condition, estimator, pool)
+                row |= {f"coverage, {of}": percent(coverage, 0), f"type I error, {of}": percent(type_1, 0)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _worse(recovery: Recovery, condition: str, estimator: str, pool: str) -> tuple[float, float]:
+    """The worse direction's coverage and type I error; NaN where one was never pooled."""
+    cells = [
+        (recovery.row(f"{condition}{end}", estimator, d.name, d.cross, pool), measure)
+        for d in DIRECTIONS.values()
+        for end, measure in (("", "coverage"), ("_null", "rejection"))
+    ]
+    found = [np.nan if row is None else float(row[measure]) for row, measure in cells]
+    return min(found[::2]), max(found[1::2])
 
 
 def best_estimator_rule() -> str:

@@ -79,7 +79,8 @@ def trust_sentences(recovery: Recovery | None, collection: Collection, estimates
 def _where(kind: Condition, wanted: str) -> str:
     missing = "" if kind.name == wanted else f' (the stored study does not have the condition "{wanted}")'
     return say(
-        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}."
+        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}. Shares have their "
+        "Monte Carlo standard errors."
     )
 
 
