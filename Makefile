@@ -12,7 +12,7 @@ PARAMS ?=
 RUN ?=
 DASK ?=
 JOBS ?=
-REPLICATES ?= 1000
+REPLICATES ?= 500
 WORKERS ?= auto
 OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
 	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
@@ -27,7 +27,7 @@ help:
 	@echo "             DASK=tcp://...     workers of a Dask scheduler instead of processes"
 	@echo "make test    run the tests"
 	@echo "             TESTS=path         only these             WORKERS=n        processes (default: one per core)"
-	@echo "make recovery  draw the collection again with known truth, REPLICATES=1000 times; store how it went"
+	@echo "make recovery  draw the collection again with known truth, REPLICATES=500 times; store how it went"
 	@echo "make bench   speed beside other packages, which it installs in .bench: writes benchmarks/results.md"
 	@echo "make setup   only set up $(VENV); both of the above do so   PYTHON=python3.12  with which Python"
 	@echo "make clean   remove the runs and $(VENV)"

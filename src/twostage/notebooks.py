@@ -167,7 +167,7 @@ NOTEBOOKS = {
             _STAGE2,
             leaves=("estimators",),
             reads=("estimators",),
-            uses=("truth", "recovery"),
+            uses=("truth",),
             chapter="results_estimators",
         ),
         Notebook(

@@ -783,3 +783,22 @@ def test_a_lowest_value_above_the_highest_is_a_problem(three, tmp_path):
 def test_a_pipe_in_place_of_the_collections_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "collection.yml")
     assert "collection.yml: found 'a device or a pipe'" in str(validate_collection(tmp_path)[0])
+
+
+def test_what_the_data_are_like_is_one_of_the_kinds_of_data(small):
+    """The collection knows the names of the recovery study's kinds, and no others."""
+    from typing import get_args
+
+    from twostage.collection.settings import Kind
+    from twostage.recovery.verdict import kinds
+
+    assert get_args(Kind) == tuple(present.name for present, _ in kinds())
+    assert read_collection(small).condition == "realistic"
+    file = small / "collection.yml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}condition: floors\n", encoding="utf-8")
+    assert read_collection(small).condition == "floors"
+    file.write_text(f"{text}condition: sunny\n", encoding="utf-8")
+    (problem,) = validate_collection(small)
+    assert (problem.column, problem.value) == ("condition", "sunny")
+    assert "realistic" in problem.expected

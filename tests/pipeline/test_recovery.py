@@ -69,7 +69,7 @@ def test_what_other_plans_made_is_summarised_too(plan):
         "ci_high": 0.3,
         "tau2": 0.0,
     }
-    row |= {"estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
+    row |= {"pool": "all", "estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
     for condition, chunk in (("everything", 0), ("plain", 0), ("plain", 1)):
         rows = [row | {"condition": condition, "replicate": r} for r in range(CHUNK)]
         pd.DataFrame(rows).to_csv(plan.file(condition, chunk), index=False)
@@ -134,7 +134,7 @@ def test_longer_lags_are_made_and_stored_without_touching_the_rest(small, tmp_pa
     before = {path.name: path.read_bytes() for path in (small / "recovery").iterdir()}
     plan = plan_recovery(tmp_path, small, replicates=REPLICATES, conditions=["plain_lag2", "plain_null_lag3"])
     row = {"k": 3, "estimate": 0.1, "std_error": 0.1, "ci_low": -0.1, "ci_high": 0.3, "tau2": 0.0}
-    row |= {"estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
+    row |= {"pool": "all", "estimator": "centred", "direction": "x_to_y", "term": "x_within", "seconds": 2.0}
     plan.folder.mkdir(parents=True)
     # A chunk at lag 1 with the same code, designs and seed belongs to the other part.
     for condition in (*plan.conditions, "plain"):

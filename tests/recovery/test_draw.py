@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from twostage.recovery.conditions import CONDITIONS, MEANS, PARAMETER, PLAIN
-from twostage.recovery.design import StudyDesign, design_checksum, study_designs
+from twostage.recovery.conditions import BETWEEN_THERAPISTS, CONDITIONS, MEANS, PARAMETER, PLAIN, STEP
+from twostage.recovery.design import StudyDesign, design_checksum
 from twostage.recovery.draw import draw_scores, draw_study, observed_by_scores
+from twostage.recovery.studies import study_designs
 
 #: Standard errors from an expectation: a correct sample fails one such comparison in 16,000, and the seeds are fixed.
 Z = 4.0
@@ -142,8 +143,11 @@ def test_every_condition_says_what_is_true():
         assert condition.name == name
         truths = {key: condition.truth(*key) for key in PARAMETER}
         cross = truths["x_to_y", "x_within"], truths["y_to_x", "y_within"]
-        assert cross == ((0.0, 0.0) if condition.null else (MEANS["b_xy"], MEANS["b_yx"]))
-        assert truths["x_to_y", "y_within"] == MEANS["phi_yy"]
+        if condition.null:
+            assert cross == (0.0, 0.0)
+        elif len(condition.spacing) == 1:
+            assert cross == (MEANS["b_xy"], MEANS["b_yx"])
+            assert truths["x_to_y", "y_within"] == MEANS["phi_yy"]
 
 
 def test_the_design_is_that_of_the_observed_scores(three, designs, panels):
@@ -163,3 +167,93 @@ def test_the_checksum_ignores_the_order_of_patients_and_nothing_else(designs):
     fewer = StudyDesign(first.study, first.label, first.observed[1:])
     assert design_checksum((first,)) == design_checksum((turned,))
     assert len({design_checksum((d,)) for d in (first, fewer)} | {design_checksum(designs)}) == 3
+
+
+def test_where_time_varies_the_truth_is_the_mean_of_the_powers():
+    """By simulation: regress on the true deviations of a long series; and by hand for two steps."""
+    condition = CONDITIONS["unequal_spacing"]
+    scores = draw_scores(np.random.default_rng(13), condition, 1, 300, 400)[0]
+    found = slopes(scores, levels_of(scores))
+    names = [
+        [("x_to_y", "x_within"), ("x_to_y", "y_within")],
+        [("y_to_x", "x_within"), ("y_to_x", "y_within")],
+    ]
+    assert np.abs(found - [[condition.truth(*key) for key in row] for row in names]).max() < 0.01
+    one, two, three = condition.spacing
+    b, phi = PLAIN["b_xy"], PLAIN["phi_xx"] + PLAIN["phi_yy"]
+    squared = b * phi
+    cubed = PLAIN["phi_xx"] * squared + b * (PLAIN["phi_yy"] ** 2 + b * PLAIN["b_yx"])
+    assert condition.truth("x_to_y", "x_within") == pytest.approx(one * b + two * squared + three * cubed)
+
+
+def test_error_takes_its_share_of_the_variance_within_patients():
+    """Of scores at equal distances error adds to the variance and to nothing else."""
+    options = (1, 4000, 40)
+    clean, noisy = (
+        draw_scores(np.random.default_rng(14), CONDITIONS[name], *options)[0]
+        for name in ("plain", "measurement_error")
+    )
+    rho = CONDITIONS["measurement_error"].reliability
+    within = np.array([1 - PLAIN["icc_x"], 1 - PLAIN["icc_y"]])
+    added = noisy.var(axis=(0, 1)) - clean.var(axis=(0, 1))
+    # The draws differ: patients' levels decide how exact the variances are.
+    assert np.abs(added - within * (1 - rho) / rho).max() < Z * np.sqrt(4 / 4000) * 0.6
+    between = [np.cov(s[:, 0, 0], s[:, 30, 0])[0, 1] for s in (clean, noisy)]
+    assert abs(between[1] - between[0]) < Z * np.sqrt(4 / 4000)
+
+
+def test_scales_end_and_have_steps():
+    scores = draw_scores(np.random.default_rng(15), CONDITIONS["floors"], 1, 4000, 7)[0]
+    floor = CONDITIONS["floors"].floor
+    assert scores[..., 1].min() == pytest.approx(floor) and scores[..., 0].max() == pytest.approx(-floor)
+    at_the_end = (scores[..., 1] <= floor + 1e-9).mean()
+    assert 0.15 < at_the_end < 0.30
+    steps = scores / STEP
+    assert np.abs(steps - np.round(steps)).max() < 1e-9
+
+
+def test_what_is_carried_over_differs_between_patients():
+    condition = CONDITIONS["own_autoregressions"]
+    scores = draw_scores(np.random.default_rng(16), condition, 1, 300, 400)[0]
+    own = np.array([slopes(s[None], s[None].mean(axis=1, keepdims=True))[0, 1] for s in scores])
+    # Sampling adds about 1 / sqrt(400), draws that do not settle are drawn again.
+    assert abs(own.std() - np.hypot(condition.own_autoregressions, np.sqrt(0.8 / 400))) < 0.02
+    assert abs(own.mean() - PLAIN["phi_yy"]) < 0.03
+
+
+def test_patients_of_one_therapist_are_alike(monkeypatch):
+    """The means of 200 patients of each of 40 therapists vary as their share says, and not where there are none."""
+    monkeypatch.setattr("twostage.recovery.draw.PER_THERAPIST", 200)
+    rng = np.random.default_rng(17)
+    scores = draw_scores(_Ordered(rng), CONDITIONS["therapists"], 1, 8000, 60)[0].mean(axis=1)
+    means = scores.reshape(40, 200, 2).mean(axis=1).var(axis=0, ddof=1)
+    expected = BETWEEN_THERAPISTS * np.array([PLAIN["icc_x"], PLAIN["icc_y"]])
+    assert np.abs(means / expected - 1).max() < Z * np.sqrt(2 / 39) + 0.1
+    plain = draw_scores(rng, CONDITIONS["plain"], 1, 8000, 60)[0].mean(axis=1)
+    assert plain.reshape(40, 200, 2).mean(axis=1).var(axis=0, ddof=1).max() < 0.2 * expected.min()
+
+
+class _Ordered:
+    """A generator that gives every therapist the patients in a row."""
+
+    def __init__(self, rng):
+        self._rng = rng
+
+    def __getattr__(self, name):
+        return getattr(self._rng, name)
+
+    def integers(self, low, high, size):
+        return np.broadcast_to(np.repeat(np.arange(high), size[1] // high), size)
+
+
+def test_leaving_may_depend_on_what_is_not_seen():
+    """Who leaves has a higher next y; the last y that was seen decides nothing."""
+    observed = np.ones((200, 4, 2), bool)
+    observed[:80, 2:] = False
+    design = StudyDesign("S", "S", observed)
+    y = np.random.default_rng(18).standard_normal((100, 200, 4))
+    found = observed_by_scores(np.random.default_rng(19), y, design, 1.0, unseen=True)
+    gone = ~found[:, :, 2, 1]
+    assert gone.sum(axis=1).tolist() == [80] * 100
+    assert y[:, :, 2][gone].mean() > 0.4
+    assert abs(y[:, :, 1][gone].mean()) < Z / np.sqrt(gone.sum())

@@ -50,6 +50,7 @@ def test_a_replicate_without_an_estimate_is_counted_not_used():
     rows = pd.DataFrame(
         {
             "condition": "plain",
+            "pool": "all",
             "replicate": [0, 1, 2],
             "estimator": "centred",
             "direction": "x_to_y",

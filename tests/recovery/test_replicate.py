@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from twostage.params import make_parameters
-from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS
-from twostage.recovery.design import StudyDesign, study_designs
+from twostage.recovery.conditions import ALL, CONDITIONS, LAG_CONDITIONS
+from twostage.recovery.design import StudyDesign
 from twostage.recovery.measures import summarise
 from twostage.recovery.replicate import KEPT, pool_columns, replicate
+from twostage.recovery.studies import study_designs
 from twostage.stats.pool.pool import pool
 from twostage.terms import ESTIMATORS
 
@@ -71,6 +72,21 @@ def test_chunks_repeat_and_do_not_depend_on_their_order(designs):
     assert set(late["replicate"]) == {8, 9}
     assert not np.allclose(late["estimate"], first["estimate"])
     assert set(late["condition"]) == {"everything"}
+
+
+def test_few_studies_are_pooled_too():
+    """Pools of 3 of 4 studies: each replicate's are among the collection's, and like the pool of just those."""
+    observed = np.ones((60, 7, 2), bool)
+    designs = [StudyDesign(s, s, observed) for s in "ABCD"]
+    options = {"seed": 2, "chunk": 0, "replicates": 3, "pooling": POOLING, "bootstraps": 5}
+    table = replicate(CONDITIONS["measurement_error"], designs, **options)
+    assert set(table["pool"]) == {ALL, "3"}
+    few = table[table["pool"] == "3"]
+    assert len(few) == len(table) / 2
+    assert (few["k"] <= 3).all() and (table.loc[table["pool"] == ALL, "k"] <= 4).all()
+    key = ["estimator", "direction", "term", "replicate"]
+    both = table[table["pool"] == ALL].merge(few, on=key)
+    assert (both["std_error_x"] != both["std_error_y"]).all()
 
 
 def test_pooling_leaves_out_what_cannot_be_used():

@@ -8,12 +8,14 @@ import pytest
 from twostage.collection.collection import read_collection
 from twostage.params import make_parameters
 from twostage.recovery.code import code_checksum
-from twostage.recovery.design import design_checksum, study_designs
+from twostage.recovery.design import design_checksum
 from twostage.recovery.store import MAKER, RecoveryError, read_recovery, write_recovery
+from twostage.recovery.studies import study_designs
 
 SUMMARY = pd.DataFrame(
     {
         "condition": ["plain"],
+        "pool": ["all"],
         "estimator": ["centred"],
         "direction": ["x_to_y"],
         "term": ["x_within"],
@@ -98,11 +100,30 @@ def test_the_checksum_follows_what_the_maker_uses(tmp_path, monkeypatch):
     assert code_checksum("twostage.a") != before
 
 
+def test_of_a_face_the_checksum_has_what_is_taken_from_it(tmp_path, monkeypatch):
+    package = tmp_path / "twostage"
+    (package / "f").mkdir(parents=True)
+    face = "from twostage.f.g import c\nfrom twostage.f.h import e\n"
+    texts = {"a": "from twostage.f import c\n", "f/__init__": face, "f/g": "c = 1\n", "f/h": "e = 1\n"}
+    for name, text in texts.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr("twostage.recovery.code.find_spec", _finder(package))
+    before = code_checksum("twostage.a")
+    (package / "f" / "h.py").write_text("e = 2\n")
+    (package / "f" / "__init__.py").write_text(f"{face}from twostage.f.h import i\n")
+    assert code_checksum("twostage.a") == before
+    (package / "f" / "g.py").write_text("c = 2\n")
+    assert code_checksum("twostage.a") != before
+
+
 def _finder(package):
     from importlib.util import spec_from_file_location
 
     def find(name):
-        path = package / f"{name.removeprefix('twostage.')}.py"
+        place = package / name.removeprefix("twostage.").replace(".", "/")
+        if (face := place / "__init__.py").is_file():
+            return spec_from_file_location(name, face, submodule_search_locations=[str(place)])
+        path = place.with_suffix(".py")
         return spec_from_file_location(name, path) if path.is_file() else None
 
     return find
@@ -113,7 +134,7 @@ def test_the_maker_uses_drawing_and_estimating():
     from twostage.recovery.code import _collect
 
     found = {}
-    _collect(MAKER, found)
+    _collect(MAKER, (), found)
     for name in (
         "recovery.draw",
         "stage1.estimator_batch",
@@ -123,5 +144,5 @@ def test_the_maker_uses_drawing_and_estimating():
         "stats.riclpm.fit",
     ):
         assert f"twostage.{name}" in found, name
-    for name in ("pages.common.plots", "pipeline.run", "stats.multilevel.pair", "stats.influence.gosh"):
+    for name in ("pages.common.plots", "pipeline.run", "stats.multilevel.pair", "collection.collection"):
         assert f"twostage.{name}" not in found, name

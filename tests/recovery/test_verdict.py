@@ -7,7 +7,15 @@ import pytest
 
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery
-from twostage.recovery.verdict import SLACK, Z, best_estimators, kinds
+from twostage.recovery.verdict import (
+    SLACK,
+    Z,
+    best_calibrated,
+    best_estimators,
+    is_calibrated,
+    kinds,
+    nearest_kind,
+)
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
 ERROR = 0.01
@@ -70,12 +78,39 @@ def test_who_cries_wolf_is_not_believed():
 def test_if_nobody_is_calibrated_nobody_is_believed():
     changes = [
         ({"condition": "plain"}, {"coverage": 0.5}),
-        ({"condition": "plain", "estimator": "dpm"}, {"bias": 0.001}),
+        ({"condition": "plain", "estimator": "dpm"}, {"coverage": 0.6}),
+        ({"condition": "plain_null", "estimator": "riclpm"}, {"rejection": 0.9}),
     ]
-    row = best_estimators(study(changes)).set_index("condition").loc["plain"]
+    found = study(changes)
+    row = best_estimators(found).set_index("condition").loc["plain"]
     assert row["estimator"] == ""
-    assert row["least_biased"] == "dpm"
-    assert row["coverage"] == 0.5
+    assert row["nearest"] == best_calibrated(found, CONDITIONS["plain"]) == "dpm"
+    assert row["coverage"] == 0.6
+    assert row["headline_coverage"] == 0.5
+    assert not is_calibrated(found, CONDITIONS["plain"], "dpm")
+    assert is_calibrated(found, CONDITIONS["dropout"], "dpm")
+
+
+def test_a_type_1_error_that_is_too_large_counts_as_coverage_that_is_too_small():
+    changes = [({"condition": "plain"}, {"coverage": 0.5}), ({"condition": "plain_null"}, {"rejection": 0.9})]
+    changes += [({"condition": "plain_null", "estimator": "jackknife"}, {"rejection": 0.4})]
+    assert best_calibrated(study(changes), CONDITIONS["plain"]) == "jackknife"
+
+
+def test_where_the_study_lacks_a_kind_of_data_the_one_most_like_data_stands_for_it():
+    found = study()
+    assert nearest_kind(found, "floors").name == "floors"
+    s = found.summary
+
+    def without(*names):
+        gone = s["condition"].isin([n + end for n in names for end in ("", "_null")])
+        return Recovery(s[~gone], {}, older_code=False, other_design=False)
+
+    assert nearest_kind(without("floors"), "floors").name == "realistic"
+    assert nearest_kind(without("floors", "realistic"), "floors").name == "everything"
+    only = Recovery(s[s["condition"].isin(["plain", "plain_null"])], {}, older_code=False, other_design=False)
+    assert nearest_kind(only, "realistic").name == "plain"
+    assert nearest_kind(Recovery(s.iloc[:0], {}, older_code=False, other_design=False), "plain") is None
 
 
 def test_an_estimator_that_was_never_pooled_is_no_candidate():

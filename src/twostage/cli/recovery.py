@@ -20,7 +20,7 @@ def recovery(
     collection: Annotated[
         Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
     ] = None,
-    replicates: Annotated[int, typer.Option(help="how often it is drawn, a multiple of 20", min=20)] = 1000,
+    replicates: Annotated[int, typer.Option(help="how often it is drawn, a multiple of 20", min=20)] = 500,
     jobs: Annotated[
         int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
     ] = None,

@@ -83,6 +83,8 @@ class Collection:
     x, y : Variable
     words : Words
         What persons and occasions are called.
+    condition : str
+        What the data are like, of the kinds of data of :mod:`twostage.recovery.conditions`.
     introduction : str
         The book's introduction, from ``introduction.md``; empty if the collection has none.
     review : Review
@@ -109,6 +111,7 @@ class Collection:
     x: Variable
     y: Variable
     words: Words
+    condition: str
     introduction: str
     review: Review
     risk_of_bias: pd.DataFrame | None
@@ -289,6 +292,7 @@ def _collection(path: Path, registry: Registry) -> Collection:
         x=settings.x,
         y=settings.y,
         words=settings.words,
+        condition=settings.condition,
         introduction=registry.introduction,
         review=settings.review,
         risk_of_bias=registry.risk_of_bias,

@@ -123,6 +123,27 @@ def _signed(value: Any) -> Any:
     return ", ".join(name.strip() for name in names)
 
 
+#: What a collection may say its data are like: the kinds of data of :mod:`twostage.recovery.conditions`.
+Kind = Literal[
+    "plain",
+    "shared_trends",
+    "own_trends",
+    "unequal_variances",
+    "dropout",
+    "heterogeneous",
+    "moderated",
+    "everything",
+    "measurement_error",
+    "error_and_trends",
+    "floors",
+    "own_autoregressions",
+    "unequal_spacing",
+    "unseen_dropout",
+    "therapists",
+    "realistic",
+]
+
+
 class _File(_Model):
     title: str = Field(min_length=1)
     note: str = Field(min_length=1)
@@ -132,6 +153,7 @@ class _File(_Model):
     y: VariableSettings
     words: _Words = _Words()
     review: Review = Review()
+    condition: Kind = "realistic"
     parameters: dict[str, Any] = {}
     sessions: _SessionsBlock = _SessionsBlock()
     patients: _PatientsBlock | None = None
@@ -157,6 +179,7 @@ class Settings:
     patients: Layout | None
     in_pieces: bool | None = None
     review: Review = Review()
+    condition: Kind = "realistic"
 
     def patient_column(self, name: str) -> str | None:
         """The file's column for `pre` or `post`, or None."""
@@ -241,6 +264,7 @@ def _complete(file: _File) -> Settings:
         patients=patients,
         in_pieces=file.sessions.in_pieces,
         review=file.review,
+        condition=file.condition,
         **variables,
     )
 

@@ -78,6 +78,13 @@ review:
   conflicts: ""
   studies: {{}}         # as in {{identified: 812, screened: 640, eligible: 25, sought: 25}}
 
+# What your data are like: the book's first page says how far the main analysis can be trusted where data are so, by a
+# recovery study of these studies (`twostage recovery`). realistic has most of the others at once; or one of plain,
+# shared_trends, own_trends, unequal_variances, dropout, heterogeneous, moderated, everything, measurement_error,
+# error_and_trends, floors, own_autoregressions, unequal_spacing, unseen_dropout, therapists (the book's page on it says
+# what they are).
+condition: realistic
+
 # Analysis parameters that differ from the package's defaults (`twostage run --help`, the book's page Run it again).
 parameters:
   first_session: 1

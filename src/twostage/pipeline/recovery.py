@@ -22,11 +22,12 @@ from twostage.pipeline.backend import local_workers
 from twostage.pipeline.kernel import SINGLE_THREAD
 from twostage.recovery.code import code_checksum
 from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS
-from twostage.recovery.design import StudyDesign, design_checksum, study_designs
+from twostage.recovery.design import StudyDesign, design_checksum
 from twostage.recovery.measures import summarise
 from twostage.recovery.replicate import replicate
 from twostage.recovery.simulations import source_commit
 from twostage.recovery.store import LONGER_LAGS, MAIN, MAKER, Part, write_recovery
+from twostage.recovery.studies import study_designs
 
 #: Replicates made, and written, at a time.
 CHUNK = 20

@@ -11,7 +11,8 @@ PACKAGE = "twostage"
 def code_checksum(module: str) -> str:
     """SHA-256 over a module and the modules of this package that it imports, directly or through others.
 
-    Only imports at the top of a module count: those inside functions are for display, not for numbers.
+    Only imports at the top of a module count: those inside functions are for display, not for numbers. A folder's face is
+    no code: of what it gathers, the modules count that the names come from.
 
     Parameters
     ----------
@@ -23,25 +24,42 @@ def code_checksum(module: str) -> str:
     str
     """
     found: dict[str, bytes] = {}
-    _collect(module, found)
+    _collect(module, (), found)
     digest = hashlib.sha256()
     for name in sorted(found):
         digest.update(f"{name}\0".encode() + found[name])
     return digest.hexdigest()
 
 
-def _collect(module: str, found: dict[str, bytes]) -> None:
+def _collect(module: str, names: tuple[str, ...], found: dict[str, bytes]) -> None:
+    """Add a module's source, and of what it imports; of a folder's face only what gives the names."""
     spec = find_spec(module)
     if module in found or spec is None or spec.origin is None:
         return
-    found[module] = source = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
+    source = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
+    is_face = spec.submodule_search_locations is not None
+    if not is_face:
+        found[module] = source
+    for origin, wanted in _imports(source):
+        if is_face:
+            wanted = tuple(name for name in wanted if name in names)
+        if wanted or not is_face:
+            _collect(origin, wanted, found)
+    for name in names if is_face else ():
+        if _is_module(f"{module}.{name}"):
+            _collect(f"{module}.{name}", (), found)
+
+
+def _imports(source: bytes) -> list[tuple[str, tuple[str, ...]]]:
+    """The modules of this package, and the names, that a module imports at its top."""
+    rows = []
     for node in ast.parse(source).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
-            _collect(node.module, found)
-            for alias in node.names:
-                if find_spec(node.module).submodule_search_locations:
-                    _collect(f"{node.module}.{alias.name}", found)
+            rows.append((node.module or "", tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith(f"{PACKAGE}."):
-                    _collect(alias.name, found)
+            rows += [(alias.name, ()) for alias in node.names if alias.name.startswith(f"{PACKAGE}.")]
+    return rows
+
+
+def _is_module(name: str) -> bool:
+    return find_spec(name) is not None

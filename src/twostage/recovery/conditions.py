@@ -1,8 +1,8 @@
-"""Under which conditions a collection is drawn again: each departs in one thing from the plain one, the last in all.
+"""Under which conditions a collection is drawn again: most depart in one thing from the plain one, some in several.
 
 The plain condition is the random-intercept cross-lagged panel model's own: patients share their coefficients, nothing
-but the process moves the scores, and sessions are missing for no reason. The values are those of
-:mod:`twostage.simulation.model` where it has them, and choices of this project otherwise.
+but the process moves the scores, they are measured without error, and sessions are missing for no reason. The values are
+those of :mod:`twostage.simulation.model` where it has them, and choices of this project otherwise.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from twostage.simulation import GENERATING
+
+#: The condition that a collection is like where it does not say otherwise.
+REALISTIC = "realistic"
+
 
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}
 
@@ -55,6 +59,19 @@ class Condition:
     dropout : float
         Log odds ratio of leaving after a session per unit of the last observed y; 0: sessions are missing at random
         whatever the scores.
+    unseen : bool
+        Whether leaving depends on the y of the session that is missed first instead.
+    own_autoregressions : float
+        SD over patients of both autoregressions.
+    reliability : float
+        Of both variables' session scores, within patients: true variance there over this and the error's.
+    floor : float, optional
+        Lowest y and, with the other sign, highest x that the scales have, on the latent scale; scores are then rounded to
+        :data:`STEP` too.
+    spacing : tuple of float
+        Probabilities that 1, 2, ... steps of the process lie between a patient's session and the next.
+    therapists : float
+        SD over therapists of both cross-lagged effects; where it is not 0 their patients' levels are alike too.
     lag : int
         Of the analysis, in sessions; the process moves by one.
     """
@@ -68,6 +85,12 @@ class Condition:
     own_trends: float = 0.0
     growth: float = 0.0
     dropout: float = 0.0
+    unseen: bool = False
+    own_autoregressions: float = 0.0
+    reliability: float = 1.0
+    floor: float | None = None
+    spacing: tuple[float, ...] = (1.0,)
+    therapists: float = 0.0
     lag: int = 1
 
     @property
@@ -81,14 +104,21 @@ class Condition:
         Notes
         -----
         ``w_{t+1} = Phi w_t + e`` gives ``E(w_{t+L} | w_t) = Phi^L w_t``: at lag L the effects are the elements of
-        ``Phi^L``. This is the mean over patients and studies only where all share one Phi.
+        ``Phi^L``, and where L differs from session to session they are those of its mean. This is the mean over patients
+        and studies only where all share one Phi. The truth is that of true scores on their latent scale, whatever error
+        and floor make of them.
         """
         c = self.coefficients
-        if self.lag == 1:
+        if self.lag == 1 == len(self.spacing):
             return c[PARAMETER[direction, term]]
-        phi = np.linalg.matrix_power([[c["phi_xx"], c["b_yx"]], [c["b_xy"], c["phi_yy"]]], self.lag)
+        phi = np.array([[c["phi_xx"], c["b_yx"]], [c["b_xy"], c["phi_yy"]]])
+        step = sum(p * np.linalg.matrix_power(phi, g) for g, p in enumerate(self.spacing, start=1))
         places = {"phi_xx": (0, 0), "b_yx": (0, 1), "b_xy": (1, 0), "phi_yy": (1, 1)}
-        return float(phi[places[PARAMETER[direction, term]]])
+        return float(np.linalg.matrix_power(step, self.lag)[places[PARAMETER[direction, term]]])
+
+
+#: What the pool of all of a collection's studies is called; and of how many others are, drawn anew in each replicate.
+ALL, FEW = "all", (3, 5)
 
 
 #: (direction, term) -> the coefficient that generates it.
@@ -112,6 +142,19 @@ _BETWEEN = {name: GENERATING[name][1] for name in COEFFICIENTS}
 _OWN_EFFECTS, _OWN_TRENDS, _GROWTH, _DROPOUT = 0.10, 0.06, 0.15, 1.0
 
 
+#: Within-patient reliability, SD of autoregressions over patients, the scales' end: about 21 % of scores lie there, SD of
+#: effects over therapists, and how many steps lie between sessions.
+_RELIABILITY, _OWN_AUTOREGRESSIONS, _FLOOR, _THERAPISTS, _SPACING = 0.70, 0.15, -0.8, 0.05, (0.7, 0.2, 0.1)
+
+
+#: Between neighbouring scores of an ordinal total, on the latent scale.
+STEP = 0.2
+
+
+#: Patients of a therapist, and the share of the variance between patients that lies between therapists.
+PER_THERAPIST, BETWEEN_THERAPISTS = 8, 0.1
+
+
 _KINDS = (
     Condition("plain", "one process for all, no trends, sessions missing for no reason"),
     Condition("shared_trends", "all patients move along the same line", changes=_TRENDING),
@@ -127,13 +170,51 @@ _KINDS = (
     Condition("moderated", "the cross-lagged effects depend on the patients' levels", changes=_MODERATED),
     Condition(
         "everything",
-        "all of these at once",
+        "trends, growing fluctuations, dropout, and effects that differ and depend on levels, all at once",
         changes=_TRENDING | _MODERATED,
         between=_BETWEEN,
         own_effects=_OWN_EFFECTS,
         own_trends=_OWN_TRENDS,
         growth=_GROWTH,
         dropout=_DROPOUT,
+    ),
+    Condition("measurement_error", "scores are measured with error", reliability=_RELIABILITY),
+    Condition(
+        "error_and_trends",
+        "scores are measured with error and all patients move along the same line",
+        changes=_TRENDING,
+        reliability=_RELIABILITY,
+    ),
+    Condition("floors", "many scores lie at the end of their scale", floor=_FLOOR),
+    Condition(
+        "own_autoregressions",
+        "how much is carried over differs between patients",
+        own_autoregressions=_OWN_AUTOREGRESSIONS,
+    ),
+    Condition("unequal_spacing", "the time between sessions varies", spacing=_SPACING),
+    Condition(
+        "unseen_dropout",
+        "patients leave before a session at which y would have been higher",
+        dropout=_DROPOUT,
+        unseen=True,
+    ),
+    Condition(
+        "therapists", "patients of one therapist are alike, in levels and effects", therapists=_THERAPISTS
+    ),
+    Condition(
+        REALISTIC,
+        "measurement error, floors, shared and own trends, dropout by unseen scores, and studies, therapists and patients "
+        "that differ, all at once",
+        changes=_TRENDING,
+        between=_BETWEEN,
+        own_effects=_OWN_EFFECTS / 2,
+        own_trends=_OWN_TRENDS / 2,
+        own_autoregressions=_OWN_AUTOREGRESSIONS / 2,
+        dropout=_DROPOUT / 2,
+        unseen=True,
+        reliability=_RELIABILITY,
+        floor=2 * _FLOOR,
+        therapists=_THERAPISTS,
     ),
 )
 
@@ -150,11 +231,14 @@ CONDITIONS = {c.name: c for kind in _KINDS for c in (kind, _without_effects(kind
 LAGS = (2, 3)
 
 
-#: The same at longer lags, of the kinds in which all patients share one process: of the others the true values at such
-#: lags are no simple function of the coefficients.
+_LAGGED = ("plain", "shared_trends", "own_trends", "unequal_variances", "dropout")
+
+
+#: The same at longer lags, of kinds in which all patients share one process: of the others the true values at such lags
+#: are no simple function of the coefficients.
 LAG_CONDITIONS = {
     f"{name}_lag{lag}": replace(c, name=f"{name}_lag{lag}", lag=lag)
     for lag in LAGS
     for name, c in CONDITIONS.items()
-    if not (c.between or c.own_effects or any(c.coefficients[m] for m in MODERATION))
+    if name.removesuffix("_null") in _LAGGED
 }

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostage.collection import Collection
-from twostage.params import Parameters
-from twostage.stage1 import make_panel
-
 
 @dataclass(frozen=True, eq=False)
 class StudyDesign:
@@ -30,29 +26,6 @@ class StudyDesign:
         """Each patient's last observed session, counted from 0, shape (n,)."""
         some = self.observed.any(axis=2)
         return some.shape[1] - 1 - some[:, ::-1].argmax(axis=1)
-
-
-def study_designs(collection: Collection, parameters: Parameters) -> tuple[StudyDesign, ...]:
-    """The designs of a collection's studies that have data, in the order of its registry.
-
-    Parameters
-    ----------
-    collection : Collection
-    parameters : Parameters
-        For the window of sessions.
-
-    Raises
-    ------
-    CollectionError
-        As reading the studies raises it.
-    """
-    designs = []
-    for study in collection.studies["study"]:
-        if study in collection.shared:
-            continue
-        panel = make_panel(collection.study(study), parameters)
-        designs.append(StudyDesign(panel.study, panel.label, np.isfinite(panel.wide()[0])))
-    return tuple(designs)
 
 
 def design_checksum(designs: tuple[StudyDesign, ...]) -> str:

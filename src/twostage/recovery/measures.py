@@ -3,6 +3,10 @@
 import numpy as np
 import pandas as pd
 
+#: What was measured.
+NAMED = ("condition", "pool", "estimator", "direction", "term")
+
+
 #: Columns of a table of measures, after those that name what was measured.
 MEASURES = (
     "n_replicates",
@@ -78,12 +82,12 @@ def _rmse_error(deviation: np.ndarray, rmse: float) -> float:
 
 
 def summarise(replicates: pd.DataFrame, truth) -> pd.DataFrame:
-    """Measures per condition, estimator and coefficient.
+    """Measures per condition, pool, estimator and coefficient.
 
     Parameters
     ----------
     replicates : DataFrame
-        condition, replicate, estimator, direction, term, k, estimate, std_error, ci_low, ci_high; estimate is NaN
+        condition, pool, replicate, estimator, direction, term, k, estimate, std_error, ci_low, ci_high; estimate is NaN
         where nothing could be pooled.
     truth : callable
         (condition, direction, term) -> the true value.
@@ -94,12 +98,11 @@ def summarise(replicates: pd.DataFrame, truth) -> pd.DataFrame:
         One row each, with `n_failed` (replicates without a pooled estimate) and `mean_k` (studies pooled).
     """
     rows = []
-    for key, group in replicates.groupby(["condition", "estimator", "direction", "term"], sort=False):
-        condition, estimator, direction, term = key
+    for key, group in replicates.groupby(list(NAMED), sort=False):
+        named = dict(zip(NAMED, key, strict=True))
         usable = group.dropna(subset=["estimate", "ci_low", "ci_high"])
         columns = [usable[c].to_numpy() for c in ("estimate", "std_error", "ci_low", "ci_high")]
-        named = {"condition": condition, "estimator": estimator, "direction": direction, "term": term}
-        measures = performance(*columns, truth(condition, direction, term))
+        measures = performance(*columns, truth(named["condition"], named["direction"], named["term"]))
         left_out = {"n_failed": len(group) - len(usable), "mean_k": float(group["k"].mean())}
         rows.append(named | measures | left_out)
     return pd.DataFrame(rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from twostage.recovery.conditions import Condition
+from twostage.recovery.conditions import ALL, FEW, Condition
 from twostage.recovery.design import StudyDesign
 from twostage.recovery.draw import draw_study
 from twostage.stage1 import COEFFICIENTS, EffectBatch, estimate_batch
@@ -47,8 +47,8 @@ def replicate(
     Returns
     -------
     DataFrame
-        condition, replicate, estimator, direction, term, k, :data:`KEPT`; one row per replicate, estimator and
-        coefficient.
+        condition, pool (:data:`ALL`, or of :data:`FEW` studies), replicate, estimator, direction, term, k, :data:`KEPT`;
+        one row per replicate, pool, estimator and coefficient.
     """
     panels = []
     for position, design in enumerate(designs):
@@ -61,26 +61,39 @@ def replicate(
         "bootstraps": bootstraps,
         "seed": bootstrap,
         "lag": condition.lag,
-        # The model with measurement error is told the truth: no condition has any. Estimating takes a hundred times longer.
-        "reliability": 1.0,
+        # The model with measurement error is told the truth. Estimating it takes a hundred times longer.
+        "reliability": condition.reliability,
     }
     # The covariance-structure models, which take everyone, are for lag 1 only.
     names = [e.name for e in ESTIMATORS.values() if condition.lag == 1 or e.rows != "everyone"]
     found = {name: estimate_batch(name, panels, **options) for name in names}
-    tables = [_pooled(name, batch, len(designs), pooling) for name, batch in found.items()]
+    pools = _pools([seed, zlib.crc32(condition.name.encode()), chunk], len(designs), replicates)
+    tables = [
+        _pooled(batch, studies, pooling).assign(estimator=estimator, pool=pool)
+        for pool, studies in pools.items()
+        for estimator, batch in found.items()
+    ]
     table = pd.concat(tables, ignore_index=True)
     table["replicate"] += chunk * replicates
     return table.assign(condition=condition.name)
 
 
-def _pooled(estimator: str, batch: EffectBatch, n_studies: int, pooling: dict) -> pd.DataFrame:
-    shape = (n_studies, -1, len(COEFFICIENTS))
-    estimates, errors, usable = (a.reshape(shape) for a in (batch.estimate, batch.std_error, batch.usable))
-    variances = errors**2
+def _pools(entropy: list[int], n_studies: int, replicates: int) -> dict[str, np.ndarray]:
+    """Which studies are pooled in every replicate, shape (studies, replicates)."""
+    rng = np.random.default_rng(np.random.SeedSequence([*entropy, zlib.crc32(b"pools")]))
+    order = np.argsort(rng.random((n_studies, replicates)), axis=0)
+    every = np.broadcast_to(np.arange(n_studies)[:, None], order.shape)
+    return {ALL: every} | {str(few): order[:few] for few in FEW if few < n_studies}
+
+
+def _pooled(batch: EffectBatch, studies: np.ndarray, pooling: dict) -> pd.DataFrame:
+    shape = (-1, studies.shape[1], len(COEFFICIENTS))
+    columns = (batch.estimate, batch.std_error**2, batch.usable)
+    y, v, usable = (np.take_along_axis(a.reshape(shape), studies[..., None], axis=0) for a in columns)
     tables = []
     for j, (direction, term) in enumerate(COEFFICIENTS):
-        numbers = pool_columns(estimates[..., j], variances[..., j], usable[..., j], pooling)
-        tables.append(numbers.assign(estimator=estimator, direction=direction, term=term))
+        numbers = pool_columns(y[..., j], v[..., j], usable[..., j], pooling)
+        tables.append(numbers.assign(direction=direction, term=term))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -12,7 +12,9 @@ from twostage.files import write_files
 from twostage.params import make_parameters
 from twostage.problems import Problem, ProblemError
 from twostage.recovery.code import code_checksum
-from twostage.recovery.design import design_checksum, study_designs
+from twostage.recovery.conditions import ALL
+from twostage.recovery.design import design_checksum
+from twostage.recovery.studies import study_designs
 
 FOLDER = "recovery"
 
@@ -81,12 +83,19 @@ class Recovery:
     other_design: bool
 
     def tidy(self) -> pd.DataFrame:
-        """One row per condition, estimator and coefficient."""
+        """One row per condition, pool, estimator and coefficient."""
         return self.summary.copy()
 
-    def row(self, condition: str, estimator: str, direction: str, term: str) -> pd.Series | None:
-        """One row, or None where the study has none."""
+    def of(self, pool: str = ALL) -> pd.DataFrame:
+        """The rows of pools of all studies, or of so many; studies stored earlier have no pools of few."""
         s = self.summary
+        return s[s["pool"] == pool] if "pool" in s else s if pool == ALL else s.iloc[:0]
+
+    def row(
+        self, condition: str, estimator: str, direction: str, term: str, pool: str = ALL
+    ) -> pd.Series | None:
+        """One row, or None where the study has none."""
+        s = self.of(pool)
         found = s[(s["condition"] == condition) & (s["estimator"] == estimator)]
         found = found[(found["direction"] == direction) & (found["term"] == term)]
         return found.iloc[0] if len(found) else None

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from twostage.recovery.conditions import CONDITIONS, Condition
+from twostage.recovery.conditions import CONDITIONS, REALISTIC, Condition
 from twostage.recovery.store import Recovery
-from twostage.terms import DIRECTIONS, ESTIMATORS
+from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE
 
 #: How far from its nominal value coverage or type I error may be, beyond what Monte Carlo error explains.
 SLACK = 0.025
@@ -33,7 +33,8 @@ def best_estimators(recovery: Recovery, level: float = 0.95) -> pd.DataFrame:
     -------
     pandas.DataFrame
         condition, words, estimator (the one believed, or an empty text), runners_up (others that pass), rmse, coverage,
-        type_1, and for the case that none passes `least_biased`.
+        type_1, for the case that none passes `nearest` (whose numbers these then are), and those of the main analysis:
+        headline_rmse, headline_coverage, headline_type_1 (NaN where it was never pooled).
 
     Notes
     -----
@@ -42,32 +43,53 @@ def best_estimators(recovery: Recovery, level: float = 0.95) -> pd.DataFrame:
     one with the smallest root mean square error over both directions is believed.
     """
     rows = []
-    for present, absent in kinds():
-        found = {e: _both(recovery, present.name, absent.name, e, level) for e in ESTIMATORS}
-        found = {e: f for e, f in found.items() if f is not None}
+    for present, _ in kinds():
+        found = _found(recovery, present, level)
         if not found:
             continue
         passing = sorted((e for e in found if found[e]["passes"]), key=lambda e: found[e]["rmse"])
-        least = min(found, key=lambda e: found[e]["bias"])
-        best = passing[0] if passing else None
-        numbers = found[best or least]
-        rows.append(
-            {
-                "condition": present.name,
-                "words": present.words,
-                "estimator": best or "",
-                "runners_up": tuple(passing[1:]),
-                "rmse": numbers["rmse"],
-                "coverage": numbers["coverage"],
-                "type_1": numbers["type_1"],
-                "least_biased": least,
-            }
-        )
+        nearest = best_calibrated(recovery, present, level)
+        row = {"condition": present.name, "words": present.words, "estimator": passing[0] if passing else ""}
+        row |= {"runners_up": tuple(passing[1:]), "nearest": nearest}
+        for start, of in (("", nearest), ("headline_", HEADLINE)):
+            numbers = found.get(of, {})
+            row |= {f"{start}{name}": numbers.get(name, np.nan) for name in ("rmse", "coverage", "type_1")}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _found(recovery: Recovery, kind: Condition, level: float) -> dict[str, dict]:
+    """What the study found of each estimator that was pooled, with effects and without."""
+    found = {e: _both(recovery, kind.name, f"{kind.name}_null", e, level) for e in ESTIMATORS}
+    return {e: f for e, f in found.items() if f is not None}
+
+
+def best_calibrated(recovery: Recovery, kind: Condition, level: float = 0.95) -> str:
+    """The estimator that :func:`best_estimators` believes; where none passes, the one that misses the levels least.
+
+    By how much it misses is the larger of what coverage lacks and what type I error has too much, in the worse direction.
+    """
+    found = _found(recovery, kind, level)
+    return min(
+        found, key=lambda e: (not found[e]["passes"], found[e]["rmse" if found[e]["passes"] else "miss"])
+    )
+
+
+def is_calibrated(recovery: Recovery, kind: Condition, estimator: str, level: float = 0.95) -> bool:
+    """Whether an estimator passes."""
+    return bool(_found(recovery, kind, level)[estimator]["passes"])
+
+
+def nearest_kind(recovery: Recovery, name: str) -> Condition | None:
+    """The kind of data of this name; where the stored study lacks it, the one most like data that it has."""
+    stored = [c for c, _ in kinds() if HEADLINE in _found(recovery, c, 0.95)]
+    names = [c.name for c in stored]
+    wanted = next((n for n in (name, REALISTIC, "everything") if n in names), None)
+    return CONDITIONS[wanted] if wanted else stored[-1] if stored else None
+
+
 def _both(recovery: Recovery, present: str, absent: str, estimator: str, level: float) -> dict | None:
-    """The worse of both directions' coverage, type I error and bias; their joint root mean square error."""
+    """The worse of both directions' coverage and type I error; their joint root mean square error."""
     pairs = [
         tuple(recovery.row(c, estimator, d.name, d.cross) for c in (present, absent))
         for d in DIRECTIONS.values()
@@ -78,8 +100,10 @@ def _both(recovery: Recovery, present: str, absent: str, estimator: str, level: 
     quiet = [a["rejection"] <= 1 - level + SLACK + Z * a["rejection_mcse"] for _, a in pairs]
     return {
         "passes": all(covers) and all(quiet),
+        "miss": max(
+            *(level - p["coverage"] for p, _ in pairs), *(a["rejection"] - (1 - level) for _, a in pairs)
+        ),
         "rmse": float(np.sqrt(np.mean([p["rmse"] ** 2 for p, _ in pairs]))),
-        "bias": max(abs(p["bias"]) for p, _ in pairs),
         "coverage": min(p["coverage"] for p, _ in pairs),
         "type_1": max(a["rejection"] for _, a in pairs),
     }

@@ -2,7 +2,7 @@
 
 The article's estimator, `centred`: two-level models of the next session's score on the person-mean
 centred scores of this session and the person means, one model per direction (see the methods page).
-It is biased toward zero in short series (Nickell 1981, doi:10.2307/1911408); the book shows by how much.
+It is biased in short series (Nickell 1981, doi:10.2307/1911408); the book shows which way and by how much.
 """
 
 from collections.abc import Callable

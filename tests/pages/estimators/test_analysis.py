@@ -1,25 +1,19 @@
-"""Every estimator pooled, beside the headline, and intervals that know of a bias."""
+"""Every estimator pooled, beside the headline."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from twostage.pages.estimators.analysis import compare_estimators
-from twostage.pages.estimators.bias import COLUMNS, CONDITION, bias_aware_of
 from twostage.pages.estimators.tables import (
     INSIDE,
-    NOT_RUN,
     OTHER_SIGN,
     SAME_SIGN,
     agreement,
-    bias_aware_sentence,
     estimator_table,
 )
 from twostage.records.record import make_record
-from twostage.recovery.store import Recovery
 from twostage.stage1.estimators import estimators
 from twostage.stage2.pool import pool_records
-from twostage.stats.pool.biasaware import bias_aware
 from twostage.stats.pool.paired import paired_difference
 from twostage.terms import ESTIMATORS, HEADLINE
 
@@ -79,46 +73,6 @@ def test_who_failed_is_left_out_by_name_and_reason(records):
         ("riclpm", "x_to_y", "x_within")
     ]
     assert row["k"] == len(records) - 1
-
-
-def stored(bias: float) -> Recovery:
-    rows = [
-        {"condition": CONDITION, "estimator": e, "direction": d, "term": t, "bias": bias, "bias_mcse": 0.01}
-        for e in ESTIMATORS
-        for d, t in (("x_to_y", "x_within"), ("y_to_x", "y_within"))
-    ]
-    return Recovery(pd.DataFrame(rows), {}, older_code=True, other_design=False)
-
-
-def test_intervals_that_know_of_a_bias(comparison):
-    rows = bias_aware_of(comparison, stored(0.05)).set_index(["estimator", "direction", "term"])
-    assert len(rows) == 2 * len(ESTIMATORS)
-    fit = comparison.pooled.fits["centred", "x_to_y", "x_within"]
-    expected = bias_aware(fit, 0.05, 0.01)
-    row = rows.loc[("centred", "x_to_y", "x_within")]
-    assert row["shifted_estimate"] == pytest.approx(fit.estimate - 0.05)
-    assert row["shifted_low"] == expected.ci_low
-    assert row["widened_low"] == pytest.approx(min(fit.ci_low, expected.ci_low))
-    assert row["plain_low"] == fit.ci_low
-
-
-def test_without_a_recovery_study_there_are_none_and_it_is_said(comparison):
-    rows = bias_aware_of(comparison, None)
-    assert list(rows) == COLUMNS
-    assert rows.empty
-    assert bias_aware_sentence(rows, None) == NOT_RUN
-
-
-def test_a_recovery_study_of_other_studies_is_not_used(comparison):
-    other = Recovery(stored(0.05).summary, {}, older_code=False, other_design=True)
-    rows = bias_aware_of(comparison, other)
-    assert rows.empty
-    assert "other studies" in bias_aware_sentence(rows, other)
-
-
-def test_old_results_are_called_old(comparison):
-    recovery = stored(0.05)
-    assert "out of date" in bias_aware_sentence(bias_aware_of(comparison, recovery), recovery)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.pages.recovery.tables import PLAIN_LAGS, lag_sentences, performance_table
+from twostage.display import percent
+from twostage.pages.recovery.tables import PLAIN_LAGS, few_studies_table, lag_sentences, performance_table
 from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS
 from twostage.recovery.store import Recovery
 from twostage.terms import DIRECTIONS
@@ -54,3 +55,16 @@ def test_a_study_without_lags_says_nothing(study, three):
     s = study.summary
     bare = Recovery(s[s["condition"].isin(CONDITIONS)], {}, older_code=False, other_design=False)
     assert lag_sentences(bare, three) == ""
+
+
+def test_pools_of_few_stand_beside_those_of_all(study):
+    assert few_studies_table(study).empty
+    s = study.summary[study.summary["condition"].isin(CONDITIONS)]
+    few = s.assign(pool="3", coverage=0.9, rejection=np.where(s["direction"] == "x_to_y", 0.06, 0.08))
+    both = Recovery(pd.concat([s.assign(pool="all"), few]), {}, older_code=False, other_design=False)
+    table = few_studies_table(both)
+    assert len(table) == len(CONDITIONS) / 2
+    assert set(table["coverage, 3 studies"]) == {percent(0.9, 0)}
+    assert set(table["type I error, 3 studies"]) == {percent(0.08, 0)}
+    assert set(table["coverage, all studies"]) == {percent(0.5, 0)}
+    assert not any("5 studies" in column for column in table)

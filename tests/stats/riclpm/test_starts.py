@@ -195,10 +195,13 @@ def test_side_by_side_as_one_by_one(error):
     assert "10 persons" in many.messages[5]
 
 
-def test_each_data_set_has_its_own_reliability():
+@pytest.mark.parametrize("missing", [{"leaving": 0.06}, {"skipped": 0.05}])
+def test_each_data_set_has_its_own_reliability(missing):
+    """With skipped sessions those with the same one are searched together, whatever lies between them."""
     rng = np.random.default_rng(22)
-    sets = [draw(rng, 200, 6, leaving=0.06) for _ in range(4)]
-    known = np.array([[0.7, 0.8], [0.9, np.nan], [0.6, 0.7], [np.nan, np.nan]])
+    sets = [draw(rng, 200, 6, **missing) for _ in range(6)]
+    alike = [0.7, 0.8]
+    known = np.array([alike, [0.9, np.nan], [0.6, 0.7], [np.nan, np.nan], alike, [0.5, 0.5]])
     many = fit_starts_many(sets, error=known)
     for b, Y in enumerate(sets):
         one = fit_starts(Y, error=tuple(known[b]))

@@ -5,13 +5,8 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.display import MISSING, count, interval, number
 from twostage.pages.estimators.analysis import EstimatorComparison
-from twostage.pages.estimators.bias import CONDITION
-from twostage.recovery.conditions import CONDITIONS
-from twostage.recovery.store import Recovery
 from twostage.stage1 import Panel, StudyEstimates
-from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words, term_label
-from twostage.text import Markup, myst
-from twostage.words import say
+from twostage.terms import DIRECTIONS, HEADLINE, estimator_words, term_label
 
 #: What a comparison with the headline says.
 INSIDE, SAME_SIGN, OTHER_SIGN = (
@@ -85,46 +80,3 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
         )
     table = pd.DataFrame(rows)
     return table.sort_values("effect", kind="stable").reset_index(drop=True) if rows else table
-
-
-def bias_aware_table(rows: pd.DataFrame, collection: Collection) -> pd.DataFrame:
-    """Plain, shifted and widened pooled intervals of the cross-lagged effects; all text."""
-    cross = {(d.name, d.cross) for d in DIRECTIONS.values()}
-    shown = [
-        {
-            "effect": arrow(r.direction, collection.x.label, collection.y.label),
-            "estimator": estimator_words(r.estimator),
-            "bias found": f"{number(r.bias, 3)} (± {number(r.bias_se, 3)})",
-            "plain": f"{number(r.plain_estimate, 3)} {interval(r.plain_low, r.plain_high, 3)}",
-            "shifted": f"{number(r.shifted_estimate, 3)} {interval(r.shifted_low, r.shifted_high, 3)}",
-            "widened": interval(r.widened_low, r.widened_high, 3),
-        }
-        for r in rows.itertuples()
-        if (r.direction, r.term) in cross
-    ]
-    return pd.DataFrame(shown)
-
-
-NOT_RUN = (
-    "No recovery study has been stored for this collection: `twostage recovery` with the collection's folder makes one "
-    "and stores it there."
-)
-
-
-OTHER_STUDIES = (
-    "The recovery study stored with the collection was made with other studies or sessions than these."
-)
-
-
-def bias_aware_sentence(rows: pd.DataFrame, recovery: Recovery | None, condition: str = CONDITION) -> str:
-    """What the table of bias-aware intervals rests on, with a caution where that is out of date; or that there is none."""
-    if recovery is not None and recovery.other_design:
-        return say(OTHER_STUDIES)
-    if recovery is None or rows.empty:
-        return NOT_RUN
-    return cautioned(f"Bias found under the condition: {say(CONDITIONS[condition].words)}.", recovery)
-
-
-def cautioned(text: str, recovery: Recovery) -> Markup:
-    caution = recovery.caution()
-    return Markup(f"{myst(text)} **{myst(caution)}**") if caution else myst(text)

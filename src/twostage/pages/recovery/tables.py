@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
 from twostage.display import count, number, percent
-from twostage.pages.estimators.tables import cautioned
-from twostage.recovery.conditions import CONDITIONS, LAG_CONDITIONS, LAGS
+from twostage.recovery.conditions import ALL, CONDITIONS, FEW, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
 from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
+from twostage.text import Markup, myst
 from twostage.words import say
 
 
@@ -24,21 +25,59 @@ def generating_value(collection: Collection, direction: str, term: str) -> float
 
 
 def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
-    """If your data look like this, best_estimators this estimator; all text."""
-    rows = [
-        {
-            "if your data look like this": say(r.words),
-            "believe": estimator_words(r.estimator)
-            if r.estimator
-            else f"none; least biased: {estimator_words(r.least_biased)}",
-            "coverage": percent(r.coverage, 1),
-            "type I error": percent(r.type_1, 1),
-            "RMSE": number(r.rmse, 3),
-            "also calibrated": "; ".join(estimator_words(e) for e in r.runners_up) or "–",
-        }
-        for r in best_estimators(recovery).itertuples()
-    ]
+    """If your data look like this, believe this estimator, with a row for the main analysis beside it; all text."""
+    rows = []
+    for r in best_estimators(recovery).itertuples():
+        name = estimator_words(r.nearest)
+        believed = {"believe": name if r.estimator else f"none; nearest: {name}"}
+        also = "; ".join(estimator_words(e) for e in r.runners_up) or "–"
+        rows.append(_believe(r.words, believed, (r.coverage, r.type_1, r.rmse), also))
+        if r.nearest != HEADLINE:
+            main = {"believe": f"for comparison: {estimator_words(HEADLINE)}"}
+            numbers = r.headline_coverage, r.headline_type_1, r.headline_rmse
+            rows.append(_believe(r.words, main, numbers, "–"))
     return pd.DataFrame(rows)
+
+
+def _believe(words: str, believed: dict, numbers: tuple[float, float, float], also: str) -> dict[str, str]:
+    coverage, type_1, rmse = numbers
+    return {
+        "if your data look like this": say(words),
+        **believed,
+        "coverage": percent(coverage, 1),
+        "type I error": percent(type_1, 1),
+        "RMSE": number(rmse, 3),
+        "also calibrated": also,
+    }
+
+
+def few_studies_table(recovery: Recovery) -> pd.DataFrame:
+    """Coverage and type I error in pools of few studies and of all, of the main analysis and the nearest; all text.
+
+    Without a row where the stored study has no pools of few.
+    """
+    pools = [str(few) for few in FEW if len(recovery.of(str(few)))]
+    rows = []
+    for r in best_estimators(recovery).itertuples() if pools else ():
+        for estimator in dict.fromkeys([r.nearest, HEADLINE]):
+            row = {"if your data look like this": say(r.words), "estimator": estimator_words(estimator)}
+            for pool in (*pools, ALL):
+                of = f"{pool} studies" if pool != ALL else "all studies"
+                coverage, type_1 = _worse(recovery, r.condition, estimator, pool)
+                row |= {f"coverage, {of}": percent(coverage, 0), f"type I error, {of}": percent(type_1, 0)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _worse(recovery: Recovery, condition: str, estimator: str, pool: str) -> tuple[float, float]:
+    """The worse direction's coverage and type I error; NaN where one was never pooled."""
+    cells = [
+        (recovery.row(f"{condition}{end}", estimator, d.name, d.cross, pool), measure)
+        for d in DIRECTIONS.values()
+        for end, measure in (("", "coverage"), ("_null", "rejection"))
+    ]
+    found = [np.nan if row is None else float(row[measure]) for row, measure in cells]
+    return min(found[::2]), max(found[1::2])
 
 
 def best_estimator_rule() -> str:
@@ -47,8 +86,8 @@ def best_estimator_rule() -> str:
         "An estimator counts as calibrated if two things hold for both directions: its pooled intervals contain the truth "
         "as often as they claim, and where there are no effects they exclude zero no more often than they claim. Either "
         f"may miss its level by at most {percent(SLACK, 1)} and {Z:g} Monte Carlo standard errors. Of the calibrated "
-        "estimators the one with the smallest root mean square error is named. Coverage and type I error are those of "
-        "the worse direction."
+        "estimators the one with the smallest root mean square error is named; where there is none, the nearest: the one "
+        "whose levels are missed least. Coverage and type I error are those of the worse direction."
     )
 
 
@@ -64,7 +103,7 @@ def performance_table(
     kinds : sequence of str
         Names of conditions; of those at longer lags the table says the lag.
     """
-    term, s = DIRECTIONS[direction].cross, recovery.summary
+    term, s = DIRECTIONS[direction].cross, recovery.of()
     rows = []
     for r in s[(s["direction"] == direction) & (s["term"] == term) & s["condition"].isin(kinds)].itertuples():
         condition = (CONDITIONS | LAG_CONDITIONS)[r.condition]
@@ -123,7 +162,7 @@ def _sign(mean: float, truth: float, error: float) -> str:
 def _coverage(recovery: Recovery, name: str) -> list[str]:
     """How often the intervals of the estimator with the best ones contain the truth, in the worse direction."""
     crosses = pd.MultiIndex.from_tuples([(name, d.name, d.cross) for d in DIRECTIONS.values()])
-    s = recovery.summary
+    s = recovery.of()
     of = s[pd.MultiIndex.from_frame(s[["condition", "direction", "term"]]).isin(crosses)]
     if of.empty:
         return []
@@ -158,3 +197,9 @@ def recovery_figure_alt(measure: str, direction: str, collection: Collection, nu
     effect = arrow(direction, collection.x.label, collection.y.label)
     of = "without cross-lagged effects" if null else "with cross-lagged effects"
     return f"{measure} of the pooled {effect} by condition ({of}) and estimator; the values are in the notebook's tables."
+
+
+def cautioned(text: str, recovery: Recovery) -> Markup:
+    """A text, and after it what must be known of a study that is out of date."""
+    caution = recovery.caution()
+    return Markup(f"{myst(text)} **{myst(caution)}**") if caution else myst(text)

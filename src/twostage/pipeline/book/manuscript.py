@@ -13,16 +13,15 @@ from twostage.display import MISSING, count, html_table, interval, number, perce
 from twostage.notebooks import HOME, parameter_table
 from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
-from twostage.pages.estimators.bias import CONDITION
-from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
+from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
 from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
-from twostage.recovery.store import Recovery, read_recovery
+from twostage.recovery.store import read_recovery
 from twostage.stage1 import OUTCOME_TERMS
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words, term_label
-from twostage.text import Markup, essay_myst, image, myst, read_csv, rich_myst
+from twostage.text import essay_myst, image, read_csv, rich_myst
 from twostage.words import say
 
 
@@ -39,7 +38,8 @@ def estimator_context(output: Path, collection: Collection) -> dict:
     -------
     dict
         has_recovery, estimator_words (name -> words); functions: estimators(direction, term) that were pooled,
-        difference(estimator, direction, term) from the headline, bias_aware(), recovery_made(), recovery_rule().
+        difference(estimator, direction, term) from the headline, trust() (how far the main analysis can be trusted), errs()
+        (which way it errs), recovery_made(), recovery_rule().
     """
     recovery = read_recovery(collection)
     return {
@@ -47,7 +47,8 @@ def estimator_context(output: Path, collection: Collection) -> dict:
         "estimator_words": {name: estimator_words(name) for name in ESTIMATORS},
         "estimators": lambda direction, term: _names(output, direction, term),
         "difference": lambda *key: _difference(output, *key),
-        "bias_aware": lambda: _bias_aware(output, collection, recovery),
+        "trust": lambda: trust_sentences(recovery, collection, _by_estimator(output)),
+        "errs": errs_sentence,
         "recovery_made": lambda: how_made(recovery),
         "recovery_rule": best_estimator_rule,
     }
@@ -69,10 +70,9 @@ def _difference(output: Path, estimator: str, direction: str, term: str) -> str:
     return f"{number(row['difference_estimate'], 3)}{'' if ends == MISSING else f' {ends}'}"
 
 
-def _bias_aware(output: Path, collection: Collection, recovery: Recovery | None) -> str:
-    rows = read_csv(output / HOME["estimators"] / "bias_aware.csv")
-    said = myst(bias_aware_sentence(rows, recovery, CONDITION))
-    return Markup(f"{said}\n\n{html_table(bias_aware_table(rows, collection))}")
+def _by_estimator(output: Path) -> Callable[[str, str, str], Effect]:
+    quote = _effects(output)
+    return lambda estimator, direction, term: quote("estimators", direction, term, estimator)
 
 
 _REGISTRY = {

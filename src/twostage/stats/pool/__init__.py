@@ -1,7 +1,7 @@
 """Random-effects meta-analysis of estimates with known sampling variances.
 
 - `pool`, `pool_many`: the pooled effect, its interval, heterogeneity, prediction interval; `paired_difference` and
-  `bias_aware`, `exceedance`: what is asked of a pooled effect afterwards.
+  `exceedance`: what is asked of a pooled effect afterwards.
 - `metareg`, `subgroups`, `locationscale`: moderators of the effects, and of their heterogeneity; `permutation_test`.
 - `pooled`, `refit`, `all_but_one`: what analyses of a pooled result (influence, small-study effects) start from.
 
@@ -9,7 +9,6 @@ tau2 is estimated in tau2.py, the same for an intercept alone and for moderators
 regresses on them; every result writes its own R script, with the vocabulary of metafor.py.
 """
 
-from twostage.stats.pool.biasaware import BiasAware, bias_aware
 from twostage.stats.pool.exceedance import Exceedance, exceedance
 from twostage.stats.pool.locationscale import LocationScale, locationscale
 from twostage.stats.pool.metafor import string as r_string

@@ -23,6 +23,10 @@ MOST_STEPS = 60
 _AT_ONCE = 500
 
 
+# The same where anything may be missing: all patterns of a panel are held beside it.
+_IN_CACHE = 34
+
+
 # Slope of the log-likelihood in an error variance at 0, per person, that is no slope but rounding.
 _LEVEL = 1e-7
 
@@ -72,7 +76,10 @@ def solve_latent(structure: LatentStructure, patterns, se: str) -> LatentSolved:
         for at in _parts(np.flatnonzero(simple)):
             chosen = np.isin(np.arange(patterns.n_sets), at)
             _side_by_side(solved, structure.at(at), patterns.select(chosen), at, se)
-        left = ~solved.converged
+        for at in _alike(structure, np.flatnonzero(~simple)):
+            chosen = np.isin(np.arange(patterns.n_sets), at)
+            _together(solved, structure.at(at), patterns.select(chosen), at, se)
+        left = ~(solved.converged | (solved.evaluations > 0))
     for b in np.flatnonzero(left):
         chosen = np.arange(patterns.n_sets) == b
         _alone(solved, structure.at(chosen), patterns.select(chosen), b, se)
@@ -120,8 +127,47 @@ def _simple(patterns):
     return only_dropout(seen, patterns.owner, patterns.n_sets)
 
 
-def _parts(places):
-    return [places[at : at + _AT_ONCE] for at in range(0, len(places), _AT_ONCE)]
+def _parts(places, size=_AT_ONCE):
+    return [places[at : at + size] for at in range(0, len(places), size)]
+
+
+def _alike(structure, places):
+    """Panels with the same ratios, in parts: a search over several of them may drop one and needs no more than one's."""
+    if structure.ratios.ndim < 2:
+        return _parts(places, _IN_CACHE)
+    _, group = np.unique(structure.ratios[:, places], axis=1, return_inverse=True)
+    groups = [places[group.ravel() == g] for g in range(group.max(initial=-1) + 1)]
+    return [part for group in groups for part in _parts(group, _IN_CACHE)]
+
+
+def _together(solved, structure, patterns, places, se):
+    """Enter the maxima of panels alike in their ratios that :func:`best_alone` takes, where no bound is in the way."""
+    one = structure if structure.ratios.ndim < 2 else replace(structure, ratios=structure.ratios[:, 0])
+    first, second = _starts(one, patterns)
+    found = maximise(one, patterns, first, max_iterations=MOST_STEPS)
+    good = found.converged & not_negative(one, found.point.theta) & admissible(one, found.point.theta)
+    if not (structure.free or good.all()):
+        rest = np.flatnonzero(~good)
+        own = patterns.select(~good)
+        other = maximise(one, own, second[rest], max_iterations=MOST_STEPS)
+        before = np.where(found.converged, found.point.value, np.inf)[rest]
+        better = other.converged & (other.point.value < before)
+        _enter_optimum(solved, one, own, places[rest], other, better, se)
+        good[rest] = ~better
+    _enter_optimum(solved, one, patterns, places, found, good, se)
+
+
+def _enter_optimum(solved, structure, patterns, places, found, chosen, se):
+    if not chosen.any():
+        return
+    numbers = {"theta": found.point.theta, "value": found.point.value, "information": found.information}
+    numbers |= {
+        name: getattr(found, name) for name in ("iterations", "evaluations", "decrement", "converged")
+    }
+    numbers = {name: array[chosen] for name, array in numbers.items()}
+    _enter(solved, structure, structure, patterns.select(chosen), places[chosen], se, **numbers)
+    for b in np.flatnonzero(chosen):
+        solved.messages[places[b]] = found.message(b)
 
 
 def _side_by_side(solved, structure, patterns, places, se):

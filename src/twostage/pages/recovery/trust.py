@@ -1,0 +1,142 @@
+"""How far to trust the main analysis, in sentences: what the recovery study found of it, and of a better estimator."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from twostage.collection import Collection
+from twostage.display import count, percent
+from twostage.pages.common.tables import Effect
+from twostage.recovery.conditions import Condition
+from twostage.recovery.store import Recovery
+from twostage.recovery.verdict import Z, best_calibrated, is_calibrated, nearest_kind
+from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
+from twostage.words import say
+
+NOT_RUN = (
+    "How often such intervals hold the truth is not known for these studies: no recovery study is stored with the "
+    "collection (twostage recovery makes one)."
+)
+
+
+OTHER_STUDIES = (
+    "How often such intervals hold the truth is not known for these studies: the recovery study that is stored with the "
+    "collection was made with other studies or sessions."
+)
+
+
+#: Which way the estimator of the main analysis errs; tests hold each part against the stored study.
+ERRS = (
+    "Centring on a mean of few sessions pulls autoregressions down. Cross-lagged effects it pulls toward zero where "
+    "nothing but the process moves the scores; where both variables change over the sessions for everyone, or scores are "
+    "measured with error, it finds effects that are not there."
+)
+
+
+#: (estimator, direction, term) -> the effect in these data.
+Estimates = Callable[[str, str, str], Effect]
+
+
+def errs_sentence() -> str:
+    """:data:`ERRS` in the words of the collection."""
+    return say(ERRS)
+
+
+def trust_sentences(recovery: Recovery | None, collection: Collection, estimates: Estimates) -> str:
+    """How often the main analysis held the truth, how often it found what is not there, and what is best calibrated.
+
+    Parameters
+    ----------
+    recovery : Recovery or None
+    collection : Collection
+        Names the condition that its data are like.
+    estimates : callable
+        (estimator, direction, term) -> :class:`~twostage.pages.common.tables.Effect` in these data.
+
+    Returns
+    -------
+    str
+        Every number is one of the stored study's, or of the run's.
+    """
+    if recovery is None or recovery.other_design:
+        return say(NOT_RUN if recovery is None else OTHER_STUDIES)
+    kind = nearest_kind(recovery, collection.condition)
+    if kind is None:
+        return say(NOT_RUN)
+    best = best_calibrated(recovery, kind)
+    said = [
+        _where(kind, collection.condition),
+        _held(recovery, kind, HEADLINE, collection, "the main analysis"),
+    ]
+    said.append(_direction(recovery, kind, collection))
+    if best == HEADLINE:
+        said.append("No estimator was better calibrated.")
+    else:
+        said += [_better(recovery, kind, best, collection), _beside(best, collection, estimates)]
+    return " ".join(part for part in [*said, recovery.caution()] if part)
+
+
+def _where(kind: Condition, wanted: str) -> str:
+    missing = "" if kind.name == wanted else f' (the stored study does not have the condition "{wanted}")'
+    return say(
+        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}. Shares have their "
+        "Monte Carlo standard errors."
+    )
+
+
+def _held(recovery: Recovery, kind: Condition, estimator: str, collection: Collection, name: str) -> str:
+    """How often an estimator's interval held the truth, and excluded zero where nothing was to be found."""
+    present, absent = (
+        _rows(recovery, condition, estimator) for condition in (kind.name, f"{kind.name}_null")
+    )
+    held = _each(present, "coverage", collection)
+    wrong = _each(absent, "rejection", collection)
+    n = count(min(row["n_replicates"] for row in (*present.values(), *absent.values())))
+    return (
+        f"The interval of {name} held the truth in {held} of {n} replicates; where there was no effect it excluded zero "
+        f"in {wrong}."
+    )
+
+
+def _each(rows: dict[str, pd.Series], measure: str, collection: Collection) -> str:
+    """``12 % ± 1 % (alliance → symptoms) and 9 % ± 1 % (symptoms → alliance)``, with Monte Carlo standard errors."""
+    parts = [
+        f"{percent(row[measure], 0)} ± {percent(row[f'{measure}_mcse'], 1)} ({_arrow(direction, collection)})"
+        for direction, row in rows.items()
+    ]
+    return " and ".join(parts)
+
+
+def _direction(recovery: Recovery, kind: Condition, collection: Collection) -> str:
+    """Which way the main analysis errs on average, as far as that is more than Monte Carlo error."""
+    rows = _rows(recovery, kind.name, HEADLINE)
+    ways = {}
+    for direction, row in rows.items():
+        clear = abs(row["bias"]) > Z * row["bias_mcse"]
+        way = "toward zero" if row["bias"] * row["truth"] < 0 else "away from zero"
+        ways.setdefault(way if clear else "to neither side", []).append(_arrow(direction, collection))
+    said = [f"{way} ({', '.join(arrows)})" for way, arrows in ways.items()]
+    only = next(iter(ways)) if len(ways) == 1 else ""
+    return f"On average it erred {only or ' and '.join(said)} where there were effects."
+
+
+def _better(recovery: Recovery, kind: Condition, best: str, collection: Collection) -> str:
+    words = estimator_words(best)
+    found = _held(recovery, kind, best, collection, "this estimator")
+    enough = "" if is_calibrated(recovery, kind, best) else " Even that is not what its interval claims."
+    return f"The best calibrated estimator is the {words}. {found}{enough}"
+
+
+def _beside(best: str, collection: Collection, estimates: Estimates) -> str:
+    pairs = [(d, estimates(best, d.name, d.cross)) for d in DIRECTIONS.values()]
+    found = "; ".join(f"{_arrow(d.name, collection)} {effect.text}" for d, effect in pairs)
+    return f"In these data it gives: {found}."
+
+
+def _rows(recovery: Recovery, condition: str, estimator: str) -> dict[str, pd.Series]:
+    found = {d.name: recovery.row(condition, estimator, d.name, d.cross) for d in DIRECTIONS.values()}
+    return {direction: row for direction, row in found.items() if row is not None}
+
+
+def _arrow(direction: str, collection: Collection) -> str:
+    return arrow(direction, collection.x.label, collection.y.label)
