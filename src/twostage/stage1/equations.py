@@ -19,7 +19,7 @@ from twostage.stage1.estimates import Equation, Equations, StudyEstimates, colle
 from twostage.stage1.panel import ROUNDING, Panel, varies
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
 from twostage.stats.base import attempt
-from twostage.stats.mixed import MixedFit, fit_mixed, influence
+from twostage.stats.mixed import MixedFit, clustered, fit_mixed, influence, with_clustered_errors
 from twostage.terms import DIRECTIONS, Direction
 
 #: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
@@ -34,9 +34,12 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
 
         y[i,t+1] = g0 + g1 xw[i,t] + g2 yw[i,t] + g3 xm[i] + g4 ym[i] + u[i] + e[i,t]
 
-    by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured);
-    Satterthwaite degrees of freedom. The coefficients of both directions get a common covariance matrix,
-    cluster-robust with patients as clusters (:func:`twostage.stats.mixed.stacked.stacked_covariance`).
+    by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured). Standard errors take
+    patients as clusters (CR2, :mod:`twostage.stats.mixed.clustered`), or are the model's with ``stage1_errors="model"``,
+    both with Satterthwaite degrees of freedom: the variance of the intercept is mostly estimated at 0, and then the model
+    counts all sessions of a patient as independent, so that its errors of the cross-lag are a tenth too small. The
+    coefficients of both directions get a common covariance matrix, cluster-robust with patients as clusters
+    (:func:`twostage.stats.mixed.stacked.stacked_covariance`).
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     >>> estimates = ts.lagged(panel).tidy()
     >>> cross = estimates.query("direction == 'x_to_y' and term == 'x_within'")
     >>> cross[["estimate", "std_error", "df"]].round(3)
-       estimate  std_error     df
-    1     -0.13       0.04  573.0
+       estimate  std_error      df
+    1     -0.13      0.047  74.216
     """
     if not occasions:
         return _both_directions(panel, "lagged", _design_lagged)
@@ -160,13 +163,14 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
 
 def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
     rows = panel.transitions()
-    slopes, level = panel.parameters.random_slopes, panel.parameters.level
     directions = DIRECTIONS.items()
-    results = {("main", name): attempt(_fit_mixed, rows, d, level, design, slopes) for name, d in directions}
+    results = {
+        ("main", name): attempt(_fit_mixed, rows, d, panel.parameters, design) for name, d in directions
+    }
     return collect(panel, analysis, results, lost_lagged(panel.parameters))
 
 
-def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
+def _fit_mixed(rows, direction, parameters, design) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
     X = design(rows, direction)
     require(len(rows) > X.shape[1] + 1, f"{len(rows)} transitions are too few for {X.shape[1]} coefficients")
@@ -176,10 +180,12 @@ def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
     # Numbers instead of names: comparing hundreds of thousands of texts takes longer than the fit.
     patients, names = pd.factorize(rows["patient"])
     require(_leaves_residual(y, X.to_numpy(), patients), NO_RESIDUAL)
-    Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
+    Z = X[["intercept", direction.cross, direction.auto]].to_numpy() if parameters.random_slopes else None
     fit = fit_mixed(y, X.to_numpy(), patients, Z, names=list(X))
     labels, added = influence(fit, y, X.to_numpy(), patients, Z)
-    table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
+    if parameters.stage1_errors == "patients":
+        fit = with_clustered_errors(fit, clustered(fit, y, X.to_numpy(), patients, Z))
+    table = fit.tidy(parameters.level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=list(X), columns=list(X))
     each = pd.DataFrame(added, index=names[labels], columns=list(X))
     table = counted(table, len(labels), len(rows))
