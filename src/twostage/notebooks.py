@@ -92,11 +92,13 @@ NOTEBOOKS = {
         ),
         Notebook(
             "stage1_lagged",
-            (*_STAGE1, "random_slopes", "level"),
+            (*_STAGE1, "random_slopes", "stage1_errors", "level"),
             leaves=("lagged", "transition", "sensitivity"),
         ),
-        Notebook("stage1_crosslevel", (*_STAGE1, "random_slopes", "level"), leaves=("crosslevel",)),
-        Notebook("stage1_estimators", (*_STAGE1, "level"), leaves=("estimators",)),
+        Notebook(
+            "stage1_crosslevel", (*_STAGE1, "random_slopes", "stage1_errors", "level"), leaves=("crosslevel",)
+        ),
+        Notebook("stage1_estimators", (*_STAGE1, "stage1_errors", "level"), leaves=("estimators",)),
         Notebook(
             "stage2_outcome",
             _STAGE2,

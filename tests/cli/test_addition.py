@@ -35,7 +35,7 @@ def test_it_prints_sentences_and_a_table_and_writes_markdown(project):
     assert (result.exit_code, result.stderr) == (0, "")
     for words in (
         "alliance → symptom severity (within",
-        "prediction of the",
+        "expected by the",
         "τ² by REML",
         "written: S02.md",
     ):

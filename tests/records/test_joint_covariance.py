@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,10 @@ def test_too_few_patients_have_none(panels):
     panel = panels["S02"]
     few = panel.sessions["patient"].drop_duplicates().iloc[:5]
     sessions = panel.sessions[panel.sessions["patient"].isin(few)].reset_index(drop=True)
-    small = type(panel)(**{**vars(panel), "sessions": sessions})
+    # Errors with patients as clusters need more patients too: then there is no estimate at all.
+    model = panel.parameters.model_copy(update={"stage1_errors": "model"})
+    assert "need more patients" in lagged(replace(panel, sessions=sessions)).failures["reason"].iloc[0]
+    small = replace(panel, sessions=sessions, parameters=model)
     result = lagged(small)
     assert len(result.fits) == 2 and result.joint_covariances == {}
     assert make_record(small, result).joint_covariances == ()

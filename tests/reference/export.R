@@ -12,6 +12,6 @@ for (case in c("default", "within", "lag")) {
   stopifnot(length(begin) == 1)
   writeLines(said[begin:length(said)], file.path(folder, paste0("export_", case, ".csv")))
 }
-packages <- sapply(c("lme4", "lmerTest", "lavaan"), function(p) as.character(packageVersion(p)), simplify = FALSE)
+packages <- sapply(c("lme4", "lmerTest", "clubSandwich", "lavaan"), function(p) as.character(packageVersion(p)), simplify = FALSE)
 versions <- c(list(R = R.version.string), packages)
 writeLines(jsonlite::toJSON(versions, auto_unbox = TRUE, pretty = TRUE), file.path(folder, "export_versions.json"))

@@ -2,8 +2,8 @@
 # The data are synthetic.
 #
 # Rscript stage1_S03.R FOLDER_OF_THE_COLLECTION        (default: the current folder)
-# It needs the packages lmerTest, which brings lme4, and lavaan.
-suppressMessages({library(lmerTest); library(lavaan)})
+# It needs the packages lmerTest, which brings lme4, clubSandwich and lavaan.
+suppressMessages({library(lmerTest); library(clubSandwich); library(lavaan)})
 arguments <- commandArgs(trailingOnly = TRUE)
 collection <- if (length(arguments)) arguments[1] else "."
 
@@ -80,8 +80,23 @@ partial_r <- cor(residuals(lm(early ~ pre, persons)), residuals(lm(post ~ pre, p
 weight <- summary(lm(scale(post) ~ scale(early) + scale(pre), persons))$coefficients[2, ]
 
 # --- what goes on to stage 2
+# Standard errors with patients as clusters: CR2 of the rows whitened by the model, Satterthwaite's df.
+clustered <- function(fit) {
+  X <- getME(fit, "X"); y <- getME(fit, "y"); patient <- as.character(model.frame(fit)$patient)
+  root <- getME(fit, "Lambdat") %*% getME(fit, "Zt")
+  for (p in unique(patient)) {
+    i <- which(patient == p)
+    V <- sigma(fit)^2 * (diag(length(i)) + as.matrix(Matrix::crossprod(root[, i, drop = FALSE])))
+    L <- t(chol(V))
+    y[i] <- solve(L, y[i]); X[i, ] <- solve(L, X[i, , drop = FALSE])
+  }
+  whitened <- lm(y ~ 0 + X)
+  test <- coef_test(whitened, vcovCR(whitened, cluster = patient, type = "CR2"), test = "Satterthwaite")
+  data.frame(test$SE, test$df_Satt)
+}
 of <- function(fit, analysis, direction) {
   s <- as.data.frame(coef(summary(fit)))
+  s[c("Std. Error", "df")] <- clustered(fit)
   data.frame(analysis, direction, term = rownames(s), estimate = s$Estimate,
     std_error = s[["Std. Error"]], df = s$df)
 }

@@ -1,6 +1,6 @@
 """Stage 1 by hand: balanced designs whose least squares and REML have closed forms."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
@@ -31,7 +31,8 @@ def make(sessions: pd.DataFrame, patients: pd.DataFrame | None = None, **changes
     variables = Variable("a", "alpha", "higher"), Variable("b", "beta", "lower")
     n = sessions["patient"].nunique()
     none = pd.DataFrame({"reason": ["none"], "n_patients": [0]})
-    parameters = make_parameters({"first_session": 1, "last_session": 7} | changes)
+    # By hand is what the model says of its errors; those with patients as clusters are tested in tests/stats/mixed.
+    parameters = make_parameters({"first_session": 1, "last_session": 7, "stage1_errors": "model"} | changes)
     units = {"x": 1.0, "y": 1.0}
     return Panel("T", "Tiny", *variables, parameters, sessions, sessions, patients, units, none, n, "0" * 64)
 
@@ -178,6 +179,24 @@ def test_lagged_effects_by_hand_on_the_boundary():
     assert rows["singular"].all()
     assert rows["converged"].all()
     assert result.glance().set_index("direction").loc["x_to_y", "re_variance"] == 0
+
+
+@pytest.mark.parametrize("fit", [lagged, crosslevel])
+def test_errors_with_patients_as_clusters_change_nothing_but_errors(panels, fit):
+    panel = panels["S02"]
+    other = replace(panel, parameters=panel.parameters.model_copy(update={"stage1_errors": "model"}))
+    assert panel.parameters.stage1_errors == "patients"
+    ours, model = fit(panel), fit(other)
+    same = ["direction", "term", "estimate", "n_patients", "n_transitions", "converged", "singular"]
+    pd.testing.assert_frame_equal(ours.tidy()[same], model.tidy()[same])
+    pd.testing.assert_frame_equal(ours.fits, model.fits)
+    assert (ours.tidy()["df"] < model.tidy()["df"]).all()
+    for key, covariance in ours.covariances.items():
+        errors = rows_of(ours, key[1])["std_error"].to_numpy()
+        assert np.sqrt(np.diag(covariance)) == pytest.approx(errors, rel=CLOSED_FORM)
+        # The joint matrix has another small-sample factor, N / (N - p).
+        joint = ours.joint_covariances["main"].matrix.loc[key[1], key[1]]
+        assert np.sqrt(np.diag(joint)) == pytest.approx(errors, rel=0.1)
 
 
 def test_crosslevel_by_hand():

@@ -11,7 +11,7 @@ from twostage.stage1.estimator_batch import COEFFICIENTS, PLACES, estimate_batch
 from twostage.stage1.estimators import BOOTSTRAPS, SEED, estimators
 from twostage.stage1.panel import make_panel
 from twostage.stats.centred.jackknife import fit_jackknife
-from twostage.stats.mixed.fit import fit_mixed
+from twostage.stats.mixed import clustered, fit_mixed, with_clustered_errors
 from twostage.stats.riclpm.fit import fit_riclpm
 from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE
 
@@ -80,11 +80,14 @@ def test_occasions_are_dummies_of_the_session(panels, results):
             X = pd.concat(
                 [pd.Series(1.0, r.index), r[[d.cross, d.auto, "x_mean", "y_mean"]], dummies], axis=1
             )
-            fit = fit_mixed(r[f"{d.outcome}_next"].to_numpy(), X.to_numpy(), r["patient"].to_numpy())
+            columns = r[f"{d.outcome}_next"].to_numpy(), X.to_numpy(), r["patient"].to_numpy()
+            fit = fit_mixed(*columns)
+            fit = with_clustered_errors(fit, clustered(fit, *columns))
             found = rows(results[study], "centred_occasions").loc[d.name]
             for k, term in ((1, d.cross), (2, d.auto)):
                 assert found.loc[term, "estimate"] == pytest.approx(fit.coef[k], abs=SAME)
                 assert found.loc[term, "std_error"] == pytest.approx(fit.std_error[k], abs=SAME)
+                assert found.loc[term, "df"] == pytest.approx(fit.df[k], rel=1e-6)
 
 
 def test_the_others_are_the_models_themselves(panels, results):

@@ -27,7 +27,7 @@ def panel_of(sessions: pd.DataFrame) -> Panel:
     info = {"label": "T", "x_min": -9, "x_max": 9, "y_min": -9, "y_max": 9}
     variables = Variable("a", "alpha", "higher"), Variable("b", "beta", "lower")
     study = Study("T", info, *variables, sessions, None, "0" * 64, 1, 1)
-    return make_panel(study, make_parameters({"standardize": "none"}))
+    return make_panel(study, make_parameters({"standardize": "none", "stage1_errors": "model"}))
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,9 @@ OPTIONS = {row["options"]: row for row in read("stage1_options").to_dict("record
 
 def parameters_of(options: str) -> Parameters:
     known = set(Parameters.model_fields)
-    return make_parameters({name: value for name, value in OPTIONS[options].items() if name in known})
+    values = {name: value for name, value in OPTIONS[options].items() if name in known}
+    # lmerTest's errors are the model's; those with patients as clusters have references of their own (clustered.R).
+    return make_parameters(values | {"stage1_errors": "model"})
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,8 @@ def addition(
 ) -> None:
     """Compare a study of a finished run with the others.
 
-    Prints its estimates beside the others' prediction intervals, and how pooled effects, heterogeneity and
-    conclusions move when it joins. The study's chapter of the book shows the same with a figure.
+    Prints its estimates beside what the others let one expect of them, and how pooled effects, heterogeneity
+    and conclusions move when it joins. The study's chapter of the book shows the same with a figure.
     """
     # The other commands need not wait for what only this one imports.
     from twostage.pages.addition.analysis import read_addition

@@ -95,7 +95,7 @@ def _readme(source: Source) -> str:
         "tables/   as a Word file and a workbook; the workbook also has the numbers in full precision\n"
         "figures/  as SVG, PDF and PNG with 300 dots per inch; with their captions as a Word file and as text\n"
         "text/     methods and results to go on writing; no number in them was typed\n"
-        "syntax/   R: stage 1 of each study from its data files (lmerTest, lavaan), and the pooling (metafor)\n\n"
+        "syntax/   R: stage 1 of each study from its data files (lmerTest, clubSandwich, lavaan), the pooling (metafor)\n\n"
         "export.json lists the files with their checksums. Exporting again to this folder replaces these files and no\n"
         "others, and none that was changed since.\n"
     )

@@ -104,8 +104,8 @@ class Script:
             *about,
             "#",
             f"# Rscript stage1_{self.info['study']}.R FOLDER_OF_THE_COLLECTION        (default: the current folder)",
-            "# It needs the packages lmerTest, which brings lme4, and lavaan.",
-            "suppressMessages({library(lmerTest); library(lavaan)})",
+            "# It needs the packages lmerTest, which brings lme4, clubSandwich and lavaan.",
+            "suppressMessages({library(lmerTest); library(clubSandwich); library(lavaan)})",
             "arguments <- commandArgs(trailingOnly = TRUE)",
             'collection <- if (length(arguments)) arguments[1] else "."',
         ]
@@ -217,8 +217,12 @@ class Script:
 
     def _estimates(self) -> Iterator[str]:
         yield "# --- what goes on to stage 2"
+        if self.parameters.stage1_errors == "patients":
+            yield from _CLUSTERED
         yield "of <- function(fit, analysis, direction) {"
         yield "  s <- as.data.frame(coef(summary(fit)))"
+        if self.parameters.stage1_errors == "patients":
+            yield '  s[c("Std. Error", "df")] <- clustered(fit)'
         yield "  data.frame(analysis, direction, term = rownames(s), estimate = s$Estimate,"
         yield '    std_error = s[["Std. Error"]], df = s$df)'
         yield "}"
@@ -245,6 +249,24 @@ class Script:
             yield "estimates <- rbind(estimates,"
             yield ",\n".join(calls) + ")"
         yield "write.csv(estimates, row.names = FALSE)"
+
+
+_CLUSTERED = (
+    "# Standard errors with patients as clusters: CR2 of the rows whitened by the model, Satterthwaite's df.",
+    "clustered <- function(fit) {",
+    '  X <- getME(fit, "X"); y <- getME(fit, "y"); patient <- as.character(model.frame(fit)$patient)',
+    '  root <- getME(fit, "Lambdat") %*% getME(fit, "Zt")',
+    "  for (p in unique(patient)) {",
+    "    i <- which(patient == p)",
+    "    V <- sigma(fit)^2 * (diag(length(i)) + as.matrix(Matrix::crossprod(root[, i, drop = FALSE])))",
+    "    L <- t(chol(V))",
+    "    y[i] <- solve(L, y[i]); X[i, ] <- solve(L, X[i, , drop = FALSE])",
+    "  }",
+    "  whitened <- lm(y ~ 0 + X)",
+    '  test <- coef_test(whitened, vcovCR(whitened, cluster = patient, type = "CR2"), test = "Satterthwaite")',
+    "  data.frame(test$SE, test$df_Satt)",
+    "}",
+)
 
 
 def _one_line(text: str) -> str:

@@ -17,7 +17,7 @@ from twostage.stage1.estimates import Equation, Equations, StudyEstimates, colle
 from twostage.stage1.panel import ROUNDING, Panel, varies
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
 from twostage.stats.base import attempt
-from twostage.stats.mixed import MixedFit, MixedSums, fit_mixed, influence
+from twostage.stats.mixed import MixedFit, MixedSums, clustered, fit_mixed, influence, with_clustered_errors
 from twostage.terms import DIRECTIONS, Direction
 
 #: Exact agreement happens with constant scores, and when own lines are removed from three sessions.
@@ -35,9 +35,12 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
 
         y[i,t+1] = g0 + g1 xw[i,t] + g2 yw[i,t] + g3 xm[i] + g4 ym[i] + u[i] + e[i,t]
 
-    by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured);
-    Satterthwaite degrees of freedom. The coefficients of both directions get a common covariance matrix,
-    cluster-robust with patients as clusters (:func:`twostage.stats.mixed.stacked.stacked_covariance`).
+    by REML with a random intercept u (and, with ``random_slopes``, random g1 and g2, unstructured). Standard errors take
+    patients as clusters (CR2, :mod:`twostage.stats.mixed.clustered`), or are the model's with ``stage1_errors="model"``,
+    both with Satterthwaite degrees of freedom: the variance of the intercept is mostly estimated at 0, and then the model
+    counts all sessions of a patient as independent, so that its errors of the cross-lag are a tenth too small. The
+    coefficients of both directions get a common covariance matrix, cluster-robust with patients as clusters
+    (:func:`twostage.stats.mixed.stacked.stacked_covariance`).
 
     Parameters
     ----------
@@ -63,8 +66,8 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     >>> estimates = ts.lagged(panel).tidy()
     >>> cross = estimates.query("direction == 'x_to_y' and term == 'x_within'")
     >>> cross[["estimate", "std_error", "df"]].round(3)
-       estimate  std_error     df
-    1     -0.13       0.04  573.0
+       estimate  std_error      df
+    1     -0.13      0.047  74.216
     """
     if not occasions:
         return _both_directions(panel, "lagged", _design_lagged)
@@ -161,13 +164,14 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
 
 def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
     rows, _ = panel.numbered_transitions()
-    slopes, level = panel.parameters.random_slopes, panel.parameters.level
     directions = DIRECTIONS.items()
-    results = {("main", name): attempt(_fit_mixed, rows, d, level, design, slopes) for name, d in directions}
+    results = {
+        ("main", name): attempt(_fit_mixed, rows, d, panel.parameters, design) for name, d in directions
+    }
     return collect(panel, analysis, results, lost_lagged(panel.parameters))
 
 
-def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
+def _fit_mixed(rows, direction, parameters, design) -> Equation:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
     table = design(rows, direction)
     names, X = list(table), table.to_numpy()
@@ -176,10 +180,12 @@ def _fit_mixed(rows, direction, level, design, slopes) -> Equation:
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
     y, patients = rows[f"{direction.outcome}_next"].to_numpy(), rows["patient"].to_numpy()
     require(_leaves_residual(y, X, patients), NO_RESIDUAL)
-    Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if slopes else None
+    Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if parameters.random_slopes else None
     fit = fit_mixed(y, X, patients, Z, names=names)
     labels, added = influence(fit, y, X, patients, Z)
-    estimates = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
+    if parameters.stage1_errors == "patients":
+        fit = with_clustered_errors(fit, clustered(fit, y, X, patients, Z))
+    estimates = fit.tidy(parameters.level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
     each = pd.DataFrame(added, index=labels, columns=names)
     return Equation(counted(estimates, len(labels), len(X)), covariance, summary(fit), each)

@@ -3,14 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from twostage.stats.base import NotEstimable
 from twostage.stats.centred import centred_transitions, enough_sessions, fit_jackknife
 from twostage.stats.dpm import fit_dpm_many
-from twostage.stats.mixed import fit_mixed_many
+from twostage.stats.mixed import (
+    FITTED_EXACTLY,
+    MixedBatch,
+    WorkingModels,
+    cluster_sums,
+    fit_mixed_many,
+    too_few,
+)
 from twostage.stats.riclpm import fit_riclpm_many, fit_starts_many
 from twostage.terms import DIRECTIONS, ESTIMATORS
 
@@ -28,6 +35,10 @@ FEWEST_SESSIONS = 3
 
 #: Scores of a patient from which on a lag is more than what their own line leaves of any scores.
 FEWEST_ON_A_LINE = 4
+
+
+#: Where the lagged effects stand among the coefficients of a centred equation.
+LAGS = [1, 2]
 
 
 _FLOATS = ("estimate", "std_error", "df", "loglik")
@@ -84,6 +95,7 @@ def estimate_batch(
     seed=0,
     reliability=None,
     reliability_kind: Literal["within", "total"] = "within",
+    errors: Literal["patients", "model"] = "patients",
 ) -> EffectBatch:
     """Estimate both directions' lagged effects of many panels.
 
@@ -105,6 +117,8 @@ def estimate_batch(
         error variance is estimated.
     reliability_kind : {"within", "total"}
         What it is a share of: of the variance within patients, or of all.
+    errors : {"patients", "model"}
+        Standard errors of the centred estimators: with patients as clusters, or the model's.
 
     Returns
     -------
@@ -117,11 +131,15 @@ def estimate_batch(
     """
     if ESTIMATORS[estimator].rows != "everyone":
         panels = [panel[enough_sessions(panel, min_sessions)] for panel in panels]
-    return _WAYS[estimator](panels, lag, bootstraps, seed, reliability, reliability_kind)
+    return _WAYS[estimator](panels, lag, bootstraps, seed, reliability, reliability_kind, errors)
 
 
 def _centred(
-    panels: Sequence[np.ndarray], lag: int, *_, own_lines: bool = False, occasions: bool = False
+    panels: Sequence[np.ndarray],
+    lag: int,
+    *given: Any,
+    own_lines: bool = False,
+    occasions: bool = False,
 ) -> EffectBatch:
     scores = np.concatenate(panels)
     panel_of = np.repeat(np.arange(len(panels)), [len(panel) for panel in panels])
@@ -139,10 +157,34 @@ def _centred(
             fit = fit_mixed_many(
                 y[inside], design, patient[inside], index, n_data_sets=len(numbers), names=labels
             )
+            if given[-1] == "patients":
+                fit = _with_patients(fit, y[inside], design, patient[inside], index)
             _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
         if own_lines:
             deny(columns, _spent(scores[..., outcome], panel_of, len(panels)), where)
     return EffectBatch(**columns)
+
+
+def _with_patients(fit: MixedBatch, y, X, patient: np.ndarray, index: np.ndarray) -> MixedBatch:
+    """The lags' standard errors and df with patients as clusters; rows lie patient by patient, panel by panel."""
+    starts = np.flatnonzero(np.r_[True, np.diff(patient) != 0]) if len(patient) else np.zeros(0, int)
+    sizes, of = np.diff(np.append(starts, len(patient))), index[starts]
+    known = fit.estimable
+    models = WorkingModels(fit.coef, fit.cov_coef, fit.re_variance[:, None, None], fit.sigma2)
+    rows, groups = known[index], known[of]
+    place = np.cumsum(known) - 1
+    models = WorkingModels(*(getattr(models, name)[known] for name in vars(models)))
+    Z = np.ones((int(rows.sum()), 1))
+    sums = cluster_sums(models, y[rows], X[rows], Z, sizes[groups], place[of[groups]], np.array(LAGS))
+    error, df = fit.std_error.copy(), fit.df.copy()
+    error[np.ix_(known, LAGS)] = np.sqrt(np.diagonal(sums.meat, axis1=1, axis2=2)[:, LAGS])
+    df[np.ix_(known, LAGS)] = sums.degrees_of_freedom()
+    reasons = list(fit.reasons)
+    few = fit.n_groups <= X.shape[1]
+    for b in np.flatnonzero(known & (few | ~np.isfinite(df[:, LAGS]).all(axis=1))):
+        reasons[b] = too_few(int(fit.n_groups[b]), X.shape[1]) if few[b] else FITTED_EXACTLY
+        error[b] = df[b] = np.nan
+    return replace(fit, std_error=error, df=df, reasons=tuple(reasons))
 
 
 def _spent(scores: np.ndarray, panel_of: np.ndarray, B: int) -> np.ndarray:
@@ -265,7 +307,7 @@ def from_structural(fit, counts) -> EffectBatch:
     return EffectBatch(**columns)
 
 
-def _with_error(panels, lag, _bootstraps, _seed, reliability, kind) -> EffectBatch:
+def _with_error(panels, lag, _bootstraps, _seed, reliability, kind, _errors) -> EffectBatch:
     known = np.broadcast_to(np.nan if reliability is None else reliability, (len(panels), 2))
 
     def fit_many(panels):
@@ -277,8 +319,8 @@ def _with_error(panels, lag, _bootstraps, _seed, reliability, kind) -> EffectBat
     return _structural(fit_many, panels, lag)
 
 
-#: Estimator -> what estimates it, called with the panels, the lag, replicates and seed of a bootstrap, and reliabilities
-#: and their kind.
+#: Estimator -> what estimates it, called with the panels, the lag, replicates and seed of a bootstrap, reliabilities and
+#: their kind, and the kind of errors.
 _WAYS: dict[str, Callable[..., EffectBatch]] = {
     "centred": _centred,
     "centred_occasions": partial(_centred, occasions=True),

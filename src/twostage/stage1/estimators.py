@@ -66,6 +66,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     constant = _constant(scores)
     options: dict[str, Any] = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
     options |= {"reliability": panel.reliability, "reliability_kind": panel.reliability_kind}
+    options["errors"] = panel.parameters.stage1_errors
     tables, fits, failures = [], [], []
     for name in ESTIMATORS:
         if constant:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from scipy.stats import t
+from scipy.stats import norm
 
 from twostage.pages.addition.analysis import COLUMNS, addition, read_estimates, verdict
 from twostage.pages.addition.plots import addition_figure
@@ -23,9 +23,9 @@ ROUNDING = 1e-12
 #: metafor's scoring stops at a step of 1e-14; an interval's end carries that of tau2, and differences of
 #: estimates lose some digits.
 METAFOR = 1e-7
-#: Simulated pools, and three standard errors of a share of 0.96 of them.
-DRAWS = 300
-COVERAGE = 0.035
+#: Simulated pools, and three standard errors of a share of 0.95 of them.
+DRAWS = 200
+COVERAGE = 0.046
 
 
 def estimates(y, v, term="x_within", analysis="lagged") -> pd.DataFrame:
@@ -49,8 +49,10 @@ def test_by_hand_with_equal_variances():
     # (6 - 1.5) / sqrt(1 + 1/2)
     assert row["rstudent"] == pytest.approx(4.5 / np.sqrt(1.5), abs=ROUNDING)
     assert (row["before_k"], row["after_k"], row["study_estimate"]) == (2, 3, 6.0)
-    # A fixed effect has no prediction interval, so nothing is inside or outside.
-    assert row["inside"] is None
+    # A fixed effect takes variances as known: 1.5 -+ 1.96 sqrt(1 + 1/2) = -0.90 to 3.90.
+    assert row["residual"] == pytest.approx(4.5 / np.sqrt(1.5), abs=ROUNDING)
+    assert row["expected_high"] == pytest.approx(1.5 + norm.ppf(0.975) * np.sqrt(1.5), abs=ROUNDING)
+    assert row["inside"] is False
     # 1.5 - 1.96 * 0.707 > 0 and 3 - 1.96 / sqrt(3) > 0
     assert (row["before_verdict"], row["after_verdict"], row["conclusion_changed"]) == ("above zero",) * 2 + (
         False,
@@ -90,17 +92,18 @@ def test_against_metafor():
                 )
 
 
-def test_a_new_study_lies_inside_as_often_as_the_interval_says():
-    # Sampling errors of next to nothing: the estimates are k + 1 draws of one normal distribution, and an interval
-    # of t with k - 2 df in the place of the exact k - 1 covers the last with probability P(|t_(k-1)| < q_(k-2)).
+def test_an_estimate_of_the_same_process_lies_outside_as_often_as_the_level_says():
+    # Equal variances, no heterogeneity: the range is that of one more draw of a normal distribution, and exact. The
+    # prediction interval for a true effect has tau2 = 0 about half of the time, and then excludes two of five.
     rng, k = np.random.default_rng(20261125), 6
     tables = [
-        estimates(rng.normal(0.2, 0.3, k + 1), [1e-10] * (k + 1), term=f"draw {i}") for i in range(DRAWS)
+        estimates(rng.normal(0.2, 0.3, k + 1), [0.09] * (k + 1), term=f"draw {i}") for i in range(DRAWS)
     ]
-    inside = addition(pd.concat(tables), f"S{k}").table["inside"].astype(bool)
-    expected = 1 - 2 * t.sf(t.ppf(0.975, k - 2), k - 1)
-    assert len(inside) == DRAWS
-    assert inside.mean() == pytest.approx(expected, abs=COVERAGE)
+    table = addition(pd.concat(tables), f"S{k}").table
+    assert len(table) == DRAWS
+    assert table["inside"].astype(bool).mean() == pytest.approx(0.95, abs=COVERAGE)
+    truly = table["study_estimate"].between(table["before_pi_low"], table["before_pi_high"])
+    assert truly.mean() < 0.85
 
 
 def test_the_only_study_of_a_run_has_nothing_to_be_set_against():
@@ -164,8 +167,8 @@ def test_words(result):
     assert outcome["effect"].endswith("(partial r)")
     z = result.table[result.table["term"] == "partial_r_z"].iloc[0]
     assert outcome["this study"].startswith(f"{np.tanh(z['study_estimate']):.2f}".replace("-", "−"))
-    # Two others: the rule of k - 2 degrees of freedom has no prediction interval.
-    assert set(table["inside"]) == {"–"}
+    # Two others have no prediction interval of k - 2 degrees of freedom, but t with one is a range.
+    assert set(table["inside"]) <= {"yes", "no"}
     lines = sentences(result, "alliance", "symptoms")
     changed = int(result.table["conclusion_changed"].sum())
     assert sum(line.startswith("Conclusion changed") for line in lines) == changed
@@ -179,11 +182,12 @@ def test_sentences_say_inside_or_outside_and_what_changed():
     table = estimates([0.5, 0.6, 0.4, 0.5, -3.0], [0.01] * 5)
     lines = sentences(addition(table, "S4"), "a", "b")
     assert lines[0].startswith(
-        "a → b (within, cross-lagged): the study's estimate lies outside the prediction interval of the other 4 studies"
+        "a → b (within, cross-lagged): the study's estimate lies outside the range in which the other 4 studies let one"
     )
+    assert lines[0].endswith("p < .001).")
     assert "Conclusion changed: a → b (within, cross-lagged), above zero → includes zero." in lines
     same = sentences(addition(table[:4], "S3"), "a", "b")
-    assert "inside the prediction interval of the other 3 studies" in same[0]
+    assert "inside the range in which the other 3 studies let one expect it" in same[0]
     assert (
         same[1] == "Adding it changes for no confidence interval of one coefficient whether zero is included."
     )
@@ -196,7 +200,8 @@ def test_markdown_is_a_table_for_a_pull_request(result):
     rows = [line for line in lines if line.startswith("| ")]
     assert len(rows) == 2 + len(result.table)
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
-    assert "τ² by REML, Hartung-Knapp inference, 95 % intervals. Run `default`" in lines[-1]
+    assert "τ² by REML, Hartung-Knapp inference, 95 % intervals. The range expected" in lines[-1]
+    assert "5 of 100 estimates lie outside of it by chance. Run `default`" in lines[-1]
 
 
 def test_figure_has_a_panel_per_coefficient_with_the_numbers_drawn(result):

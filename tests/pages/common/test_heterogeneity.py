@@ -20,8 +20,9 @@ def test_every_number_is_that_of_the_fit():
         f"The true effects of the 6 studies differ with an estimated standard deviation of {number(fit.tau, 3)} "
         f"(95 % interval {interval(ends.tau_low, ends.tau_high, 3)}). "
         f"Test that they do not differ: Q(5) = {number(fit.q)}, p = {p_value(fit.q_p_value)}. "
-        "In about 95 of 100 new studies like these the true effect is expected in "
-        f"{interval(fit.pi_low, fit.pi_high)}; effects of both signs lie in this range. "
+        "Nominally, in 95 of 100 new studies like these the true effect is expected in "
+        f"{interval(fit.pi_low, fit.pi_high)}; with few studies, or where they hardly differ, it is in fewer; "
+        "effects of both signs lie in this range. "
         f"An estimated {100 * share.estimate:.0f} of 100 true effects lie above 0 "
         f"(95 % interval {low:.0f} to more than 99 of 100)."
     )
@@ -30,7 +31,7 @@ def test_every_number_is_that_of_the_fit():
 def test_another_threshold_level_and_unit():
     fit = pool(Y, V, level=0.9)
     words = heterogeneity_words(fit, threshold=0.5, back=np.tanh, scale="in z")
-    assert "In about 90 of 100" in words and "standard deviation of 0.177 in z (90 % interval" in words
+    assert "Nominally, in 90 of 100" in words and "standard deviation of 0.177 in z (90 % interval" in words
     below = exceedance(fit, 0.5, above=False)
     assert f"{100 * below.estimate:.0f} of 100 true effects lie below {number(np.tanh(0.5))}" in words
     assert interval(np.tanh(fit.pi_low), np.tanh(fit.pi_high)) in words

@@ -253,8 +253,8 @@ def test_tables_and_sentences(records, three):
     compared = joint_comparison(found, pool_records(records), three)
     assert compared["pooled"].tolist()[:3] == [
         "separately",
-        "jointly, cluster-robust variances",
-        "jointly, model-based variances",
+        "jointly, common variances",
+        "jointly, variances of the equations",
     ]
     assert all(text in words["effects"] for text in table["estimate"][:2])
     verdict = "apart" if result.fit.difference.p_value < 0.05 else "do not tell"

@@ -61,7 +61,7 @@ def shared(
     **filters,
 ) -> dict[str, Record]:
     """What a site shares of a study: all its records, or some, which is faster."""
-    chosen, by, made = parameters or make_parameters({}), Filters(**filters), {}
+    chosen, by, made = parameters or make_parameters({"stage1_errors": "model"}), Filters(**filters), {}
     for notebook in STAGE1:
         wanted = [name for name in notebook.leaves if name in {"data", *analyses}]
         panel = make_panel(study, notebook_parameters(notebook.name, chosen)) if wanted else None

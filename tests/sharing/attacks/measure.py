@@ -23,7 +23,7 @@ from twostage.sharing.local import Local
 from twostage.sharing.rounding import rounded
 from twostage.stage1.panel import make_panel
 
-AS_THEY_ARE = make_parameters({"standardize": "none"})
+AS_THEY_ARE = make_parameters({"standardize": "none", "stage1_errors": "model"})
 DIGITS = (17, 6, 5, 4, 3, 2)
 
 #: Sessions that leave a patient three sessions and one transition.

@@ -124,7 +124,7 @@ def test_a_variable_that_hardly_anybody_varies_in_has_no_unit(base, monkeypatch)
 # --- the models
 
 #: Scores as they are, so that what is found is in scale points.
-AS_THEY_ARE = make_parameters({"standardize": "none"})
+AS_THEY_ARE = make_parameters({"standardize": "none", "stage1_errors": "model"})
 
 
 def one_who_changes(base):

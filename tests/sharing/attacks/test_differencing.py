@@ -19,7 +19,7 @@ from twostage.sharing.share import share_study
 from twostage.stage1.panel import make_panel
 
 #: Scores as they are, so that what is found is in scale points, and the unit does not change with the patients.
-AS_THEY_ARE = make_parameters({"standardize": "none"})
+AS_THEY_ARE = make_parameters({"standardize": "none", "stage1_errors": "model"})
 
 #: Half a step of the scale: within it a score counts as found out.
 HALF = 0.5

@@ -1,4 +1,4 @@
-"""One study against the others: where it lies in what they predict, and how the pool moves when it joins."""
+"""One study against the others: does it lie where they let one expect it, and how does the pool move when it joins."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from twostage.display import html_table
 from twostage.problems import Problem, RecordError
 from twostage.stage2 import KEY, headline_terms, read_about
 from twostage.stats.influence import influence
-from twostage.stats.pool import PooledFit, pool
+from twostage.stats.pool import PooledFit, newcomer, pool
 from twostage.text import read_csv
 
 #: The analyses whose coefficients are shown, by what the pooled notebooks leave.
@@ -60,10 +60,12 @@ class Addition:
         One row per coefficient that the study and at least one other have: analysis, variant, direction, term,
         estimator; the study's estimate, std_error, interval and weight (percent) in the pool with it; k, estimate,
         std_error, confidence and prediction interval, tau2, i2 and converged of the pool without it (``before_``)
-        and with it (``after_``); change and change_tau2 (after less before); `inside`, whether the study's
-        estimate lies in the others' prediction interval (None where they have none); rstudent, its deleted
-        residual; is_influential, by the rule of :func:`twostage.stats.influence.casewise.influence`; what the intervals
-        say of zero (``above zero``, ``below zero``, ``includes zero``), and whether that changed.
+        and with it (``after_``); change and change_tau2 (after less before); where the others let one expect the study's
+        estimate, sampling error included (``expected_low``, ``expected_high``), whether it lies `inside` (None where
+        there is one other), its deleted residual with df and p (``residual``, ``residual_df``, ``residual_p``,
+        :func:`twostage.stats.pool.newcomer.newcomer`); rstudent, metafor's, by the interval of the pool;
+        is_influential, by the rule of :func:`twostage.stats.influence.casewise.influence`; what the intervals say of
+        zero (``above zero``, ``below zero``, ``includes zero``), and whether that changed.
     method, ci, level
         How it was pooled.
     converged : bool
@@ -86,7 +88,7 @@ class Addition:
         return self.table.copy()
 
     def glance(self) -> pd.DataFrame:
-        """One row: how many coefficients, outside of the prediction interval, influential, changed conclusions."""
+        """One row: how many coefficients, outside of what the others let one expect, influential, changed conclusions."""
         t = self.table
         return pd.DataFrame(
             [
@@ -163,7 +165,8 @@ COLUMNS = [
     *("study_estimate", "study_std_error", "study_ci_low", "study_ci_high", "weight"),
     *(f"before_{name}" for name in _POOLED),
     *(f"after_{name}" for name in _POOLED),
-    *("change", "change_tau2", "inside", "rstudent", "is_influential"),
+    *("change", "change_tau2", "expected_low", "expected_high", "inside"),
+    *("residual", "residual_df", "residual_p", "rstudent", "is_influential"),
     *("before_verdict", "after_verdict", "conclusion_changed"),
 ]
 
@@ -200,10 +203,13 @@ def addition(
 
     Notes
     -----
-    The prediction interval is that of the others alone, for the true effect of a new study; an estimate also has
-    a sampling error, so a small study lies outside more often than `level` says. The deleted residual takes both
-    into account (Viechtbauer & Cheung 2010, doi:10.1002/jrsm.11). The order in which studies joined is not used:
-    every other study of the pool counts as there before. Checked against leave-one-out fits and metafor's
+    An estimate is judged against the interval that adds its own sampling error to the heterogeneity of the others and
+    the uncertainty of their pool: of estimates that are draws of the same process as many lie outside as `level`
+    says (:func:`twostage.stats.pool.newcomer.newcomer`). The prediction interval, in the table too, is for the true
+    effect of a new study: where studies hardly differ it would call two in five such estimates strange. Each
+    coefficient has its own error rate: of many coefficients or studies some lie outside by chance. The order in which
+    studies joined is not used: every other study of the pool counts as there before. Checked against leave-one-out
+    fits and metafor's
     ``rstudent`` by way of :mod:`twostage.stats.influence.casewise`.
     """
     own = estimates[estimates["study"] == study]
@@ -228,7 +234,7 @@ def _row(group: pd.DataFrame, study: str, how: dict) -> dict:
     before, after = pool(np.delete(y, at), np.delete(v, at), **how), pool(y, v, **how)
     cases = influence(after)
     verdicts = [verdict(fit.ci_low, fit.ci_high) for fit in (before, after)]
-    known = bool(np.isfinite(before.pi_low))
+    new = newcomer(before, y[at], v[at])
     own = {name: float(group[name][at]) for name in ("estimate", "std_error", "ci_low", "ci_high")}
     return {
         **{f"study_{name}": value for name, value in own.items()},
@@ -237,7 +243,12 @@ def _row(group: pd.DataFrame, study: str, how: dict) -> dict:
         **_numbers("after", after),
         "change": after.estimate - before.estimate,
         "change_tau2": after.tau2 - before.tau2,
-        "inside": bool(before.pi_low <= y[at] <= before.pi_high) if known else None,
+        "expected_low": new.low,
+        "expected_high": new.high,
+        "inside": new.inside,
+        "residual": new.residual,
+        "residual_df": new.df,
+        "residual_p": new.p_value,
         "rstudent": float(cases.rstudent[at]),
         "is_influential": bool(cases.is_influential[at]),
         "before_verdict": verdicts[0],

@@ -18,7 +18,7 @@ ROWS = (
 
 
 def addition_figure(result: Addition, x: str, y: str) -> Figure:
-    """A panel per coefficient: the study, the pool without it with its prediction interval, the pool with it.
+    """A panel per coefficient: the study, where the others let one expect it, the pool without it and with it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def addition_figure(result: Addition, x: str, y: str) -> Figure:
     for ax, row in zip(axes, result.table.to_dict("records"), strict=True):
         draw_coefficient(ax, row, x, y)
     axes[-1].set_xlabel(
-        f"estimate with {100 * result.level:g} % confidence interval; wide bar: prediction interval of the others",
+        f"estimate with {100 * result.level:g} % confidence interval; wide bar: where the others let one expect it",
         fontsize=9,
     )
     return figure
@@ -48,10 +48,11 @@ def draw_coefficient(ax: Axes, row: dict, x: str, y: str) -> Axes:
     """One coefficient on an Axes; `row` is one of :attr:`twostage.pages.addition.analysis.Addition.table`."""
     back = np.tanh if row["term"] == "partial_r_z" else np.asarray
     ax.axvline(0, color=GREY, lw=1, zorder=0)
-    if np.isfinite(row["before_pi_low"]):
-        ends = back([row["before_pi_low"], row["before_pi_high"]])
+    if np.isfinite(row["expected_low"]):
+        ends = back([row["expected_low"], row["expected_high"]])
         ax.fill_betweenx([-0.45, 2.45], *ends, color="#0072B2", alpha=0.13, lw=0, zorder=0)
-        ax.hlines(1, *ends, color="#0072B2", lw=5, alpha=0.35)
+        # On the study's own row: the range is for an estimate with its sampling error, not for the pool.
+        ax.hlines(2, *ends, color="#0072B2", lw=5, alpha=0.35, zorder=1)
     labels = []
     for at, (name, marker, colour, words) in zip((2, 1, 0), ROWS, strict=True):
         low, mid, high = (float(back(row[f"{name}_{c}"])) for c in ("ci_low", "estimate", "ci_high"))

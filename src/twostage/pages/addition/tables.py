@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from twostage.display import inference, interval, number
+from twostage.display import inference, interval, number, p_value
 from twostage.pages.addition.analysis import Addition
 from twostage.printing import as_markdown, rows_of
 from twostage.terms import DIRECTIONS, term_label
@@ -18,7 +18,7 @@ def addition_table(result: Addition, x: str, y: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        effect, this study, in the others' prediction interval, prediction interval, without it, with it, moved by,
+        effect, this study, where the others let one expect it, whether it lies inside, p, without it, with it, moved by,
         τ without → with, conclusion; partial correlations as such, their τ in Fisher's z.
     """
     percent = f"{100 * result.level:g} %"
@@ -30,8 +30,9 @@ def addition_table(result: Addition, x: str, y: str) -> pd.DataFrame:
             {
                 "effect": _label(row, x, y),
                 "this study": _with_interval(row, "study", back),
-                "prediction of the others": _ends(row, "before_pi", back),
+                "expected by the others": _ends(row, "expected", back),
                 "inside": {True: "yes", False: "no", None: "–"}[row["inside"]],
+                "p": p_value(row["residual_p"]),
                 f"pooled without it ({percent} CI)": _with_interval(row, "before", back),
                 f"pooled with it ({percent} CI)": _with_interval(row, "after", back),
                 "moved by": _signed(float(back(row["after_estimate"])) - float(back(row["before_estimate"]))),
@@ -53,6 +54,11 @@ def _with_interval(row: dict, what: str, back) -> str:
 def _ends(row: dict, what: str, back) -> str:
     low, high = (float(back(row[f"{what}_{end}"])) for end in ("low", "high"))
     return interval(low, high) if np.isfinite(low) else "–"
+
+
+def _p(row: dict) -> str:
+    text = p_value(row["residual_p"])
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _signed(value: float) -> str:
@@ -86,8 +92,8 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
     known = [row for row in main_effects(result).table.to_dict("records") if row["inside"] is not None]
     lines = [
         f"{_label(row, x, y)}: the study's estimate lies "
-        f"{'inside' if row['inside'] else 'outside'} the prediction interval of the other {row['before_k']} studies "
-        f"(deleted residual {number(row['rstudent'])})."
+        f"{'inside' if row['inside'] else 'outside'} the range in which the other {row['before_k']} studies let one expect "
+        f"it, sampling error included (deleted residual {number(row['residual'])}, p {_p(row)})."
         for row in known
     ]
     if t["before_k"].max() < 2:
@@ -109,6 +115,13 @@ def sentences(result: Addition, x: str, y: str) -> list[str]:
 def how(result: Addition) -> str:
     """How it was pooled, in a sentence."""
     text = f"τ² by {result.method}, {inference(result.ci)} inference, {100 * result.level:g} % intervals."
+    share = 100 * (1 - result.level)
+    text += (
+        f" The range expected of the study's estimate has an error rate of {share:g} % for each coefficient: "
+    )
+    text += (
+        f"where all studies follow the same process, {share:g} of 100 estimates lie outside of it by chance."
+    )
     return text if result.converged else f"{text} Not every pooled fit converged."
 
 
@@ -131,7 +144,7 @@ def alternative(result: Addition, x: str, y: str) -> str:
     """Text for those who cannot see the figure."""
     table = addition_table(result, x, y)
     parts = [
-        f"{row['effect']}: this study {row['this study']}, predicted {row['prediction of the others']}"
+        f"{row['effect']}: this study {row['this study']}, expected {row['expected by the others']}"
         for row in table.to_dict("records")
     ]
     return f"{result.label} against the other studies. " + "; ".join(parts) + "."

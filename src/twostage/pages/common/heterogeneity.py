@@ -126,7 +126,11 @@ def _range_sentence(fit: PooledFit, back: Callable[[float], float], digits: int)
         else "all effects in this range have the same sign"
     )
     ends = interval(back(fit.pi_low), back(fit.pi_high), digits)
-    return f"In about {_of_100(fit.level)} of 100 new studies like these the true effect is expected in {ends}; {signs}."
+    # Nominally: with few studies, or where tau is small, simulated shares are lower, as the methods page shows.
+    return (
+        f"Nominally, in {_of_100(fit.level)} of 100 new studies like these the true effect is expected in {ends}; with few "
+        f"studies, or where they hardly differ, it is in fewer; {signs}."
+    )
 
 
 def _share_sentence(fit: PooledFit, threshold: float, back: Callable[[float], float], digits: int) -> str:

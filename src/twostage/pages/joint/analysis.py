@@ -16,7 +16,7 @@ from twostage.terms import DIRECTIONS, term_label
 
 
 def examine_joint(records, options: dict) -> dict[str, Attempt]:
-    """Pool both directions jointly, with robust and with model-based sampling variances.
+    """Pool both directions jointly, with the common sampling covariance and with the variances of the equations.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def pool_joint(
         As of :func:`twostage.stats.multilevel.pair.pool_pair`.
     variances : {"robust", "model"}
         Sampling covariance: the cluster-robust one of the record; or its correlation with the standard errors of
-        the equations, which are those pooled elsewhere.
+        the equations, which are those pooled elsewhere (with patients as clusters or the model's, as chosen).
     level : float
         Coverage of intervals and regions.
 

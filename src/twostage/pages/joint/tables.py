@@ -65,7 +65,7 @@ def joint_comparison(
         for variances, a in found.items():
             if a:
                 x = (a.result.fit.first, a.result.fit.second)[j]
-                how = f"jointly, {'cluster-robust' if variances == 'robust' else 'model-based'} variances"
+                how = f"jointly, {'common variances' if variances == 'robust' else 'variances of the equations'}"
                 rows.append((name, how, x.estimate, x.ci_low, x.ci_high, a.result.fit.tau2[j]))
     level = f"{100 * separate.level:g} % CI"
     return pd.DataFrame(

@@ -37,7 +37,15 @@ from twostage.stage1.sensitivity import sensitivity, stacked_variants
 from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions, variants
 from twostage.stats.base import Attempt, LeastSquares, Moments, Spread, attempt, least_squares
 from twostage.stats.centred import CentredTransitions, centred_transitions
-from twostage.stats.mixed import MixedFit, MixedSums, StackedSums, influence
+from twostage.stats.mixed import (
+    ClusterSums,
+    MixedFit,
+    MixedSums,
+    StackedSums,
+    clustered,
+    influence,
+    with_clustered_errors,
+)
 from twostage.terms import DIRECTIONS, Direction
 
 #: Patients up to whom random slopes are fitted: they need some 30 numbers of each patient in memory, twice.
@@ -167,19 +175,48 @@ class Influence:
         return StackedSums.of(parts, len(scores))
 
 
-def fit_rows(sums: RowSums, level: float) -> tuple[Equation, MixedFit]:
+@dataclass(frozen=True)
+class Clusters:
+    """What a piece's patients add to the covariances of fitted equations, patients as clusters."""
+
+    treatment: Treatment
+    equations: tuple[Rows, ...]
+    fits: tuple[MixedFit, ...]
+
+    def __call__(self, piece: Piece) -> tuple[ClusterSums, ...]:
+        transitions = centred_transitions(self.treatment.eligible(piece), self.treatment.parameters.lag)
+        pairs = zip(self.equations, self.fits, strict=True)
+        return tuple(clustered(fit, *equation.of(transitions)) for equation, fit in pairs)
+
+
+def with_patients(panel: LargePanel, equations: list[Rows], fits: list[Attempt]) -> list[Attempt]:
+    """The fits with patients as clusters, which takes a pass of its own; as they are if the model's errors are wanted."""
+    done = [at for at, fit in enumerate(fits) if fit]
+    if panel.parameters.stage1_errors == "model" or not done:
+        return fits
+    chosen = tuple(equations[at] for at in done), tuple(fits[at].result for at in done)
+    sums = panel.over(Clusters(equations[done[0]].treatment, *chosen))
+    robust = dict(zip(done, sums, strict=True))
+    return [
+        attempt(with_clustered_errors, fit.result, robust[at]) if at in robust else fit
+        for at, fit in enumerate(fits)
+    ]
+
+
+def fit_rows(sums: RowSums) -> MixedFit:
     """Fit one equation; as the same in memory, with the same reasons where it cannot be fitted."""
     model, p = sums.model, len(sums.model.names)
     require(model.n > p + 1, f"{model.n} transitions are too few for {p} coefficients")
     for name, varies in zip("xy", sums.within.varies(ROUNDING, sums.largest), strict=True):
         require(bool(varies), f"{name} does not vary within patients")
     require(model.leaves_residual(ROUNDING), NO_RESIDUAL)
-    fit = model.fit()
+    return model.fit()
+
+
+def _equation(fit: MixedFit, level: float) -> Equation:
     table = fit.tidy(level).assign(converged=fit.converged, singular=fit.singular)
-    table = counted(table, fit.n_groups, fit.n_obs)
-    names = list(model.names)
-    covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
-    return Equation(table, covariance, summary(fit)), fit
+    covariance = pd.DataFrame(fit.cov_coef, index=list(fit.names), columns=list(fit.names))
+    return Equation(counted(table, fit.n_groups, fit.n_obs), covariance, summary(fit))
 
 
 def _both_directions(panel: LargePanel, analysis: str, *, joint: bool = True, **options) -> StudyEstimates:
@@ -192,17 +229,20 @@ def _both_directions(panel: LargePanel, analysis: str, *, joint: bool = True, **
         )
         return collect(panel, analysis, {("main", d): Attempt(None, text) for d in DIRECTIONS}, lost)
     equations = [Rows(treatment, d, slopes=p.random_slopes, **options) for d in DIRECTIONS.values()]
-    results: Equations = {}
-    fitted = []
+    fits = []
     for at, found in enumerate(_sums(panel, equations)):
         if equations[at].products and found.model.n:
             equations[at], found = _about_the_mean(equations[at], found)
-        done = attempt(fit_rows, found, p.level)
-        results["main", equations[at].direction.name] = attempt(lambda both: both[0], done)
-        fitted += [(equations[at], done.result[1])] if done else []
+        fits.append(attempt(fit_rows, found))
+    robust = with_patients(panel, equations, fits)
+    results: Equations = {
+        ("main", e.direction.name): attempt(_equation, fit, p.level)
+        for e, fit in zip(equations, robust, strict=True)
+    }
     result = collect(panel, analysis, results, lost)
-    kept = [(e, fit) for e, fit in fitted if e.direction.name in set(result.table["direction"])]
-    kept = [(e, fit) for e, fit in kept if fit.n_groups > len(fit.coef)]
+    there = set(result.table["direction"])
+    fitted = [(e, fit.result) for e, fit in zip(equations, fits, strict=True) if e.direction.name in there]
+    kept = [(e, fit) for e, fit in fitted if fit.n_groups > len(fit.coef)]
     if not joint or not kept:
         return result
     return replace(result, joint_covariances={"main": _joint(panel, kept)})

@@ -20,7 +20,7 @@ from twostage.stage1.estimator_batch import (
     wrong_window,
 )
 from twostage.stage1.estimators import estimators, failures_of, fit_rows_of, table_rows, within_bounds
-from twostage.stage1.large.equations import Rows, SumUp, fit_rows, outcome_sessions
+from twostage.stage1.large.equations import Rows, SumUp, fit_rows, outcome_sessions, with_patients
 from twostage.stage1.large.panel import LargePanel, Treatment
 from twostage.stage1.panel import ROUNDING
 from twostage.stats.base import Spread, attempt
@@ -135,15 +135,14 @@ def _centred(
     sessions = outcome_sessions(panel) if occasions else ()
     equations = tuple(Rows(treatment, d, occasions=sessions) for d in DIRECTIONS.values())
     columns = empty_columns(1)
-    for at, (equation, sums) in enumerate(
-        zip(equations, panel.over(SumUp(treatment, equations)), strict=True)
-    ):
+    fits = [attempt(fit_rows, sums) for sums in panel.over(SumUp(treatment, equations))]
+    robust = with_patients(panel, list(equations), fits)
+    for at, (equation, done) in enumerate(zip(equations, robust, strict=True)):
         where = slice(2 * at, 2 * at + 2)
-        done = attempt(fit_rows, sums, panel.parameters.level)
         if not done:
             columns["reasons"][0, where] = done.reason
             continue
-        fit = done.result[1]
+        fit = done.result
         for name, values in (("estimate", fit.coef), ("std_error", fit.std_error), ("df", fit.df)):
             columns[name][0, where] = values[1:3]
         columns["loglik"][0, where], columns["converged"][0, where] = fit.loglik, fit.converged

@@ -31,6 +31,8 @@ class MixedBatch(TInference):
         The p fixed effects.
     coef, std_error, df : (B, p) arrays
         Estimates, standard errors, Satterthwaite degrees of freedom; NaN where a data set has no fit.
+    cov_coef : (B, p, p) array
+        Covariance matrices of the coefficients.
     sigma2, re_variance, loglik : (B,) arrays
         Residual variance, variance of the random intercept, (restricted) log-likelihood.
     reml : bool
@@ -48,6 +50,7 @@ class MixedBatch(TInference):
     coef: np.ndarray
     std_error: np.ndarray
     df: np.ndarray
+    cov_coef: np.ndarray
     sigma2: np.ndarray
     re_variance: np.ndarray
     loglik: np.ndarray
@@ -333,6 +336,7 @@ def fit_products(products: BatchProducts, level, names, reml: bool, alone: Calla
     """
     B, p = products.within.shape[1], len(names)
     columns = {name: np.full((B, p), np.nan) for name in ("coef", "std_error", "df")}
+    columns["cov_coef"] = np.full((B, p, p), np.nan)
     columns |= {name: np.full(B, np.nan) for name in ("sigma2", "re_variance", "loglik")}
     columns |= {name: np.zeros(B, dtype=bool) for name in ("converged", "singular")}
     columns["evaluations"] = np.zeros(B, dtype=int)
@@ -386,7 +390,7 @@ def _fit_alone(alone: Callable, k: int, columns: dict) -> str:
         return str(error)
     columns["re_variance"][k] = fit.cov_re[0, 0]
     columns["evaluations"][k] += fit.optimiser.evaluations
-    for name in ("coef", "std_error", "df", "sigma2", "loglik", "converged", "singular"):
+    for name in ("coef", "std_error", "df", "cov_coef", "sigma2", "loglik", "converged", "singular"):
         columns[name][k] = getattr(fit, name)
     return ""
 
@@ -407,6 +411,7 @@ def _estimates(criterion: BatchCriterion, T, constant, level) -> dict:
         "coef": coef.T,
         "std_error": np.sqrt(at.sigma2 * variance).T,
         "df": _degrees_of_freedom(at, T, half, variance, criterion.nu).T,
+        "cov_coef": np.einsum("cib,dib->bcd", half, half) * at.sigma2[:, None, None],
         "sigma2": at.sigma2,
         "re_variance": at.sigma2 * T,
         "loglik": -0.5 * at.value,

@@ -1,7 +1,7 @@
 """Random-effects meta-analysis of estimates with known sampling variances.
 
 - `pool`, `pool_many`: the pooled effect, its interval, heterogeneity, prediction interval; `paired_difference` and
-  `exceedance`: what is asked of a pooled effect afterwards.
+  `exceedance`, `newcomer`: what is asked of a pooled effect afterwards.
 - `metareg`, `subgroups`, `locationscale`: moderators of the effects, and of their heterogeneity; `permutation_test`.
 - `pooled`, `refit`, `all_but_one`: what analyses of a pooled result (influence, small-study effects) start from.
 
@@ -14,6 +14,7 @@ from twostage.stats.pool.locationscale import LocationScale, locationscale
 from twostage.stats.pool.metafor import string as r_string
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.metareg_results import MetaRegression, Prediction
+from twostage.stats.pool.newcomer import Newcomer, newcomer
 from twostage.stats.pool.paired import PairedDifference, paired_difference
 from twostage.stats.pool.permutation import PermutationTest, permutation_test
 from twostage.stats.pool.pool import Interval, PredictionRule, Tau2Method, pool, pool_many
