@@ -86,7 +86,8 @@ def copy_assets(assets: Path, target: Path) -> None:
     """
     target.mkdir(parents=True)
     if assets.is_dir():
-        shutil.copytree(assets, target, dirs_exist_ok=True)
+        # Modules are no use to a page that is opened from a folder; scripts.py makes one script of them.
+        shutil.copytree(assets, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.mjs"))
     (target / "mathjax").mkdir()
     shutil.copy(mathjax(), target / "mathjax")
 

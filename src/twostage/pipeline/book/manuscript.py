@@ -17,6 +17,7 @@ from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.params import Parameters
+from twostage.pipeline.book.forest import live_forest
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.stage1 import OUTCOME_TERMS
@@ -113,7 +114,8 @@ def book_context(
         title, note, introduction, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
-        has_page(page), effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        live_forest(effect, figure), has_page(page),
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
@@ -150,6 +152,7 @@ def book_context(
         "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "live_forest": live_forest,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(output, HOME[analysis], name),
