@@ -10,16 +10,7 @@ from twostage.pipeline.content import digest, digest_of
 
 #: Folders and files of the package that the results of notebooks do not depend on.
 NOT_RESULTS = (
-    *(
-        "cli",
-        "export",
-        "importing",
-        "pages/addition",
-        "pipeline",
-        "project.py",
-        "sharing",
-        "simulation/examples.py",
-    ),
+    *("cli", "export", "importing", "pages/addition", "pipeline", "project.py", "sharing", "simulation/examples.py"),
     "tutorial.py",
 )
 
