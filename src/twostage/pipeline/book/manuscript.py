@@ -17,7 +17,8 @@ from twostage.pages.estimators.bias import CONDITION
 from twostage.pages.estimators.tables import bias_aware_sentence, bias_aware_table
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.params import Parameters
-from twostage.pipeline.book.forest import live_forest
+from twostage.pipeline.book.first_screen import answer, first_figure, scale_points, trust
+from twostage.pipeline.book.forest import forest_data, live_forest
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.stage1 import OUTCOME_TERMS
@@ -114,6 +115,7 @@ def book_context(
         title, note, introduction, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
+        answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
         live_forest(effect, figure), has_page(page),
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
@@ -130,6 +132,7 @@ def book_context(
     flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     works = _works(Path(book) / "references.bib")
     parts = _counts(collection, flow) | estimator_context(output, collection)
+    parts |= _first_screen(Path(run_folder), collection, parameters)
     return parts | {
         "title": collection.title,
         "note": rich_myst(collection.note),
@@ -159,6 +162,27 @@ def book_context(
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+    }
+
+
+def _first_screen(run_folder: Path, collection: Collection, parameters: Parameters) -> dict:
+    """What the first page says before all else, and the data of the forests, of which its figure is made."""
+    output, unit, lag = run_folder / "output", _unit(parameters), parameters.lag
+    quote = _effects(output)
+
+    def of(direction: str) -> Effect:
+        return quote("lagged", direction, DIRECTIONS[direction].cross)
+
+    def data() -> dict:
+        return forest_data(output, collection, lag, unit)
+
+    records = run_folder / "records"
+    return {
+        "answer": lambda direction: answer(of(direction), direction, collection, lag, unit),
+        "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
+        "trust": lambda: trust(read_recovery(collection)),
+        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
+        "forests": data,
     }
 
 

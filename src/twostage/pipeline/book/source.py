@@ -17,7 +17,6 @@ from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
-from twostage.pipeline.book.forest import forest_data
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
@@ -77,8 +76,7 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
-    forests = forest_data(run.folder / "output", collection, parameters.lag, context["unit"])
-    write_scripts(run.manuscript / "assets", target / "assets", forests)
+    write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
