@@ -17,6 +17,7 @@ from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
@@ -70,12 +71,14 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
+    context["imprint"] = imprint = make_imprint(run, collection)
     pages = Pages(run.manuscript, context)
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
+    config |= {"footer": imprint.footer}
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
