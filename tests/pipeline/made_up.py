@@ -230,6 +230,7 @@ def book_text(
                 _execute(run, name, shown)
         chapters = find_chapters(run)
         context = book_context(folder, collection, PARAMETERS, run.manuscript, chapters.pages)
+        context["chapters"] = [(label, "") for label in collection.studies["label"]]
         context["imprint"] = make_imprint(run, collection)
         pages = Pages(run.manuscript, context)
         context["left_out_pages"] = chapters.titled(pages)

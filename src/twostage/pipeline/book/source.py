@@ -27,11 +27,15 @@ from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 from twostage.sharing import stored_bundle
-from twostage.text import essay_texts, rich_texts
+from twostage.text import Markup, essay_texts, rich_texts
 from twostage.words import speaking
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
+
+
+#: The page of the manuscript that pools what a chapter estimates.
+_POOLED_IN = "results_lagged"
 
 
 #: What a study's page says about it: column of the registry, in words.
@@ -72,7 +76,11 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
     context["imprint"] = imprint = make_imprint(run, collection)
+    rows = collection.studies[["study", "label"]].itertuples(index=False)
+    context["chapters"] = [(label, Markup(f"notebooks/{study}/index.md")) for study, label in rows]
     pages = Pages(run.manuscript, context)
+    there = _POOLED_IN in chapters.pages and pages.has(f"{_POOLED_IN}.md")
+    context["pooled_in"] = Markup(_POOLED_IN if there else "")
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
     copy_assets(run.manuscript / "assets", target / "assets")
