@@ -5,11 +5,11 @@ from hostile import browser, has_browser
 
 pytestmark = pytest.mark.slow
 
-#: What of a page's text ends right of the window and stands in nothing that scrolls.
+#: What of a page's text ends right of the window and stands in nothing that scrolls; the theme's drawers wait beside it.
 TOO_WIDE = """const edge = document.documentElement.clientWidth + 1;
 const scrolls = (e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
 const kept = (e) => e.parentElement && (scrolls(e.parentElement) || kept(e.parentElement));
-return [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().width > 0
+return [...document.querySelectorAll(".bd-article *, .bd-footer-content *")].filter((e) => e.getBoundingClientRect().width > 0
   && e.getBoundingClientRect().right > edge && !kept(e)).map((e) => `${e.tagName}.${e.className}`).slice(0, 5);"""
 
 
