@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 TOO_WIDE = """const edge = document.documentElement.clientWidth + 1;
 const scrolls = (e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
 const kept = (e) => e.parentElement && (scrolls(e.parentElement) || kept(e.parentElement));
-return [...document.querySelectorAll(".bd-article *, .bd-footer-content *")].filter((e) => e.getBoundingClientRect().width > 0
+return [...document.querySelectorAll(".bd-article *, .bd-footer-content *")].filter((e) => e.getBoundingClientRect().width
   && e.getBoundingClientRect().right > edge && !kept(e)).map((e) => `${e.tagName}.${e.className}`).slice(0, 5);"""
 
 
