@@ -111,15 +111,34 @@ class Browser:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["value"]
 
-    def open(self, page: Path, query: str = ""):
+    def open(self, page: Path, query: str = "", fragment: str = ""):
         """Open a file and wait for what it does by itself."""
         address = page.resolve().as_uri() + (f"?q={urllib.parse.quote(query)}" if query else "")
+        address += f"#{fragment}" if fragment else ""
         self._call(f"{self._session}/url", {"url": address})
         time.sleep(1.5 if query else 0.1)
 
     def run(self, script: str):
         """The value of a script in the page."""
         return self._call(f"{self._session}/execute/sync", {"script": script, "args": []})
+
+    def press(self, *keys: str):
+        """Press keys one after the other; WebDriver has signs of its own for those that write nothing."""
+        pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        actions = [{"type": "key", "id": "keyboard", "actions": pressed}]
+        self._call(f"{self._session}/actions", {"actions": actions})
+
+    def resize(self, width: int, height: int):
+        """Give the page this many pixels, as on a screen of this size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._command("Emulation.setDeviceMetricsOverride", size)
+
+    def media(self, name: str):
+        """Show the page as on ``print``; an empty name: as on a screen."""
+        self._command("Emulation.setEmulatedMedia", {"media": name})
+
+    def _command(self, name: str, parameters: dict):
+        self._call(f"{self._session}/goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def picture(self) -> bytes:
         """The window as PNG."""

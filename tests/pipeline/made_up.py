@@ -29,6 +29,7 @@ from twostage.pages.moderators import plots as moderator_pictures
 from twostage.params import make_parameters
 from twostage.pipeline.book import reporting
 from twostage.pipeline.book.chapters import find_chapters
+from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages
 from twostage.pipeline.run import Run
@@ -231,6 +232,8 @@ def book_text(
                 _execute(run, name, shown)
         chapters = find_chapters(run)
         context = book_context(folder, collection, PARAMETERS, run.manuscript, chapters.pages)
+        context["chapters"] = [(label, "") for label in collection.studies["label"]]
+        context["imprint"] = make_imprint(run, collection)
         pages = Pages(run.manuscript, context)
         context["left_out_pages"] = chapters.titled(pages)
         fixed = [
@@ -243,6 +246,7 @@ def book_text(
             "integrity",
             "rerun",
         ]
+        fixed += ["glossary", "where", "how_to_cite"]
         results = [f for f in chapters.pages if f.startswith("results")]
         return {file: pages.render(f"{file}.md") for file in [*fixed, *sorted(results)]}
 

@@ -6,6 +6,7 @@ from twostage.text.escape import (
     code,
     fence,
     image,
+    markup,
     myst,
     paragraphs,
     rich_html,

@@ -37,6 +37,13 @@ def an_effect(estimator, direction, term):
     )
 
 
+def test_the_first_screen_has_the_beginning_of_the_same(default, stored):
+    brief, whole = (trust_sentences(stored, default, an_effect, brief=b) for b in (True, False))
+    assert brief.removesuffix(stored.caution()).strip() in whole
+    assert "best calibrated" not in brief and "excluded zero in" in brief
+    assert brief.endswith(stored.caution())
+
+
 def test_every_number_is_the_stored_study_s(default, stored):
     """The sentences name the shares of both directions, with effects and without, of both estimators."""
     said = trust_sentences(stored, default, an_effect)

@@ -42,7 +42,9 @@ def errs_sentence() -> str:
     return say(ERRS)
 
 
-def trust_sentences(recovery: Recovery | None, collection: Collection, estimates: Estimates) -> str:
+def trust_sentences(
+    recovery: Recovery | None, collection: Collection, estimates: Estimates, brief: bool = False
+) -> str:
     """How often the main analysis held the truth, how often it found what is not there, and what is best calibrated.
 
     Parameters
@@ -52,6 +54,8 @@ def trust_sentences(recovery: Recovery | None, collection: Collection, estimates
         Names the condition that its data are like.
     estimates : callable
         (estimator, direction, term) -> :class:`~twostage.pages.common.tables.Effect` in these data.
+    brief : bool
+        Only how often the main analysis was right.
 
     Returns
     -------
@@ -68,6 +72,8 @@ def trust_sentences(recovery: Recovery | None, collection: Collection, estimates
         _where(kind, collection.condition),
         _held(recovery, kind, HEADLINE, collection, "the main analysis"),
     ]
+    if brief:
+        return " ".join([*said, recovery.caution()]).strip()
     said.append(_direction(recovery, kind, collection))
     if best == HEADLINE:
         said.append("No estimator was better calibrated.")

@@ -41,6 +41,9 @@ def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
     assemble(run, source)
     shutil.rmtree(built, ignore_errors=True)
     _jupyter_book(source, built, run.folder / "book.log")
+    # Maps of the theme's scripts and styles are for those who change the theme; they are a tenth of a small book.
+    for path in (built / "_build" / "html" / "_static").rglob("*.map"):
+        path.unlink()
     confirm()
     replace_folder(built / "_build" / "html", run.html)
     shutil.rmtree(built)

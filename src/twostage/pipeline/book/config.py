@@ -8,9 +8,14 @@ from typing import Any
 import yaml
 
 from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.scripts import FOOTER
 from twostage.pipeline.book.text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
 from twostage.text import rich_html, strict_yaml
+
+#: Of the assets, what says in which order a search shows pages.
+SCORER = "search_scorer.js"
+
 
 #: The package that carries MathJax, and the file of it that needs no other.
 MATHJAX_PACKAGE = "sphinx-mathjax-offline"
@@ -20,7 +25,15 @@ MATHJAX_FILE = "static/mathjax/tex-svg-full.js"
 
 
 def write_config(
-    template: Path, target: Path, *, title: str, note: str, author: str, texts: list[str], assets: Path
+    template: Path,
+    target: Path,
+    *,
+    title: str,
+    note: str,
+    author: str,
+    texts: list[str],
+    assets: Path,
+    footer: str = "",
 ) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
@@ -36,6 +49,8 @@ def write_config(
         What pages show of the collection, as it is: see :mod:`twostage.pipeline.book.text`.
     assets : Path
         Folder whose content the pages load: see :func:`copy_assets`.
+    footer : str
+        HTML at the foot of each page.
 
     Raises
     ------
@@ -49,10 +64,12 @@ def write_config(
     # The theme takes a text that begins with http for the address of one.
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
     sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
-    sphinx[SETTING] = kept_texts(texts)
+    sphinx[SETTING], sphinx[FOOTER] = kept_texts(texts), footer
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]
+    if (assets / SCORER).is_file():
+        sphinx["html_search_scorer"] = str(assets / SCORER)
     target.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return launch
 
@@ -86,7 +103,8 @@ def copy_assets(assets: Path, target: Path) -> None:
     """
     target.mkdir(parents=True)
     if assets.is_dir():
-        shutil.copytree(assets, target, dirs_exist_ok=True)
+        # Modules are no use to a page that is opened from a folder; scripts.py makes one script of them.
+        shutil.copytree(assets, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.mjs"))
     (target / "mathjax").mkdir()
     shutil.copy(mathjax(), target / "mathjax")
 

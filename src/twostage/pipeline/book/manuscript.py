@@ -16,6 +16,8 @@ from twostage.pages.countries.analysis import NO_COUNTRY
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
+from twostage.pipeline.book.first_screen import answer, first_figure, scale_points
+from twostage.pipeline.book.forest import forest_data, live_forest
 from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import read_recovery
@@ -47,7 +49,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
         "estimator_words": {name: estimator_words(name) for name in ESTIMATORS},
         "estimators": lambda direction, term: _names(output, direction, term),
         "difference": lambda *key: _difference(output, *key),
-        "trust": lambda: trust_sentences(recovery, collection, _by_estimator(output)),
+        "trust": lambda brief=False: trust_sentences(recovery, collection, _by_estimator(output), brief),
         "errs": errs_sentence,
         "recovery_made": lambda: how_made(recovery),
         "recovery_rule": best_estimator_rule,
@@ -114,7 +116,9 @@ def book_context(
         title, note, introduction, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
-        has_page(page), effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
+        live_forest(effect, figure), has_page(page),
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
@@ -131,6 +135,7 @@ def book_context(
     works = _works(Path(book) / "references.bib")
     parts = _counts(collection, flow) | estimator_context(output, collection)
     parts |= reporting_context(Path(run_folder), collection, flow, pages)
+    parts |= _first_screen(Path(run_folder), collection, parameters)
     return parts | {
         "title": collection.title,
         "note": rich_myst(collection.note),
@@ -153,12 +158,33 @@ def book_context(
         "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "live_forest": live_forest,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(output, HOME[analysis], name),
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+    }
+
+
+def _first_screen(run_folder: Path, collection: Collection, parameters: Parameters) -> dict:
+    """What the first page says before all else, and the data of the forests, of which its figure is made."""
+    output, unit, lag = run_folder / "output", _unit(parameters), parameters.lag
+    quote = _effects(output)
+
+    def of(direction: str) -> Effect:
+        return quote("lagged", direction, DIRECTIONS[direction].cross)
+
+    def data() -> dict:
+        return forest_data(output, collection, lag, unit)
+
+    records = run_folder / "records"
+    return {
+        "answer": lambda direction: answer(of(direction), direction, collection, lag, unit),
+        "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
+        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
+        "forests": data,
     }
 
 

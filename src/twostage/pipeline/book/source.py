@@ -17,19 +17,25 @@ from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
+from twostage.pipeline.book.scripts import write_scripts
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 from twostage.sharing import stored_bundle
-from twostage.text import essay_texts, rich_texts
+from twostage.text import Markup, essay_texts, rich_texts
 from twostage.words import speaking
 
 #: The template of the first page of a study's chapter.
 STUDY_TEMPLATE = "study.md.j2"
+
+
+#: The page of the manuscript that pools what a chapter estimates.
+_POOLED_IN = "results_lagged"
 
 
 #: What a study's page says about it: column of the registry, in words.
@@ -69,12 +75,19 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
+    context["imprint"] = imprint = make_imprint(run, collection)
+    rows = collection.studies[["study", "label"]].itertuples(index=False)
+    context["chapters"] = [(label, Markup(f"notebooks/{study}/index.md")) for study, label in rows]
     pages = Pages(run.manuscript, context)
+    there = _POOLED_IN in chapters.pages and pages.has(f"{_POOLED_IN}.md")
+    context["pooled_in"] = Markup(_POOLED_IN if there else "")
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
+    config |= {"footer": imprint.footer}
+    write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:

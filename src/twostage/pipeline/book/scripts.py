@@ -1,0 +1,98 @@
+"""Sphinx extension: what pages have besides their text: the live forest's script, the imprint, title and description.
+
+A book is opened from a folder, where browsers load no ES modules: those of ``book/assets/`` become one classic script, and
+the data (:mod:`twostage.pipeline.book.forest`) a second one.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from markupsafe import escape
+from sphinx.application import Sphinx
+
+from twostage.files import write_text
+
+#: Modules in the order in which they need each other.
+MODULES = ("pool.mjs", "forest.mjs")
+
+
+#: The script made of them, and that with the data.
+SCRIPT, DATA = "live-forest.js", "live-forest-data.js"
+
+
+#: What an element that the script fills says of itself.
+CLASS = "live-forest"
+
+
+#: Name of the setting with the HTML at the foot of each page; the page that it leads to, and what stands for its address.
+FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
+
+
+#: Where the pages lie that have the title of a page of the manuscript.
+_COMPUTATION = "notebooks/pooled/"
+
+
+#: Letters of a page's description.
+_DESCRIPTION = 155
+
+
+def write_scripts(assets: Path, target: Path, data: dict[str, Any]) -> None:
+    """Write the script of the live forest and that with its data; nothing where the manuscript has no such modules.
+
+    Parameters
+    ----------
+    assets : Path
+        Folder with the modules.
+    target : Path
+        Folder from which pages load.
+    data : dict
+        Of :func:`twostage.pipeline.book.forest.forest_data`.
+    """
+    if not all((assets / name).is_file() for name in MODULES):
+        return
+    write_text(target / SCRIPT, bundled(assets))
+    # ASCII, so that no character ends a line of the script or depends on how it is read.
+    write_text(target / DATA, f"window.twostageForest = {json.dumps(data, separators=(',', ':'))};\n")
+
+
+def bundled(assets: Path) -> str:
+    """The modules as one classic script that starts when the page is read."""
+    texts = [(assets / name).read_text(encoding="utf-8") for name in MODULES]
+    plain = [re.sub(r"^import .*?;\n|^export (?=function|const)", "", text, flags=re.M) for text in texts]
+    return "\n".join(["(() => {", '"use strict";', *plain, "start(window.twostageForest);", "})();\n"])
+
+
+def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    if f'class="{CLASS}"' in context.get("body", ""):
+        for script in (DATA, SCRIPT):
+            app.add_js_file(script, loading_method="defer")
+
+
+def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """The imprint, a title that no other page has, and a description for those who find the page."""
+    if page.startswith(_COMPUTATION) and "title" in context:
+        context["title"] = f"{context['title']}: computation"
+    if app.config[FOOTER] and CITE_PAGE in app.env.all_docs:
+        address = context["pathto"](CITE_PAGE)
+        context["theme_extra_footer"] = app.config[FOOTER].replace(CITE_ADDRESS, address)
+    # What the theme found there has the tags of the parts that are HTML.
+    about = " ".join(re.sub(r"<[^>]*>", " ", str(context.get("page_description", ""))).split())
+    if about:
+        shown = escape(about if len(about) <= _DESCRIPTION else about[:_DESCRIPTION].rsplit(" ", 1)[0] + " …")
+        title = escape(context.get("pagetitle", ""))
+        tags = f'<meta name="description" content="{shown}"/><meta property="og:title" content="{title}"/>'
+        more = (
+            f'<meta property="og:description" content="{shown}"/><meta property="og:type" content="article"/>'
+        )
+        context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.add_config_value(FOOTER, "", "html")
+    app.connect("html-page-context", _load)
+    # After the theme, which finds the description, and before text.py, which escapes it.
+    app.connect("html-page-context", _say_what_it_is, priority=800)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
