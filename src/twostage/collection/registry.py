@@ -2,7 +2,7 @@
 
 import glob
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +37,8 @@ class Registry:
     truth : pandas.DataFrame or None
     introduction : str
         Of ``introduction.md``; empty if there is none.
+    said : dict
+        Table -> how it was saved otherwise than a plain CSV file.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Registry:
     shared: pd.DataFrame
     truth: pd.DataFrame | None
     introduction: str = ""
+    said: dict[str, str] = field(default_factory=dict)
 
 
 def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
@@ -64,9 +67,10 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
         return None, [Problem(str(path), None, None, "no such folder", expected)]
     settings, problems = read_settings(path)
-    dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
-    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], schema.REGISTRY_OPTIONAL)
-    truth, last = _truth(path)
+    said: dict[str, str] = {}
+    dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"], said)
+    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], said, schema.REGISTRY_OPTIONAL)
+    truth, last = _truth(path, said)
     introduction, least = read_introduction(path)
     problems = [*problems, *more, *most, *last, *least]
     if settings is None or dictionary is None or studies is None:
@@ -79,7 +83,7 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         return None, problems
     unique = dictionary.drop_duplicates("variable")
     shared, faults = read_shared(path, set(studies["study"]))
-    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction)
+    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction, said)
     return registry, [*problems, *faults]
 
 
@@ -88,11 +92,13 @@ def _table(
     name: str,
     rules: dict[str, tuple[str, str]],
     key: list[str],
+    said: dict[str, str],
     optional: dict[str, tuple[str, str]] | None = None,
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
-    """A table of the registry, None if it lacks columns or rows."""
+    """A table of the registry, None if it lacks columns or rows; `said` is told how it was saved."""
     # A collection may have no study yet.
     table: Table = read_table(path / name, name, may_be_empty=name == "studies.csv")
+    said |= {name: table.said} if table.said else {}
     if table.cells.columns.empty or (table.problems and table.cells.empty):
         return None, list(table.problems)
     cells = table.cells
@@ -120,10 +126,10 @@ def _crossed_ends(dictionary: pd.DataFrame) -> list[Problem]:
     ]
 
 
-def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
+def _truth(path: Path, said: dict[str, str]) -> tuple[pd.DataFrame | None, list[Problem]]:
     if not (path / "truth.csv").is_file():
         return None, []
-    table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"])
+    table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"], said)
     if problems or table is None:
         return None, problems
     # An empty cell is a missing value here as everywhere.

@@ -28,11 +28,14 @@ class StudyFiles:
         Of the collection.
     settings : Settings
     dictionary : pandas.DataFrame
+    said : dict
+        File -> how it was saved otherwise than a plain one, of the files that were read.
     """
 
     folder: Path
     settings: Settings
     dictionary: pd.DataFrame
+    said: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _shared: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
     _plain_files: dict[Path, dict[str, Cells] | None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -87,14 +90,19 @@ class StudyFiles:
         """The study's columns in a plain file; None of another."""
         path = _place(self.folder / layout.path(info))
         if path not in self._plain_files:
-            content, _ = content_of(path, "")
-            cells = split(content) if content is not None else None
+            content = content_of(path, "")
+            self._tell(layout.path(info), content.said)
+            cells = split(content.plain) if content.plain is not None else None
             if not layout.where:
                 return plain_files.chosen(cells, layout.columns, {}) if cells else None
             self._plain_files[path] = cells
         cells = self._plain_files[path]
         where = {column: str(info[source]) for column, source in layout.where.items()}
         return plain_files.chosen(cells, layout.columns, where) if cells else None
+
+    def _tell(self, file: str, said: str) -> None:
+        if said:
+            self.said[file] = said
 
     def _session_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
         names = self.settings.sessions.columns
@@ -136,6 +144,7 @@ class StudyFiles:
             table = self._shared[path]
         else:
             table = read_table(path, file)
+            self._tell(file, table.said)
             if layout.where:
                 self._shared[path] = table
         if table.cells.empty:
