@@ -61,7 +61,9 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     if content.plain is None:
         return Table(pd.DataFrame(), content.problems, False)
     if not content.plain.strip():
-        return Table(pd.DataFrame(), (Problem(name, None, None, "an empty file", "a header line and data"),), False)
+        return Table(
+            pd.DataFrame(), (Problem(name, None, None, "an empty file", "a header line and data"),), False
+        )
     cells, problems, whole = _cells(content.plain.decode("utf-8"), name, may_be_empty)
     return Table(cells, tuple(problems), whole, content.said)
 
