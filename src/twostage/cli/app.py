@@ -89,8 +89,8 @@ def validate(
         raise typer.Exit(2)
     empty = not found.lines
     typer.echo(f"{collection}: no problem" + "; no study yet (twostage import adds one)" * empty)
-    for id, said in found.outside.items():
-        typer.echo(f"note: {id}: {said}")
+    for note in found.notes():
+        typer.echo(f"note: {note}")
 
 
 @app.command(

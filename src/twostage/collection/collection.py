@@ -318,7 +318,7 @@ def examine_collection(path: str | Path) -> Examined:
     """
     path = locate_collection(path)
     registry, problems = read_registry(path)
-    digests, series, lines, outside = {}, {}, {}, {}
+    digests, series, lines, outside, saved = {}, {}, {}, {}, {}
     if registry is not None:
         collection = _collection(path, registry)
         lines = dict(zip(collection.studies["study"], collection._rows, strict=True))
@@ -332,8 +332,10 @@ def examine_collection(path: str | Path) -> Examined:
                 digests[id], series[id] = scores_digest(study.sessions), patient_series(study.sessions)
                 if said := outside_window(study.sessions, window):
                     outside[id] = said
+        saved = registry.said | collection._files.said
     # A file that studies share has the same problems for each of them.
-    return Examined(distinct(problems), tuple(duplicates(digests)), lines, tuple(overlaps(series)), outside)
+    pairs = tuple(duplicates(digests)), lines, tuple(overlaps(series))
+    return Examined(distinct(problems), *pairs, outside, saved)
 
 
 def validate_collection(path: str | Path, *, same_data: bool = False) -> tuple[Problem, ...]:

@@ -1,7 +1,6 @@
 """Reading a comma-separated text file without guessing: every oddity is a problem with its row.
 
-A file that Excel, SPSS or a European locale saved its own way is refused with the way to save it
-right, rather than read on a guess.
+What Excel and Windows programs save their own way is made plain first (:mod:`twostage.collection.other_csv`).
 """
 
 import csv
@@ -14,11 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostage.collection.other_csv import Content, plain_content
 from twostage.problems import Problem
 from twostage.text import plain
-
-BOM = b"\xef\xbb\xbf"
-
 
 #: Bytes of a file, unpacked: more than any study has, less than fills a memory.
 MOST_BYTES = 2**29
@@ -35,11 +32,14 @@ class Table:
     problems : tuple of Problem
     whole : bool
         Whether `cells` holds every row of the file. If not, nothing may be concluded from what it lacks.
+    said : str
+        As of :class:`twostage.collection.other_csv.Content`.
     """
 
     cells: pd.DataFrame
     problems: tuple[Problem, ...]
     whole: bool
+    said: str = ""
 
 
 def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
@@ -57,59 +57,42 @@ def read_table(path: Path, name: str, *, may_be_empty: bool = False) -> Table:
     may_be_empty : bool
         Whether a header without data is no problem.
     """
-    content, problems = content_of(path, name)
-    if content is None:
-        return Table(pd.DataFrame(), tuple(problems), False)
-    text, more = _text(content, name)
-    if text is None:
-        return Table(pd.DataFrame(), tuple(more), False)
-    cells, most, whole = _cells(text, name, may_be_empty)
-    return Table(cells, (*more, *most), whole)
+    content = content_of(path, name)
+    if content.plain is None:
+        return Table(pd.DataFrame(), content.problems, False)
+    if not content.plain.strip():
+        return Table(
+            pd.DataFrame(), (Problem(name, None, None, "an empty file", "a header line and data"),), False
+        )
+    cells, problems, whole = _cells(content.plain.decode("utf-8"), name, may_be_empty)
+    return Table(cells, tuple(problems), whole, content.said)
 
 
-def content_of(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
-    """What is in a file, unpacked; None, and why, of one that cannot be read."""
+def content_of(path: Path, name: str) -> Content:
+    """What is in a file, unpacked and as a plain one has it.
+
+    Parameters
+    ----------
+    path, name
+        As of :func:`read_table`.
+    """
     try:
         if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
             # Reading a device or a pipe need not end.
-            return None, [Problem(name, None, None, "a device or a pipe", "a readable file")]
+            return _unreadable(name, "a device or a pipe", "a readable file")
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        return None, [Problem(name, None, None, "no such file", "this file")]
+        return _unreadable(name, "no such file", "this file")
     except (OSError, EOFError, zlib.error) as error:
-        return None, [Problem(name, None, None, type(error).__name__, "a readable file")]
+        return _unreadable(name, type(error).__name__, "a readable file")
     if len(content) > MOST_BYTES:
-        expected = f"at most {MOST_BYTES // 2**20} MB when unpacked"
-        return None, [Problem(name, None, None, "a larger file", expected)]
-    return content, []
+        return _unreadable(name, "a larger file", f"at most {MOST_BYTES // 2**20} MB when unpacked")
+    return plain_content(content, name)
 
 
-def _text(content: bytes, name: str) -> tuple[str | None, list[Problem]]:
-    problems = []
-    if content.startswith(BOM):
-        expected = "UTF-8 without byte order mark (save as CSV UTF-8 and strip the mark)"
-        problems.append(Problem(name, 1, None, "a byte order mark", expected))
-        content = content.removeprefix(BOM)
-    if not content.strip():
-        return None, [*problems, Problem(name, None, None, "an empty file", "a header line and data")]
-    if b"\r" in content:
-        row = content[: content.index(b"\r")].count(b"\n") + 1
-        expected = "line ends as on Unix, \\n (dos2unix converts a file)"
-        problems.append(Problem(name, row, None, "a Windows line end (\\r\\n)", expected))
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        byte = f"byte 0x{content[error.start]:02x}"
-        return None, [*problems, Problem(name, row, None, byte, "text in UTF-8 (save the file as CSV UTF-8)")]
-    header = text.split("\n", 1)[0]
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-        if separator in header and "," not in header:
-            expected = "commas between columns and decimal points in numbers"
-            return None, [*problems, Problem(name, 1, None, f"{word} between columns", expected)]
-    return text, problems
+def _unreadable(name: str, found: str, expected: str) -> Content:
+    return Content(None, (Problem(name, None, None, found, expected),))
 
 
 def _cells(text: str, name: str, may_be_empty: bool) -> tuple[pd.DataFrame, list[Problem], bool]:

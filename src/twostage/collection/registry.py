@@ -2,7 +2,7 @@
 
 import glob
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +39,8 @@ class Registry:
         Of ``introduction.md``; empty if there is none.
     risk_of_bias : pandas.DataFrame or None
         Judgements, as text: study, domain, judgement, reason.
+    said : dict
+        Table -> how it was saved otherwise than a plain CSV file.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Registry:
     truth: pd.DataFrame | None
     introduction: str = ""
     risk_of_bias: pd.DataFrame | None = None
+    said: dict[str, str] = field(default_factory=dict)
 
 
 def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
@@ -67,11 +70,12 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
         expected = "the folder of a collection (twostage new-collection FOLDER makes one)"
         return None, [Problem(str(path), None, None, "no such folder", expected)]
     settings, problems = read_settings(path)
-    dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"])
-    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], schema.REGISTRY_OPTIONAL)
-    truth, last = _truth(path)
+    said: dict[str, str] = {}
+    dictionary, more = _table(path, "dictionary.csv", schema.DICTIONARY, ["variable"], said)
+    studies, most = _table(path, "studies.csv", schema.REGISTRY, ["study"], said, schema.REGISTRY_OPTIONAL)
+    truth, last = _truth(path, said)
     introduction, least = read_introduction(path)
-    bias, final = _risk_of_bias(path)
+    bias, final = _risk_of_bias(path, said)
     problems = [*problems, *more, *most, *last, *least, *final]
     if settings is None or dictionary is None or studies is None:
         return None, problems
@@ -84,7 +88,7 @@ def read_registry(path: Path) -> tuple[Registry | None, list[Problem]]:
     unique = dictionary.drop_duplicates("variable")
     shared, faults = read_shared(path, set(studies["study"]))
     problems += _of_no_study(bias, {*studies["study"], *shared["study"]})
-    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction, bias)
+    registry = Registry(settings, unique, _usable(studies), shared, truth, introduction, bias, said)
     return registry, [*problems, *faults]
 
 
@@ -93,11 +97,13 @@ def _table(
     name: str,
     rules: dict[str, tuple[str, str]],
     key: list[str],
+    said: dict[str, str],
     optional: dict[str, tuple[str, str]] | None = None,
 ) -> tuple[pd.DataFrame | None, list[Problem]]:
-    """A table of the registry, None if it lacks columns or rows."""
+    """A table of the registry, None if it lacks columns or rows; `said` is told how it was saved."""
     # A collection may have no study yet.
     table: Table = read_table(path / name, name, may_be_empty=name == "studies.csv")
+    said |= {name: table.said} if table.said else {}
     if table.cells.columns.empty or (table.problems and table.cells.empty):
         return None, list(table.problems)
     cells = table.cells
@@ -125,10 +131,10 @@ def _crossed_ends(dictionary: pd.DataFrame) -> list[Problem]:
     ]
 
 
-def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
+def _truth(path: Path, said: dict[str, str]) -> tuple[pd.DataFrame | None, list[Problem]]:
     if not (path / "truth.csv").is_file():
         return None, []
-    table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"])
+    table, problems = _table(path, "truth.csv", schema.TRUTH, ["study", "parameter"], said)
     if problems or table is None:
         return None, problems
     # An empty cell is a missing value here as everywhere.
@@ -136,10 +142,10 @@ def _truth(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
     return table.reset_index(drop=True), []
 
 
-def _risk_of_bias(path: Path) -> tuple[pd.DataFrame | None, list[Problem]]:
+def _risk_of_bias(path: Path, said: dict[str, str]) -> tuple[pd.DataFrame | None, list[Problem]]:
     if not (path / "risk_of_bias.csv").is_file():
         return None, []
-    table, problems = _table(path, "risk_of_bias.csv", schema.RISK_OF_BIAS, ["study", "domain"])
+    table, problems = _table(path, "risk_of_bias.csv", schema.RISK_OF_BIAS, ["study", "domain"], said)
     return (None if problems else table), problems
 
 

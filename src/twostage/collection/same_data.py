@@ -130,6 +130,8 @@ class Examined:
         Pairs of other studies with some of the same patients, and how many.
     outside : dict
         Study -> what :func:`twostage.collection.window.outside_window` says, where it says something.
+    saved : dict
+        File -> how it was saved otherwise than a plain CSV file.
     """
 
     problems: tuple[Problem, ...]
@@ -137,6 +139,12 @@ class Examined:
     lines: dict[str, int] = field(default_factory=dict)
     overlaps: tuple[tuple[str, str, int], ...] = ()
     outside: dict[str, str] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """What is no problem and still to be said, in sentences."""
+        other = [f"{file}: read although it has {said}" for file, said in self.saved.items()]
+        return [*other, *(f"{study}: {said}" for study, said in self.outside.items())]
 
     def same_data(self) -> tuple[Problem, ...]:
         """The duplicates and overlaps as problems."""

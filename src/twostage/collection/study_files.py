@@ -29,11 +29,14 @@ class StudyFiles:
         Of the collection.
     settings : Settings
     dictionary : pandas.DataFrame
+    said : dict
+        File -> how it was saved otherwise than a plain one, of the files that were read.
     """
 
     folder: Path
     settings: Settings
     dictionary: pd.DataFrame
+    said: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _shared: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
     _plain_files: dict[Path, Mapping[str, Cells | parquet_file.Values] | None] = field(
         default_factory=dict, repr=False, compare=False
@@ -93,13 +96,18 @@ class StudyFiles:
         """The study's columns in a plain file; None of another."""
         path = _place(self.folder / self._file(layout, info))
         if path not in self._plain_files:
-            cells = _cells(path)
+            cells, said = _cells(path)
+            self._tell(layout.path(info), said)
             if not layout.where:
                 return plain_files.chosen(cells, layout.columns, {}) if cells else None
             self._plain_files[path] = cells
         cells = self._plain_files[path]
         where = {column: str(info[source]) for column, source in layout.where.items()}
         return plain_files.chosen(cells, layout.columns, where) if cells else None
+
+    def _tell(self, file: str, said: str) -> None:
+        if said:
+            self.said[file] = said
 
     def _session_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
         names = self.settings.sessions.columns
@@ -165,6 +173,7 @@ class StudyFiles:
             table = self._shared[path]
         else:
             table = (parquet_file.read_table if _is_parquet(path) else read_table)(path, file)
+            self._tell(file, table.said)
             if layout.where:
                 self._shared[path] = table
         if table.cells.empty:
@@ -235,12 +244,12 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def _cells(path: Path) -> Mapping[str, Cells | parquet_file.Values] | None:
-    """The columns of a file without anything special in it; None of another."""
+def _cells(path: Path) -> tuple[Mapping[str, Cells | parquet_file.Values] | None, str]:
+    """The columns of a file without anything special in it, None of another; and how it was saved, where not plainly."""
     if _is_parquet(path):
-        return parquet_file.columns(path, "")[0]
-    content, _ = content_of(path, "")
-    return split(content) if content is not None else None
+        return parquet_file.columns(path, "")[0], ""
+    content = content_of(path, "")
+    return split(content.plain) if content.plain is not None else None, content.said
 
 
 def _strangers(names: Sequence[str], *sources: tuple[Layout, Table]) -> list[Problem]:

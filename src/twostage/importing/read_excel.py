@@ -16,6 +16,7 @@ from twostage.importing.source import (
     ImportProblems,
     Source,
     cure,
+    many_rows,
     too_large,
     unreadable,
 )
@@ -134,7 +135,9 @@ def _read(path: Path, options: FileOptions) -> _Sheet:
         hidden = sheets[sheet].sheet_state != "visible"
         found += [f"the sheet {sheet!r} is hidden in Excel"] if hidden else []
         reader = SheetReader(sheets[sheet], options)
-        return _Sheet(sheet, list(_limited(path.name, reader.rows())), reader.facts, found)
+        with many_rows():
+            rows = list(_limited(path.name, reader.rows()))
+        return _Sheet(sheet, rows, reader.facts, found)
     finally:
         book.close()
 

@@ -25,6 +25,7 @@ from twostage.importing.source import (
     ImportProblems,
     Source,
     cure,
+    many_rows,
     one_line,
     too_large,
     unreadable,
@@ -109,7 +110,8 @@ def read_text(path: Path, options: FileOptions, guess: bool = False) -> Source:
     if separator is None:
         separator = _separator(text, name)
         found.append(f"{(SEPARATORS | {BLANK: 'blanks'})[separator]} between columns (detected)")
-    cells, lengths = _plain_cells(text, separator) or cells_of(_all_lines(text, separator, name))
+    with many_rows():
+        cells, lengths = _plain_cells(text, separator) or cells_of(_all_lines(text, separator, name))
     filled = (cells != "").any(axis=1).to_numpy()
     # The line that says the separator is no row.
     if first and filled.any():

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection
+from twostage.collection import TABLES, Layout, Registry, Settings, examine_collection, plain_content
 from twostage.files import place_files, unfinished_folder
 from twostage.importing.reshape import StudyTables
 from twostage.importing.source import ImportProblems, cell_text
@@ -148,7 +148,8 @@ def add_studies(
     known = [study for study in studies if again and study.id in set(registry.studies["study"])]
     own = {file for study in known for file in study_files(study, registry.settings)}
     _nothing_there(folder, [file for file in contents if file not in own])
-    text = before.decode("utf-8")
+    # However it was saved, it is written as a plain file.
+    text = (plain_content(before, STUDIES).plain or b"").decode("utf-8")
     # What the file may lack, the registry has with empty cells.
     header = [str(plain(column)) for column in next(csv.reader(io.StringIO(text)))]
     contents[STUDIES] = registry_text(text, header, studies)
