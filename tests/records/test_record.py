@@ -68,6 +68,15 @@ def test_estimates_survive_to_the_last_bit(panels, tmp_path):
         )
 
 
+def test_a_record_from_before_errors_could_be_chosen_has_the_models(all_records, tmp_path):
+    written = write_record(all_records["lagged"], tmp_path)
+    content = json.loads(written.read_text(encoding="utf-8"))
+    assert read_record(written).parameters.stage1_errors == "patients"
+    del content["parameters"]["stage1_errors"]
+    written.write_text(json.dumps(content), encoding="utf-8")
+    assert read_record(written).parameters.stage1_errors == "model"
+
+
 def test_infinite_degrees_of_freedom_survive(all_records, tmp_path):
     path = write_record(all_records["outcome"], tmp_path)
     assert '"df": null' in path.read_text()

@@ -169,6 +169,13 @@ class Failure(Model):
     reason: str
 
 
+def _as_made(parameters: Parameters) -> Parameters:
+    """Of a record from before the errors could be chosen: they are the model's, and it does not say so."""
+    if "stage1_errors" in parameters.model_fields_set:
+        return parameters
+    return parameters.model_copy(update={"stage1_errors": "model"})
+
+
 class Record(Model):
     """All that stage 2 learns of one study in one analysis."""
 
@@ -177,7 +184,7 @@ class Record(Model):
     study: str
     label: str
     analysis: Literal[ANALYSES]  # type: ignore[valid-type]
-    parameters: Parameters
+    parameters: Annotated[Parameters, AfterValidator(_as_made)]
     data_checksum: str = Field(pattern="^[0-9a-f]{64}$")
     n_enrolled: Count | None = Field(description="null: withheld")
     exclusions: tuple[Exclusion, ...]
