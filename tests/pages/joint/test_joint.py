@@ -1,9 +1,12 @@
 """Both directions pooled jointly: by hand, from records on, at the boundaries, on simulated truth; tables and picture."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from twostage.display import number
 from twostage.pages.joint import plots as plots_joint
 from twostage.pages.joint.analysis import NO_COVARIANCE, PAIR, examine_joint, joint_options, pool_joint
 from twostage.pages.joint.tables import (
@@ -201,6 +204,16 @@ def test_correlation_at_its_bound(records):
     assert found.fit.rho == pytest.approx(1.0, abs=1e-6) and found.singular
     assert flagged(found, "at its bound, 1")
     assert found.rho.high_bounded and not found.rho.low_bounded
+
+
+def test_a_correlation_of_which_nothing_is_known_is_no_number(records):
+    found = pool_joint(made(records[0], heterogeneous(12), [V2 / 5] * 12))
+    assert found.knows_rho
+    unknown = replace(found, rho=replace(found.rho, low_bounded=True, high_bounded=True))
+    assert not unknown.knows_rho
+    for result, said in ((found, number(found.fit.rho)), (unknown, "not estimable")):
+        assert heterogeneity(result, WORDS).iloc[-1]["estimate"] == said
+        assert said in joint_sentences(attempt(lambda result=result: result), WORDS)["correlation"]
 
 
 @pytest.mark.parametrize("rho", [0.999, 1 - 1e-5, 1e-5 - 1])

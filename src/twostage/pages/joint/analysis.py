@@ -95,6 +95,11 @@ class JointPool:
         """Whether the between-study covariance lies on its boundary."""
         return self.fit.singular
 
+    @property
+    def knows_rho(self) -> bool:
+        """Whether the data rule out any between-study correlation at all."""
+        return self.rho is not None and not (self.rho.low_bounded and self.rho.high_bounded)
+
     def region(self, kind: str = "confidence") -> Region | None:
         """Joint confidence or prediction region; None where there are too few studies for one."""
         found = self.fit.region(kind)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, p_value
+from twostage.display import MISSING, count, interval, number, p_value
 from twostage.pages.joint.analysis import JointPool
 from twostage.stage2 import Attempt, PooledTable
 from twostage.terms import arrow
@@ -36,8 +36,10 @@ def heterogeneity(result: JointPool, collection: Collection) -> pd.DataFrame:
         rows.append(
             {"between studies": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(*sd[1:], 3)}
         )
-    rho = {"between studies": "correlation", "estimate": number(result.fit.rho)}
-    rows.append(rho | {level: interval(result.rho.low, result.rho.high) if result.rho else "–"})
+    rho = {"between studies": "correlation", "estimate": "not estimable", level: MISSING}
+    if result.rho is not None and result.knows_rho:
+        rho |= {"estimate": number(result.fit.rho), level: interval(result.rho.low, result.rho.high)}
+    rows.append(rho)
     return pd.DataFrame(rows)
 
 
@@ -145,6 +147,11 @@ def _correlation(result) -> str:
         return (
             f"{within} The correlation of the true effects between studies is not defined, because one of them does "
             "not vary."
+        )
+    if not result.knows_rho:
+        return (
+            f"{within} The correlation of the true effects between studies is not estimable: every one from −1 to 1 is "
+            "compatible with the data."
         )
     ends = interval(result.rho.low, result.rho.high)
     return (
