@@ -124,18 +124,26 @@ def attempt(folder: Path, kind: str, content: bytes, pristine: dict, guess: bool
     except Exception:
         lines = [line.strip() for line in traceback.format_exc().splitlines() if line.strip(" ^~")]
         return f"traceback: {' '.join(lines[-3:])}"
-    problems = validate_collection(collection)
+    problems = _valid(collection, tuple(sorted(_snapshot(collection).items())))
     for part in ("sessions", "patients"):
         shutil.rmtree(collection / part, ignore_errors=True)
     (collection / "studies.csv").write_bytes(pristine["studies.csv"])
     return f"half-written: {problems[0]}" if problems else "imported"
 
 
+@cache
+def _valid(collection: Path, content: tuple) -> tuple:
+    """What is wrong with a collection; most mutants that are imported leave the same."""
+    return validate_collection(collection)
+
+
 def work(folder: Path, kind: str, seed: int, numbers: range, report: multiprocessing.SimpleQueue) -> None:
     """Try mutants one after the other; what came of each goes into the queue."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     data, pristine = (folder / f"good.{kind}").read_bytes(), _snapshot(folder / "c")
-    # Before each mutant the collection is as it was; reading it again takes longer than reading the mutant.
+    # Before each mutant the collection and the mapping are as they were; reading them again takes longer than
+    # reading the mutant.
+    job.read_mapping = cache(job.read_mapping)
     job.open_collection = preview.open_collection = cache(job.open_collection)
     for number in numbers:
         rng = random.Random(f"{seed} {kind} {number}")

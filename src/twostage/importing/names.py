@@ -157,7 +157,8 @@ def plain(text: str) -> str:
 
 def named(role: str, columns: Sequence[str]) -> list[str]:
     """The columns that are called as a role's usually are, the likeliest first."""
-    return [c for name in NAMES[role] for c in columns if plain(c) == name]
+    called = {c: plain(c) for c in columns}
+    return [c for name in NAMES[role] for c in columns if called[c] == name]
 
 
 def bare(name: str) -> str:

@@ -1,5 +1,6 @@
 """Files of SPSS, Stata and R, each read by the library that knows it."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +36,13 @@ def read_stata(path: Path, options: FileOptions, guess: bool = False) -> Source:
     """Read a .dta file."""
     import pyreadstat
 
-    return _labelled(path, options, pyreadstat.read_dta, "Stata")
+    return _labelled(path, options, pyreadstat.read_dta, "Stata", most=path.stat().st_size)
 
 
-def _labelled(path: Path, options: FileOptions, reader: Callable, kind: str, **how: Any) -> Source:
+def _labelled(
+    path: Path, options: FileOptions, reader: Callable, kind: str, most: int = LARGEST, **how: Any
+) -> Source:
+    """A file of one of two programs, whose cases have at most so many bytes: Stata's are never packed."""
     import pyreadstat
 
     errors = (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, *DAMAGE)
@@ -46,12 +50,17 @@ def _labelled(path: Path, options: FileOptions, reader: Callable, kind: str, **h
         how["encoding"] = options.encoding
         _, meta = reader(str(path), metadataonly=True, **how)
         widths = meta.variable_storage_width.values()
-        most = LARGEST // max(1, sum(max(8, width) for width in widths))
-        table, meta = reader(str(path), row_limit=most + 1, **how)
+        cases = LARGEST // max(1, sum(max(8, width) for width in widths))
+        # A damaged file may say any number of cases, and the library makes room for as many.
+        # Of a text it counts an end that is not in the file.
+        there = most // max(1, sum(max(1, width - 1) for width in widths))
+        table, meta = reader(str(path), row_limit=min(cases, there) + 1, **how)
     except errors as error:
         raise _not_read(path, options, kind, error) from None
-    if len(table) > most:
-        raise too_large(path.name, f"more than {most:,} cases of {len(table.columns)} variables")
+    if len(table) > there:
+        raise unreadable(path.name, kind, ValueError(f"more than {there:,} cases in {most:,} bytes"))
+    if len(table) > cases:
+        raise too_large(path.name, f"more than {cases:,} cases of {len(table.columns)} variables")
     single = [c for c, t in meta.readstat_variable_types.items() if t == "float"]
     found = [f"{kind}, {len(table)} cases, {len(table.columns)} variables"]
     cells, used, doubtful, more = _as_text(path.name, table, single, options)
@@ -124,7 +133,10 @@ def read_r(path: Path, options: FileOptions, guess: bool = False) -> Source:
     # Before the library does it without a limit.
     unpacked(path)
     try:
-        frames = {name: frame for name, frame in pyreadr.read_r(str(path)).items()}
+        # It warns, with a path of its own, of what is no table; a file without one is refused below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            frames = {name: frame for name, frame in pyreadr.read_r(str(path)).items()}
     except (pyreadr.LibrdataError, pyreadr.PyreadrError, *DAMAGE) as error:
         raise unreadable(path.name, "R", error) from None
     names = [str(name) for name in frames if name is not None]
