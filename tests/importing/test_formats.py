@@ -1,6 +1,7 @@
 """The same study in every format and layout gives the same bytes."""
 
 import datetime
+import gc
 import itertools
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from twostage.collection.collection import read_collection
 from twostage.importing.job import import_file
 from twostage.importing.preview import Asked, suggest
 from twostage.importing.read_file import read_source
-from twostage.importing.source import FileOptions, ImportProblems
+from twostage.importing.source import FileOptions, ImportProblems, many_rows
 from twostage.simulation.examples import (
     WRITERS,
     Example,
@@ -208,3 +209,35 @@ def test_value_labels_name_genders_and_samples_unless_the_mapping_does(tmp_path)
     bring(tmp_path, tmp_path / "a.sav", content, study=None)
     assert written(tmp_path, "A")[1].splitlines()[1] == "a,,,man,,"
     assert written(tmp_path, "B")[1].splitlines()[1] == "b,,,female,,"
+
+
+def test_a_stata_file_that_says_too_many_cases_is_refused_without_room_for_them(tmp_path, monkeypatch):
+    path = tmp_path / "n.dta"
+    pyreadstat.write_dta(pd.DataFrame({"s": ["a", "b"], "x": [1.0, 2.0]}), str(path))
+    content = path.read_bytes()
+    at = content.index(b"<N>") + 3
+    path.write_bytes(content[:at] + (2**31).to_bytes(8, "little") + content[at + 8 :])
+    limits, read = [], pyreadstat.read_dta
+
+    def noted(*args, row_limit=0, **how):
+        limits.append(row_limit)
+        return read(*args, row_limit=row_limit, **how)
+
+    monkeypatch.setattr(pyreadstat, "read_dta", noted)
+    with pytest.raises(ImportProblems, match="readable Stata file"):
+        read_source(path, FileOptions())
+    assert 0 < max(limits) <= len(content)
+
+
+def test_a_stata_file_of_the_shortest_texts_is_read_whole(tmp_path):
+    path = tmp_path / "short.dta"
+    pd.DataFrame({"s": ["a", "b"] * 10_000}).to_stata(path, write_index=False, version=118)
+    assert len(read_source(path, FileOptions()).cells) == 20_000
+
+
+def test_the_search_for_garbage_goes_on_after_a_file_was_read():
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="damaged"), many_rows():
+        assert not gc.isenabled()
+        raise ValueError("damaged")
+    assert gc.isenabled()

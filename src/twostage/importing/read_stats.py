@@ -1,5 +1,6 @@
 """Files of SPSS, Stata and R, and Parquet, each read by the library that knows it."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +135,10 @@ def read_r(path: Path, options: FileOptions, guess: bool = False) -> Source:
     # Before the library does it without a limit.
     unpacked(path)
     try:
-        frames = {name: frame for name, frame in pyreadr.read_r(str(path)).items()}
+        # It warns, with a path of its own, of what is no table; a file without one is refused below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            frames = {name: frame for name, frame in pyreadr.read_r(str(path)).items()}
     except (pyreadr.LibrdataError, pyreadr.PyreadrError, *DAMAGE) as error:
         raise unreadable(path.name, "R", error) from None
     names = [str(name) for name in frames if name is not None]
