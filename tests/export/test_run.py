@@ -87,6 +87,14 @@ def test_other_choices_are_told(source):
     assert "random effects of both deviations" in text and "dynamic panel models" not in text
 
 
+def test_the_text_on_one_study_has_no_second_stage(source):
+    from dataclasses import replace
+
+    several, one = (paper_text(replace(source, context=source.context | {"n_studies": k})) for k in (2, 1))
+    assert "Stage 2: Across Studies" in several and "R syntax for both stages" in several
+    assert "Stage 2" not in one and "random-effects model" not in one and "both stages" not in one
+
+
 def test_r_syntax_of_each_study_and_each_pool(source):
     found = dict(scripts(source))
     assert {f"stage1_{study}.R" for study in source.run.studies} <= set(found)
