@@ -92,6 +92,7 @@ def test_the_text_on_one_study_has_no_second_stage(source):
 
     several, one = (paper_text(replace(source, context=source.context | {"n_studies": k})) for k in (2, 1))
     assert "Stage 2: Across Studies" in several and "R syntax for both stages" in several
+    assert "&#" not in several + one
     assert "Stage 2" not in one and "random-effects model" not in one and "both stages" not in one
 
 
