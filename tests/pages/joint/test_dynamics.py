@@ -45,6 +45,19 @@ def test_from_the_records_to_the_matrix(records):
         assert abs(one.row(direction, term)["estimate"] - entry) < 0.1
 
 
+def test_a_unit_more_of_each_variable_has_the_effects_of_its_own_terms(records):
+    result = pool_dynamics(records)
+    table = result.tidy().set_index(["impulse", "variable", "occasion"])["estimate"]
+    keys = {
+        ("x", "x"): ("y_to_x", "x_within"),
+        ("y", "x"): ("y_to_x", "y_within"),
+        ("x", "y"): ("x_to_y", "x_within"),
+        ("y", "y"): ("x_to_y", "y_within"),
+    }
+    for pair, key in keys.items():
+        assert table[(*pair, "1")] == result.fit.coef[ENTRIES.index(key)]
+
+
 def test_a_study_without_an_effect_is_left_out_with_the_reason(records):
     without = records[0].model_copy(
         update={"estimates": tuple(e for e in records[0].estimates if e.direction == "x_to_y")}
