@@ -33,6 +33,10 @@ ERRS = (
 )
 
 
+#: What an estimator needs that a collection may not say.
+NEEDS = {"riclpm_error": ": it needs the reliability of the scores, which studies.csv can name"}
+
+
 #: (estimator, direction, term) -> the effect in these data.
 Estimates = Callable[[str, str, str], Effect]
 
@@ -135,6 +139,8 @@ def _better(recovery: Recovery, kind: Condition, best: str, collection: Collecti
 
 def _beside(best: str, collection: Collection, estimates: Estimates) -> str:
     pairs = [(d, estimates(best, d.name, d.cross)) for d in DIRECTIONS.values()]
+    if not any(effect.studies for _, effect in pairs):
+        return f"In these data it could not be estimated{NEEDS.get(best, '')}."
     found = "; ".join(f"{_arrow(d.name, collection)} {effect.text}" for d, effect in pairs)
     return f"In these data it gives: {found}."
 
