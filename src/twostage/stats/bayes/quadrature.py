@@ -65,13 +65,14 @@ def _rule(a, b):
 def integrate(log_f, edges) -> Panels:
     """Integrate ``exp(log_f)`` over the panels between `edges`, each halved until its halves agree with it."""
     a, b = np.asarray(edges[:-1], dtype=float), np.asarray(edges[1:], dtype=float)
-    values, done = log_f(_rule(a, b)[0]), []
+    values = log_f(_rule(a, b)[0])
+    done: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for _ in range(MOST_HALVINGS):
         middle = 0.5 * (a + b)
         left, right = log_f(_rule(a, middle)[0]), log_f(_rule(middle, b)[0])
         top = max([m.max() for m in (values, left, right)] + [m.max(initial=-np.inf) for _, _, m in done])
         whole, halves = _sum(a, b, values, top), _sum(a, middle, left, top) + _sum(middle, b, right, top)
-        total = halves.sum() + sum(_sum(*part, top).sum() for part in done)
+        total = halves.sum() + sum(_sum(*part, top=top).sum() for part in done)
         bad = np.abs(whole - halves) > AGREEMENT * total
         done.append((a[~bad], b[~bad], values[~bad]))
         if not bad.any():
