@@ -11,7 +11,7 @@ from twostage.collection import read_collection
 from twostage.display import percent
 from twostage.pages.common.tables import NO_EFFECT
 from twostage.pages.recovery.tables import best_estimator_table
-from twostage.pages.recovery.trust import ERRS, NEEDS, NOT_RUN, OTHER_STUDIES, errs_sentence, trust_sentences
+from twostage.pages.recovery.trust import ERRS, KNEW, NOT_RUN, OTHER_STUDIES, errs_sentence, trust_sentences
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.recovery.verdict import Z, best_calibrated, kinds, nearest_kind
@@ -37,11 +37,12 @@ def an_effect(estimator, direction, term):
     )
 
 
-def test_what_could_not_be_estimated_here_says_what_it_needs(default, stored):
+def test_what_an_estimator_knew_in_the_replicates_is_said(default, stored):
     said = trust_sentences(stored, default, lambda *key: NO_EFFECT)
     best = best_calibrated(stored, nearest_kind(stored, default.condition))
     assert best != HEADLINE
-    assert f"In these data it could not be estimated{NEEDS.get(best, '')}." in said
+    assert f"In these data it could not be estimated.{KNEW.get(best, '')}" in said
+    assert KNEW.get(best, "") in trust_sentences(stored, default, an_effect)
     assert "not estimated in any study" not in said
 
 

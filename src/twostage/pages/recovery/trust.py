@@ -33,8 +33,11 @@ ERRS = (
 )
 
 
-#: What an estimator needs that a collection may not say.
-NEEDS = {"riclpm_error": ": it needs the reliability of the scores, which studies.csv can name"}
+#: What an estimator knew in the replicates that a collection may not say.
+KNEW = {
+    "riclpm_error": " In the replicates it was told the reliability of the scores; here it estimates it where studies.csv "
+    "names none."
+}
 
 
 #: (estimator, direction, term) -> the effect in these data.
@@ -140,9 +143,9 @@ def _better(recovery: Recovery, kind: Condition, best: str, collection: Collecti
 def _beside(best: str, collection: Collection, estimates: Estimates) -> str:
     pairs = [(d, estimates(best, d.name, d.cross)) for d in DIRECTIONS.values()]
     if not any(effect.studies for _, effect in pairs):
-        return f"In these data it could not be estimated{NEEDS.get(best, '')}."
+        return f"In these data it could not be estimated.{KNEW.get(best, '')}"
     found = "; ".join(f"{_arrow(d.name, collection)} {effect.text}" for d, effect in pairs)
-    return f"In these data it gives: {found}."
+    return f"In these data it gives: {found}.{KNEW.get(best, '')}"
 
 
 def _rows(recovery: Recovery, condition: str, estimator: str) -> dict[str, pd.Series]:
