@@ -333,6 +333,7 @@ def _evidence(model, prior, panels, y, v):
         return none, bf_tau, none
 
     def at_zero(t):
+        """Log of tau's prior density times the likelihood of a mean effect of 0."""
         w = 1.0 / (v + np.square(t)[..., None])
         return prior.log_density(t) - 0.5 * (len(y) * _LOG_2PI - np.log(w).sum(axis=-1) + w @ y**2)
 
