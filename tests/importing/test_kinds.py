@@ -9,14 +9,16 @@ from tempfile import TemporaryDirectory
 
 import openpyxl
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from import_support import LONG, WIDE, bring, contents, refused, written
+from import_support import LONG, WIDE, bring, contents, empty, refused, written
 
 from twostage.importing import source
 from twostage.importing.identity import similar, unusual
 from twostage.importing.marks import marks_of
 from twostage.importing.names import item_grids
+from twostage.importing.preview import Asked, suggest
 from twostage.importing.read_file import read_source
 from twostage.importing.recipes import recipes
 from twostage.importing.sessions import label_numbers
@@ -270,3 +272,29 @@ def test_every_recipe_is_known_by_its_signs():
     )
     for recipe in recipes().values():
         assert recipe.signs and recipe.patient
+
+
+QUALTRICS = """\
+StartDate,EndDate,Duration (in seconds),ResponseId,Q1,Q2,Q3,Q4
+Start,End,Seconds,Response,Your personal code,Which session was this?,WAI-SR total,OQ-45 total
+"{""ImportId"":""a""}","{""ImportId"":""b""}","{""ImportId"":""c""}","{""ImportId"":""d""}",1,2,3,4
+2024-01-01 10:00:00,2024-01-01 10:04:00,240,R_1,A,Session 1,44,60
+2024-01-08 10:00:00,2024-01-08 10:04:00,240,R_2,A,Session 2,46,58
+2024-01-01 11:00:00,2024-01-01 11:04:00,240,R_3,B,Session 1,50,71
+2024-01-08 11:00:00,2024-01-08 11:04:00,240,R_4,B,Session 2,51,70
+"""
+
+
+def test_the_texts_of_questions_tell_what_their_columns_are(tmp_path):
+    """Surveys number their questions; what is asked stands below the names."""
+    (tmp_path / "q.csv").write_text(QUALTRICS)
+    suggestion = suggest(Asked(tmp_path / "q.csv", empty(tmp_path / "c"), "S1"), tmp_path / "m.yml")
+    content = yaml.safe_load(suggestion.text)
+    assert {key: content[key] for key in ("patient", "session")} == {"patient": "Q1", "session": "Q2"}
+    assert (content["x"], content["y"]) == ({"column": "Q3"}, {"column": "Q4"})
+    assert "patient: Q1  # by its label: Your personal code" in suggestion.text
+
+
+@pytest.mark.parametrize("name", ["MOOD_RT", "STARTED_TS", "SURVEY_ID"])
+def test_what_a_system_adds_is_no_score(name):
+    assert recipes()["sema3"].adds(name) and not recipes()["sema3"].adds("MOOD")

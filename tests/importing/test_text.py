@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from import_support import LONG, WIDE, bring, contents, refused, written
 
@@ -213,6 +213,7 @@ PIECE = st.text(st.sampled_from("ab 1.;\u00a0\u2028'#\"\r\n\t,"), max_size=5)
 
 
 @settings(deadline=None, max_examples=200)
+@example([["", ""], ['""']], ",")
 @given(st.lists(st.lists(PIECE, min_size=1, max_size=4), min_size=1, max_size=6), st.sampled_from(",;\t|"))
 def test_a_text_is_read_at_once_as_it_is_row_by_row(rows, separator):
     text = "\n".join(separator.join(row) for row in rows)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from twostage.collection import Variable
-from twostage.importing.names import SCORE_WORDS, bare, listed, plain
+from twostage.importing.names import RATERS, SCORE_WORDS, bare, listed, plain
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def instrument_of(name: str, among: Sequence[Instrument]) -> Instrument | None:
     essence = bare(name)
     for instrument in among:
         for own in instrument.names:
-            if essence.startswith(own) and essence.removeprefix(own) in ("", *SCORE_WORDS):
+            if essence.startswith(own) and essence.removeprefix(own) in ("", *SCORE_WORDS, *RATERS):
                 return instrument
     return None
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twostage.importing.blocks import SESSION
@@ -71,7 +71,18 @@ NAMES = {
     "therapist": ("therapist", "therapistid", "therapistnr", "therapeut", "therapeutid", "therapeutin", "tid")
     + ("therapeute", "terapeuta", "terapeut", "behandler", "behandelaar", "clinician", "clinicianid"),
     "age": ("age", "alter", "edad", "leeftijd", "ålder", "alder", "eta", "età"),
-    "gender": ("gender", "sex", "geschlecht", "sexe", "genre", "sexo", "genero", "género", "geslacht")
+    "gender": (
+        "gender",
+        "sex",
+        "geschlecht",
+        "geschl",
+        "sexe",
+        "genre",
+        "sexo",
+        "genero",
+        "género",
+        "geslacht",
+    )
     + ("kön", "kon", "kjønn", "sesso", "genere"),
 }
 
@@ -101,6 +112,10 @@ ITEM_MARKS = ("i", "item", "q", "it", "frage", "question", "fr", "pregunta", "vr
 
 #: Parts of a name that say only that it is a score.
 SCORE_WORDS = ("total", "tot", "sum", "score", "mean", "avg", "raw", "summe", "gesamt", "mittelwert", "mw")
+
+
+#: Parts of a score's name that say who gave it; where several did, a person must choose.
+RATERS = _words("patient client klient pat proband paciente paziente therapist therapeut observer rater")
 
 
 #: What a score before and after treatment has in its name.
@@ -159,6 +174,28 @@ def named(role: str, columns: Sequence[str]) -> list[str]:
     """The columns that are called as a role's usually are, the likeliest first."""
     called = {c: plain(c) for c in columns}
     return [c for name in NAMES[role] for c in columns if called[c] == name]
+
+
+#: Words that many questions have, and not only those that ask for a person's code or an occasion's number.
+_EVERYDAY = frozenset(
+    _words(
+        "person case record user time data day days tag jour dia día dag giorno moment consult visit sex eta kon"
+    )
+)
+
+
+def labelled(role: str, labels: Mapping[str, str]) -> list[str]:
+    """The columns whose label (the text of a question) has a word of a role's, whose own names say nothing.
+
+    Parameters
+    ----------
+    role : str
+        Of :data:`NAMES`.
+    labels : mapping
+        column -> its label.
+    """
+    words = {*NAMES[role], *(("code", "id") if role == "patient" else ())} - _EVERYDAY
+    return [c for c, label in labels.items() if words & {plain(word) for word in re.split(r"[\W_]+", label)}]
 
 
 def bare(name: str) -> str:

@@ -162,9 +162,14 @@ def _read(asked: Asked) -> tuple[Source, Recipe | None]:
         # A patient's code in the first of its rows only, as spreadsheets with merged cells are saved as text.
         if cells.iloc[0] and (cells == "").mean() > 0.3:
             how = replace(how, fill_down=(patient,))
+    labels = recipe.labels(source.cells) if recipe else {}
     source = source if how == asked.how else read_source(asked.file, how, guess=True)
     if recipe:
-        source = replace(source, found=(*source.found, told(recipe, source.cells, asked.system)))
+        source = replace(
+            source,
+            labels={**labels, **source.labels},
+            found=(*source.found, told(recipe, source.cells, asked.system)),
+        )
     return source, recipe
 
 

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,16 @@ from twostage.importing.blocks import SESSION
 from twostage.importing.instruments import INSTRUMENTS, Finding, find_score, instrument_of
 from twostage.importing.mapping import FILL_IN
 from twostage.importing.marks import with_points
-from twostage.importing.names import ITEM_MARKS, ItemGrid, at_moment, item_grids, listed, named, wide_groups
+from twostage.importing.names import (
+    ITEM_MARKS,
+    ItemGrid,
+    at_moment,
+    item_grids,
+    labelled,
+    listed,
+    named,
+    wide_groups,
+)
 from twostage.importing.propose_facts import items_block, known_facts, version_of
 from twostage.importing.questions import ask
 from twostage.importing.recipes import Recipe
@@ -209,16 +218,20 @@ def propose(
     file = _file(source)
     content: dict[str, Any] = {"file": file} if file else {}
     content |= {"layout": layout, "patient": patient or FILL_IN, "missing": _there(source, recipe)}
-    remarks["patient"] = BY_NAME if patient else _choices(listed(columns))
+    remarks["patient"] = (
+        _why(source, "patient", patient) if patient else _choices(listed(_asked(source, recipe)))
+    )
     if layout == "long":
         content |= _when(source, recipe, remarks)
-    names = [*wide, *grids] if layout == "wide" else _scorelike(source, content)
-    found = _find(looked, names)
+    names = [*wide, *grids] if layout == "wide" else _scorelike(source, content, recipe)
+    found = _find(looked, names, {} if layout == "wide" else source.labels)
     versions = {v: version_of(found[v], grids) for v in ("x", "y")}
     for v in ("x", "y"):
         grid = grids.get(found[v].name) if layout == "wide" else None
         content[v] = items_block(grid, versions[v]) if grid else {"column": found[v].name or FILL_IN}
-        remarks[v] = _items_remark(grid, found[v]) if grid else _remark(source, layout, wide, found[v])
+        remarks[v] = (
+            _items_remark(grid, found[v]) if grid else _remark(source, layout, wide, found[v], recipe)
+        )
     _only_sessions(content, remarks, found, wide, grids)
     patients, why = _patients(source, found["y"])
     if patients and settings.patients:
@@ -244,8 +257,14 @@ def _counts(name: str) -> tuple[int, ...]:
     return instrument.items if instrument else ()
 
 
-def _find(looked: dict[str, tuple], names: Sequence[str]) -> dict[str, Finding]:
+def _find(looked: dict[str, tuple], names: Sequence[str], labels: Mapping[str, str]) -> dict[str, Finding]:
+    """Scores by the names of the columns, else by their labels."""
     found = {v: find_score(*for_what, names) for v, for_what in looked.items()}
+    columns = {labels[name]: name for name in names if labels.get(name)}
+    for v in found if len(set(columns)) == len([n for n in names if labels.get(n)]) else ():
+        by_label = found[v] if found[v].name or found[v].why else find_score(*looked[v], list(columns))
+        if by_label.name in columns:
+            found[v] = replace(by_label, name=columns[by_label.name])
     if found["x"].name is not None and found["x"].name == found["y"].name:
         both = f"{found['x'].name} could be x as well as y"
         found = {v: replace(f, name=None, why=both) for v, f in found.items()}
@@ -328,19 +347,32 @@ def _only_sessions(
         )
 
 
-def _scorelike(source: Source, content: dict[str, Any]) -> list[str]:
+def _asked(source: Source, recipe: Recipe | None) -> list[str]:
+    """The file's columns without those that its system adds by itself."""
+    return [c for c in source.cells if not (recipe and recipe.adds(c))] or list(source.cells)
+
+
+def _scorelike(source: Source, content: dict[str, Any], recipe: Recipe | None) -> list[str]:
     """Columns that may be scores: most cells are numbers, or answers that begin with or contain one."""
-    columns = [c for c in source.cells if c not in content.values()]
+    columns = [c for c in _asked(source, recipe) if c not in content.values()]
     cells = with_points(source, columns).cells
     return [c for c in columns if _is_numeric(cells[c], r"[^\d]*\d+[^\d]*|" + NUMBER)] or columns
 
 
 def _called(role: str, source: Source, recipe: Recipe | None) -> list[str]:
-    """Columns of a role: by the rules of the system that wrote the file, then by their names."""
+    """Columns of a role: by the rules of the system that wrote the file, by their names, else by the one label."""
     ruled = recipe.columns(role, source.cells) if recipe else []
     # What a system calls a session may be its patient.
     taken = recipe.columns("patient", source.cells) if recipe and role != "patient" else []
-    return list(dict.fromkeys([*ruled, *(c for c in named(role, list(source.cells)) if c not in taken)]))
+    found = dict.fromkeys([*ruled, *(c for c in named(role, list(source.cells)) if c not in taken)])
+    by_label = [c for c in labelled(role, source.labels) if c not in taken]
+    return list(found) or (by_label if len(by_label) == 1 else [])
+
+
+def _why(source: Source, role: str, column: str) -> str:
+    """By what a column of a role was found."""
+    by_label = column not in named(role, [column]) and column in labelled(role, source.labels)
+    return f"by its label: {source.labels[column]}" if by_label else BY_NAME
 
 
 def _there(source: Source, recipe: Recipe | None) -> list[str]:
@@ -384,7 +416,7 @@ def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dic
     columns = list(source.cells)
     session, date = (_first(_called(role, source, recipe)) for role in ("session", "date"))
     if session or not date:
-        remarks["session"] = BY_NAME if session else _choices(listed(columns))
+        remarks["session"] = _why(source, "session", session) if session else _choices(listed(columns))
         return {"session": session or FILL_IN}
     cells = source.cells[date][source.cells[date] != ""]
     fitting = [f for f, pattern in FORMATS.items() if len(cells) and cells.str.fullmatch(pattern).all()]
@@ -394,12 +426,16 @@ def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dic
     return {"date": date, "date_format": fitting[0] if fitting else FILL_IN}
 
 
-def _remark(source: Source, layout: str, wide: dict[str, list[int]], found: Finding) -> str:
+def _remark(
+    source: Source, layout: str, wide: dict[str, list[int]], found: Finding, recipe: Recipe | None
+) -> str:
     """Which columns a score is proposed to be and why, or which to choose from."""
     if found.name is None:
         if found.why:
             return found.why
-        names = [_spelt(s, n) for s, n in wide.items()] if layout == "wide" else listed(_numeric(source))
+        names = (
+            [_spelt(s, n) for s, n in wide.items()] if layout == "wide" else listed(_numeric(source, recipe))
+        )
         return _choices(names) if names else "no columns end in a session's number"
     if layout == "wide":
         sessions = wide[found.name]
@@ -419,8 +455,8 @@ def _spelt(pattern: str, sessions: Sequence[int]) -> str:
     return f"{pattern} for sessions {sessions[0]} to {sessions[-1]}"
 
 
-def _numeric(source: Source) -> list[str]:
-    cells = with_points(source, source.cells).cells
+def _numeric(source: Source, recipe: Recipe | None) -> list[str]:
+    cells = with_points(source, _asked(source, recipe)).cells[_asked(source, recipe)]
     return [c for c in cells if (cells[c] == "").sum() < len(cells) and _is_numeric(cells[c])]
 
 
@@ -434,10 +470,10 @@ def _is_numeric(cells: pd.Series, pattern: str = NUMBER) -> bool:
 def _patients(source: Source, y: Finding) -> tuple[dict[str, Any], dict[str, str]]:
     columns, patients, remarks = list(source.cells), {}, {}
     for role in ("therapist", "age", "gender"):
-        column = _first(named(role, columns))
+        column = _first(_called(role, source, None))
         if column is None:
             continue
-        patients[role], remarks[f"patients.{role}"] = {"column": column}, BY_NAME
+        patients[role], remarks[f"patients.{role}"] = {"column": column}, _why(source, role, column)
         values = source.values.get(column, {})
         if values and role != "age":
             patients[role]["values"] = dict(values)

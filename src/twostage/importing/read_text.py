@@ -246,6 +246,8 @@ def _plain_cells(text: str, separator: str) -> tuple[pd.DataFrame, np.ndarray] |
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if '"' in text:
+        if re.search(r'(?:\A|\n)""(?:\n|\Z)', text):
+            return None  # a row of one empty cell, which without its quotes would be no row
         sign = re.escape(separator)
         text = re.sub(rf'(?<![^\n{sign}])"([^"\n{sign}]*)"(?![^\n{sign}])', r"\1", text)
     # Other quotes mean something, which takes a reader that knows what; and it refuses cells without an end.

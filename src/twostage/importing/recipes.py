@@ -1,6 +1,7 @@
 """Exports of the usual systems: one file of rules each, in the folder `systems`; guessed, told, and never silent."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache
 from importlib import resources
 
@@ -36,6 +37,8 @@ class Recipe:
         What it writes for missing values.
     heading_ends_with : str
         Text in the last row of the heading, where the names are not all of it.
+    own : tuple of str
+        Columns that the system adds by itself, as patterns (``*_RT``): never scores.
     words : tuple of str
         Cells that no other system writes: a table with one of them and a patient's column is this system's.
     """
@@ -48,6 +51,7 @@ class Recipe:
     date: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     heading_ends_with: str = ""
+    own: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
     def known_by(self, cells: pd.DataFrame) -> tuple[str, ...]:
@@ -65,6 +69,18 @@ class Recipe:
         there = {plain(column): column for column in cells}
         found = [there[plain(column)] for column in getattr(self, role) if plain(column) in there]
         return [column for column in found if cells[column].nunique() > 1]
+
+    def adds(self, column: str) -> bool:
+        """Whether a column is the system's own, and no question's."""
+        own = (*self.own, *self.patient, *self.session, *self.date, *(c for sign in self.signs for c in sign))
+        return any(fnmatch(column.casefold(), pattern.casefold()) for pattern in own)
+
+    def labels(self, cells: pd.DataFrame) -> dict[str, str]:
+        """The texts of the questions, where they stand in the first row below the names."""
+        if not self.heading_rows(cells):
+            return {}
+        texts = cells.iloc[0]
+        return {c: texts[c] for c in cells if texts[c] and plain(texts[c]) != plain(c)}
 
     def heading_rows(self, cells: pd.DataFrame) -> tuple[int, ...]:
         """Rows below the names that belong to the heading."""
