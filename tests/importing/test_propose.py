@@ -61,6 +61,9 @@ def test_dates():
     assert proposed(long, ["a", "2024-01-31", "1", "1"])["date_format"] == "ISO"
     assert proposed(long, ["a", "31.01.2024", "1", "1"])["date_format"] == "%d.%m.%Y"
     assert proposed(long, ["a", "01/02/2024", "1", "1"])["date_format"] == FILL_IN
+    assert proposed(long, ["a", "31/01/2024 08:15", "1", "1"])["date_format"] == "%d/%m/%Y %H:%M"
+    assert proposed(long, ["a", "01/31/2024", "1", "1"])["date_format"] == "%m/%d/%Y"
+    assert proposed(long, ["a", "1711843200", "1", "1"])["date_format"] == "unix"
 
 
 def test_what_names_do_not_tell_is_left_to_fill_in():
@@ -228,3 +231,10 @@ def test_bad_input_has_status_2_and_a_failing_disk_status_1(place, monkeypatch):
     result = invoke("clinic.csv", "--to", "c", "--study", "S1", "--map", mapping)
     assert result.exit_code == 1
     assert "No space left on device; no file is left half-written" in result.stderr
+
+
+def test_names_that_are_whole_questions_are_understood():
+    names = ["Patienten-Code (bitte eingeben)", "Sitzungsnummer", "WAI-SR: Gesamtwert", "OQ-45: Gesamtwert"]
+    content = proposed(names, ["a1", "1", "40", "60"], ["a1", "2", "40", "60"])
+    assert [content[key] for key in ("patient", "session")] == names[:2]
+    assert [content[v]["column"] for v in ("x", "y")] == names[2:]

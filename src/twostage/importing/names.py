@@ -111,7 +111,10 @@ ITEM_MARKS = ("i", "item", "q", "it", "frage", "question", "fr", "pregunta", "vr
 
 
 #: Parts of a name that say only that it is a score.
-SCORE_WORDS = ("total", "tot", "sum", "score", "mean", "avg", "raw", "summe", "gesamt", "mittelwert", "mw")
+SCORE_WORDS = _words(
+    "total tot sum score mean avg raw summe gesamt mittelwert mw gesamtwert gesamtscore gesamtsumme summenwert"
+    " summenscore totalscore sumscore totaal totale punkte punktzahl"
+)
 
 
 #: Parts of a score's name that say who gave it; where several did, a person must choose.

@@ -26,6 +26,7 @@ from twostage.importing.names import (
 from twostage.importing.propose_facts import items_block, known_facts, version_of
 from twostage.importing.questions import ask
 from twostage.importing.recipes import Recipe
+from twostage.importing.sessions import moment
 from twostage.importing.source import Source
 from twostage.text import yaml_text
 
@@ -178,14 +179,21 @@ def _line(text: str) -> str:
 BY_NAME = "by its name"
 
 
-#: Date formats that a proposal tells apart.
-FORMATS = {
-    "ISO": r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?",
-    "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
-    "%d.%m.%Y %H:%M": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}",
-    "%d.%m.%Y %H:%M:%S": r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}:\d{2}",
-    "unix": r"1\d{9}(\.\d+)?|1\d{12}",
-}
+_TIMES = ("", " %H:%M", " %H:%M:%S")
+
+
+#: Date formats that a proposal tells apart. Where two fit, as where no day is after the 12th, a person must say it.
+FORMATS = (
+    "ISO",
+    "unix",
+    *(f"%d.%m.{year}{time}" for year in ("%Y", "%y") for time in _TIMES),
+    *(f"{day}{mark}%Y{time}" for mark in "/-" for day in (f"%d{mark}%m", f"%m{mark}%d") for time in _TIMES),
+    *(f"%Y/%m/%d{time}" for time in _TIMES),
+)
+
+
+#: Dates that a format is guessed from; the import reads every one of them.
+LOOKED_AT = 2_000
 
 
 def propose(
@@ -365,8 +373,13 @@ def _called(role: str, source: Source, recipe: Recipe | None) -> list[str]:
     # What a system calls a session may be its patient.
     taken = recipe.columns("patient", source.cells) if recipe and role != "patient" else []
     found = dict.fromkeys([*ruled, *(c for c in named(role, list(source.cells)) if c not in taken)])
-    by_label = [c for c in labelled(role, source.labels) if c not in taken]
+    by_label = [c for c in labelled(role, _questions(source)) if c not in taken]
     return list(found) or (by_label if len(by_label) == 1 else [])
+
+
+def _questions(source: Source) -> dict[str, str]:
+    """What is asked in each column: its label, or a name of several words."""
+    return {c: source.labels.get(c, c) for c in source.cells if c in source.labels or " " in c.strip()}
 
 
 def _why(source: Source, role: str, column: str) -> str:
@@ -419,11 +432,23 @@ def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dic
         remarks["session"] = _why(source, "session", session) if session else _choices(listed(columns))
         return {"session": session or FILL_IN}
     cells = source.cells[date][source.cells[date] != ""]
-    fitting = [f for f, pattern in FORMATS.items() if len(cells) and cells.str.fullmatch(pattern).all()]
+    fitting = _formats(cells.unique()[:LOOKED_AT])
     example = cells.iloc[0] if len(cells) else ""
     remarks["date"] = f"{BY_NAME}; sessions are numbered by the order of their dates within the patient"
     remarks["date_format"] = f"ISO, unix, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
-    return {"date": date, "date_format": fitting[0] if fitting else FILL_IN}
+    return {"date": date, "date_format": fitting[0] if len(fitting) == 1 else FILL_IN}
+
+
+def _formats(texts: Sequence[str]) -> list[str]:
+    """The date formats that every text has."""
+    texts = [text for text in texts if not re.fullmatch(r"\d{1,8}", text)]  # Python takes 20240131 for ISO
+    found = [f for f in FORMATS if len(texts) and all(moment(text, f) is not None for text in texts)]
+    return ["ISO"] if "ISO" in found else [f for f in found if f != "unix" or _since_1970(texts)]
+
+
+def _since_1970(texts: Sequence[str]) -> bool:
+    """Whether numbers are seconds, or their thousandths, since 1970: of a time after 2001."""
+    return all(re.fullmatch(r"1\d{9}(\.\d+)?|1\d{12}", text) for text in texts)
 
 
 def _remark(
@@ -478,14 +503,14 @@ def _patients(source: Source, y: Finding) -> tuple[dict[str, Any], dict[str, str
         if values and role != "age":
             patients[role]["values"] = dict(values)
             remarks[f"patients.{role}"] = f"{BY_NAME}; the file's own value labels"
-    for moment, words in (("pre", "before"), ("post", "after")):
-        found = at_moment(moment, columns, y.words)
+    for when, words in (("pre", "before"), ("post", "after")):
+        found = at_moment(when, columns, y.words)
         if not found:
             continue
-        patients[moment] = {"column": found[0] if len(found) == 1 else FILL_IN}
+        patients[when] = {"column": found[0] if len(found) == 1 else FILL_IN}
         why = f"the score of y {words} treatment, "
         why += BY_NAME if len(found) == 1 else f"{_choices(found)}; or delete this entry"
-        remarks[f"patients.{moment}"] = why
+        remarks[f"patients.{when}"] = why
     return patients, remarks
 
 

@@ -44,6 +44,21 @@ READERS = {
 OF_GRIDS = ("last_row", "short_rows", "fill_down")
 
 
+#: What to do with a file of another kind.
+WAYS_OUT = {
+    **dict.fromkeys((".xls", ".xlsb", ".ods", ".numbers"), "open it in its program and save it as .xlsx"),
+    **dict.fromkeys((".por", ".spv", ".sps"), "open the data in SPSS or PSPP and save them as .sav"),
+    **dict.fromkeys((".sas7bdat", ".xpt"), "export it from SAS as .csv, or save it from R with saveRDS()"),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar"), "unpack it first"),
+    **dict.fromkeys((".json", ".xml"), "choose CSV, Excel or SPSS where the system exports the data"),
+    **dict.fromkeys(
+        (".pdf", ".doc", ".docx", ".html"), "the data are needed as a table: CSV, Excel, SPSS, Stata or R"
+    ),
+    **dict.fromkeys((".jasp", ".omv"), "export the data from JASP or jamovi as .csv"),
+    **dict.fromkeys((".mdb", ".accdb", ".sqlite", ".db"), "export the table from the database as .csv"),
+}
+
+
 def read_source(path: Path, options: FileOptions, guess: bool = False) -> Source:
     """Read a file by its ending: .csv, .tsv, .txt (also packed), .xlsx, .sav, .zsav, .dta, .rds, .RData, .parquet.
 
@@ -66,7 +81,8 @@ def read_source(path: Path, options: FileOptions, guess: bool = False) -> Source
     packed = path.suffix.lower() in (".gz", ".bz2", ".xz")
     ending = Path(path.stem).suffix if packed else path.suffix
     if ending.lower() not in READERS or (packed and READERS[ending.lower()] is not TEXT):
-        expected = f"one of {', '.join(READERS)} (an .xls or .ods file: save it as .xlsx)"
+        way = WAYS_OUT.get(path.suffix.lower(), "")
+        expected = f"one of {', '.join(READERS)}{f'; {way}' * bool(way)}"
         raise ImportProblems([Problem(path.name, None, None, path.suffix or "no ending", expected)])
     reader, known = READERS[ending.lower()]
     known += OF_GRIDS if reader in (read_text, read_excel) else ()
