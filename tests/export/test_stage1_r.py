@@ -1,13 +1,14 @@
 """The exported R scripts: R was run on them, and gave what stage 1 gives."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from twostage.collection import read_collection, read_settings
+from twostage.collection import read_collection, read_settings, saved_as
 from twostage.export.lavaan import dpm, riclpm
 from twostage.export.stage1_r import Script
 from twostage.params import make_parameters
@@ -161,3 +162,19 @@ def test_lavaan_syntax_by_hand():
     assert (
         "y2 ~~ x2 + x3" in lines and "y3 ~~ x3" in lines and not [x for x in lines if x.startswith("y4 ~~ x")]
     )
+
+
+def test_a_file_that_excel_saved_its_way_is_read_so_in_r(tmp_path):
+    """R was run on such a copy of the default collection once: its output was that of the plain files, to the byte."""
+    plain = script("default")
+    settings, _ = read_settings(REFERENCE.parents[1] / "data")
+    file = settings.sessions.path(plain.info)
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / file).write_bytes("patient;session;alliance;symptoms\nMüller;1;3,5;2\n".encode("cp1252"))
+    found = replace(plain, saved={file: saved_as(tmp_path, settings.sessions, plain.info)}).text()
+    assert '  sep = ";", check.names = FALSE, fileEncoding = "cp1252")' in found
+    assert 'cells <- sub(",", ".", cells, fixed = TRUE)' in found
+    (tmp_path / file).rename((tmp_path / file).with_suffix(".parquet"))
+    found = replace(plain, saved={file: saved_as(tmp_path, settings.sessions, plain.info)}).text()
+    parquet = file.replace(".csv", ".parquet")
+    assert f'data <- nanoparquet::read_parquet(file.path(collection, "{parquet}"))' in found

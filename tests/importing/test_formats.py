@@ -187,12 +187,16 @@ def test_a_file_cut_short_is_refused_by_name(example, tmp_path, ending):
     assert problem.startswith(f"a{ending}: found ")
 
 
-@pytest.mark.parametrize(("name", "found"), [("a.xls", ".xls"), ("a.ods", ".ods"), ("a.por", ".por"), ("a", "no ending")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("a.xls", ".xls"), ("a.ods", ".ods"), ("a.por", ".por"), ("a", "no ending")]
+)
 def test_other_formats_are_refused_with_those_that_are_read(tmp_path, name, found):
     (tmp_path / name).write_bytes(b"x")
     (problem,) = refused(tmp_path, tmp_path / name, LONG)
     assert problem.startswith(f"{name}: found '{found}'; expected one of .csv,")
-    way = {"a.xls": "save it as .xlsx", "a.ods": "save it as .xlsx", "a.por": "save them as .sav"}.get(name, "")
+    way = {"a.xls": "save it as .xlsx", "a.ods": "save it as .xlsx", "a.por": "save them as .sav"}.get(
+        name, ""
+    )
     assert problem.endswith(way)
 
 

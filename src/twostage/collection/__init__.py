@@ -9,7 +9,7 @@ from twostage.collection.collection import (
     validate_collection,
 )
 from twostage.collection.large_study import LargeStudy, Piece, Pieces, merged
-from twostage.collection.other_csv import plain_content
+from twostage.collection.other_csv import Content, plain_content
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.review import JUDGEMENTS, Review, StudiesFound
@@ -18,5 +18,6 @@ from twostage.collection.schema import NUMBER, REGISTRY_OPTIONAL
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
 from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
 from twostage.collection.skeleton import Pair, new_collection, unedited
+from twostage.collection.study_files import saved_as
 from twostage.collection.study_ids import PATTERN, TELL_APART, is_device, same_file, why_not
 from twostage.collection.window import outside_window

@@ -23,6 +23,9 @@ FALLBACK = "cp1252"
 SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
+DECIMAL_COMMAS = "decimal commas"
+
+
 #: A letter beyond ASCII in UTF-8; in the fallback it would be two odd signs.
 _LETTER = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 
@@ -41,11 +44,16 @@ class Content:
     problems : tuple of Problem
     said : str
         In which ways the file was saved otherwise; empty for a plain one.
+    separator, decimal, encoding : str
+        Of the file.
     """
 
     plain: bytes | None
     problems: tuple[Problem, ...] = ()
     said: str = ""
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
 
 
 def plain_content(content: bytes, name: str) -> Content:
@@ -57,7 +65,7 @@ def plain_content(content: bytes, name: str) -> Content:
     name : str
         What to call the file in messages.
     """
-    said = []
+    said, encoding, decimal = [], "utf-8", "."
     if content.startswith(BOM):
         content = content.removeprefix(BOM)
         said.append("a byte order mark")
@@ -70,7 +78,7 @@ def plain_content(content: bytes, name: str) -> Content:
         found = _other_encoding(content, error, name)
         if isinstance(found, Problem):
             return Content(None, (found,))
-        text, content = found, found.encode("utf-8")
+        text, content, encoding = found, found.encode("utf-8"), FALLBACK
         said.append("text in Windows-1252")
     header = text.split("\n", 1)[0]
     separator = next((s for s in SEPARATORS if s in header and "," not in header), None)
@@ -80,7 +88,8 @@ def plain_content(content: bytes, name: str) -> Content:
         if problems:
             return Content(None, tuple(problems))
         said += told
-    return Content(content, (), _listed(said))
+        decimal = "," if DECIMAL_COMMAS in told else "."
+    return Content(content, (), _listed(said), separator or ",", decimal, encoding)
 
 
 def _other_encoding(content: bytes, error: UnicodeDecodeError, name: str) -> str | Problem:
@@ -115,7 +124,7 @@ def _with_commas(text: str, separator: str, name: str) -> tuple[list[str], list[
         column, (row, cell) = rows[0][1][points[1]] if points[1] < len(rows[0][1]) else None, points[::2]
         expected = f"decimal commas, as in row {commas[0]} ({commas[2]}), or decimal points, not both"
         return [], [Problem(name, row, column, cell, expected)], ""
-    told = [f"{word} between columns", *(["decimal commas"] if commas else [])]
+    told = [f"{word} between columns", *([DECIMAL_COMMAS] if commas else [])]
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerows([_pointed(cell) for cell in cells] for _, cells in rows)

@@ -13,6 +13,7 @@ from twostage.collection import parquet_file, plain_files, schema
 from twostage.collection.csv_table import Table, content_of, read_table
 from twostage.collection.distinct_texts import Cells, Distinct, split
 from twostage.collection.large_study import PieceFile, is_large, piece_file
+from twostage.collection.other_csv import Content
 from twostage.collection.settings import Layout, Settings
 from twostage.problems import Problem
 
@@ -143,13 +144,7 @@ class StudyFiles:
         ]
 
     def _file(self, layout: Layout, info: dict[str, Any]) -> str:
-        """The study's file as it is called in the collection: as `layout` says, or with the ending of Parquet instead."""
-        file = layout.path(info)
-        other = f"{file.removesuffix('.csv')}.parquet"
-        there = (
-            file.endswith(".csv") and not (self.folder / file).exists() and (self.folder / other).is_file()
-        )
-        return other if there else file
+        return file_of(self.folder, layout, info)
 
     def in_pieces(self, info: dict[str, Any]) -> list[PieceFile | None] | None:
         """The study's files of sessions and of patients if it is to be read in pieces."""
@@ -233,6 +228,20 @@ class StudyFiles:
             d if e.empty or np.isnan(e.iloc[0]) else float(e.iloc[0])
             for e, d in zip(given, default, strict=True)
         )
+
+
+def file_of(folder: Path, layout: Layout, info: Mapping[str, Any]) -> str:
+    """A study's file as it is called in the collection: as `layout` says, or with the ending of Parquet instead."""
+    file = layout.path(info)
+    other = f"{file.removesuffix('.csv')}.parquet"
+    there = file.endswith(".csv") and not (folder / file).exists() and (folder / other).is_file()
+    return other if there else file
+
+
+def saved_as(folder: Path, layout: Layout, info: Mapping[str, Any]) -> tuple[str, Content | None]:
+    """A study's file as it is called in the collection, and how it was saved where it is a CSV file."""
+    file = file_of(folder, layout, info)
+    return file, None if _is_parquet(Path(file)) else content_of(folder / file, file)
 
 
 def _place(path: Path) -> Path:

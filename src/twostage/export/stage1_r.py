@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from twostage.collection import Layout, Settings
+from twostage.collection import Content, Layout, Settings
 from twostage.export.lavaan import MODELS, lavaan_lines
 from twostage.params import Parameters
 from twostage.stats.pool import r_string
@@ -66,6 +66,9 @@ class Script:
     parameters : Parameters
     head : tuple of str
         Lines on what this is, for comments.
+    saved : mapping
+        File of the layout -> as it is called in the collection, and how it was saved where it is a CSV file; a plain
+        CSV file need not be here.
     """
 
     info: Mapping[str, Any]
@@ -73,6 +76,7 @@ class Script:
     missing: Mapping[str, str]
     parameters: Parameters
     head: tuple[str, ...] = ()
+    saved: Mapping[str, tuple[str, Content | None]] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
@@ -111,11 +115,21 @@ class Script:
         ]
 
     def _read(self, name: str, layout: Layout) -> list[str]:
-        lines = [
-            f"{name} <- read.csv(file.path(collection, {r_string(layout.path(self.info))}), "
-            'colClasses = "character",',
-            '  check.names = FALSE, fileEncoding = "UTF-8-BOM")',
-        ]
+        file, how = self.saved.get(layout.path(self.info), (layout.path(self.info), Content(b"")))
+        path = f"file.path(collection, {r_string(file)})"
+        if how is None:
+            lines = [
+                f"{name} <- nanoparquet::read_parquet({path})",
+                f"{name} <- as.data.frame(lapply({name}, as.character), check.names = FALSE)",
+                f'{name}[is.na({name})] <- ""',
+            ]
+        else:
+            encoding = "UTF-8-BOM" if how.encoding == "utf-8" else how.encoding
+            separator = f"sep = {r_string(how.separator)}, " if how.separator != "," else ""
+            lines = [
+                f'{name} <- read.csv({path}, colClasses = "character",',
+                f"  {separator}check.names = FALSE, fileEncoding = {r_string(encoding)})",
+            ]
         for column, source in layout.where.items():
             cell = f"{name}[[{r_string(column)}]] == {r_string(str(self.info[source]))}"
             lines.append(f"{name} <- {name}[{cell}, ]")
@@ -130,6 +144,8 @@ class Script:
         yield "# --- the scores, as they are in the file; what is not a number is missing"
         yield "number <- function(cells, code = NULL) {"
         yield "  cells <- trimws(cells)"
+        if any(how and how.decimal == "," for _, how in self.saved.values()):
+            yield '  cells <- sub(",", ".", cells, fixed = TRUE)'
         yield '  as.numeric(ifelse(cells %in% c("", code), NA, cells))'
         yield "}"
         yield from self._read("data", self.settings.sessions)

@@ -1,8 +1,9 @@
 """The analysis as R scripts: stage 1 of each study, and the pooling of every analysis."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from twostage.collection import MARK
+from twostage.collection import MARK, saved_as
 from twostage.export.source import Source
 from twostage.export.stage1_r import Script
 
@@ -24,7 +25,11 @@ def scripts(source: Source) -> Iterator[tuple[str, str]]:
             f"Stage 1 of {info['label']} ({info['study']}): {source.collection.x.label} and {source.collection.y.label}.",
             *_made(source),
         )
-        script = Script(info, source.settings, missing, source.parameters, head)
+        layouts = [layout for layout in (source.settings.sessions, source.settings.patients) if layout]
+        saved = {
+            layout.path(info): saved_as(Path(source.collection.path), layout, info) for layout in layouts
+        }
+        script = Script(info, source.settings, missing, source.parameters, head, saved)
         yield f"stage1_{info['study']}.R", script.text()
     for analysis in source.analyses():
         yield f"stage2_{analysis}.R", "\n".join(_pooling(source, analysis))
