@@ -116,3 +116,25 @@ def test_missing_codes_and_nan_are_missing(tables):
     piece = read_collection(folder).study("S01").pieces.piece(0, 1, 7)
     known = gaps[name].notna().sum() - 1
     assert np.isfinite(piece.scores[:, :, 0]).sum() == known
+
+
+def test_a_damaged_file_is_a_problem_of_that_file(tables, monkeypatch):
+    folder, _, _, problems = tables
+    assert problems() == []
+    path = folder / "sessions" / "S01.parquet"
+    whole = path.read_bytes()
+    half, middle = len(whole) // 2, bytearray(whole)
+    middle[8:half] = bytes(half - 8)
+    for content in (whole[:half], b"x" * len(whole), bytes(middle)):
+        path.write_bytes(content)
+        found = [str(p) for p in validate_collection(folder)]
+        assert found and all("a Parquet file that can be read" in p for p in found), found
+        assert found[0].startswith("sessions/S01.parquet")
+    # Its size decides how it is read, where nothing else does.
+    settings = yaml.safe_load((folder / "collection.yml").read_text())
+    del settings["sessions"]["in_pieces"]
+    (folder / "collection.yml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(large_study, "LARGE_ROWS", 8)
+    path.write_bytes(whole[:half])
+    (found,) = (str(p) for p in validate_collection(folder))
+    assert found.endswith("expected a Parquet file that can be read")

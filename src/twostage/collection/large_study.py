@@ -192,8 +192,21 @@ def is_large(path: Path, in_pieces: bool | None) -> bool:
     # A row takes at least some bits; small collections do without the engine.
     if path.stat().st_size < LARGE_ROWS // 8:
         return False
-    query = "SELECT sum(num_rows) FROM parquet_file_metadata(?)"
-    return int(engine(path.name).execute(query, [str(path)]).fetchone()[0]) >= LARGE_ROWS
+    rows = _rows(path)
+    return rows is not None and rows >= LARGE_ROWS  # a damaged file is read as a small one, which says so
+
+
+def _rows(path: Path) -> int | None:
+    """How many rows a file says it has; None of one that is no Parquet file."""
+    connection = engine(path.name)
+    # There, as an engine was made.
+    import duckdb
+
+    try:
+        query = "SELECT sum(num_rows) FROM parquet_file_metadata(?)"
+        return int(connection.execute(query, [str(path)]).fetchone()[0])
+    except duckdb.Error:
+        return None
 
 
 def engine(name: str):
@@ -232,7 +245,7 @@ def open_large(
         return None, absent
     key = _state([f for f in files if f], info)
     if key not in _OPENED:
-        study, problems = _open(info, row, variables, sessions, patients)
+        study, problems = _opened(info, row, variables, sessions, patients)
         if study is None:
             return None, problems
         while len(_OPENED) >= OPEN_AT_ONCE:
@@ -249,6 +262,27 @@ def _state(files: "list[PieceFile]", info: Mapping[str, Any]) -> tuple:
     """What changes where a study's files or the registry's row do."""
     stats = [(f, f.path.stat()) for f in files]
     return (repr([(f, s.st_mtime_ns, s.st_size, s.st_ino) for f, s in stats]), repr(sorted(info.items())))
+
+
+def _opened(
+    info: dict[str, Any],
+    row: int,
+    variables: tuple[Variable, Variable],
+    sessions: PieceFile,
+    patients: PieceFile | None,
+) -> tuple[LargeStudy | None, list[Problem]]:
+    """A study whose files can be read to their ends, or what is wrong."""
+    damaged = [f for f in (sessions, patients) if f and _rows(f.path) is None]
+    import duckdb
+
+    try:
+        if not damaged:
+            return _open(info, row, variables, sessions, patients)
+        said = "no Parquet file"
+    except duckdb.Error as error:
+        # All rows are read here, so that none can end an analysis later.
+        said, damaged = type(error).__name__, [f for f in (sessions, patients) if f]
+    return None, [Problem(f.name, None, None, said, "a Parquet file that can be read") for f in damaged]
 
 
 def _open(
