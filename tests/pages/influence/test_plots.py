@@ -50,6 +50,15 @@ def test_panel_on_axes_given_and_with_two_studies():
     axes[0, 0].figure.draw_without_rendering()
 
 
+def test_panel_of_many_studies_keeps_its_width_and_names_those_that_stand_out():
+    rng = np.random.default_rng(1)
+    y, v = rng.normal(0.1, 0.1, 60), np.full(60, 0.01)
+    y[7] = 2.0
+    axes = plots_influence.influence_panel(influence(pool(y, v, labels=[f"Study {i}" for i in range(60)])))
+    assert axes[0, 0].figure.get_size_inches()[0] < 11
+    assert [t.get_text() for t in axes[3, 0].get_xticklabels()] == ["Study 7"]
+
+
 def test_baujat_points_and_names(fit):
     found = baujat(fit)
     ax = plt.subplots()[1]

@@ -45,13 +45,18 @@ _PANELS = {
 }
 
 
+#: Of more studies, only those that stand out are named below the casewise diagnostics: a page is only so wide.
+MOST_NAMED = 25
+
+
 def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndarray:
     """Casewise diagnostics, a panel each, studies in the order of the collection.
 
     Parameters
     ----------
     found : Influence
-        Studies it flags are filled squares, the others open circles. Dotted: where a diagnostic begins to be
+        Studies it flags are filled squares, the others open circles; of more than :data:`MOST_NAMED` studies only the
+        flagged ones are named. Dotted: where a diagnostic begins to be
         remarkable (residual, DFFITS, Cook's distance, hat value), or its value for all studies.
     axes : ndarray of matplotlib.axes.Axes, shape (4, 2), optional
         Drawn on; a new figure otherwise.
@@ -62,9 +67,10 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
     """
     k = found.fit.k
     if axes is None:
-        size = (max(7.0, 0.36 * k + 1.5), 9.0)
+        size = (max(7.0, 0.36 * min(k, MOST_NAMED) + 1.5), 9.0)
         axes = plt.subplots(4, 2, figsize=size, sharex=True, layout="constrained")[1]
     at, flagged = np.arange(k), found.is_influential
+    named = at if k <= MOST_NAMED else at[flagged]
     lines = _reference_lines(found)
     for ax, (name, title) in zip(axes.flat, _PANELS.items(), strict=True):
         values = getattr(found, name)
@@ -76,7 +82,7 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
         ax.set_title(title, fontsize=10, loc="left")
         ax.tick_params(axis="y", labelsize=9)
         ax.margins(x=0.04, y=0.12)
-        ax.set_xticks(at, [short(label) for label in found.labels], rotation=90, fontsize=9)
+        ax.set_xticks(named, [short(found.labels[i]) for i in named], rotation=90, fontsize=9)
     for ax in axes[:-1].flat:
         ax.tick_params(axis="x", labelbottom=False)
     return axes
