@@ -6,6 +6,7 @@ import re
 
 import docx
 import openpyxl
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -129,6 +130,18 @@ def test_the_folder(exported, source):
         values = [str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value is not None]
         assert any(SAID in value for value in values), sheet.title
         assert not [cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
+
+
+def test_the_workbook_says_what_its_short_names_mean(exported):
+    sheets = pd.read_excel(exported / "tables/tables.xlsx", sheet_name=None)
+    about = sheets["codebook"]
+    columns = {c for name, t in sheets.items() if not name.startswith(("Table", "codebook")) for c in t}
+    short = {c for c in columns if re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", c)}
+    assert short and short <= set(about["column"])
+    said = about.dropna(subset=["value"]).set_index(["column", "value"])["meaning"]
+    assert said["direction", "x_to_y"].endswith("→ symptom severity")
+    assert said["term", "x_within (x_to_y)"].endswith("(within, cross-lagged)")
+    assert {"centred", "riclpm"} <= set(about.loc[about["column"] == "estimator", "value"])
 
 
 def test_again_gives_the_same_and_a_changed_text_is_kept(exported, finished):

@@ -11,6 +11,7 @@ from twostage.display import readable
 from twostage.export.source import Source
 from twostage.notebooks import HOME
 from twostage.pages.common.tables import Effect, effect, study_table
+from twostage.stage2 import codebook
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 from twostage.text import read_csv
 
@@ -250,7 +251,7 @@ def _left(source: Source) -> Iterator[PaperTable]:
 
 
 def numbers(source: Source) -> dict[str, pd.DataFrame]:
-    """The tables of numbers as precisely as a workbook holds them, by the names of their sheets."""
+    """The tables of numbers as precisely as a workbook holds them, by the names of their sheets; first what they mean."""
     found: dict[str, pd.DataFrame] = {}
     for page, path, shown in _files(source):
         table = pd.DataFrame() if shown else read_csv(path)
@@ -258,4 +259,5 @@ def numbers(source: Source) -> dict[str, pd.DataFrame]:
             # Two pages have a table of the same name.
             name = path.stem if path.stem not in found else f"{page.removeprefix('stage2_')}_{path.stem}"
             found[name] = table
-    return found
+    about = codebook(list(found.values()), source.collection.x.label, source.collection.y.label)
+    return {"codebook": about, **found} if found else {}

@@ -1,5 +1,6 @@
 """Stage 2: records of many studies become pooled results."""
 
+from twostage.stage2.codebook import codebook
 from twostage.stage2.pool import (
     KEY,
     PooledTable,

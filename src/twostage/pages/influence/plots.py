@@ -46,7 +46,7 @@ _PANELS = {
 
 
 #: Of more studies, only those that stand out are named below the casewise diagnostics: a page is only so wide.
-MOST_NAMED = 25
+NAMED_BELOW = 25
 
 
 def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndarray:
@@ -55,7 +55,7 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
     Parameters
     ----------
     found : Influence
-        Studies it flags are filled squares, the others open circles; of more than :data:`MOST_NAMED` studies only the
+        Studies it flags are filled squares, the others open circles; of more than :data:`NAMED_BELOW` studies only the
         flagged ones are named. Dotted: where a diagnostic begins to be
         remarkable (residual, DFFITS, Cook's distance, hat value), or its value for all studies.
     axes : ndarray of matplotlib.axes.Axes, shape (4, 2), optional
@@ -67,10 +67,10 @@ def influence_panel(found: Influence, axes: np.ndarray | None = None) -> np.ndar
     """
     k = found.fit.k
     if axes is None:
-        size = (max(7.0, 0.36 * min(k, MOST_NAMED) + 1.5), 9.0)
+        size = (max(7.0, 0.36 * min(k, NAMED_BELOW) + 1.5), 9.0)
         axes = plt.subplots(4, 2, figsize=size, sharex=True, layout="constrained")[1]
     at, flagged = np.arange(k), found.is_influential
-    named = at if k <= MOST_NAMED else at[flagged]
+    named = at if k <= NAMED_BELOW else at[flagged]
     lines = _reference_lines(found)
     for ax, (name, title) in zip(axes.flat, _PANELS.items(), strict=True):
         values = getattr(found, name)
