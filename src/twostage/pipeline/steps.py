@@ -13,6 +13,7 @@ from typing import Any
 
 import pytask
 
+from twostage.interchange import FOLDER as RESULTS
 from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.content import digest
 from twostage.pipeline.plan import SOURCES, Plan
@@ -167,7 +168,14 @@ def _book(plan: Plan) -> Step:
     if run.has_recovery:
         files |= plan.stored | {file: found for of in plan.data.values() for file, found in of.items()}
     arguments = (plan.frozen, Watched(files, plan.all_code, results=False))
-    return _step(plan, "book", make_book, arguments, [*given, *executed, *records, *tables], [run.html])
+    return _step(
+        plan,
+        "book",
+        make_book,
+        arguments,
+        [*given, *executed, *records, *tables],
+        [run.html, run.folder / RESULTS],
+    )
 
 
 def _step(

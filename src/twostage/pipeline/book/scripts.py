@@ -6,6 +6,7 @@ the data (:mod:`twostage.pipeline.book.forest`) a second one.
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from markupsafe import escape
 from sphinx.application import Sphinx
 
 from twostage.files import write_text
+from twostage.interchange import FOLDER as RESULTS
 
 #: Modules in the order in which they need each other.
 MODULES = ("pool.mjs", "forest.mjs")
@@ -28,6 +30,14 @@ CLASS = "live-forest"
 
 #: Name of the setting with the HTML at the foot of each page; the page that it leads to, and what stands for its address.
 FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
+
+
+#: Before the name of a file of the results at the foot of each page, and what stands for the address of the page on them.
+RESULTS_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = (
+    "TWOSTAGE-RESULTS/",
+    "for_software",
+    "TWOSTAGE-FOR-SOFTWARE",
+)
 
 
 #: Where the pages lie that have the title of a page of the manuscript.
@@ -75,8 +85,7 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
     if page.startswith(_COMPUTATION) and "title" in context:
         context["title"] = f"{context['title']}: computation"
     if app.config[FOOTER] and CITE_PAGE in app.env.all_docs:
-        address = context["pathto"](CITE_PAGE)
-        context["theme_extra_footer"] = app.config[FOOTER].replace(CITE_ADDRESS, address)
+        context["theme_extra_footer"] = _addressed(app.config[FOOTER], context["pathto"])
     # What the theme found there has the tags of the parts that are HTML.
     about = " ".join(re.sub(r"<[^>]*>", " ", str(context.get("page_description", ""))).split())
     if about:
@@ -87,6 +96,14 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
             f'<meta property="og:description" content="{shown}"/><meta property="og:type" content="article"/>'
         )
         context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
+
+
+def _addressed(footer: str, pathto: Callable[..., str]) -> str:
+    """The foot of a page with addresses as that page has them."""
+    parts = {CITE_ADDRESS: pathto(CITE_PAGE), SOFTWARE_ADDRESS: pathto(SOFTWARE_PAGE)}
+    for word, address in parts.items():
+        footer = footer.replace(word, address)
+    return footer.replace(RESULTS_ADDRESS, pathto(f"{RESULTS}/", 1))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

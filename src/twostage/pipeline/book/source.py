@@ -23,7 +23,9 @@ from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
 from twostage.pipeline.book.scripts import write_scripts
+from twostage.pipeline.book.software import offer, results_footer, software_context
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.results import results_of
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 from twostage.sharing import stored_bundle
@@ -51,7 +53,7 @@ FACTS = {
 }
 
 
-def assemble(run: Run, target: Path) -> None:
+def assemble(run: Run, target: Path) -> dict[str, bytes]:
     """Write everything from which Jupyter Book makes the book.
 
     Parameters
@@ -61,6 +63,11 @@ def assemble(run: Run, target: Path) -> None:
     target : Path
         Folder for the source; emptied first.
 
+    Returns
+    -------
+    dict
+        The files of the run's results that the book offers, name -> content.
+
     Raises
     ------
     PipelineError
@@ -68,14 +75,16 @@ def assemble(run: Run, target: Path) -> None:
     """
     collection = read_collection(run.collection)
     with speaking(collection.words):
-        _assemble(run, collection, target)
+        return _assemble(run, collection, target)
 
 
-def _assemble(run: Run, collection: Collection, target: Path) -> None:
+def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes]:
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
     context["imprint"] = imprint = make_imprint(run, collection)
+    results = results_of(run, collection, executed=True)
+    context |= software_context(results)
     rows = collection.studies[["study", "label"]].itertuples(index=False)
     context["chapters"] = [(label, Markup(f"notebooks/{study}/index.md")) for study, label in rows]
     pages = Pages(run.manuscript, context)
@@ -86,7 +95,7 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
-    config |= {"footer": imprint.footer}
+    config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
@@ -96,6 +105,7 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     toc = Contents(run, collection, pages, target, launch, chapters).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
+    return results
 
 
 def _texts(collection: Collection) -> list[str]:
