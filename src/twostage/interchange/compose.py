@@ -59,8 +59,13 @@ def _problem(theirs: Theirs, study: str, analysis: str, own: list[dict], detail:
     """What is wrong with a record, said of the row that it came from where it came from one."""
     where = detail["loc"]
     line = own[where[1]]["line"] if where[:1] == ("estimates",) and len(where) > 1 else None
-    place = ".".join(map(str, where[2:] if line else where)) or f"{study}, {analysis}"
+    named = [_COLUMN.get(part, str(part)) for part in (where[2:] if line else where)]
+    place = ".".join(named) or f"{study}, {analysis}"
     return Problem(theirs.file, line, place, repr(detail["input"])[:80], expectation(detail))
+
+
+#: What the table calls a field of an estimate.
+_COLUMN = {"estimate": "yi", "std_error": "sei", "n_patients": "n"}
 
 
 def _parts(

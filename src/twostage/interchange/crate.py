@@ -12,6 +12,7 @@ from typing import Any
 
 from twostage.interchange.documents import Pooled
 from twostage.interchange.package import MEANINGS, media_type
+from twostage.params import Parameters
 
 FILE = "ro-crate-metadata.json"
 
@@ -172,11 +173,11 @@ def _parameters(document: Pooled) -> tuple[list[dict[str, Any]], list[dict[str, 
     """The values of the analysis' parameters, and what each is a value of."""
     kinds = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
     values, formal = [], []
-    for name, value in document.parameters.model_dump().items():
+    for name, value in document.parameters.items():
         formal.append(
             {"@id": f"#parameter-{name}", "@type": "FormalParameter", "name": name}
             | {"additionalType": kinds[type(value)], "conformsTo": _to(_FORMAL), "valueRequired": False}
-            | {"description": str(type(document.parameters).model_fields[name].description)}
+            | {"description": str(Parameters.model_fields[name].description)}
         )
         values.append(
             {"@id": f"#value-{name}", "@type": "PropertyValue", "name": name, "value": str(value)}

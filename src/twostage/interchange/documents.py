@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, Field
 
-from twostage.params import Parameters
-
 #: Raised when the meaning of a field changes; a reader refuses other versions.
 POOLED_VERSION = 1
 
@@ -131,7 +129,7 @@ class Pooled(_Model):
     collection: About = Field(
         description="title, what the data are, who signs, the pair, the words for persons and occasions"
     )
-    parameters: Parameters = Field(description="every parameter of the analysis")
+    parameters: dict[str, bool | int | float | str] = Field(description="every parameter of the analysis")
     studies: tuple[PooledStudy, ...] = Field(
         description="each study with the checksum and the licence of its data"
     )

@@ -18,6 +18,7 @@ from twostage.interchange.documents import (
     row,
 )
 from twostage.notebooks import HOME
+from twostage.params import make_parameters
 from twostage.stage2 import NEEDED, Results
 from twostage.terms import DIRECTIONS
 from twostage.text import read_csv
@@ -87,14 +88,15 @@ def as_results(document: Pooled, name: str) -> Results:
     name : str
         What to call them.
     """
-    how = {"method": document.parameters.tau2_method, "ci": document.parameters.ci_method}
+    parameters = make_parameters(document.parameters, FILE)
+    how = {"method": parameters.tau2_method, "ci": parameters.ci_method}
     table = pd.DataFrame([e.model_dump() for e in document.effects], columns=list(PooledEffect.model_fields))
     numbers = [n for n, f in PooledEffect.model_fields.items() if f.annotation in (float, float | None)]
-    table = table.astype(dict.fromkeys(numbers, float)).assign(**how, level=document.parameters.level)
+    table = table.astype(dict.fromkeys(numbers, float)).assign(**how, level=parameters.level)
     table["df"] = np.where(table["df"].isna() & table["std_error"].notna(), np.inf, table["df"])
     return Results(
         name=name,
-        parameters=document.parameters,
+        parameters=parameters,
         checksums={s.study: s.checksum for s in document.studies},
         x=document.collection.x.label,
         y=document.collection.y.label,

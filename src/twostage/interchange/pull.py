@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from twostage.collection import REGISTRY, read_collection
+from twostage.collection import REGISTRY, read_collection, why_not
 from twostage.interchange.compose import compose
 from twostage.interchange.read import ResultsError, read_folder
 from twostage.interchange.table import read_mapping, read_table
@@ -101,6 +101,8 @@ def _chosen(theirs: Theirs, studies: Sequence[str]) -> list[str]:
 
 def _info(theirs: Theirs, rows: list[dict[str, Any]], id: str) -> dict[str, str]:
     """The study's row of the registry; every row of the table must say the same of it."""
+    if (expected := why_not(id)) is not None:
+        raise ResultsError([Problem(theirs.file, rows[0]["line"], "study", id, expected)])
     names = {name: "n_enrolled" if name == "n" else name for name in REGISTRY if name != "study"}
     problems = [
         Problem(theirs.file, row["line"], ours, row[ours], f"{rows[0][ours]!r}, as in the study's first row")

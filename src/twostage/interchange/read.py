@@ -16,6 +16,7 @@ from twostage.interchange.columns import COLUMNS, NAMES
 from twostage.interchange.documents import POOLED_VERSION, Pooled
 from twostage.interchange.effects import VCOV_VERSION
 from twostage.interchange.theirs import Theirs, cell, equal_variance
+from twostage.params import make_parameters
 from twostage.problems import Problem, ProblemError, expectation
 from twostage.sharing import read_json
 from twostage.text import plain, text_problems
@@ -125,7 +126,7 @@ def read_folder(path: Path) -> Theirs:
         made=document.made,
         checksum=hashlib.sha256(contents[package.TABLE]).hexdigest(),
         pair=tuple(Variable(v.name, v.label, v.better) for v in (about.x, about.y)),
-        parameters=document.parameters,
+        parameters=make_parameters(document.parameters, pooled.FILE),
         rows=rows,
         matrices=dict(_matrices(values["vcov.json"], contents["vcov.json"], known)),
         reasons={(o.study, o.analysis, o.variant, o.direction): o.reason for o in document.left_out},

@@ -68,7 +68,7 @@ def result_files(run: Path, collection: Collection, how: How) -> dict[str, bytes
     workflow = {
         "command": how.command,
         "notebooks": dict(how.notebooks),
-        "parameters": document.parameters.model_dump(),
+        "parameters": document.parameters,
     }
     texts = {
         package.TABLE: to_csv(effect_table(records, collection)),
