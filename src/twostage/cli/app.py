@@ -14,6 +14,7 @@ from twostage.cli import addition as cli_addition
 from twostage.cli import export as cli_export
 from twostage.cli import import_file as cli_import
 from twostage.cli import pull as cli_pull
+from twostage.cli import update as cli_update
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
 from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
@@ -60,6 +61,9 @@ register_sharing(app)
 
 
 cli_pull.register(app)
+
+
+cli_update.register(app)
 
 
 @app.command(

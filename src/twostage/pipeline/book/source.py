@@ -17,6 +17,7 @@ from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.history import history_context
 from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
@@ -92,6 +93,7 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     context["pooled_in"] = Markup(_POOLED_IN if there else "")
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
+    context |= history_context(run, collection, results, target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
