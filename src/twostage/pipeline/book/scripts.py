@@ -14,7 +14,6 @@ from markupsafe import escape
 from sphinx.application import Sphinx
 
 from twostage.files import write_text
-from twostage.interchange import FOLDER as RESULTS
 
 #: Modules in the order in which they need each other.
 MODULES = ("pool.mjs", "forest.mjs")
@@ -32,12 +31,8 @@ CLASS = "live-forest"
 FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
 
 
-#: Before the name of a file of the results at the foot of each page, and what stands for the address of the page on them.
-RESULTS_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = (
-    "TWOSTAGE-RESULTS/",
-    "for_software",
-    "TWOSTAGE-FOR-SOFTWARE",
-)
+#: At the foot of each page: what stands before the path of a file beside the pages, and for the page on such files.
+BESIDE_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = "TWOSTAGE-BESIDE/", "for_software", "TWOSTAGE-FOR-SOFTWARE"
 
 
 #: Where the pages lie that have the title of a page of the manuscript.
@@ -103,7 +98,7 @@ def _addressed(footer: str, pathto: Callable[..., str]) -> str:
     parts = {CITE_ADDRESS: pathto(CITE_PAGE), SOFTWARE_ADDRESS: pathto(SOFTWARE_PAGE)}
     for word, address in parts.items():
         footer = footer.replace(word, address)
-    return footer.replace(RESULTS_ADDRESS, pathto(f"{RESULTS}/", 1))
+    return re.sub(rf"{BESIDE_ADDRESS}([\w./-]+)", lambda found: pathto(found[1], 1), footer)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -8,7 +8,7 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.files import write_files
 from twostage.interchange import COLUMNS, FOLDER, LINKED, MEANINGS, Pooled
-from twostage.pipeline.book.scripts import RESULTS_ADDRESS, SOFTWARE_ADDRESS
+from twostage.pipeline.book.scripts import BESIDE_ADDRESS, SOFTWARE_ADDRESS
 from twostage.text import Markup
 
 #: Folder of the book's source whose content lies beside the pages.
@@ -27,7 +27,7 @@ def results_footer(results: Mapping[str, bytes]) -> str:
     """Links to the results for the foot of each page, as HTML; nothing where there are none."""
     if not results:
         return ""
-    links = ", ".join(f'<a href="{RESULTS_ADDRESS}{name}">{name}</a>' for name in LINKED)
+    links = ", ".join(f'<a href="{BESIDE_ADDRESS}{FOLDER}/{name}">{name}</a>' for name in LINKED)
     return f'<div class="imprint"><p><a href="{SOFTWARE_ADDRESS}">For other software</a>: {links}</p></div>'
 
 
