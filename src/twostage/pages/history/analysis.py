@@ -10,7 +10,7 @@ from twostage.display import html_table
 from twostage.interchange import Release, plain, zero
 from twostage.pages.compare.analysis import Comparison, compare
 from twostage.stage2 import headline_terms
-from twostage.terms import DIRECTIONS
+from twostage.terms import DIRECTIONS, HEADLINE
 
 #: Raised when the meaning of a field of ``changes.json`` changes.
 VERSION = 1
@@ -111,7 +111,8 @@ def changes(before: Release, after: Release) -> Changes:
         If they are about different pairs of variables.
     """
     comparison = compare(before.results, after.results)
-    rows = [_effect(row) for row in comparison.tidy().to_dict("records") if _wanted(row)]
+    placed = [(_place(row), _effect(row)) for row in comparison.tidy().to_dict("records")]
+    rows = [row for place, row in sorted(placed, key=lambda one: one[0]) if place >= 0]
     names = [f"{name}_{end}" for name in _NUMBERS for end in ("before", "after")]
     columns = [
         "analysis",
@@ -128,12 +129,15 @@ def changes(before: Release, after: Release) -> Changes:
     return Changes(before, after, comparison, pd.DataFrame(rows, columns=columns), moderators)
 
 
-def _wanted(row: dict[str, Any]) -> bool:
-    """The coefficients that answer the question, and the cross-lagged effects by each estimator."""
-    key = tuple(row[name] for name in ("analysis", "variant", "direction", "term"))
-    if row["analysis"] == "estimators":
-        return row["term"] == DIRECTIONS[row["direction"]].cross
-    return (*key[:3], key[3].replace("partial_r", "partial_r_z")) in headline_terms()
+def _place(row: dict[str, Any]) -> int:
+    """Where a coefficient stands: those that answer the question, then the cross-lagged effects by the other estimators."""
+    key = (row["analysis"], row["variant"], row["direction"], row["term"].replace("partial_r", "partial_r_z"))
+    main = headline_terms()
+    if key in main:
+        return main.index(key)
+    cross = row["analysis"] == "estimators" and row["term"] == DIRECTIONS[row["direction"]].cross
+    # By the estimator of the main analysis it is there already.
+    return len(main) if cross and row["variant"] != HEADLINE else -1
 
 
 def _effect(row: dict[str, Any]) -> dict[str, Any]:

@@ -114,9 +114,9 @@ def _texts(collection: Collection) -> list[str]:
     """What a book shows of its collection that somebody wrote."""
     cells = collection.studies.select_dtypes(exclude="number").to_numpy().ravel()
     variables = [name for v in (collection.x, collection.y) for name in (v.label, v.name)]
-    remains = [
-        text for study in collection.shared for text in stored_bundle(collection, study).report.remains
-    ]
+    bundles = [stored_bundle(collection, study) for study in collection.shared]
+    remains = [text for bundle in bundles for text in bundle.report.remains]
+    remains += [bundle.manifest.pulled.title for bundle in bundles if bundle.manifest.pulled]
     written = [*rich_texts(collection.note), *essay_texts(collection.introduction)]
     said = [value for _, value in collection.review if isinstance(value, str)]
     written += [text for statement in said for text in rich_texts(statement)]
