@@ -18,7 +18,7 @@ from twostage.problems import ProblemError
 from twostage.records.record import ANALYSES, find_record
 from twostage.sharing.layout import BundleError
 from twostage.sharing.stored import shared_records, stored_bundle, stored_problems
-from twostage.stage2.pool import pool_records
+from twostage.stage2.pool import patient_flow, pool_records
 
 TODAY = date(2026, 5, 6)
 
@@ -113,6 +113,14 @@ def test_the_pool_of_both_groups_is_that_of_all_records(run, ours):
     theirs = [find_record(run / "records", s, "lagged") for s in ("S01", "S02", "S03")]
     a, b = pool_records(pulled).table, pool_records(theirs).table
     np.testing.assert_array_equal(a[["estimate", "std_error", "tau2"]], b[["estimate", "std_error", "tau2"]])
+
+
+def test_how_many_were_left_out_of_a_pulled_study_is_not_known(run, ours):
+    pull(run, ours, today=TODAY, prefix="t_", studies=["S01"])
+    flow = patient_flow([shared_records(read_collection(ours))["t_S01"]["data"]])
+    n = read_collection(ours).studies.set_index("study").loc["t_S01", "n"]
+    assert (flow["enrolled"].iloc[0], flow["included"].isna().iloc[0]) == (n, True)
+    assert flow.iloc[0, 3:].isna().all()
 
 
 @pytest.mark.parametrize("name", ["effects.csv", "pooled.json", "vcov.json"])

@@ -100,6 +100,22 @@ def test_what_flipped_is_said_first_and_by_hand(pair):
     assert (line["interval"], line["verdict"]) == ("below zero → includes zero", "flipped")
 
 
+def test_a_verdict_flips_without_a_change_of_sign_and_a_sign_without_a_verdict(document, pair):
+    near = release(2, moved(document, estimate=-0.05, ci_low=-0.2, ci_high=0.1))
+    row = (
+        changes(pair[0], near)
+        .effects.set_index(["analysis", "direction", "term"])
+        .loc["lagged", "x_to_y", "x_within"]
+    )
+    assert (row["flipped"], row["sign_changed"]) == (True, False)
+    row = (
+        changes(near, pair[1])
+        .effects.set_index(["analysis", "direction", "term"])
+        .loc["lagged", "x_to_y", "x_within"]
+    )
+    assert (row["flipped"], row["sign_changed"]) == (False, True)
+
+
 def test_nothing_flipped_is_said_too(pair):
     found = changes(pair[0], replace(pair[0], number=2))
     assert found.glance().iloc[0].tolist() == [0, 0, 0, 0, 0, 0]
@@ -186,6 +202,16 @@ def test_a_release_is_never_replaced(document, tmp_path):
         add(tmp_path, 1, moved(document, estimate=0.5))
     with pytest.raises(ReleaseError, match="another update was faster"):
         add(tmp_path, 3, document)
+    # A folder that no row names may be somebody's.
+    (tmp_path / "releases" / "002").mkdir()
+    with pytest.raises(ReleaseError, match="another update was faster"):
+        add(tmp_path, 2, document)
+
+
+def test_the_same_numbers_of_other_data_are_another_release(document):
+    other = document.studies[0].model_copy(update={"checksum": "0" * 64})
+    assert not same_results(document, document.model_copy(update={"studies": (other, *document.studies[1:])}))
+    assert same_results(document, document.model_copy(update={"run": "another", "made": "2020-01-01"}))
 
 
 @pytest.mark.parametrize(
