@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
     {"data", "truth", "recovery"},
-    {"", "outcome", "recovery"},
+    {"", "outcome", "recovery", "history"},
     ("stage1", "stage2", "tutorial"),
 )
 

@@ -13,6 +13,8 @@ import typer
 from twostage.cli import addition as cli_addition
 from twostage.cli import export as cli_export
 from twostage.cli import import_file as cli_import
+from twostage.cli import pull as cli_pull
+from twostage.cli import update as cli_update
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
 from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
@@ -56,6 +58,12 @@ cli_addition.register(app)
 
 
 register_sharing(app)
+
+
+cli_pull.register(app)
+
+
+cli_update.register(app)
 
 
 @app.command(

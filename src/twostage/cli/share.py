@@ -133,9 +133,11 @@ def _share(
 
 
 def say_missing(bundle: "Bundle", patients: str = "") -> None:
-    """Say which analyses a shared study is missing from."""
+    """Say which analyses a shared study is missing from; what was pulled lacks what its pages name."""
     from twostage.sharing import missing
 
+    if bundle.manifest.pulled:
+        return
     lines = missing(bundle.records, bundle.manifest.x.label, bundle.manifest.y.label)
     if lines:
         typer.echo("\n  ".join([f"{bundle.study}{patients} will be missing from", *lines]))

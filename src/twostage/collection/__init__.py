@@ -14,9 +14,18 @@ from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.review import JUDGEMENTS, Review, StudiesFound
 from twostage.collection.same_data import duplicates, overlaps, patient_series
-from twostage.collection.schema import NUMBER, REGISTRY_OPTIONAL
+from twostage.collection.schema import NUMBER, REGISTRY, REGISTRY_OPTIONAL
 from twostage.collection.settings import Layout, Settings, Variable, VariableSettings, read_settings
-from twostage.collection.shared_studies import FOLDER, MARK, MARK_NOTE, row_findings
+from twostage.collection.shared_studies import (
+    FOLDER,
+    MARK,
+    MARK_NOTE,
+    PULLED_MARK,
+    PULLED_NOTE,
+    mark_notes,
+    row_findings,
+    unmarked,
+)
 from twostage.collection.skeleton import Pair, new_collection, unedited
 from twostage.collection.study_files import saved_as
 from twostage.collection.study_ids import PATTERN, TELL_APART, is_device, same_file, why_not

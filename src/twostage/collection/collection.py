@@ -22,7 +22,7 @@ from twostage.collection.registry import TABLES, Registry, read_registry
 from twostage.collection.review import Review
 from twostage.collection.same_data import Examined, duplicates, overlaps, patient_series, scores_digest
 from twostage.collection.settings import Variable
-from twostage.collection.shared_studies import FOLDER, with_shared
+from twostage.collection.shared_studies import FOLDER, PULLED_MARK, with_shared
 from twostage.collection.study_files import StudyFiles
 from twostage.collection.window import outside_window
 from twostage.params import make_parameters
@@ -129,6 +129,15 @@ class Collection:
     def shared(self) -> tuple[str, ...]:
         """Ids of the studies that shared results instead of data (:mod:`twostage.sharing`)."""
         return tuple(id for id in self.studies["study"] if id in self._shared)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Study -> where its estimates come from: ``participants`` (its data), a ``bundle``, or ``pulled`` results."""
+        rows = self.studies[["study", "label"]].itertuples(index=False, name=None)
+        marked = {
+            s: "pulled" if label.endswith(PULLED_MARK) else "bundle" for s, label in rows if s in self._shared
+        }
+        return dict.fromkeys(self.studies["study"], "participants") | marked
 
     def _repr_html_(self) -> str:
         # It imports IPython, which takes longer than all a command needs of a collection.

@@ -1,11 +1,13 @@
 """Studies of a collection that shared results instead of data: their rows of the registry.
 
-An accepted bundle is a folder ``bundles/<study>``; this module reads its ``study.json`` only. What else is in it is
-read by :mod:`twostage.sharing`.
+An accepted bundle is a folder ``bundles/<study>``, and so is a study that was pulled from another group's results; this
+module reads its ``study.json``, and of its manifest whether it was pulled. What else is in it is read by
+:mod:`twostage.sharing`.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import pandas as pd
 from twostage.collection import schema, study_ids
 from twostage.problems import Problem
 
-#: Folder of a collection with its accepted bundles, and the file with a study's row of the registry.
-FOLDER, FILE = "bundles", "study.json"
+#: Folder of a collection with its accepted bundles; the files with a study's row of the registry, and with its origin.
+FOLDER, FILE, MANIFEST = "bundles", "study.json", "manifest.json"
 
 
 #: Follows the label of a study whose results were shared without its data.
@@ -24,6 +26,15 @@ MARK = "†"
 
 #: What the mark means, wherever one is shown.
 MARK_NOTE = f"{MARK} Results only: shared by the site as a bundle, without participants' data."
+
+
+#: The same of a study whose results were pulled from those that another group computed.
+PULLED_MARK = "‡"
+
+
+PULLED_NOTE = (
+    f"{PULLED_MARK} Results only: another group's, pulled from what it published, without participants' data."
+)
 
 
 #: Column, value and what was expected.
@@ -60,8 +71,29 @@ def read_shared(path: Path, taken: set[str]) -> tuple[pd.DataFrame, list[Problem
                 Problem(name, None, "study", f"{folder.name}, beside {other}", study_ids.TELL_APART)
             )
         elif not found:
-            rows.append(row | {"label": f"{row['label']} {MARK}"})
+            rows.append(row | {"label": f"{row['label']} {_mark(folder)}"})
     return pd.DataFrame(rows, columns=list(schema.REGISTRY), dtype=object), problems
+
+
+def _mark(folder: Path) -> str:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # What reads the bundle says what is wrong with it.
+        return MARK
+    return PULLED_MARK if isinstance(manifest, dict) and manifest.get("pulled") else MARK
+
+
+def unmarked(label: str) -> str:
+    """A label as it was before it was marked."""
+    return label.removesuffix(f" {MARK}").removesuffix(f" {PULLED_MARK}")
+
+
+def mark_notes(labels: Iterable[str]) -> str:
+    """What the marks of these labels mean; empty where none has one."""
+    ends = {str(label)[-1:] for label in labels}
+    notes = {MARK: MARK_NOTE, PULLED_MARK: PULLED_NOTE}
+    return " ".join(note for mark, note in notes.items() if mark in ends)
 
 
 def _read(folder: Path) -> tuple[dict[str, str], list[Finding]]:

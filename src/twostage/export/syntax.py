@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from twostage.collection import MARK, saved_as
+from twostage.collection import mark_notes, saved_as
 from twostage.export.source import Source
 from twostage.export.stage1_r import Script
 
@@ -45,7 +45,7 @@ def _pooling(source: Source, analysis: str) -> Iterator[str]:
     """Each coefficient of an analysis pooled with metafor, the studies' estimates in full precision."""
     pooled = source.pooled(analysis)
     yield from (f"# {' '.join(line.split())}" for line in (f"Stage 2, {analysis}.", *_made(source)))
-    if pooled.estimates["label"].astype(str).str.endswith(MARK).any():
-        yield f"# {MARK}: the study shared results instead of data."
+    if notes := mark_notes(pooled.estimates["label"]):
+        yield f"# {notes}"
     for variant, direction, term in pooled.fits:
         yield "\n" + pooled.r_call(direction, term, variant) + "print(fit); print(predicted)"

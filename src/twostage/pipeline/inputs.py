@@ -20,8 +20,10 @@ from twostage.collection import (
     unedited,
 )
 from twostage.files import as_json
+from twostage.interchange import VERSIONS as RELEASES
+from twostage.interchange import read_releases
 from twostage.notebooks import NOTEBOOKS
-from twostage.params import check_early, make_parameters
+from twostage.params import Parameters, check_early, make_parameters
 from twostage.pipeline.code import book_libraries, code
 from twostage.pipeline.content import digest, digest_of
 from twostage.pipeline.errors import PipelineError
@@ -85,6 +87,7 @@ def prepare(
     if content.pre and content.post:
         check_early(chosen, source)
     bundles = fitting_bundles(content, chosen)
+    history = {} if only else _history(content, chosen)
     run = Run(
         folder=folder,
         project=project,
@@ -95,6 +98,7 @@ def prepare(
         shared=content.shared,
         # It is of all studies; a run of some has none.
         has_recovery=not only and None not in stored.values(),
+        has_history=bool(history),
         sources=sources_of(project),
     )
     _check_notebooks(run)
@@ -107,10 +111,22 @@ def prepare(
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
     sets |= {"package": found["code"], "source": found["all_code"], "libraries": book_libraries()}
     sets |= {"recovery": {file.name: digest for file, digest in stored.items()} if run.has_recovery else {}}
+    sets |= {"history": {file.name: found for file, found in history.items()}}
     files = _files(run, sets, Path(collection)) | {
         n: t.encode() for n, t in shared_files(content, bundles).items()
     }
-    return Plan(run, files, **found, studies=studies, bundles=bundles)
+    return Plan(run, files, **found, studies=studies, bundles=bundles, history=history)
+
+
+def _history(collection: Collection, parameters: Parameters) -> dict[Path, str | None]:
+    """The list of releases, if they were made with the run's parameters: a page shows how the answer went over time."""
+    path = collection.path.resolve() / RELEASES
+    usual = make_parameters(collection.defaults)
+    return (
+        {path: digest(path)}
+        if parameters == usual and path.is_file() and read_releases(collection.path)
+        else {}
+    )
 
 
 def _files(run: Run, sets: dict[str, Any], collection: Path) -> dict[str, bytes]:

@@ -32,6 +32,8 @@ class Plan:
         Study -> its files -> their digest.
     stored : dict
         Files of the recovery study that is stored with the collection -> their digest.
+    history : dict
+        The list of releases of the collection's results, where the book shows it -> its digest.
     code, all_code : dict
         As :func:`twostage.pipeline.code.code` finds it: of the modules of results, and of all.
     studies : dict
@@ -49,6 +51,7 @@ class Plan:
     all_code: Mapping[str, str]
     studies: Mapping[str, Study | LargeStudy]
     bundles: Mapping[str, Bundle] = field(default_factory=dict)
+    history: Mapping[Path, str | None] = field(default_factory=dict)
 
     @property
     def checksums(self) -> dict[str, str]:

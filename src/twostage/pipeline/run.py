@@ -61,6 +61,8 @@ class Run:
         Those of the studies that shared records instead of data: no stage-1 notebook runs on them.
     has_recovery : bool
         Whether a recovery study is stored with the collection.
+    has_history : bool
+        Whether releases of the results are listed with the collection, and the run is as they were made.
     sources : Path, optional
         Folder from which ``notebooks/``, ``book/`` and ``_config.yml`` are read, if not the project.
     """
@@ -73,6 +75,7 @@ class Run:
     has_outcome: bool
     shared: tuple[str, ...] = ()
     has_recovery: bool = False
+    has_history: bool = False
     sources: Path | None = None
 
     @property
@@ -102,7 +105,13 @@ class Run:
 
     def has(self, need: str) -> bool:
         """Whether the collection has what a notebook or a page needs: one of :data:`twostage.notebooks.NEEDS`."""
-        return {"": True, "outcome": self.has_outcome, "recovery": self.has_recovery}[need]
+        having = {
+            "": True,
+            "outcome": self.has_outcome,
+            "recovery": self.has_recovery,
+            "history": self.has_history,
+        }
+        return having[need]
 
     def _that_apply(self, notebooks: Iterable[Notebook]) -> tuple[str, ...]:
         return tuple(n.name for n in notebooks if self.has(n.needs) and len(self.studies) >= n.fewest)
@@ -209,6 +218,7 @@ class Run:
             "has_outcome": self.has_outcome,
             "shared": list(self.shared),
             "has_recovery": self.has_recovery,
+            "has_history": self.has_history,
         }
         return as_json(content)
 
@@ -265,5 +275,7 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
+        # Runs from before there were releases do not say it.
+        has_history=content.get("has_history", False),
         sources=sources_of(project),
     )

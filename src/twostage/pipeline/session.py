@@ -25,7 +25,7 @@ INTERRUPTED = 130
 LOG = "pytask.log"
 
 
-def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -> int:
+def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None, book: bool = True) -> int:
     """Do all steps of a run whose inputs changed since they were last done.
 
     What is finished stays finished when the run is interrupted, however rudely.
@@ -38,6 +38,8 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
     dask : str, optional
         Address of a Dask scheduler (``tcp://...``) whose workers see the same files; used instead of
         processes on this machine.
+    book : bool
+        Whether to make the book, too.
 
     Returns
     -------
@@ -53,14 +55,14 @@ def carry_out(plan: Plan, *, jobs: int | None = None, dask: str | None = None) -
     with run_lock(run):
         plan.write()
         plan.forget_removed()
-        due, readable = _due(plan)
+        due, readable = _due(plan, book)
         if not readable:
             emptied(run.state)
         workers = cluster_workers(dask) if dask else local_workers(jobs)
         pages = len(run.stage1) * len(run.analysed) + len(run.stage2) + len(run.tutorials)
         with _scratch(), Progress(due, jobs, book_weight(run.state, pages)) as progress:
             queue = CLUSTER_QUEUE if dask else QUEUED * jobs
-            session = _build(plan, run.state, workers, queue, progress)
+            session = _build(plan, run.state, book, workers, queue, progress)
         if progress.measured and session.exit_code is pytask.ExitCode.OK:
             write_json(run.state / BOOK_FILE, progress.measured)
         shutil.rmtree(run.unfinished, ignore_errors=True)
@@ -93,18 +95,18 @@ def steps_to_do(plan: Plan) -> list[str]:
     return _due(plan)[0]
 
 
-def _due(plan: Plan) -> tuple[list[str], bool]:
+def _due(plan: Plan, book: bool = True) -> tuple[list[str], bool]:
     """The steps that are due, and whether the memory of those that were done can be read."""
     with scratch_folder() as root:
         # pytask writes beside its memory even where it only looks.
         there = [path for path in plan.run.state.glob("pytask.lock*") if path.is_file()]
         for path in there:
             shutil.copy(path, root)
-        session = _build(plan, root)
+        session = _build(plan, root, book)
         readable = session.exit_code is not pytask.ExitCode.CONFIGURATION_FAILED or not there
         if not readable:
             print(f"{plan.run.state}: damaged, so it was made again and every step is due", file=sys.stderr)
-            session = _build(plan, emptied(root))
+            session = _build(plan, emptied(root), book)
         if session.exit_code is not pytask.ExitCode.OK:
             raise _stopped(root)
     due = pytask.TaskOutcome.WOULD_BE_EXECUTED
@@ -130,7 +132,12 @@ def _stopped(root: Path) -> PipelineError:
 
 
 def _build(
-    plan: Plan, root: Path, workers: Workers | None = None, queue: int = 1, progress: Progress | None = None
+    plan: Plan,
+    root: Path,
+    book: bool = True,
+    workers: Workers | None = None,
+    queue: int = 1,
+    progress: Progress | None = None,
 ) -> pytask.Session:
     """Let pytask do the steps, or, without workers, only find out which; it remembers them in a folder."""
     root.mkdir(parents=True, exist_ok=True)
@@ -147,7 +154,7 @@ def _build(
     with (root / LOG).open("w", encoding="utf-8") as log:
         pytask.console.file = log
         return pytask.build(
-            tasks=declare(plan),
+            tasks=declare(plan, book),
             paths=root,
             config=config,
             # Its lock file remembers all; a second memory on the disk would only cost time.

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from twostage.collection import MARK_NOTE, Collection
-from twostage.display import html_table
+from twostage.collection import MARK_NOTE, PULLED_NOTE, Collection
+from twostage.display import MISSING, html_table
 from twostage.params import Parameters
 from twostage.records import record_text
 from twostage.sharing import (
@@ -73,8 +73,8 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        mark_note, created, package_version, remains; HTML tables: settings, withheld, summary, sessions, estimates,
-        failures (empty if there is nothing to show).
+        mark_note, created, package_version, remains, pulled (where its results come from, if no site shared them); HTML
+        tables: settings, withheld, summary, sessions, estimates, failures (empty if there is nothing to show).
     """
     bundle = stored_bundle(collection, study)
     rows = [
@@ -95,16 +95,23 @@ def shared_page(collection: Collection, study: str) -> dict[str, Any]:
         for f in record.failures
     ]
     return {
-        "mark_note": MARK_NOTE,
+        "mark_note": PULLED_NOTE if bundle.manifest.pulled else MARK_NOTE,
+        "pulled": bundle.manifest.pulled,
         "created": bundle.manifest.created,
         "package_version": bundle.manifest.package_version,
-        "settings": html_table(pd.DataFrame(rows)),
+        "settings": _table(rows),
         "withheld": _table(withheld),
         "failures": _table(failures),
         "remains": bundle.report.remains,
         "estimates": html_table(_estimates(bundle, collection)),
         "summary": _table(
-            [{"quantity": n, "value": v} for r in records for n, v in _worded(r.summary, names).items()]
+            [
+                {"quantity": n, "value": v}
+                for r in records
+                for n, v in _worded(r.summary, names).items()
+                # Nothing was withheld of what was pulled: it is not there.
+                if not (bundle.manifest.pulled and v == MISSING)
+            ]
         ),
         "sessions": _table([_worded(row, names) for r in records for row in r.sessions]),
     }

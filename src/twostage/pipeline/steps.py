@@ -13,6 +13,7 @@ from typing import Any
 
 import pytask
 
+from twostage.interchange import FOLDER as RESULTS
 from twostage.notebooks import NOTEBOOKS
 from twostage.pipeline.content import digest
 from twostage.pipeline.plan import SOURCES, Plan
@@ -102,14 +103,14 @@ class Step(pytask.TaskWithoutPath):
         self.function(*self.arguments)
 
 
-def declare(plan: Plan) -> list[Step]:
-    """The steps of a run; new ones each time, because pytask writes on them."""
+def declare(plan: Plan, book: bool = True) -> list[Step]:
+    """The steps of a run, with or without the book; new ones each time, because pytask writes on them."""
     run = plan.frozen
     steps = [_on_study(plan, notebook, study) for notebook in run.stage1 for study in run.analysed]
     steps += [_on_all(plan, notebook) for notebook in run.stage2]
     # A tutorial shows commands: it depends on all of the package.
     steps += [_notebook(plan, name, None, ["source"]) for name in run.tutorials]
-    return [*steps, _book(plan)]
+    return [*steps, *([_book(plan)] if book else [])]
 
 
 def _on_study(plan: Plan, notebook: str, study: str) -> Step:
@@ -160,14 +161,21 @@ def _book(plan: Plan) -> Step:
     executed += [run.executed(name) for name in (*run.stage2, *run.tutorials)]
     records = [r for notebook in run.stage1 for study in run.studies for r in run.records(notebook, study)]
     tables = [run.output_folder(name) for name in run.stage2]
-    inputs = ["collection", "pages", "source", "libraries", "recovery"]
+    inputs = ["collection", "pages", "source", "libraries", "recovery", "history"]
     inputs += [f"studies/{study}" for study in run.shared]
     given = ["run.json", *(f"inputs/{name}.json" for name in inputs)]
-    files = plan.registry | plan.copies(f"{SOURCES}/") | plan.copies(f"{PART_FOLDER}/")
+    files = plan.registry | plan.history | plan.copies(f"{SOURCES}/") | plan.copies(f"{PART_FOLDER}/")
     if run.has_recovery:
         files |= plan.stored | {file: found for of in plan.data.values() for file, found in of.items()}
     arguments = (plan.frozen, Watched(files, plan.all_code, results=False))
-    return _step(plan, "book", make_book, arguments, [*given, *executed, *records, *tables], [run.html])
+    return _step(
+        plan,
+        "book",
+        make_book,
+        arguments,
+        [*given, *executed, *records, *tables],
+        [run.html, run.folder / RESULTS],
+    )
 
 
 def _step(

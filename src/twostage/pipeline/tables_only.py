@@ -10,6 +10,7 @@ from twostage.pages.common.leave import write_pooled
 from twostage.params import make_parameters
 from twostage.pipeline.lock import run_lock
 from twostage.pipeline.plan import Plan
+from twostage.pipeline.results import results_of, write_results
 from twostage.records import analyse, write_record
 from twostage.stage2 import pool_records, read_records
 
@@ -56,3 +57,4 @@ def _write_tables(plan: Plan, over: Callable[..., Any] | None) -> None:
                 write_record(record, run.record_folder(record.study))
             pooled = pool_records(read_records(run.folder / "records", run.studies, analysis), **how)
             write_pooled(pooled, str(run.output_folder(HOME[analysis])))
+        write_results(run, results_of(run, collection, executed=False))

@@ -39,9 +39,13 @@ def read_bundle(path: str | Path) -> Bundle:
         ) from None
     members = unpack(content, path.name)
     try:
-        return check_bundle(members)
+        bundle = check_bundle(members)
     except BundleError as error:
         raise error.within(path.name) from None
+    if bundle.manifest.pulled:
+        expected = "a bundle that a site shared; results of another group are taken up by 'twostage pull'"
+        raise BundleError([Problem(path.name, None, "pulled", bundle.manifest.pulled.title, expected)])
+    return bundle
 
 
 def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = False) -> Bundle:
@@ -69,12 +73,19 @@ def accept_bundle(path: str | Path, collection: str | Path, *, replace: bool = F
     """
     bundle = read_bundle(path)
     target = read_collection(collection)
-    problems = [*misfits(bundle, target, make_parameters(target.defaults)), *_taken(bundle, target, replace)]
-    problems = problems or _twice(bundle, target)
+    problems = objections(bundle, target, replace) or _twice(bundle, target)
     if problems:
         raise BundleError(problems).within(Path(path).name)
     _put(bundle, target.path / FOLDER)
     return bundle
+
+
+def objections(
+    bundle: Bundle, collection: Collection, replace: bool, rename: str = "the site needs another id"
+) -> list[Problem]:
+    """Why a collection cannot have a study: its pair, its parameters, its id; `rename` says how it gets another one."""
+    fits = misfits(bundle, collection, make_parameters(collection.defaults))
+    return [*fits, *_taken(bundle, collection, replace, rename)]
 
 
 def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> list[Problem]:
@@ -105,12 +116,12 @@ def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> l
     return problems
 
 
-def _taken(bundle: Bundle, collection: Collection, replace: bool) -> list[Problem]:
+def _taken(bundle: Bundle, collection: Collection, replace: bool, rename: str) -> list[Problem]:
     if bundle.study in collection.shared:
         expected = "a study that the collection does not have; to replace its earlier bundle use --replace"
         return [] if replace else [Problem(MANIFEST, None, "study", bundle.study, expected)]
     if bundle.study in set(collection.studies["study"]):
-        expected = "a study whose data the collection does not have: if it is another study, the site needs another id"
+        expected = f"a study whose data the collection does not have: if it is another study, {rename}"
         return [Problem(MANIFEST, None, "study", bundle.study, expected)]
     if (other := same_file(bundle.study, collection.studies["study"])) is not None:
         return [Problem(MANIFEST, None, "study", f"{bundle.study}, beside {other}", TELL_APART)]

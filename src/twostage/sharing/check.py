@@ -14,6 +14,7 @@ from twostage.sharing.layout import (
     MANIFEST,
     MEMBERS,
     PAGE,
+    PULLED_MEMBERS,
     RECORD_MEMBERS,
     REPORT,
     STUDY,
@@ -54,12 +55,14 @@ def check_bundle(members: Mapping[str, bytes]) -> Bundle:
     BundleError
         With the reasons; later checks are only made of what earlier ones left in order.
     """
-    missing = [Problem(name, None, None, "nothing", "this member") for name in MEMBERS if name not in members]
-    _stop([p for p in missing if p.file != PAGE])
     values, problems = _parsed({name: members[name] for name in MEMBERS if name in members and name != PAGE})
+    pulled = isinstance(values.get(MANIFEST), dict) and values[MANIFEST].get("pulled") is not None
+    wanted = PULLED_MEMBERS if pulled else MEMBERS
+    missing = [name for name in wanted if name not in members and name != PAGE]
+    _stop([Problem(name, None, None, "nothing", "this member") for name in missing])
     _stop(problems)
     manifest = _manifest(values[MANIFEST], members[MANIFEST])
-    _stop(_checksums(manifest, members))
+    _stop(_checksums(manifest, members, set(wanted) - {MANIFEST}))
     report, info, records = _models(values, members)
     checksum = content_checksum({analysis: values[name] for analysis, name in RECORD_MEMBERS.items()})
     _stop(inconsistencies(records, info, manifest.parameters, checksum))
@@ -132,8 +135,7 @@ def _model(model: type[pydantic.BaseModel], content: bytes, name: str):
         ]
 
 
-def _checksums(manifest: Manifest, members: Mapping[str, bytes]) -> list[Problem]:
-    listed = set(MEMBERS) - {MANIFEST}
+def _checksums(manifest: Manifest, members: Mapping[str, bytes], listed: set[str]) -> list[Problem]:
     if set(manifest.members) != listed:
         return [Problem(MANIFEST, None, "members", sorted(manifest.members), f"{sorted(listed)}")]
     return [
@@ -144,7 +146,9 @@ def _checksums(manifest: Manifest, members: Mapping[str, bytes]) -> list[Problem
 
 
 def _models(values: dict[str, Any], members: Mapping[str, bytes]) -> tuple[Report, dict, dict[str, Record]]:
-    report, problems = _model(Report, members[REPORT], REPORT)
+    report, problems = Report(checks=(), remains=()), []
+    if REPORT in members:
+        report, problems = _model(Report, members[REPORT], REPORT)
     problems += [Problem(STUDY, None, *finding) for finding in row_findings(values[STUDY])]
     records = {}
     for analysis, name in RECORD_MEMBERS.items():

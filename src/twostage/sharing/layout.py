@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import ConfigDict, Field, StringConstraints
@@ -44,6 +44,10 @@ RECORD_MEMBERS = {analysis: f"records/{analysis}.json" for analysis in ANALYSES}
 
 #: All members; a bundle has each of them once and no other.
 MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
+
+
+#: Members of a study that was pulled: no site withheld anything from it.
+PULLED_MEMBERS = (MANIFEST, STUDY, *RECORD_MEMBERS.values())
 
 
 #: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.
@@ -104,8 +108,32 @@ def seal(manifest: Mapping[str, Any]) -> str:
     return digest(to_json({name: value for name, value in manifest.items() if name != "seal"}))
 
 
+class Pulled(_Model):
+    """Where the results of a study come from that no site shared as a bundle: another group's, which were pulled.
+
+    Attributes
+    ----------
+    title : str
+        Of their collection, or what a mapping calls the source of a table.
+    study : str
+        Their id of the study.
+    made : str or None
+        The day on which their results were made.
+    checksum : str
+        SHA-256 of the table that was pulled.
+    original : str
+        Where they had the study from: its data, a bundle, results that they pulled themselves; or a plain table.
+    """
+
+    title: str
+    study: str
+    made: str | None = Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    checksum: Sha256
+    original: Literal["participants", "bundle", "pulled", "table"]
+
+
 class Manifest(_Model):
-    """What the bundle is and what its members must be."""
+    """What the bundle is and what its members must be; a pulled study has an origin instead of rules."""
 
     schema_version: Literal[1]
     package_version: str
@@ -114,9 +142,18 @@ class Manifest(_Model):
     x: Variable
     y: Variable
     parameters: Parameters
-    filters: Filters
+    filters: Filters | None = None
+    pulled: Pulled | None = None
     members: dict[str, Sha256]
     seal: Sha256
+
+    @pydantic.model_validator(mode="after")
+    def _is_shared_or_pulled(self) -> Self:
+        if (self.filters is None) == (self.pulled is None):
+            raise ValueError(
+                "either the filters of the site that shared it, or the origin of what was pulled"
+            )
+        return self
 
 
 class Check(_Model):

@@ -12,6 +12,7 @@ from twostage.stage2.pool import (
     read_records,
 )
 from twostage.stage2.results import (
+    NEEDED,
     Results,
     find_results,
     headline_terms,

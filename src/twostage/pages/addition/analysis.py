@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.display import html_table
+from twostage.interchange import zero
 from twostage.problems import Problem, RecordError
 from twostage.stage2 import KEY, headline_terms, read_about
 from twostage.stats.influence import influence
@@ -263,6 +264,4 @@ def _numbers(when: str, fit: PooledFit) -> dict:
 
 def verdict(low: float, high: float) -> str:
     """What a confidence interval says of zero."""
-    if low > 0:
-        return "above zero"
-    return "below zero" if high < 0 else "includes zero"
+    return zero(low, high) or "includes zero"

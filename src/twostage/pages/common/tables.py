@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from twostage.collection import MARK, MARK_NOTE, Collection
+from twostage.collection import Collection, mark_notes
 from twostage.display import MISSING, count, inference, interval, number, p_value
 from twostage.stage2 import PooledTable, Results, as_correlations
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
@@ -249,8 +249,7 @@ def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "
 
 def left_out_sentence(pooled: PooledTable) -> str:
     """Who is not in the pool and why, in words; and what the mark of a study without data means."""
-    marked = pooled.estimates["label"].astype(str).str.endswith(MARK).any()
-    return _left_out(pooled) + (f" {MARK_NOTE}" if marked else "")
+    return " ".join(filter(None, [_left_out(pooled), mark_notes(pooled.estimates["label"])]))
 
 
 def _left_out(pooled: PooledTable) -> str:

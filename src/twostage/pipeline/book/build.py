@@ -11,6 +11,7 @@ from twostage.files import replace_folder, write_text
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.child import child_command
 from twostage.pipeline.errors import ANSI, PipelineError
+from twostage.pipeline.results import write_results
 from twostage.pipeline.run import Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
@@ -18,7 +19,7 @@ SHOWN_MESSAGES = 20
 
 
 def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
-    """Assemble and build a run's book, then put it in the place of the earlier one.
+    """Assemble and build a run's book, then put it, and the results that it offers, in the place of earlier ones.
 
     Parameters
     ----------
@@ -38,13 +39,14 @@ def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
         If a page cannot be filled or the build warns; the earlier book stays as it was.
     """
     source, built = run.folder / "book", run.folder / "book_build"
-    assemble(run, source)
+    results = assemble(run, source)
     shutil.rmtree(built, ignore_errors=True)
     _jupyter_book(source, built, run.folder / "book.log")
     # Maps of the theme's scripts and styles are for those who change the theme; they are a tenth of a small book.
     for path in (built / "_build" / "html" / "_static").rglob("*.map"):
         path.unlink()
     confirm()
+    write_results(run, results)
     replace_folder(built / "_build" / "html", run.html)
     shutil.rmtree(built)
     return run.html / "index.html"

@@ -34,6 +34,7 @@ def write_config(
     texts: list[str],
     assets: Path,
     footer: str = "",
+    beside: list[Path] | None = None,
 ) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
@@ -51,6 +52,8 @@ def write_config(
         Folder whose content the pages load: see :func:`copy_assets`.
     footer : str
         HTML at the foot of each page.
+    beside : list of Path, optional
+        Folders whose content is to lie beside the pages.
 
     Raises
     ------
@@ -66,6 +69,7 @@ def write_config(
     sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
     sphinx[SETTING], sphinx[FOOTER] = kept_texts(texts), footer
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
+    sphinx["html_extra_path"] = [*sphinx.get("html_extra_path", []), *map(str, beside or [])]
     styles = sorted(path.name for path in assets.glob("*.css"))
     sphinx["html_css_files"] = [*sphinx.get("html_css_files", []), *styles]
     if (assets / SCORER).is_file():

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import metadata, version
 
 from twostage.collection import Collection
 from twostage.pipeline.book.scripts import CITE_ADDRESS
+from twostage.pipeline.day import today
 from twostage.pipeline.run import Run
 from twostage.recovery.simulations import source_commit
 from twostage.text import Markup, fence, markup, myst, visible
@@ -122,14 +121,14 @@ def make_imprint(run: Run, collection: Collection) -> Imprint:
 
     Notes
     -----
-    The day is today's, or that of the environment variable ``SOURCE_DATE_EPOCH`` (reproducible-builds.org).
+    The day is that of :func:`twostage.pipeline.day.today`.
     """
     about = metadata("twostage")
     licences = sorted({str(v) for v in collection.studies["licence"].dropna()} - {""})
     return Imprint(
         authors=collection.authors or f"The authors of {collection.title}",
         title=collection.title,
-        date=_today(),
+        date=today(),
         version=version("twostage"),
         commit=source_commit(),
         collection=collection.name,
@@ -139,12 +138,6 @@ def make_imprint(run: Run, collection: Collection) -> Imprint:
         software=f"{about['Name']}: {about['Summary']}",
         software_authors=about["Author"],
     )
-
-
-def _today() -> str:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
-    return now.date().isoformat()
 
 
 def _checksum(run: Run) -> str:

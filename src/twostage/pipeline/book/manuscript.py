@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from twostage.collection import MARK_NOTE, Collection
+from twostage.collection import Collection, mark_notes
 from twostage.display import MISSING, count, html_table, interval, number, percent
 from twostage.notebooks import HOME, parameter_table
 from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
@@ -195,7 +195,7 @@ def _counts(collection: Collection, flow: pd.DataFrame) -> dict:
         # Whose enrolment is withheld has at least those who are included.
         "n_patients": _at_least(flow["enrolled"], flow["enrolled"].fillna(flow["included"])),
         "n_included": _at_least(flow["included"], flow["included"]),
-        "results_only": MARK_NOTE if collection.shared else "",
+        "results_only": mark_notes(collection.studies["label"]) if collection.shared else "",
     }
 
 

@@ -6,6 +6,7 @@ the data (:mod:`twostage.pipeline.book.forest`) a second one.
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ CLASS = "live-forest"
 
 #: Name of the setting with the HTML at the foot of each page; the page that it leads to, and what stands for its address.
 FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
+
+
+#: At the foot of each page: what stands before the path of a file beside the pages, and for the page on such files.
+BESIDE_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = "TWOSTAGE-BESIDE/", "for_software", "TWOSTAGE-FOR-SOFTWARE"
 
 
 #: Where the pages lie that have the title of a page of the manuscript.
@@ -75,8 +80,7 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
     if page.startswith(_COMPUTATION) and "title" in context:
         context["title"] = f"{context['title']}: computation"
     if app.config[FOOTER] and CITE_PAGE in app.env.all_docs:
-        address = context["pathto"](CITE_PAGE)
-        context["theme_extra_footer"] = app.config[FOOTER].replace(CITE_ADDRESS, address)
+        context["theme_extra_footer"] = _addressed(app.config[FOOTER], context["pathto"])
     # What the theme found there has the tags of the parts that are HTML.
     about = " ".join(re.sub(r"<[^>]*>", " ", str(context.get("page_description", ""))).split())
     if about:
@@ -87,6 +91,14 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
             f'<meta property="og:description" content="{shown}"/><meta property="og:type" content="article"/>'
         )
         context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
+
+
+def _addressed(footer: str, pathto: Callable[..., str]) -> str:
+    """The foot of a page with addresses as that page has them."""
+    parts = {CITE_ADDRESS: pathto(CITE_PAGE), SOFTWARE_ADDRESS: pathto(SOFTWARE_PAGE)}
+    for word, address in parts.items():
+        footer = footer.replace(word, address)
+    return re.sub(rf"{BESIDE_ADDRESS}([\w./-]+)", lambda found: pathto(found[1], 1), footer)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -17,13 +17,16 @@ from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.history import history_context
 from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
 from twostage.pipeline.book.scripts import write_scripts
+from twostage.pipeline.book.software import offer, results_footer, software_context
 from twostage.pipeline.errors import PipelineError
+from twostage.pipeline.results import results_of
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
 from twostage.sharing import stored_bundle
@@ -51,7 +54,7 @@ FACTS = {
 }
 
 
-def assemble(run: Run, target: Path) -> None:
+def assemble(run: Run, target: Path) -> dict[str, bytes]:
     """Write everything from which Jupyter Book makes the book.
 
     Parameters
@@ -61,6 +64,11 @@ def assemble(run: Run, target: Path) -> None:
     target : Path
         Folder for the source; emptied first.
 
+    Returns
+    -------
+    dict
+        The files of the run's results that the book offers, name -> content.
+
     Raises
     ------
     PipelineError
@@ -68,14 +76,16 @@ def assemble(run: Run, target: Path) -> None:
     """
     collection = read_collection(run.collection)
     with speaking(collection.words):
-        _assemble(run, collection, target)
+        return _assemble(run, collection, target)
 
 
-def _assemble(run: Run, collection: Collection, target: Path) -> None:
+def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes]:
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
     context["imprint"] = imprint = make_imprint(run, collection)
+    results = results_of(run, collection, executed=True)
+    context |= software_context(results)
     rows = collection.studies[["study", "label"]].itertuples(index=False)
     context["chapters"] = [(label, Markup(f"notebooks/{study}/index.md")) for study, label in rows]
     pages = Pages(run.manuscript, context)
@@ -83,10 +93,11 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     context["pooled_in"] = Markup(_POOLED_IN if there else "")
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
+    context |= history_context(run, collection, results, target)
     copy_assets(run.manuscript / "assets", target / "assets")
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
-    config |= {"footer": imprint.footer}
+    config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
@@ -96,15 +107,16 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     toc = Contents(run, collection, pages, target, launch, chapters).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
+    return results
 
 
 def _texts(collection: Collection) -> list[str]:
     """What a book shows of its collection that somebody wrote."""
     cells = collection.studies.select_dtypes(exclude="number").to_numpy().ravel()
     variables = [name for v in (collection.x, collection.y) for name in (v.label, v.name)]
-    remains = [
-        text for study in collection.shared for text in stored_bundle(collection, study).report.remains
-    ]
+    bundles = [stored_bundle(collection, study) for study in collection.shared]
+    remains = [text for bundle in bundles for text in bundle.report.remains]
+    remains += [bundle.manifest.pulled.title for bundle in bundles if bundle.manifest.pulled]
     written = [*rich_texts(collection.note), *essay_texts(collection.introduction)]
     said = [value for _, value in collection.review if isinstance(value, str)]
     written += [text for statement in said for text in rich_texts(statement)]
