@@ -17,7 +17,8 @@ from twostage.problems import RecordError
 from twostage.records import record as records
 from twostage.records.record import ANALYSES, find_record, make_record, read_record, save_record, write_record
 from twostage.stage1.describe import describe
-from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged, outcome
 from twostage.stage1.estimators import estimators
 from twostage.stage1.panel import make_panel
 from twostage.stage1.sensitivity import sensitivity

@@ -148,14 +148,6 @@ mixed <- function(d, terms, slopes) {
 
 slopes_of <- function(terms) terms[1:2]   # the two lagged predictors
 
-least_squares <- function(d, terms) {
-  fit <- lm(as.formula(paste("later ~", paste(terms, collapse = " + "))), d)
-  s <- summary(fit)$coefficients
-  data.frame(term = c("intercept", terms), estimate = s[, 1], std_error = s[, 2], df = fit$df.residual,
-             n_patients = nrow(d), n_transitions = nrow(d), loglik = c(logLik(fit)), singular = NA,
-             gradient = NA, missed = NA)
-}
-
 DIRECTIONS <- list(x_to_y = c("x", "y"), y_to_x = c("y", "x"))
 
 of_direction <- function(panel, o, name) {
@@ -172,10 +164,6 @@ of_direction <- function(panel, o, name) {
   }
   products <- paste0(from, c("w_xm", "w_ym"))
   out <- rbind(out, cbind(analysis = "crosslevel", variant = "main", mixed(centred, c(terms, products), o$random_slopes)))
-  for (t in if (o$transitions) o$first_session:(o$last_session - o$lag)) {
-    label <- paste(t, "to", t + o$lag)
-    out <- rbind(out, cbind(analysis = "transition", variant = label, least_squares(d[d$session == t, ], terms)))
-  }
   cbind(direction = name, out)
 }
 

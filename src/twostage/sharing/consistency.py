@@ -15,7 +15,7 @@ SAME = 1e-9
 
 
 #: Analyses whose records have standard errors only: each of their coefficients is pooled by itself.
-WITHOUT_MATRICES = {"estimators"}
+WITHOUT_MATRICES = {"estimators", "transition"}
 
 
 def inconsistencies(

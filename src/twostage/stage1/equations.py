@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
+from twostage.stage1.estimates import Equation, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
-from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
+from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged
 from twostage.stats.base import attempt
 from twostage.stats.mixed import MixedFit, MixedSums, clustered, fit_mixed, influence, with_clustered_errors
 from twostage.terms import DIRECTIONS, Direction
@@ -83,22 +83,6 @@ def crosslevel(panel: Panel) -> StudyEstimates:
     centred on the study mean, so that the cross-lag is the one of an average patient.
     """
     return _both_directions(panel, "crosslevel", _design_crosslevel)
-
-
-@singledispatch
-def transition(panel: Panel) -> StudyEstimates:
-    """The lagged effects of each transition (1 -> 2, 2 -> 3, ...), by least squares.
-
-    One row per patient and transition, so there is nothing to nest: the lagged equation without u.
-    """
-    rows = panel.transitions()
-    results: Equations = {}
-    for label, session in transitions(panel.parameters).items():
-        of_session = rows[rows["session"] == session]
-        for direction in DIRECTIONS.values():
-            found = attempt(_fit_ols, of_session, direction, panel.parameters.level)
-            results[label, direction.name] = found
-    return collect(panel, "transition", results)
 
 
 @singledispatch
@@ -214,17 +198,6 @@ def summary(fit: MixedFit) -> dict:
         "singular": fit.singular,
         "evaluations": fit.optimiser.evaluations,
     }
-
-
-def _fit_ols(rows, direction, level) -> Equation:
-    rows = rows.dropna(subset=[f"{direction.outcome}_next"])
-    X = _design_lagged(rows, direction)
-    require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
-    require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = _ols(rows[f"{direction.outcome}_next"].to_numpy(), X)
-    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
-    table = _ols_table(fit, level)
-    return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
 
 
 def _ols(y, X):

@@ -13,6 +13,7 @@ from scipy.special import stdtr, stdtrit
 
 from twostage.collection import LargeStudy, Piece
 from twostage.params import Parameters
+from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import (
     NO_RESIDUAL,
     crosslevel,
@@ -20,7 +21,6 @@ from twostage.stage1.equations import (
     lagged,
     outcome,
     summary,
-    transition,
 )
 from twostage.stage1.estimates import (
     Equation,
@@ -50,6 +50,10 @@ from twostage.terms import DIRECTIONS, Direction
 
 #: Patients up to whom random slopes are fitted: they need some 30 numbers of each patient in memory, twice.
 MOST_SLOPES = 2_000_000
+
+
+#: Why a study in pieces has no effects of each transition.
+NO_FREE_LAGS = "the panel model with lags of each transition is fitted to patients in memory only; this study is read in pieces"
 
 
 @dataclass(frozen=True)
@@ -309,36 +313,9 @@ def _sensitivity(study: LargeStudy, parameters: Parameters) -> StudyEstimates:
 
 @transition.register
 def _transition(panel: LargePanel) -> StudyEstimates:
-    found = panel.over(partial(_transition_sums, panel.treatment))
-    results: Equations = {}
-    for label, session in transitions(panel.parameters).items():
-        for direction in DIRECTIONS.values():
-            sums = found[session, direction.name]
-            found_here = attempt(_fit_transition, sums, direction, panel.parameters.level)
-            results[label, direction.name] = found_here
-    return collect(panel, "transition", results)
-
-
-def _transition_sums(treatment: Treatment, piece: Piece) -> dict[tuple[int, str], Moments]:
-    rows = centred_transitions(treatment.eligible(piece), treatment.parameters.lag)
-    session, found = rows.session + treatment.parameters.first_session, {}
-    for direction in DIRECTIONS.values():
-        outcome = "xy".index(direction.outcome)
-        y, X, _, _ = rows.regression(outcome)
-        whole, of = np.column_stack([X[:, 1:], y]), session[~np.isnan(rows.following[:, outcome])]
-        for t in transitions(treatment.parameters).values():
-            found[t, direction.name] = Moments.of(whole[of == t])
-    return found
-
-
-def _fit_transition(sums: Moments, direction: Direction, level: float) -> Equation:
-    names, n = list(direction.lagged), int(sums.count)
-    require(n > len(names), f"{n} patients are too few for {len(names)} coefficients")
-    fit = least_squares(sums)
-    require(fit.residual > ROUNDING * fit.total, NO_RESIDUAL)
-    covariance = pd.DataFrame(fit.cov, index=names, columns=names)
-    table = counted(_ols_table(fit, names, level), n, n)
-    return Equation(table, covariance, _ols_summary(fit))
+    none = Attempt(None, NO_FREE_LAGS)
+    every = ((name, d) for name in transitions(panel.parameters) for d in DIRECTIONS)
+    return collect(panel, "transition", dict.fromkeys(every, none))
 
 
 def _ols_table(fit: LeastSquares, names: list[str], level: float) -> pd.DataFrame:
