@@ -126,7 +126,7 @@ NOTEBOOKS = {
             "stage2_crosslevel",
             _STAGE2,
             leaves=("crosslevel",),
-            reads=("crosslevel",),
+            reads=("data", "crosslevel"),
             chapter="results_crosslevel",
         ),
         Notebook(

@@ -11,8 +11,10 @@ import pandas as pd
 from twostage.collection import MARK_NOTE, Collection
 from twostage.display import MISSING, count, html_table, interval, number, percent
 from twostage.notebooks import HOME, parameter_table
+from twostage.pages.common.heterogeneity import simulated_prediction
 from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
+from twostage.pages.crosslevel.tables import ends_sentences
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
@@ -121,7 +123,9 @@ def book_context(
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
-        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
+        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), simulated(analysis, direction, term) (how
+        often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
+        interactions); and what
         :func:`twostage.pipeline.book.manuscript.estimator_context` and
         :func:`twostage.pipeline.book.reporting.reporting_context` give.
 
@@ -165,6 +169,11 @@ def book_context(
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+        "simulated": lambda *key: _simulated(output, Path(book), parameters, *key),
+        "ends": lambda: ends_sentences(
+            _sentence(output, HOME["crosslevel"], "both", "most_at_an_end"),
+            read_simulation(Path(book) / "simulations", "floors"),
+        ),
     }
 
 
@@ -268,6 +277,18 @@ def _words(output: Path, analysis: str, direction: str, term: str) -> str:
     return "" if found.empty else found["words"].iloc[0]
 
 
+def _simulated(
+    output: Path, book: Path, parameters: Parameters, analysis: str, direction: str, term: str
+) -> str:
+    """What a stored simulation says of a coefficient's prediction interval; nothing where no two studies have it."""
+    table = _read(output, analysis)
+    found = table[(table["direction"] == direction) & (table["term"] == term) & (table["variant"] == "main")]
+    if found.empty or found["k"].iloc[0] < 2:
+        return ""
+    how = {"method": parameters.tau2_method, "ci": parameters.ci_method, "level": parameters.level}
+    return simulated_prediction(found.iloc[0], how, read_simulation(book / "simulations", "coverage"))
+
+
 def _truth(collection: Collection, output: Path) -> str:
     """Generating values of simulated data beside the pooled estimates, as HTML; empty for real data."""
     if collection.truth is None:
@@ -294,7 +315,7 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_csv(output / notebook / "sentences.csv", texts=True).set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 

@@ -53,7 +53,9 @@ MOST_SLOPES = 2_000_000
 
 
 #: Why a study in pieces has no effects of each transition.
-NO_FREE_LAGS = "the panel model with lags of each transition is fitted to patients in memory only; this study is read in pieces"
+NO_FREE_LAGS = (
+    "the panel model with lags of each transition is fitted in memory only; this study is read in pieces"
+)
 
 
 @dataclass(frozen=True)
