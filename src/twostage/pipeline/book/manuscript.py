@@ -11,6 +11,7 @@ import pandas as pd
 from twostage.collection import MARK_NOTE, Collection
 from twostage.display import MISSING, count, html_table, interval, number, percent
 from twostage.notebooks import HOME, parameter_table
+from twostage.pages.common.counts import why_counts_differ
 from twostage.pages.common.heterogeneity import simulated_prediction
 from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
@@ -123,7 +124,8 @@ def book_context(
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
-        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), simulated(analysis, direction, term) (how
+        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() (a sentence),
+        simulated(analysis, direction, term) (how
         often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
         interactions); and what
         :func:`twostage.pipeline.book.manuscript.estimator_context` and
@@ -169,6 +171,7 @@ def book_context(
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+        "why_counts_differ": lambda: _why_counts_differ(output, collection, parameters, flow),
         "simulated": lambda *key: _simulated(output, Path(book), parameters, *key),
         "ends": lambda: ends_sentences(
             _sentence(output, HOME["crosslevel"], "both", "most_at_an_end"),
@@ -275,6 +278,19 @@ def _words(output: Path, analysis: str, direction: str, term: str) -> str:
     table = _read(output, analysis, "words")
     found = table[(table["direction"] == direction) & (table["term"] == term)]
     return "" if found.empty else found["words"].iloc[0]
+
+
+def _why_counts_differ(
+    output: Path, collection: Collection, parameters: Parameters, flow: pd.DataFrame
+) -> str:
+    """Why the equations of the lagged analysis have other numbers than the panel; empty where they have not."""
+    table, equations = _read(output, "lagged"), {}
+    for d in DIRECTIONS.values():
+        found = table[(table["direction"] == d.name) & (table["term"] == d.cross)]
+        for row in found.itertuples():
+            name = arrow(d.name, collection.x.label, collection.y.label)
+            equations[name] = (int(row.n_patients), int(row.n_transitions))
+    return why_counts_differ(_at_least(flow["included"], flow["included"]), equations, parameters.lag)
 
 
 def _simulated(
