@@ -175,7 +175,7 @@ def test_models_that_few_patients_are_missing_from_are_named_in_the_report(true_
     outcome = records["outcome"].model_copy(update={"fits": fits, "estimates": rows})
     remains = protect(records | {"outcome": outcome}, exact(), MANY)[1].remains[0]
     assert "fewer than nfilter.tab patients of the panel are missing" in remains
-    assert "outcome (1)" in remains
+    assert "outcome (2)" in remains
 
 
 def with_flow(records, enrolled: int, excluded: dict[str, int]):

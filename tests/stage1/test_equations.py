@@ -246,6 +246,31 @@ def test_partial_correlation_by_hand():
     assert row["estimate"] == pytest.approx(np.arctanh(by_formula), rel=CLOSED_FORM)
 
 
+def test_early_y_is_controlled_for_besides():
+    """Of no effect, early x has a correlation with the outcome through y of the same sessions; given it, none is left."""
+    rng, n = np.random.default_rng(12), 4000
+    names = [f"p{i:04d}" for i in range(n)]
+    levels = rng.multivariate_normal([0, 0], [[1, -0.4], [-0.4, 1]], n)
+    rows = [(p, s, *levels[i]) for i, p in enumerate(names) for s in (1, 2)]
+    post = 0.6 * levels[:, 1] + rng.normal(size=n)
+    pre = 0.5 * levels[:, 1] + rng.normal(size=n)
+    sessions = pd.DataFrame(rows, columns=["patient", "session", "x", "y"])
+    found = outcome(make(sessions, pd.DataFrame({"patient": names, "pre": pre, "post": post})))
+    plain, given = (rows_of(found, "x_to_y", v).loc["partial_r_z"] for v in ("main", "given early y too"))
+    assert plain["estimate"] < -0.1
+    assert abs(given["estimate"]) < 4 * given["std_error"]
+    assert given["std_error"] == pytest.approx(1 / np.sqrt(n - 5), rel=CLOSED_FORM)
+    scores = np.column_stack([np.ones(n), levels[:, 1], pre])
+    left = [v - scores @ np.linalg.lstsq(scores, v, rcond=None)[0] for v in (levels[:, 0], post)]
+    assert given["estimate"] == pytest.approx(np.arctanh(np.corrcoef(*left)[0, 1]), abs=1e-9)
+    weights = np.column_stack([levels[:, 0], pre, levels[:, 1], post])
+    weights = (weights - weights.mean(axis=0)) / weights.std(axis=0, ddof=1)
+    beta = np.linalg.lstsq(weights[:, :3], weights[:, 3], rcond=None)[0][0]
+    own = rows_of(found, "x_to_y", "given early y too").loc["x_early_standardized"]
+    assert own["estimate"] == pytest.approx(beta, abs=1e-9)
+    assert own["df"] == n - 4
+
+
 def test_fisher_z_has_the_variance_of_one_covariate():
     """1 / (n - 3 - 1), n being patients with early x, intake and outcome; a normal statistic."""
     row = rows_of(outcome(outcome_panel(60)), "x_to_y").loc["partial_r_z"]

@@ -354,14 +354,15 @@ def test_leave_one_out_is_pooling_the_others(lagged_records, ci):
 
 def test_correlations_are_the_z_values_turned_back(outcome_records):
     table = pool_records(outcome_records)
-    (pooled,) = as_correlations(table.tidy()).to_dict("records")
+    pooled, given = as_correlations(table.tidy()).to_dict("records")
+    assert (pooled["variant"], given["variant"]) == ("main", "given early y too")
     z = table.row("x_to_y", "partial_r_z")
     assert pooled["term"] == "partial_r"
     for name in ("estimate", "ci_low", "ci_high", "pi_low", "pi_high"):
         assert pooled[name] == pytest.approx(np.tanh(z[name]), rel=CLOSED_FORM)
     assert "std_error" not in pooled
     studies = as_correlations(table.estimates)
-    assert len(studies) == 3
+    assert len(studies) == 6
     assert studies["ci_high"].between(-1, 1).all()
     assert z["tau2"] == pooled["tau2"]
 

@@ -11,7 +11,7 @@ from twostage.params import Parameters
 from twostage.records import notebook_parameters
 from twostage.sharing.models import Model
 from twostage.sharing.spread import Values, gives_away
-from twostage.stage1 import Panel, make_panel, outcome_rows, transitions, variants
+from twostage.stage1 import OUTCOME_CONTROLS, Panel, make_panel, outcome_rows, transitions, variants
 from twostage.terms import DIRECTIONS, ESTIMATORS, Direction
 
 #: Why a session's statistics go although they would tell nothing by themselves.
@@ -135,9 +135,11 @@ def _models(study: Study, parameters: Parameters, lagged: Panel) -> Iterator[tup
         made_of["everyone"] = everyone
         for estimator in ESTIMATORS.values():
             yield ("estimators", estimator.name, name), made_of[estimator.rows]
-    complete = outcome_rows(make_panel(study, notebook_parameters("stage1_outcome", parameters)))
-    columns = {name: _values(complete, complete[name]) for name in ("x_early", "pre", "post")}
-    yield ("outcome", "main", "x_to_y"), columns
+    panel = make_panel(study, notebook_parameters("stage1_outcome", parameters))
+    for variant, controls in OUTCOME_CONTROLS.items():
+        complete = outcome_rows(panel, controls)
+        columns = {name: _values(complete, complete[name]) for name in ("x_early", *controls, "post")}
+        yield ("outcome", variant, "x_to_y"), columns
 
 
 def _columns(rows: pd.DataFrame, direction: Direction) -> _Columns:

@@ -1,6 +1,7 @@
 """Which models of a study's records are one and the same, and how many coefficients each has."""
 
 from twostage.params import Parameters
+from twostage.stage1 import OUTCOME_CONTROLS
 from twostage.terms import ESTIMATORS
 
 #: Analysis, variant, direction.
@@ -12,7 +13,7 @@ _AS_MAIN = ("as chosen", "random slopes", "fixed slopes")
 
 
 #: Coefficients of one equation, shared or not: the lagged one has five, the cross-level one two more.
-_COEFFICIENTS = {"outcome": 3, "lagged": 5, "sensitivity": 5, "crosslevel": 7}
+_COEFFICIENTS = {"lagged": 5, "sensitivity": 5, "crosslevel": 7}
 
 
 def coefficients(analysis: str, variant: str, parameters: Parameters) -> int:
@@ -29,6 +30,8 @@ def coefficients(analysis: str, variant: str, parameters: Parameters) -> int:
     A structural model has, per variable, two lags and the means of the window's sessions; that of each transition two
     lags for each.
     """
+    if analysis == "outcome":
+        return 2 + len(OUTCOME_CONTROLS[variant])
     sessions = parameters.last_session - parameters.first_session + 1
     if analysis == "transition":
         return sessions + 2 * (sessions - 1)

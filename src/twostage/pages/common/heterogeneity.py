@@ -117,7 +117,7 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
         direction, term, effect (its name), words; one row per coefficient that at least two studies have.
     """
     rows = []
-    several = pooled.table["k"] > 1
+    several = (pooled.table["k"] > 1) & (pooled.table["variant"] == "main")
     for row in pooled.table[pooled.table["term"].isin(terms) & several].itertuples():
         fit = pooled.fits[row.variant, row.direction, row.term]
         z = {"back": np.tanh, "scale": "in units of Fisher's z"} if row.term == "partial_r_z" else {}
