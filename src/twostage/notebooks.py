@@ -168,7 +168,7 @@ NOTEBOOKS = {
             "stage2_estimators",
             _STAGE2,
             leaves=("estimators",),
-            reads=("estimators",),
+            reads=("data", "estimators"),
             uses=("truth",),
             chapter="results_estimators",
         ),

@@ -124,7 +124,7 @@ def book_context(
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
-        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() (a sentence),
+        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() and trend() (sentences),
         simulated(analysis, direction, term) (how
         often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
         interactions); and what
@@ -172,6 +172,7 @@ def book_context(
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
         "why_counts_differ": lambda: _why_counts_differ(output, collection, parameters, flow),
+        "trend": lambda: _trend(output),
         "simulated": lambda *key: _simulated(output, Path(book), parameters, *key),
         "ends": lambda: ends_sentences(
             _sentence(output, HOME["crosslevel"], "both", "most_at_an_end"),
@@ -333,6 +334,12 @@ def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
     table = read_csv(output / notebook / "sentences.csv", texts=True).set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
+
+
+def _trend(output: Path) -> str:
+    """The effects with an effect of each session; empty where the estimators were not pooled."""
+    there = (output / HOME["estimators"] / "sentences.csv").is_file()
+    return _sentence(output, HOME["estimators"], "both", "trend") if there else ""
 
 
 def _table(output: Path, notebook: str, name: str) -> str:
