@@ -11,7 +11,8 @@ from twostage.collection.collection import Collection, read_collection
 from twostage.params import make_parameters
 from twostage.records.record import make_record
 from twostage.simulation.simulate import SimulatedCollection, simulate_collection, write_collection
-from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged, outcome
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.sensitivity import sensitivity
 from twostage.stage2.pool import PooledTable, pool_records

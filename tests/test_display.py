@@ -5,7 +5,17 @@ import math
 import pandas as pd
 import pytest
 
-from twostage.display import count, html_table, interval, number, p_value, percent, readable
+from twostage.display import (
+    count,
+    fixed,
+    html_table,
+    interval,
+    number,
+    p_value,
+    percent,
+    percent_of,
+    readable,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +31,28 @@ from twostage.display import count, html_table, interval, number, p_value, perce
 )
 def test_number(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize("value", [-0.085, -0.0849999999999999, -0.0850000000000001, 0.125 - 0.21])
+def test_what_differs_by_rounding_is_rounded_alike(value):
+    """Estimates of one thing by two paths differ by 1e-15: printed to the last digit they stay the same number."""
+    assert number(value) == "−0.09"
+    assert number(-value) == "0.09"
+
+
+def test_a_half_is_rounded_away_from_zero():
+    assert [fixed(x, 2) for x in (0.125, -0.125, 0.375, 2.675, 1e20, 5e-324)] == [
+        *("0.13", "-0.13", "0.38", "2.68", f"{10**20}.00", "0.00")
+    ]
+    assert fixed(1.7976931348623157e308, 17).startswith("179769313486")
+
+
+def test_a_share_that_never_happened_has_no_error_of_zero():
+    """Exact end: 1 - .05^(1/40) = .0722; with three of forty sqrt(.075 * .925 / 40) = .0416."""
+    assert percent_of(0.0, 40) == "0 % (of 40; at most 7.2 %)"
+    assert percent_of(1.0, 40) == "100 % (of 40; at least 92.8 %)"
+    assert percent_of(0.075, 40) == "8 % ± 4.2 %"
+    assert percent_of(math.nan, 40) == percent_of(0.5, 0) == "–"
 
 
 @pytest.mark.parametrize(

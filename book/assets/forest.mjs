@@ -18,9 +18,17 @@ const LOOK = { ink: "#1d2733", grey: "#5b6673", pooled: "#0072b2", prediction: "
 
 /* ---- numbers in words: as twostage.display writes them ------------------------------------------------------------- */
 
+/* A half is rounded away from zero, after twelve significant digits. */
+function fixed(value, digits) {
+  const [mantissa, exponent] = Number(value.toPrecision(12)).toExponential().split("e");
+  const whole = Math.round(Number(`${mantissa.replace("-", "")}e${Number(exponent) + digits}`));
+  if (whole > Number.MAX_SAFE_INTEGER) return value.toFixed(digits);
+  return (value < 0 ? "-" : "") + Number(`${whole}e-${digits}`).toFixed(digits);
+}
+
 export function number(value, digits = 2) {
   if (!Number.isFinite(value)) return value === Infinity ? "∞" : "–";
-  const text = value.toFixed(digits);
+  const text = fixed(value, digits);
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
@@ -29,7 +37,7 @@ export function interval(low, high, digits = 2) {
   if (Number.isNaN(low) && Number.isNaN(high)) return "–";
   const nearest = Math.min(Math.abs(low), Math.abs(high));
   let shown = digits;
-  while ((low > 0 || high < 0) && shown < 17 && Number(nearest.toFixed(shown)) === 0) shown += 1;
+  while ((low > 0 || high < 0) && shown < 17 && Number(fixed(nearest, shown)) === 0) shown += 1;
   return `[${number(low, shown)}, ${number(high, shown)}]`;
 }
 

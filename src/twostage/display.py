@@ -1,6 +1,7 @@
 """Numbers and tables as people read them; knows nothing of what they mean."""
 
 import math
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import pandas as pd
@@ -12,11 +13,26 @@ from twostage.words import say
 MISSING = "–"
 
 
+#: Significant digits that two ways of computing a number agree in: what differs farther behind is the same number, and
+#: is rounded the same way on every page.
+_SAME_DIGITS = 12
+
+
+#: Digits of the largest double before the point, and of what is shown after it.
+_EVERY_DIGIT = Context(prec=400)
+
+
+def fixed(value: float, digits: int) -> str:
+    """A finite number with so many decimals, a half rounded away from zero, as decimals are rounded by hand."""
+    same = Decimal(f"{value:.{_SAME_DIGITS}g}")
+    return f"{same.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, _EVERY_DIGIT):f}"
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A number with a true minus sign; a dash where there is none; never ``-0.00``."""
     if value is None or not math.isfinite(value):
         return "∞" if value is not None and value == math.inf else MISSING
-    text = f"{value:.{digits}f}"
+    text = fixed(value, digits)
     if float(text) == 0:
         text = text.removeprefix("-")
     return text.replace("-", "−")
@@ -31,7 +47,7 @@ def interval(low: float, high: float, digits: int = 2) -> str:
         return MISSING
     if low is not None and high is not None and (low > 0 or high < 0):
         nearest = min(abs(low), abs(high))
-        while float(f"{nearest:.{digits}f}") == 0 and digits < 17:
+        while float(fixed(nearest, digits)) == 0 and digits < 17:
             digits += 1
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
@@ -40,12 +56,27 @@ def p_value(value: float | None) -> str:
     """``< .001`` or three decimals, without the leading zero (APA style)."""
     if value is None or not math.isfinite(value):
         return MISSING
-    return "< .001" if value < 0.0005 else f"{value:.3f}".removeprefix("0")
+    return "< .001" if value < 0.0005 else fixed(value, 3).removeprefix("0")
 
 
 def percent(value: float, digits: int = 0) -> str:
     """A share of 0 to 1 as a percentage."""
     return f"{number(100 * value, digits)} %" if math.isfinite(value) else MISSING
+
+
+def percent_of(share: float, n: float, digits: int = 0) -> str:
+    """A share that happened in n simulations, with its Monte Carlo standard error: ``12 % ± 1.0 %``.
+
+    Where it happened never or always that error is 0 and says nothing: ``0 % (of 40; at most 7.2 %)`` gives the end of the
+    exact 95 % interval, 1 - .05^(1/n), about 3/n.
+    """
+    if not (math.isfinite(share) and n > 0):
+        return MISSING
+    if 0 < share < 1:
+        return f"{percent(share, digits)} ± {percent(math.sqrt(share * (1 - share) / n), 1)}"
+    end = 1 - 0.05 ** (1 / n)
+    bound = f"at most {percent(end, 1)}" if share <= 0 else f"at least {percent(1 - end, 1)}"
+    return f"{percent(share, digits)} (of {count(n)}; {bound})"
 
 
 def count(value: float) -> str:
@@ -93,6 +124,10 @@ _TITLES = {
     "r_within": "correlation within patients",
     "scale_x": "unit of x",
     "scale_y": "unit of y",
+    "floor_x": "share of scores of x that are the lowest possible",
+    "ceiling_x": "share of scores of x that are the highest possible",
+    "floor_y": "share of scores of y that are the lowest possible",
+    "ceiling_y": "share of scores of y that are the highest possible",
     "n_pre": "patients with intake score",
     "n_post": "patients with outcome score",
     "pre_mean": "mean intake score",

@@ -126,7 +126,7 @@ NOTEBOOKS = {
             "stage2_crosslevel",
             _STAGE2,
             leaves=("crosslevel",),
-            reads=("crosslevel",),
+            reads=("data", "crosslevel"),
             chapter="results_crosslevel",
         ),
         Notebook(
@@ -168,7 +168,7 @@ NOTEBOOKS = {
             "stage2_estimators",
             _STAGE2,
             leaves=("estimators",),
-            reads=("estimators",),
+            reads=("data", "estimators"),
             uses=("truth",),
             chapter="results_estimators",
         ),

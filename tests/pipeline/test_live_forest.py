@@ -252,3 +252,33 @@ def test_the_file_for_spreadsheets_holds_no_formula(data, tmp_path):
     assert list(table["label"]) == ["'=1+1", 'a "b", c', "−"]
     assert list(table["in_pool"]) == ["yes", "no", "yes"]
     assert table["weight"].sum() == pytest.approx(100.0)
+
+
+NUMBERS = """
+import {{ interval, number }} from {module};
+const asked = {asked};
+console.log(JSON.stringify(asked.map(([value, digits]) => [number(value, digits), interval(value, value + 1, digits)])));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node, which runs the pages' scripts")
+def test_numbers_are_rounded_as_on_the_pages_without_script(tmp_path):
+    """Ties, values that rounding makes ties, all sizes."""
+    rng = np.random.default_rng(8)
+    values = [*(rng.integers(-4000, 4000, 400) / 1000), *(rng.integers(-800, 800, 200) / 8)]
+    values += [
+        *(rng.normal(size=300) * 10.0 ** rng.integers(-9, 9, 300)),
+        -0.0849999999999999,
+        0.0,
+        1e-300,
+        1e20,
+    ]
+    asked = [[float(value), int(digits)] for value in values for digits in (0, 2, 3)]
+    script = tmp_path / "numbers.mjs"
+    script.write_text(
+        NUMBERS.format(module=json.dumps((ASSETS / "forest.mjs").as_uri()), asked=json.dumps(asked))
+    )
+    finished = subprocess.run(["node", str(script)], capture_output=True, text=True, encoding="utf-8")
+    assert finished.returncode == 0, finished.stderr
+    ours = [[number(value, digits), interval(value, value + 1, digits)] for value, digits in asked]
+    assert json.loads(finished.stdout) == ours

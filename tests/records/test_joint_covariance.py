@@ -11,7 +11,8 @@ import pytest
 from twostage.params import make_parameters
 from twostage.problems import RecordError
 from twostage.records.record import make_record, read_record, write_record
-from twostage.stage1.equations import crosslevel, lagged, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged
 from twostage.stage1.panel import make_panel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))

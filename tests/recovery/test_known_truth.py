@@ -7,6 +7,7 @@ patient's true intercepts where a study's panel carries the observed means; ever
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.api import OLS
 
 from twostage.collection.collection import Study
 from twostage.collection.settings import Variable
@@ -14,9 +15,10 @@ from twostage.params import make_parameters
 from twostage.records.record import make_record
 from twostage.simulation.model import COEFFICIENT, GENERATING, Instrument, Simulated, simulate_study
 from twostage.simulation.simulate import simulate_collection
-from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.equations import crosslevel, lagged, outcome
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage2.pool import pool_records
+from twostage.terms import DIRECTIONS
 
 MEANS = {name: mean for name, (mean, _) in GENERATING.items()}
 PLAIN = MEANS | dict.fromkeys(("c_xy_x", "c_xy_y", "c_yx_x", "c_yx_y", "trend_x", "trend_y"), 0.0)
@@ -129,14 +131,16 @@ def test_true_intercepts_recover_the_effects_two_sessions_on():
     study = draw(23, PLAIN, skip=0.08)
     phi = np.array([[PLAIN["phi_xx"], PLAIN["b_yx"]], [PLAIN["b_xy"], PLAIN["phi_yy"]]])
     twice = phi @ phi
-    rows = transition(oracle_panel(study, lag=2)).tidy()
-    assert set(rows["variant"]) == {"1 to 3", "2 to 4", "3 to 5", "4 to 6", "5 to 7"}
+    rows = oracle_panel(study, lag=2).transitions()
+    assert set(rows["session"]) == {1, 2, 3, 4, 5}
     places = {("y_to_x", "x_within"): (0, 0), ("y_to_x", "y_within"): (0, 1)}
     places |= {("x_to_y", "x_within"): (1, 0), ("x_to_y", "y_within"): (1, 1)}
     for (direction, term), at in places.items():
-        found = rows[(rows["direction"] == direction) & (rows["term"] == term)]
-        assert ((found["estimate"] - twice[at]).abs() < Z * found["std_error"]).all(), (direction, term)
-        assert found["std_error"].max() < 0.03
+        d = DIRECTIONS[direction]
+        for _, own in rows.dropna(subset=[f"{d.outcome}_next"]).groupby("session"):
+            fit = OLS(own[f"{d.outcome}_next"], own.assign(intercept=1.0)[list(d.lagged)]).fit()
+            assert abs(fit.params[term] - twice[at]) < Z * fit.bse[term], (direction, term)
+            assert fit.bse[term] < 0.03
 
 
 @pytest.fixture(scope="module")

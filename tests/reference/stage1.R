@@ -148,14 +148,6 @@ mixed <- function(d, terms, slopes) {
 
 slopes_of <- function(terms) terms[1:2]   # the two lagged predictors
 
-least_squares <- function(d, terms) {
-  fit <- lm(as.formula(paste("later ~", paste(terms, collapse = " + "))), d)
-  s <- summary(fit)$coefficients
-  data.frame(term = c("intercept", terms), estimate = s[, 1], std_error = s[, 2], df = fit$df.residual,
-             n_patients = nrow(d), n_transitions = nrow(d), loglik = c(logLik(fit)), singular = NA,
-             gradient = NA, missed = NA)
-}
-
 DIRECTIONS <- list(x_to_y = c("x", "y"), y_to_x = c("y", "x"))
 
 of_direction <- function(panel, o, name) {
@@ -172,26 +164,30 @@ of_direction <- function(panel, o, name) {
   }
   products <- paste0(from, c("w_xm", "w_ym"))
   out <- rbind(out, cbind(analysis = "crosslevel", variant = "main", mixed(centred, c(terms, products), o$random_slopes)))
-  for (t in if (o$transitions) o$first_session:(o$last_session - o$lag)) {
-    label <- paste(t, "to", t + o$lag)
-    out <- rbind(out, cbind(analysis = "transition", variant = label, least_squares(d[d$session == t, ], terms)))
-  }
   cbind(direction = name, out)
 }
 
-of_outcome <- function(study, panel, o, level = 0.95) {
+of_outcome <- function(study, panel, o) {
   s <- panel$sessions
-  s <- s[s$session <= o$early_last_session & !is.na(s$x), ]
-  early <- tapply(s$x, s$patient, mean)
+  s <- s[s$session <= o$early_last_session, ]
+  early <- function(v) tapply(s[[v]], s$patient, mean, na.rm = TRUE)
   d <- patients_of(study)
-  d$early <- as.numeric(early[d$patient])
-  d <- d[complete.cases(d[c("early", "pre", "post")]), ]
-  r <- cor(residuals(lm(early ~ pre, d)), residuals(lm(post ~ pre, d)))
-  b <- summary(lm(scale(post) ~ scale(early) + scale(pre), d))$coefficients
+  d$early <- as.numeric(early("x")[d$patient])
+  d$early_y <- as.numeric(early("y")[d$patient])
+  rbind(cbind(variant = "main", outcome_given(d, "pre")),
+        cbind(variant = "given early y too", outcome_given(d, c("pre", "early_y"))))
+}
+
+outcome_given <- function(d, controls) {
+  d <- d[complete.cases(d[c("early", controls, "post")]), c("early", controls, "post")]
+  others <- paste(controls, collapse = " + ")
+  r <- cor(residuals(lm(paste("early ~", others), d)), residuals(lm(paste("post ~", others), d)))
+  b <- summary(lm(post ~ ., as.data.frame(scale(d))))$coefficients["early", ]
   n <- nrow(d)
-  data.frame(direction = "x_to_y", analysis = "outcome", variant = "main",
-             term = c("partial_r_z", "x_early_standardized"), estimate = c(atanh(r), b[2, 1]),
-             std_error = c(sqrt(1 / (n - 4)), b[2, 2]), df = c(Inf, n - 3), n_patients = n, n_transitions = 0,
+  q <- length(controls)
+  data.frame(direction = "x_to_y", analysis = "outcome",
+             term = c("partial_r_z", "x_early_standardized"), estimate = c(atanh(r), b[[1]]),
+             std_error = c(sqrt(1 / (n - 3 - q)), b[[2]]), df = c(Inf, n - 2 - q), n_patients = n, n_transitions = 0,
              loglik = NA, singular = NA, gradient = NA, missed = NA)
 }
 

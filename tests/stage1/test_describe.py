@@ -212,3 +212,19 @@ def test_description_and_analysis_speak_of_the_same_patients(panels):
         assert found.summary["n_patients"] == found.flow["n_patients"].iloc[-1]
         assert found.summary["n_transitions"] == len(panel.transitions())
         assert found.exclusions.equals(panel.exclusions)
+
+
+# --- ends of the scales
+
+
+def test_shares_at_the_ends_by_hand():
+    """Of x (0 to 10): 0, 10, 10, 5, 5; of y (0 to 20), scored the other way: 20, 0, 20 become 0, 20, 0."""
+    rows = [("a", 1, 0, 20), ("a", 2, 10, NAN), ("a", 3, 10, 0), ("b", 1, 5, 20), ("b", 2, 5, NAN)]
+    found = described(rows, y_direction=-1, standardize="total").summary
+    assert [found[end] for end in ("floor_x", "ceiling_x", "floor_y", "ceiling_y")] == [
+        0.2,
+        0.4,
+        2 / 3,
+        1 / 3,
+    ]
+    assert np.isnan(described([("a", 1, 1, NAN), ("b", 1, 2, NAN)]).summary["floor_y"])

@@ -12,7 +12,8 @@ from twostage.params import make_parameters
 from twostage.problems import RecordError
 from twostage.records.record import Record, make_record, write_record
 from twostage.stage1.describe import describe
-from twostage.stage1.equations import crosslevel, lagged, outcome, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged, outcome
 from twostage.stage1.panel import make_panel
 from twostage.stage2.pool import as_correlations, leave_one_out, patient_flow, pool_records, read_records
 from twostage.stats.base import NotEstimable
@@ -245,13 +246,13 @@ def test_a_study_without_outcome_is_named(three):
 
 def test_each_transition_is_pooled_over_the_studies_that_have_it(three):
     parameters = make_parameters({})
-    study = three.study("S02")
+    study = three.study("S03")
     short = type(study)(**{**vars(study), "sessions": study.sessions[study.sessions["session"] <= 4]})
-    panels = [make_panel(s, parameters) for s in (three.study("S01"), short)]
+    panels = [make_panel(s, parameters) for s in (three.study("S02"), short)]
     table = pool_records([make_record(p, transition(p)) for p in panels])
     assert table.row("x_to_y", "x_within", "3 to 4")["k"] == 2
     assert table.row("x_to_y", "x_within", "4 to 5")["k"] == 1
-    named = table.left_out[table.left_out["study"] == "S02"]
+    named = table.left_out[table.left_out["study"] == "S03"]
     assert set(named["variant"]) == {"4 to 5", "5 to 6", "6 to 7"}
     assert set(named["direction"]) == {"x_to_y", "y_to_x"}
 
@@ -353,14 +354,15 @@ def test_leave_one_out_is_pooling_the_others(lagged_records, ci):
 
 def test_correlations_are_the_z_values_turned_back(outcome_records):
     table = pool_records(outcome_records)
-    (pooled,) = as_correlations(table.tidy()).to_dict("records")
+    pooled, given = as_correlations(table.tidy()).to_dict("records")
+    assert (pooled["variant"], given["variant"]) == ("main", "given early y too")
     z = table.row("x_to_y", "partial_r_z")
     assert pooled["term"] == "partial_r"
     for name in ("estimate", "ci_low", "ci_high", "pi_low", "pi_high"):
         assert pooled[name] == pytest.approx(np.tanh(z[name]), rel=CLOSED_FORM)
     assert "std_error" not in pooled
     studies = as_correlations(table.estimates)
-    assert len(studies) == 3
+    assert len(studies) == 6
     assert studies["ci_high"].between(-1, 1).all()
     assert z["tau2"] == pooled["tau2"]
 

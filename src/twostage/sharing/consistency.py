@@ -15,7 +15,7 @@ SAME = 1e-9
 
 
 #: Analyses whose records have standard errors only: each of their coefficients is pooled by itself.
-WITHOUT_MATRICES = {"estimators"}
+WITHOUT_MATRICES = {"estimators", "transition"}
 
 
 def inconsistencies(
@@ -152,7 +152,7 @@ DESCRIBED = {
 
 
 #: What a description may have besides, each a count or a number of patients with that score.
-MAY_DESCRIBE = {"n_pre", "n_post", "pre_mean", "pre_sd"}
+MAY_DESCRIBE = {"n_pre", "n_post", "pre_mean", "pre_sd", "floor_x", "ceiling_x", "floor_y", "ceiling_y"}
 
 
 OF_SESSION = {"session", *(f"{v}_{of}" for v in ("x", "y") for of in ("mean", "sd")), "n_x", "n_y"}

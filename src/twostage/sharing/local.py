@@ -11,7 +11,7 @@ from twostage.params import Parameters
 from twostage.records import notebook_parameters
 from twostage.sharing.models import Model
 from twostage.sharing.spread import Values, gives_away
-from twostage.stage1 import Panel, make_panel, outcome_rows, variants
+from twostage.stage1 import OUTCOME_CONTROLS, Panel, make_panel, outcome_rows, transitions, variants
 from twostage.terms import DIRECTIONS, ESTIMATORS, Direction
 
 #: Why a session's statistics go although they would tell nothing by themselves.
@@ -119,7 +119,7 @@ def _variables(panel: Panel, least: int) -> dict[str, str]:
 
 def _models(study: Study, parameters: Parameters, lagged: Panel) -> Iterator[tuple[Model, _Columns]]:
     """Every model of a study's records with the columns that it is made of."""
-    rows, lag = lagged.transitions(), lagged.parameters.lag
+    rows = lagged.transitions()
     panels = {name: lagged.parameters.model_copy(update=c) for name, c in variants(lagged.parameters).items()}
     varied = {name: make_panel(study, values).transitions() for name, values in panels.items()}
     own_lines = make_panel(study, lagged.parameters.model_copy(update={"detrend": "patient"})).transitions()
@@ -127,17 +127,19 @@ def _models(study: Study, parameters: Parameters, lagged: Panel) -> Iterator[tup
     for name, direction in DIRECTIONS.items():
         yield ("lagged", "main", name), _columns(rows, direction)
         yield ("crosslevel", "main", name), _columns(rows, direction) | _products(rows, direction)
-        for session, own in rows.groupby("session"):
-            yield ("transition", f"{session} to {session + lag}", name), _columns(own, direction)
+        for variant in transitions(lagged.parameters):
+            yield ("transition", variant, name), everyone
         for variant, own in varied.items():
             yield ("sensitivity", variant, name), _columns(own, direction)
         made_of = {"eligible": _columns(rows, direction), "own lines": _columns(own_lines, direction)}
         made_of["everyone"] = everyone
         for estimator in ESTIMATORS.values():
             yield ("estimators", estimator.name, name), made_of[estimator.rows]
-    complete = outcome_rows(make_panel(study, notebook_parameters("stage1_outcome", parameters)))
-    columns = {name: _values(complete, complete[name]) for name in ("x_early", "pre", "post")}
-    yield ("outcome", "main", "x_to_y"), columns
+    panel = make_panel(study, notebook_parameters("stage1_outcome", parameters))
+    for variant, controls in OUTCOME_CONTROLS.items():
+        complete = outcome_rows(panel, controls)
+        columns = {name: _values(complete, complete[name]) for name in ("x_early", *controls, "post")}
+        yield ("outcome", variant, "x_to_y"), columns
 
 
 def _columns(rows: pd.DataFrame, direction: Direction) -> _Columns:

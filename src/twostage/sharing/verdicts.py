@@ -18,9 +18,6 @@ WITHHELD = "withheld by the site: "
 CONCENTRATION = "concentration"
 
 
-_BESIDE = "the number of a smaller transition could be had by subtraction"
-
-
 #: A share of patients such as 5 / 15 is not met by a hair.
 _ROUNDING = 1e-9
 
@@ -73,14 +70,11 @@ def verdicts(
         verdict = _verdict(record, variant, direction, panel, filters, local)
         if verdict:
             by_identity.setdefault(identity(record.analysis, variant, direction, record.parameters), verdict)
-    found = {
+    return {
         (record.analysis, variant, direction): by_identity[same]
         for record, (variant, direction) in models
         if (same := identity(record.analysis, variant, direction, record.parameters)) in by_identity
     }
-    if {"lagged", "transition"} <= set(records):
-        found |= _transitions_beside(records, found, filters.tab)
-    return found
 
 
 def _keys(record: Record) -> list[tuple[str, str]]:
@@ -100,24 +94,6 @@ def _verdict(
             CONCENTRATION, f"{WITHHELD}one patient's scores could be concluded from it ({CONCENTRATION})"
         )
     return None
-
-
-def _transitions_beside(
-    records: Mapping[str, Record], withheld: Mapping[Model, Verdict], least: int
-) -> dict[Model, Verdict]:
-    """More transitions to withhold: the number of all, less those of the shown ones, is that of the others."""
-    found = {}
-    for total in records["lagged"].fits:
-        sizes = {
-            f.variant: f.n_transitions
-            for f in records["transition"].fits
-            if f.direction == total.direction and ("transition", f.variant, f.direction) not in withheld
-        }
-        shown = sorted(sizes, key=sizes.get)
-        while shown and 0 < total.n_transitions - sum(sizes[v] for v in shown) < least:
-            verdict = Verdict("nfilter.tab", f"{WITHHELD}{_BESIDE} (nfilter.tab)")
-            found["transition", shown.pop(0), total.direction] = verdict
-    return found
 
 
 def without_models(record: Record, found: Mapping[Model, Verdict], notes: dict[str, list[str]]) -> Record:

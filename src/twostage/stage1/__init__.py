@@ -8,11 +8,20 @@ from twostage.stage1.bounds import (
     LEAST_VARIANCE,
 )
 from twostage.stage1.describe import Description, describe
-from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.stage1.estimators import estimators
 from twostage.stage1.large import LargePanel
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.sensitivity import sensitivity
-from twostage.stage1.vocabulary import OUTCOME_TERMS, WINDOW_LENGTHS, coefficients, reasons, variants
+from twostage.stage1.vocabulary import (
+    OUTCOME_CONTROLS,
+    OUTCOME_TERMS,
+    WINDOW_LENGTHS,
+    coefficients,
+    reasons,
+    transitions,
+    variants,
+)

@@ -26,7 +26,8 @@ class Description:
         x_mean, x_sd, y_mean, y_sd in the panel's unit.
     summary : dict
         n_enrolled, n_patients, n_sessions (with both), n_transitions, sessions_per_patient, missing_share,
-        icc_x, icc_y, r_between, r_within, scale_x, scale_y; where known n_pre, n_post, pre_mean, pre_sd.
+        icc_x, icc_y, r_between, r_within, scale_x, scale_y, floor_x, ceiling_x, floor_y, ceiling_y; where known n_pre,
+        n_post, pre_mean, pre_sd.
     """
 
     study: str
@@ -145,6 +146,7 @@ def _summary(panel: Panel) -> dict[str, float]:
         "r_within": _correlation(both["x_within"], both["y_within"]),
         "scale_x": panel.scale["x"],
         "scale_y": panel.scale["y"],
+        **panel.at_ends,
     }
 
 

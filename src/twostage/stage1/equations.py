@@ -5,7 +5,7 @@ centred scores of this session and the person means, one model per direction (se
 It is biased in short series (Nickell 1981, doi:10.2307/1911408); the book shows which way and by how much.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial, singledispatch
 
@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from twostage.stage1.estimates import Equation, Equations, StudyEstimates, collect, counted, require
 from twostage.stage1.panel import ROUNDING, Panel, varies
-from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions
+from twostage.stage1.vocabulary import LOST_OUTCOME, OUTCOME_CONTROLS, lost_lagged
 from twostage.stats.base import attempt
 from twostage.stats.mixed import MixedFit, MixedSums, clustered, fit_mixed, influence, with_clustered_errors
 from twostage.terms import DIRECTIONS, Direction
@@ -86,27 +86,13 @@ def crosslevel(panel: Panel) -> StudyEstimates:
 
 
 @singledispatch
-def transition(panel: Panel) -> StudyEstimates:
-    """The lagged effects of each transition (1 -> 2, 2 -> 3, ...), by least squares.
-
-    One row per patient and transition, so there is nothing to nest: the lagged equation without u.
-    """
-    rows = panel.transitions()
-    results: Equations = {}
-    for label, session in transitions(panel.parameters).items():
-        of_session = rows[rows["session"] == session]
-        for direction in DIRECTIONS.values():
-            found = attempt(_fit_ols, of_session, direction, panel.parameters.level)
-            results[label, direction.name] = found
-    return collect(panel, "transition", results)
-
-
-@singledispatch
 def outcome(panel: Panel) -> StudyEstimates:
     """Early x and the outcome, given intake.
 
     ``post[i] = b0 + b1 early_x[i] + b2 pre[i] + e[i]``; the effect is the partial correlation r_p of early x
-    with post given pre, as Fisher's z with variance 1/(n - 4), and the standardized b1.
+    with post given pre, as Fisher's z with variance 1/(n - 4), and the standardized b1. The variant `given early y too`
+    adds ``b3 early_y[i]``, variance 1/(n - 5): patients with a high x often have a low y by then, and without it that is
+    taken for an effect of x.
 
     Parameters
     ----------
@@ -116,28 +102,31 @@ def outcome(panel: Panel) -> StudyEstimates:
     Returns
     -------
     StudyEstimates
-        Terms `partial_r_z` and `x_early_standardized`, direction `x_to_y`.
+        Terms `partial_r_z` and `x_early_standardized`, direction `x_to_y`; variants `main` and `given early y too`.
 
     Notes
     -----
-    r_p = t / sqrt(t^2 + n - 3) with t of b1. Checked by hand algebra and against R's lm in tests.
+    r_p = t / sqrt(t^2 + df) with t of b1 and its degrees of freedom, n - 3 or n - 4. Checked by hand algebra and
+    against R's lm in tests.
     """
-    rows = outcome_rows(panel)
-    result = attempt(_fit_outcome, rows, panel.parameters.level)
-    return collect(panel, "outcome", {("main", "x_to_y"): result}, LOST_OUTCOME)
+    results: Equations = {}
+    for variant, controls in OUTCOME_CONTROLS.items():
+        rows = outcome_rows(panel, controls)
+        results[variant, "x_to_y"] = attempt(_fit_outcome, rows, controls, panel.parameters.level)
+        if not results[variant, "x_to_y"]:
+            break  # What the plain analysis lacks the other lacks too: one reason is enough.
+    return collect(panel, "outcome", results, LOST_OUTCOME)
 
 
-def outcome_rows(panel: Panel) -> pd.DataFrame:
-    """Complete cases of the outcome analysis: patient, x_early, pre, post."""
+def outcome_rows(panel: Panel, controls: Sequence[str] = ("pre",)) -> pd.DataFrame:
+    """Complete cases of an outcome analysis: patient, x_early, the controls (pre, or y_early too), post."""
+    columns = ["patient", "x_early", *controls, "post"]
     if panel.patients is None or not {"pre", "post"} <= set(panel.patients):
-        return pd.DataFrame(columns=["patient", "x_early", "pre", "post"], dtype=float)
+        return pd.DataFrame(columns=columns, dtype=float)
     early = panel.sessions[panel.sessions["session"] <= panel.parameters.early_last_session]
-    x_early = early.groupby("patient")["x"].mean().rename("x_early").reset_index()
-    return (
-        x_early.merge(panel.patients[["patient", "pre", "post"]], on="patient")
-        .dropna()
-        .reset_index(drop=True)
-    )
+    means = early.groupby("patient")[["x", "y"]].mean().rename(columns="{}_early".format).reset_index()
+    rows = means.merge(panel.patients[["patient", "pre", "post"]], on="patient")
+    return rows[columns].dropna().reset_index(drop=True)
 
 
 def _design_lagged(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
@@ -216,17 +205,6 @@ def summary(fit: MixedFit) -> dict:
     }
 
 
-def _fit_ols(rows, direction, level) -> Equation:
-    rows = rows.dropna(subset=[f"{direction.outcome}_next"])
-    X = _design_lagged(rows, direction)
-    require(len(rows) > X.shape[1], f"{len(rows)} patients are too few for {X.shape[1]} coefficients")
-    require(np.linalg.matrix_rank(X.to_numpy()) == X.shape[1], "a predictor does not vary or repeats another")
-    fit = _ols(rows[f"{direction.outcome}_next"].to_numpy(), X)
-    require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
-    table = _ols_table(fit, level)
-    return Equation(counted(table, len(rows), len(rows)), fit.cov_params(), _ols_summary(fit))
-
-
 def _ols(y, X):
     # It takes a second to import, scipy.stats above all: what fits nothing, such as a run without changes, does without.
     from statsmodels.regression.linear_model import OLS
@@ -257,21 +235,21 @@ def _ols_table(fit, level: float) -> pd.DataFrame:
     )
 
 
-def _fit_outcome(rows, level) -> Equation:
-    n = len(rows)
-    require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
-    for name in ("x_early", "pre", "post"):
+def _fit_outcome(rows, controls, level) -> Equation:
+    n, names = len(rows), ["x_early", *controls]
+    require(n > len(names) + 2, too_few_outcomes(n, controls))
+    for name in (*names, "post"):
         require(varies(rows[name], rows[name]), f"{name} does not vary")
-    scores = rows[["x_early", "pre", "post"]]
+    scores = rows[[*names, "post"]]
     standardized = (scores - scores.mean()) / scores.std(ddof=1)
-    X = standardized[["x_early", "pre"]]
+    X = standardized[names]
     X.insert(0, "const", 1.0)
-    require(np.linalg.matrix_rank(X.to_numpy()) == 3, "early x and intake are the same up to scale")
+    require(np.linalg.matrix_rank(X.to_numpy()) == len(names) + 1, SAME_OUTCOMES[len(controls) > 1])
     fit = _ols(standardized["post"], X)
     require(fit.ssr > ROUNDING * fit.uncentered_tss, NO_RESIDUAL)
     beta = _ols_table(fit, level).query("term == 'x_early'").assign(term="x_early_standardized")
     t, df = float(fit.tvalues["x_early"]), float(fit.df_resid)
-    table = pd.concat([fisher_z(t / np.sqrt(t**2 + df), n, level), beta], ignore_index=True)
+    table = pd.concat([fisher_z(t / np.sqrt(t**2 + df), n - len(controls), level), beta], ignore_index=True)
     terms = list(table["term"])
     covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
     # The two are alternatives for the same effect and never pooled together: their covariance is not needed.
@@ -279,9 +257,22 @@ def _fit_outcome(rows, level) -> Equation:
     return Equation(counted(table, n, 0), covariance, _ols_summary(fit))
 
 
+#: Why early x has no coefficient of its own, beside intake, and beside early y too.
+SAME_OUTCOMES = (
+    "early x and intake are the same up to scale",
+    "early x, early y and intake say the same: one follows from the others",
+)
+
+
+def too_few_outcomes(n: int, controls: Sequence[str]) -> str:
+    """That fewer patients have all scores than a partial correlation takes."""
+    early = "early x and y" if "y_early" in controls else "early x"
+    return f"{n} patients with {early}, intake and outcome are too few ({len(controls) + 4} are needed)"
+
+
 def fisher_z(r: float, n: int, level: float) -> pd.DataFrame:
-    """A partial correlation on Fisher's scale, as a row of a table."""
-    z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 4)
+    """A partial correlation on Fisher's scale, as a row of a table; n: of patients, less the controls."""
+    z, se = float(np.arctanh(r)), 1 / np.sqrt(n - 3)
     half = ndtri(0.5 + level / 2) * se
     row = {"term": "partial_r_z", "estimate": z, "std_error": se, "df": np.inf, "statistic": z / se}
     row |= {"p_value": 2 * ndtr(-abs(z / se)), "ci_low": z - half, "ci_high": z + half}

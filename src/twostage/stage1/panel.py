@@ -4,7 +4,8 @@ One path, in this order: window, orientation, standardization, trend, person mea
 eligibility, gap-safe lag. Every patient who does not reach the end is counted with the reason.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any, Literal
 
@@ -19,6 +20,10 @@ from twostage.stage1.vocabulary import exclusions
 
 #: Differences below this share of the numbers' size are rounding: nothing varies there.
 ROUNDING = 1e-12
+
+
+#: The same of a score and the end of its scale: orientation rounds.
+AT_END = 1e-9
 
 
 _DISAGGREGATED = ("x_mean", "y_mean", "x_within", "y_within")
@@ -55,6 +60,9 @@ class Panel:
         Of a session score of x and of y, as the registry has them; NaN where it does not say.
     reliability_kind : {"within", "total"}
         What they are shares of: of the variance within patients, or of all.
+    at_ends : dict
+        floor_x, ceiling_x, floor_y, ceiling_y: shares of the window's scores that are the lowest and the highest possible
+        one, after orientation; NaN for a variable without scores.
     """
 
     study: str
@@ -71,6 +79,7 @@ class Panel:
     checksum: str
     reliability: tuple[float, float] = (np.nan, np.nan)
     reliability_kind: Literal["within", "total"] = "within"
+    at_ends: dict[str, float] = field(default_factory=dict)
 
     @property
     def n_patients(self) -> int:
@@ -195,6 +204,9 @@ def make_panel(study: Study, parameters: Parameters | None = None, **values: Any
         n_enrolled=enrolled,
         checksum=study.checksum,
         **reliabilities(study.info),
+        at_ends=shares_at_ends(
+            count_at_ends(window[["x", "y"]].to_numpy(), ends_of(study.info)), window[["x", "y"]].count()
+        ),
     )
 
 
@@ -202,6 +214,27 @@ def resolved(parameters: Parameters | None, values: dict[str, Any]) -> Parameter
     """The parameters, or the package's defaults, with some values that differ."""
     given = {} if parameters is None else parameters.model_dump()
     return make_parameters({**given, **values}) if values or parameters is None else parameters
+
+
+def ends_of(info: Mapping[str, Any]) -> np.ndarray:
+    """Lowest and highest possible scores (rows) of x and y, by a row of the registry."""
+    return np.array([[float(info[f"{v}_{end}"]) for v in "xy"] for end in ("min", "max")])
+
+
+def count_at_ends(scores: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How many oriented scores (..., 2), not yet divided by anything, are at each of the ends: (2, 2), as `ends`."""
+    near = AT_END * (ends[1] - ends[0])
+    return np.array([(np.abs(scores - end) <= near).reshape(-1, 2).sum(axis=0) for end in ends])
+
+
+def shares_at_ends(counts: np.ndarray, of: ArrayLike) -> dict[str, float]:
+    """Shares at floor and ceiling, from :func:`count_at_ends` and the numbers of scores (2,)."""
+    shares = counts / np.where(np.asarray(of) > 0, of, np.nan)
+    return {
+        f"{end}_{v}": float(shares[i, j])
+        for i, end in enumerate(("floor", "ceiling"))
+        for j, v in enumerate("xy")
+    }
 
 
 def reliabilities(info: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,16 @@ WINDOW_LENGTHS = (3, 5, 7)
 OUTCOME_TERMS = ("partial_r_z", "x_early_standardized")
 
 
+#: Variant of the outcome analysis -> what is controlled for.
+OUTCOME_CONTROLS = {"main": ("pre",), "given early y too": ("pre", "y_early")}
+
+
 #: Patients of the panel who are not in the outcome analysis.
 LOST_OUTCOME = "no early x, intake or outcome score"
+
+
+#: Estimator of the effects of each transition.
+EACH_TRANSITION = "riclpm"
 
 
 #: Variant, direction, term, estimator.
@@ -83,14 +91,15 @@ def reasons(analysis: str, parameters: Parameters) -> tuple[str, ...]:
 def coefficients(analysis: str, parameters: Parameters) -> frozenset[Coefficient]:
     """Every coefficient that a record of the analysis can have."""
     if analysis == "outcome":
-        return frozenset(("main", X_TO_Y.name, term, HEADLINE) for term in OUTCOME_TERMS)
+        return frozenset((v, X_TO_Y.name, term, HEADLINE) for v in OUTCOME_CONTROLS for term in OUTCOME_TERMS)
+    both = [(d.name, term) for d in DIRECTIONS.values() for term in (d.cross, d.auto)]
     if analysis == "estimators":
-        both = [(d.name, term) for d in DIRECTIONS.values() for term in (d.cross, d.auto)]
         return frozenset((name, d, term, name) for name in ESTIMATORS for d, term in both)
+    if analysis == "transition":
+        return frozenset((name, d, t, EACH_TRANSITION) for name in transitions(parameters) for d, t in both)
     names = {
         "lagged": ["main"],
         "crosslevel": ["main"],
-        "transition": list(transitions(parameters)),
         "sensitivity": list(variants(parameters)),
     }.get(analysis, [])
     found = set()

@@ -220,10 +220,10 @@ def test_estimates_come_back_from_a_runs_tables_as_they_were(pooled, result, tmp
     write_pooled(pooled["lagged"], str(tmp_path / "again"))
     (tmp_path / "again" / "studies_other.csv").write_text("a,b\n1,2\n")
     found = addition(read_estimates(tmp_path), "S02")
-    expected = result.table.set_index(["analysis", "direction", "term"]).sort_index()
+    expected = result.table.set_index(["analysis", "variant", "direction", "term"]).sort_index()
     order = [tuple(k) for k in found.table[["analysis", "direction", "term"]].to_numpy()]
     assert order[0] == ("lagged", "x_to_y", "x_within")
-    again = found.table.set_index(["analysis", "direction", "term"]).sort_index()
+    again = found.table.set_index(["analysis", "variant", "direction", "term"]).sort_index()
     pd.testing.assert_frame_equal(again, expected.loc[again.index], check_exact=True)
     assert read_estimates(tmp_path / "nowhere").empty
 

@@ -1,13 +1,22 @@
 """The words about heterogeneity hold the numbers of the fit and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from twostage.display import interval, number, p_value
-from twostage.pages.common.heterogeneity import heterogeneity_words, words_list, words_table
+from twostage.pages.common.heterogeneity import (
+    heterogeneity_words,
+    simulated_prediction,
+    words_list,
+    words_table,
+)
+from twostage.recovery.simulations import read_simulation
 from twostage.stats.pool.exceedance import exceedance
 from twostage.stats.pool.pool import pool
 
+BOOK = Path(__file__).resolve().parents[3] / "book"
 Y, V = [0.1, 0.4, 0.6, 0.2, -0.1, 0.3], [0.01, 0.02, 0.03, 0.02, 0.02, 0.01]
 
 
@@ -77,3 +86,21 @@ def test_counts_of_100_never_round_to_certainty(share, words):
     from twostage.pages.common.heterogeneity import _of_100
 
     assert _of_100(share) == words
+
+
+def test_the_simulated_share_is_of_the_nearest_cell():
+    """17 studies, I2 of 29 % on average: 84 of 100, where 95 are claimed."""
+    cover = read_simulation(BOOK / "simulations", "coverage")
+    how = {"method": "REML", "ci": "hartung-knapp", "level": 0.95}
+    row = {"k": 15, "i2": 31.0, "pi_low": -1.0, "pi_high": 1.0, "pi_rule": pool(Y, V).pi_rule}
+    cell = cover.rows(k=17, heterogeneity="small", interval="prediction", rule="t(k-2), Hartung-Knapp").iloc[
+        0
+    ]
+    assert round(100 * cell["coverage"]) == 84
+    text = simulated_prediction(row, how, cover)
+    assert f"meta-analyses of 17 studies with an I² of {cell['mean_i2']:.0f} % on average" in text
+    assert text.endswith("in 84 %.")
+    assert "in 94 %" in simulated_prediction(row | {"i2": 90.0}, how, cover)
+    for other in ({"method": "DL"}, {"level": 0.9}, {"ci": "hartung-knapp-adhoc"}):
+        assert simulated_prediction(row, how | other, cover) == ""
+    assert simulated_prediction(row | {"pi_low": float("nan")}, how, cover) == ""

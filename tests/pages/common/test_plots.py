@@ -9,7 +9,8 @@ from twostage.pages.common.forest import forest
 from twostage.pages.moderators.bubble import bubble
 from twostage.pages.study import plots as plots_study
 from twostage.stage1.describe import describe
-from twostage.stage1.equations import crosslevel, lagged, transition
+from twostage.stage1.each_transition import transition
+from twostage.stage1.equations import crosslevel, lagged
 from twostage.stage2.pool import leave_one_out
 from twostage.stats.pool.metareg import metareg
 from twostage.stats.pool.subgroups import subgroups

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from twostage.collection import read_collection
-from twostage.display import percent
+from twostage.display import percent, percent_of
 from twostage.pages.common.tables import NO_EFFECT
 from twostage.pages.recovery.tables import best_estimator_table
 from twostage.pages.recovery.trust import ERRS, KNEW, NOT_RUN, OTHER_STUDIES, errs_sentence, trust_sentences
 from twostage.recovery.conditions import CONDITIONS
 from twostage.recovery.store import Recovery, read_recovery
 from twostage.recovery.verdict import Z, best_calibrated, kinds, nearest_kind
-from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, estimator_words
+from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, arrow, estimator_words
 from twostage.words import Words, speaking
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -58,16 +58,16 @@ def test_every_number_is_the_stored_study_s(default, stored):
     said = trust_sentences(stored, default, an_effect)
     kind = nearest_kind(stored, default.condition)
     best = best_calibrated(stored, kind)
-    found = re.findall(r"(\d+|[\d.]+)\u00a0?\s?% ± ([\d.]+)", said)
     expected = []
     for estimator in dict.fromkeys([HEADLINE, best]):
         for condition, measure in ((kind.name, "coverage"), (f"{kind.name}_null", "rejection")):
             for d in DIRECTIONS.values():
                 row = stored.row(condition, estimator, d.name, d.cross)
-                expected.append((percent(row[measure], 0), percent(row[f"{measure}_mcse"], 1)))
-    assert [(f"{a} %", f"{b} %") for a, b in found] == [
-        tuple(x.replace("\u00a0", " ") for x in pair) for pair in expected
-    ]
+                share = percent_of(row[measure], row["n_replicates"])
+                expected.append(f"{share} ({arrow(d.name, default.x.label, default.y.label)})")
+    places = [said.index(text) for text in expected]
+    assert places == sorted(places)
+    assert "± 0.0" not in said
     assert kind.words in said
     if best != HEADLINE:
         assert estimator_words(best) in said

@@ -144,7 +144,6 @@ MODELS = [
     ("crosslevel", "main", 7, slice(0, 6)),
     ("sensitivity", "as chosen", 7, slice(0, 6)),
     ("sensitivity", "sessions 1-5", 5, slice(0, 4)),
-    *(("transition", f"{t} to {t + 1}", 7, slice(t - 1, t)) for t in (2, 4, 5)),
 ]
 
 

@@ -11,6 +11,7 @@ from twostage.sharing import verdicts
 from twostage.sharing.layout import MOST_DIGITS
 from twostage.sharing.local import Local
 from twostage.sharing.missing import missing
+from twostage.sharing.verdicts import WITHHELD
 
 
 @pytest.fixture(scope="module")
@@ -81,27 +82,17 @@ def test_every_withheld_model_is_searched_for_in_every_record(three, parameters)
     assert found_elsewhere(records, withheld) == []
 
 
-def late_session(three):
-    """30 patients, of whom three are there at the last session."""
-    x, y = ordinary(10)
-    x[3:, 6], y[3:, 6] = np.nan, np.nan
-    return with_scores(three.study("S01"), x, y)
-
-
-def test_the_number_of_a_withheld_transition_does_not_follow_from_the_others(three, monkeypatch):
-    study = late_session(three)
-    assert left_over(shared(study, analyses=("lagged", "transition"))) == 33
-    monkeypatch.setattr(verdicts, "_transitions_beside", lambda records, withheld, least: {})
-    assert left_over(shared(study, analyses=("lagged", "transition"))) == 3
-
-
-def left_over(records) -> int:
-    """Transitions of x -> y that the main analysis has and the shown single transitions do not."""
-    whole, parts = (
-        sum(f.n_transitions for f in records[a].fits if f.direction == "x_to_y")
-        for a in ("lagged", "transition")
-    )
-    return whole - parts
+def test_the_transitions_are_of_one_model_and_tell_no_count_of_one(three):
+    """What a model of each transition told: how many came to each session, the last by subtraction."""
+    study = with_scores(three.study("S01"), *ordinary(10, n=80))
+    record = shared(study, analyses=("transition",))["transition"]
+    assert len({(e.n_patients, e.n_transitions) for e in record.estimates}) == 1
+    assert len(record.fits) == 12
+    few = shared(study, analyses=("transition",), glm=0.2)["transition"]
+    assert few.fits == ()
+    assert {f.reason for f in few.failures} == {
+        f"{WITHHELD}too few patients (nfilter.glm), at least 95 are needed"
+    }
 
 
 def test_a_site_learns_what_it_is_missing_from(twelve):

@@ -62,10 +62,9 @@ def left_of(rows: pd.DataFrame, patient: str, term: str) -> float:
     return float(np.sqrt(e @ np.linalg.solve(spread, e)))
 
 
-def from_variances(study, fitted, told, variant, session):
+def from_variances(study, fitted, told, variant):
     """The attack by variances on a record, against what is true."""
     rows = make_panel(study, AS_THEY_ARE).transitions().dropna(subset=["y_next"])
-    rows = rows[rows["session"] == session] if session else rows
 
     def weapon(whole, fewer, patient):
         pairs = [(records[fitted], records[told]) for records in (whole, fewer)]
@@ -102,13 +101,9 @@ def outcome(study):
 ATTACKS = {
     "crosslevel": (("crosslevel",), cross_level),
     "outcome": (("outcome",), outcome),
-    "transition": (
-        ("transition",),
-        lambda study: from_variances(study, "transition", "transition", "2 to 3", 2),
-    ),
     "estimators": (
         ("lagged", "estimators"),
-        lambda study: from_variances(study, "lagged", "estimators", "centred", None),
+        lambda study: from_variances(study, "lagged", "estimators", "centred"),
     ),
 }
 

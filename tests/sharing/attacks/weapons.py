@@ -155,7 +155,7 @@ def few_patients(record: Record, least: int) -> set[int]:
 
 def correlations(record: Record, sign: int) -> np.ndarray | None:
     """The correlations of early x, intake and outcome; `sign` of that of the first two is not told."""
-    rows = [e for e in record.estimates if e.term == "x_early_standardized"]
+    rows = [e for e in record.estimates if (e.variant, e.term) == ("main", "x_early_standardized")]
     if not rows or record.fits[0].sigma2 is None:
         return None
     (row,), sigma2, n = rows, record.fits[0].sigma2, record.fits[0].n_patients

@@ -75,7 +75,8 @@ def main_effects(result: Addition) -> Addition:
     """The same with the two cross-lagged effects and the outcome only, for the figure."""
     t = result.table
     cross = t["direction"].map({name: d.cross for name, d in DIRECTIONS.items()})
-    wanted = (t["analysis"] == "lagged") & (t["term"] == cross) | (t["term"] == "partial_r_z")
+    plain = (t["term"] == "partial_r_z") & (t["variant"] == "main")
+    wanted = (t["analysis"] == "lagged") & (t["term"] == cross) | plain
     return replace(result, table=t[wanted].reset_index(drop=True))
 
 

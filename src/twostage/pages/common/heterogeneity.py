@@ -1,13 +1,16 @@
 """How far studies differ, in words: one sentence after another from the numbers of a fit, and nothing beyond them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import interval, number, p_value
+from twostage.display import count, fixed, interval, number, p_value, percent
+from twostage.recovery.simulations import Simulation
 from twostage.stage2 import PooledTable
+from twostage.stats.base import PREDICTIONS
 from twostage.stats.pool import Exceedance, PooledFit, exceedance
 from twostage.terms import term_label
 from twostage.text import Markup, myst
@@ -55,6 +58,49 @@ def heterogeneity_words(
     return " ".join(part for part in parts if part)
 
 
+#: What the simulation of intervals calls our ways of inference and rules of prediction.
+_SIMULATED_RULES = {
+    ("hartung-knapp", PREDICTIONS["k-2"]): "t(k-2), Hartung-Knapp",
+    ("hartung-knapp", PREDICTIONS["k-1"]): "t(k-1), Hartung-Knapp",
+    ("wald", PREDICTIONS["k-2"]): "t(k-2), Wald",
+    ("wald", PREDICTIONS["normal"]): "normal, Wald",
+}
+
+
+def simulated_prediction(row: Mapping[str, Any], how: Mapping[str, Any], cover: Simulation) -> str:
+    """In how many of simulated meta-analyses like one's own the prediction interval held the effect of a new study.
+
+    Parameters
+    ----------
+    row : mapping
+        Of a pooled table: k, i2, pi_low, pi_high, pi_rule.
+    how : mapping
+        method, ci and level of the pool.
+    cover : Simulation
+        ``book/simulations/coverage``.
+
+    Returns
+    -------
+    str
+        Of the cell with the nearest number of studies (as a ratio) and, of those, the nearest mean I2; empty where the
+        simulation is not of such intervals.
+    """
+    rule = _SIMULATED_RULES.get((str(how["ci"]), str(row["pi_rule"])))
+    simulated = how["method"] == "REML" and float(how["level"]) == cover.facts["level"]
+    if rule is None or not simulated or not row["pi_low"] <= row["pi_high"]:
+        return ""
+    cells = cover.rows(interval="prediction", rule=rule)
+    apart = np.abs(np.log(cells["k"] / row["k"]))
+    cells = cells[apart == apart.min()]
+    cell = cells.iloc[int(np.abs(cells["mean_i2"] - row["i2"]).argmin())]
+    share = float(cell["coverage"])
+    return (
+        f"In {count(cell['replicates'])} simulated meta-analyses of {cell['k']} studies with an I² of "
+        f"{number(cell['mean_i2'], 0)} % on average, such an interval, nominally of {100 * float(how['level']):g} %, held "
+        f"the true effect of one more study in {percent(share, 0)}."
+    )
+
+
 def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -> pd.DataFrame:
     """:func:`heterogeneity_words` of some coefficients of an analysis.
 
@@ -71,7 +117,7 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
         direction, term, effect (its name), words; one row per coefficient that at least two studies have.
     """
     rows = []
-    several = pooled.table["k"] > 1
+    several = (pooled.table["k"] > 1) & (pooled.table["variant"] == "main")
     for row in pooled.table[pooled.table["term"].isin(terms) & several].itertuples():
         fit = pooled.fits[row.variant, row.direction, row.term]
         z = {"back": np.tanh, "scale": "in units of Fisher's z"} if row.term == "partial_r_z" else {}
@@ -88,10 +134,10 @@ def words_list(table: pd.DataFrame) -> Markup:
 
 def _of_100(share: float) -> str:
     """A share as a count of 100, never rounded to all or none unless it is."""
-    shown = round(100 * share)
-    if share < 1 and shown == 100:
+    shown = fixed(100 * share, 0)
+    if share < 1 and shown == "100":
         return "more than 99"
-    return "fewer than 1" if share > 0 and shown == 0 else f"{shown}"
+    return "fewer than 1" if share > 0 and shown == "0" else shown
 
 
 def _spread_sentence(fit: PooledFit, scale: str, digits: int) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number
+from twostage.display import fixed, interval, number
 from twostage.pages.common.tables import Effect, effect
 from twostage.pages.compare.analysis import SHOWN, Comparison
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -108,7 +108,7 @@ def sign_changes(comparison: Comparison) -> list[str]:
     """A sentence for each coefficient of the headline whose estimate is on the other side of zero in the other run."""
     c, said = comparison, []
     for row in c.headline().dropna(subset=["estimate_diff"]).to_dict("records"):
-        values = [round(row[f"estimate_{end}"], 3) for end in "ab"]
+        values = [float(fixed(row[f"estimate_{end}"], 3)) for end in "ab"]
         if values[0] * values[1] >= 0:
             continue
         first, second = (f"{number(v, 3)} in {name}" for v, name in zip(values, (c.a, c.b), strict=True))

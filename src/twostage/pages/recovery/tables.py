@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, number, percent
+from twostage.display import count, number, percent, percent_of
 from twostage.recovery.conditions import ALL, CONDITIONS, FEW, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
@@ -117,8 +117,8 @@ def performance_table(
                 "empirical SE": _with_error(r.empirical_se, r.empirical_se_mcse),
                 "mean SE": number(r.mean_std_error, 4),
                 "RMSE": _with_error(r.rmse, r.rmse_mcse),
-                "coverage (%)": _with_error(100 * r.coverage, 100 * r.coverage_mcse, 1),
-                "excludes zero (%)": _with_error(100 * r.rejection, 100 * r.rejection_mcse, 1),
+                "coverage (%)": _share_with_error(r.coverage, r.n_replicates),
+                "excludes zero (%)": _share_with_error(r.rejection, r.n_replicates),
                 "failed": count(r.n_failed),
             }
         )
@@ -176,6 +176,15 @@ def _coverage(recovery: Recovery, name: str) -> list[str]:
 
 def _with_error(value: float, error: float, digits: int = 4) -> str:
     return f"{number(value, digits)} ({number(error, digits)})"
+
+
+def _share_with_error(share: float, n: int) -> str:
+    """``12.5 (5.2)`` in percent; where it happened never or always ``0.0 (at most 7.2)``, since its standard error is 0."""
+    words = percent_of(share, n, 1).replace("\u00a0", " ").replace(" %", "")
+    if "; " in words:
+        return f"{number(100 * share, 1)} ({words.split('; ')[1]}"
+    value, _, error = words.partition(" ± ")
+    return f"{value} ({error})" if error else words
 
 
 def how_made(recovery: Recovery) -> str:

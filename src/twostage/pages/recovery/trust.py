@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, percent
+from twostage.display import count, percent_of
 from twostage.pages.common.tables import Effect
 from twostage.recovery.conditions import Condition
 from twostage.recovery.store import Recovery
@@ -114,7 +114,7 @@ def _held(recovery: Recovery, kind: Condition, estimator: str, collection: Colle
 def _each(rows: dict[str, pd.Series], measure: str, collection: Collection) -> str:
     """``12 % ± 1 % (alliance → symptoms) and 9 % ± 1 % (symptoms → alliance)``, with Monte Carlo standard errors."""
     parts = [
-        f"{percent(row[measure], 0)} ± {percent(row[f'{measure}_mcse'], 1)} ({_arrow(direction, collection)})"
+        f"{percent_of(row[measure], row['n_replicates'])} ({_arrow(direction, collection)})"
         for direction, row in rows.items()
     ]
     return " and ".join(parts)

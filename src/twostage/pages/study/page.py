@@ -13,8 +13,9 @@ from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
 from twostage.records import save_record
-from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, make_panel
+from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, describe, make_panel
 from twostage.stats.base import attempt
+from twostage.terms import arrow
 from twostage.words import say
 
 
@@ -54,6 +55,18 @@ class StudyPage:
         """Draw the panel; where its study lacks what it takes, say so."""
         found = attempt(picture, self.panel)
         return None if found else show_text(say(found.words))
+
+    def counts(self, estimates: StudyEstimates) -> tuple[int, dict[str, tuple[int, int]], int, int | None]:
+        """What :func:`twostage.pages.common.counts.why_counts_differ` needs of the lagged analysis."""
+        names = (self.panel.x.label, self.panel.y.label)
+        fits = {
+            arrow(f.direction, *names): (int(f.n_patients), int(f.n_transitions))
+            for f in estimates.fits.itertuples()
+        }
+        # To describe a study in pieces again would take another look at all of it.
+        large = isinstance(self.panel, LargePanel)
+        described = None if large else int(describe(self.panel).summary["n_transitions"])
+        return self.panel.n_patients, fits, self.parameters.lag, described
 
     def save(self, result: StudyEstimates | Description) -> None:
         """Leave a result as a record for stage 2."""

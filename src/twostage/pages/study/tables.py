@@ -1,5 +1,7 @@
 """One study's results as formatted tables for its notebooks."""
 
+from dataclasses import replace
+
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -10,8 +12,13 @@ from twostage.terms import DIRECTIONS, arrow, term_label
 from twostage.text import myst, rich_myst
 
 
-def coefficient_table(estimates: StudyEstimates, panel: Panel) -> HTML:
+def coefficient_table(estimates: StudyEstimates, panel: Panel, variant: str = "main") -> HTML:
     """A study's coefficients in words, with their intervals; where there is none, the reason."""
+    estimates = replace(
+        estimates,
+        table=estimates.table[estimates.table["variant"] == variant],
+        failures=estimates.failures[estimates.failures["variant"] == variant],
+    )
     names = (panel.x.label, panel.y.label)
     rows = [
         {

@@ -11,8 +11,11 @@ import pandas as pd
 from twostage.collection import Collection, mark_notes
 from twostage.display import MISSING, count, html_table, interval, number, percent
 from twostage.notebooks import HOME, parameter_table
+from twostage.pages.common.counts import why_counts_differ
+from twostage.pages.common.heterogeneity import simulated_prediction
 from twostage.pages.common.tables import NO_EFFECT, Effect, effect, left_out_lines
 from twostage.pages.countries.analysis import NO_COUNTRY
+from twostage.pages.crosslevel.tables import ends_sentences
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
@@ -121,7 +124,10 @@ def book_context(
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
-        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
+        simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() and trend() (sentences),
+        simulated(analysis, direction, term) (how
+        often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
+        interactions); and what
         :func:`twostage.pipeline.book.manuscript.estimator_context` and
         :func:`twostage.pipeline.book.reporting.reporting_context` give.
 
@@ -165,6 +171,13 @@ def book_context(
         "percent": percent,
         "truth": lambda: _truth(collection, output),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
+        "why_counts_differ": lambda: _why_counts_differ(output, collection, parameters, flow),
+        "trend": lambda: _trend(output),
+        "simulated": lambda *key: _simulated(output, Path(book), parameters, *key),
+        "ends": lambda: ends_sentences(
+            _sentence(output, HOME["crosslevel"], "both", "most_at_an_end"),
+            read_simulation(Path(book) / "simulations", "floors"),
+        ),
     }
 
 
@@ -268,6 +281,31 @@ def _words(output: Path, analysis: str, direction: str, term: str) -> str:
     return "" if found.empty else found["words"].iloc[0]
 
 
+def _why_counts_differ(
+    output: Path, collection: Collection, parameters: Parameters, flow: pd.DataFrame
+) -> str:
+    """Why the equations of the lagged analysis have other numbers than the panel; empty where they have not."""
+    table, equations = _read(output, "lagged"), {}
+    for d in DIRECTIONS.values():
+        found = table[(table["direction"] == d.name) & (table["term"] == d.cross)]
+        for row in found.itertuples():
+            name = arrow(d.name, collection.x.label, collection.y.label)
+            equations[name] = (int(row.n_patients), int(row.n_transitions))
+    return why_counts_differ(_at_least(flow["included"], flow["included"]), equations, parameters.lag)
+
+
+def _simulated(
+    output: Path, book: Path, parameters: Parameters, analysis: str, direction: str, term: str
+) -> str:
+    """What a stored simulation says of a coefficient's prediction interval; nothing where no two studies have it."""
+    table = _read(output, analysis)
+    found = table[(table["direction"] == direction) & (table["term"] == term) & (table["variant"] == "main")]
+    if found.empty or found["k"].iloc[0] < 2:
+        return ""
+    how = {"method": parameters.tau2_method, "ci": parameters.ci_method, "level": parameters.level}
+    return simulated_prediction(found.iloc[0], how, read_simulation(book / "simulations", "coverage"))
+
+
 def _truth(collection: Collection, output: Path) -> str:
     """Generating values of simulated data beside the pooled estimates, as HTML; empty for real data."""
     if collection.truth is None:
@@ -294,8 +332,14 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = read_csv(output / notebook / "sentences.csv").set_index(["direction", "name"])
+    table = read_csv(output / notebook / "sentences.csv", texts=True).set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
+
+
+def _trend(output: Path) -> str:
+    """The effects with an effect of each session; empty where the estimators were not pooled."""
+    there = (output / HOME["estimators"] / "sentences.csv").is_file()
+    return _sentence(output, HOME["estimators"], "both", "trend") if there else ""
 
 
 def _table(output: Path, notebook: str, name: str) -> str:

@@ -131,6 +131,7 @@ def _summary(panel: LargePanel, found: Counted) -> dict[str, float]:
         "r_within": _correlation(found.inside, found.inside_ends),
         "scale_x": panel.scale["x"],
         "scale_y": panel.scale["y"],
+        **panel.at_ends,
     }
 
 

@@ -13,14 +13,16 @@ from scipy.special import stdtr, stdtrit
 
 from twostage.collection import LargeStudy, Piece
 from twostage.params import Parameters
+from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import (
     NO_RESIDUAL,
+    SAME_OUTCOMES,
     crosslevel,
     fisher_z,
     lagged,
     outcome,
     summary,
-    transition,
+    too_few_outcomes,
 )
 from twostage.stage1.estimates import (
     Equation,
@@ -34,7 +36,7 @@ from twostage.stage1.estimates import (
 from twostage.stage1.large.panel import LargePanel, Treatment
 from twostage.stage1.panel import ROUNDING, make_panel
 from twostage.stage1.sensitivity import sensitivity, stacked_variants
-from twostage.stage1.vocabulary import LOST_OUTCOME, lost_lagged, transitions, variants
+from twostage.stage1.vocabulary import LOST_OUTCOME, OUTCOME_CONTROLS, lost_lagged, transitions, variants
 from twostage.stats.base import Attempt, LeastSquares, Moments, Spread, attempt, least_squares
 from twostage.stats.centred import CentredTransitions, centred_transitions
 from twostage.stats.mixed import (
@@ -50,6 +52,12 @@ from twostage.terms import DIRECTIONS, Direction
 
 #: Patients up to whom random slopes are fitted: they need some 30 numbers of each patient in memory, twice.
 MOST_SLOPES = 2_000_000
+
+
+#: Why a study in pieces has no effects of each transition.
+NO_FREE_LAGS = (
+    "the panel model with lags of each transition is fitted in memory only; this study is read in pieces"
+)
 
 
 @dataclass(frozen=True)
@@ -309,36 +317,9 @@ def _sensitivity(study: LargeStudy, parameters: Parameters) -> StudyEstimates:
 
 @transition.register
 def _transition(panel: LargePanel) -> StudyEstimates:
-    found = panel.over(partial(_transition_sums, panel.treatment))
-    results: Equations = {}
-    for label, session in transitions(panel.parameters).items():
-        for direction in DIRECTIONS.values():
-            sums = found[session, direction.name]
-            found_here = attempt(_fit_transition, sums, direction, panel.parameters.level)
-            results[label, direction.name] = found_here
-    return collect(panel, "transition", results)
-
-
-def _transition_sums(treatment: Treatment, piece: Piece) -> dict[tuple[int, str], Moments]:
-    rows = centred_transitions(treatment.eligible(piece), treatment.parameters.lag)
-    session, found = rows.session + treatment.parameters.first_session, {}
-    for direction in DIRECTIONS.values():
-        outcome = "xy".index(direction.outcome)
-        y, X, _, _ = rows.regression(outcome)
-        whole, of = np.column_stack([X[:, 1:], y]), session[~np.isnan(rows.following[:, outcome])]
-        for t in transitions(treatment.parameters).values():
-            found[t, direction.name] = Moments.of(whole[of == t])
-    return found
-
-
-def _fit_transition(sums: Moments, direction: Direction, level: float) -> Equation:
-    names, n = list(direction.lagged), int(sums.count)
-    require(n > len(names), f"{n} patients are too few for {len(names)} coefficients")
-    fit = least_squares(sums)
-    require(fit.residual > ROUNDING * fit.total, NO_RESIDUAL)
-    covariance = pd.DataFrame(fit.cov, index=names, columns=names)
-    table = counted(_ols_table(fit, names, level), n, n)
-    return Equation(table, covariance, _ols_summary(fit))
+    none = Attempt(None, NO_FREE_LAGS)
+    every = ((name, d) for name in transitions(panel.parameters) for d in DIRECTIONS)
+    return collect(panel, "transition", dict.fromkeys(every, none))
 
 
 def _ols_table(fit: LeastSquares, names: list[str], level: float) -> pd.DataFrame:
@@ -363,38 +344,51 @@ def _outcome(panel: LargePanel) -> StudyEstimates:
     sums = None
     if {"pre", "post"} <= set(panel.source.has_patients):
         sums = panel.over(partial(_outcome_sums, panel.treatment))
-    result = attempt(_fit_outcome, sums, panel.parameters.level)
-    return collect(panel, "outcome", {("main", "x_to_y"): result}, LOST_OUTCOME)
+    results: Equations = {}
+    for variant, controls in OUTCOME_CONTROLS.items():
+        own = None if sums is None else sums[variant]
+        results[variant, "x_to_y"] = attempt(_fit_outcome, own, controls, panel.parameters.level)
+        if not results[variant, "x_to_y"]:
+            break
+    return collect(panel, "outcome", results, LOST_OUTCOME)
 
 
-def _outcome_sums(treatment: Treatment, piece: Piece) -> tuple[Moments, Spread]:
+def _outcome_sums(treatment: Treatment, piece: Piece) -> dict[str, tuple[Moments, Spread]]:
+    """Of each variant, the moments of early x, its controls and the outcome."""
     there = ~np.isnan(piece.scores).all(axis=(1, 2))
     scores = treatment.everyone(piece)
-    early = scores[:, treatment.sessions <= treatment.parameters.early_last_session, 0]
+    early = scores[:, treatment.sessions <= treatment.parameters.early_last_session]
     seen = ~np.isnan(early)
-    known = seen.any(axis=1)
     mean = np.where(seen, early, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    rows = np.column_stack([np.where(known, mean, np.nan), treatment.outcome(piece)[there]])
+    mean = np.where(seen.any(axis=1), mean, np.nan)
+    columns = dict(zip(("x_early", "y_early"), mean.T, strict=True))
+    columns |= dict(zip(("pre", "post"), treatment.outcome(piece)[there].T, strict=True))
     enough = (~np.isnan(scores).any(axis=2)).sum(axis=1) >= treatment.parameters.min_sessions
-    rows = rows[enough & ~np.isnan(rows).any(axis=1)]
-    return Moments.of(rows), Spread.of(rows)
+    found = {}
+    for variant, controls in OUTCOME_CONTROLS.items():
+        rows = np.column_stack([columns[name] for name in ("x_early", *controls, "post")])
+        rows = rows[enough & ~np.isnan(rows).any(axis=1)]
+        found[variant] = Moments.of(rows), Spread.of(rows)
+    return found
 
 
-def _fit_outcome(sums: tuple[Moments, Spread] | None, level: float) -> Equation:
-    n = int(sums[0].count) if sums else 0
-    require(n > 4, f"{n} patients with early x, intake and outcome are too few (5 are needed)")
+def _fit_outcome(sums: tuple[Moments, Spread] | None, controls: tuple[str, ...], level: float) -> Equation:
+    n, names = int(sums[0].count) if sums else 0, ("x_early", *controls)
+    require(n > len(names) + 2, too_few_outcomes(n, controls))
     moments, spread = sums
-    for name, varies in zip(("x_early", "pre", "post"), spread.varies(ROUNDING), strict=True):
+    for name, varies in zip((*names, "post"), spread.varies(ROUNDING), strict=True):
         require(bool(varies), f"{name} does not vary")
     sd = np.sqrt(np.diagonal(moments.scatter) / (n - 1))
-    standardized = Moments(n, np.zeros(3), moments.scatter / np.outer(sd, sd))
-    r = standardized.correlation(0, 1)
-    require(1 - r * r > ROUNDING, "early x and intake are the same up to scale")
+    standardized = Moments(n, np.zeros(len(sd)), moments.scatter / np.outer(sd, sd))
+    predictors = standardized.scatter[:-1, :-1] / (n - 1)
+    require(bool(np.linalg.eigvalsh(predictors)[0] > ROUNDING), SAME_OUTCOMES[len(controls) > 1])
     fit = least_squares(standardized)
     require(fit.residual > ROUNDING * fit.total, NO_RESIDUAL)
-    beta = _ols_table(fit, ["const", "x_early_standardized", "pre"], level).iloc[[1]]
+    beta = _ols_table(fit, ["const", "x_early_standardized", *controls], level).iloc[[1]]
     t = float(beta["statistic"].iloc[0])
-    table = pd.concat([fisher_z(t / np.sqrt(t**2 + fit.df), n, level), beta], ignore_index=True)
+    table = pd.concat(
+        [fisher_z(t / np.sqrt(t**2 + fit.df), n - len(controls), level), beta], ignore_index=True
+    )
     terms = list(table["term"])
     covariance = pd.DataFrame(np.diag(table["std_error"] ** 2), index=terms, columns=terms)
     covariance.iloc[0, 1] = covariance.iloc[1, 0] = np.nan

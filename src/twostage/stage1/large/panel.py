@@ -13,7 +13,17 @@ import pandas as pd
 from twostage.collection import LargeStudy, Piece
 from twostage.params import Parameters
 from twostage.stage1.estimator_batch import without_own_lines
-from twostage.stage1.panel import ROUNDING, Panel, disaggregated, make_panel, reliabilities, resolved
+from twostage.stage1.panel import (
+    ROUNDING,
+    Panel,
+    count_at_ends,
+    disaggregated,
+    ends_of,
+    make_panel,
+    reliabilities,
+    resolved,
+    shares_at_ends,
+)
 from twostage.stage1.vocabulary import exclusions
 from twostage.stats.base import Spread
 from twostage.stats.centred import enough_sessions
@@ -121,7 +131,7 @@ def _make_large_panel(study: LargeStudy, parameters: Parameters | None = None, *
     # Scale and trend are still those of scores as they are.
     plain = replace(treatment, parameters=parameters.model_copy(update={"detrend": "none"}))
     first, last = parameters.first_session, parameters.last_session
-    seen = study.over(FirstLook(plain), first, last)
+    seen = study.over(FirstLook(plain, ends_of(study.info)), first, last)
     scale = _scale(seen, parameters.standardize)
     treatment = replace(treatment, scale=scale, slope=seen.slope() / scale, middle=seen.middle())
     some = study.over(Sample(treatment, study.n_pieces), first, last)
@@ -141,6 +151,7 @@ def _make_large_panel(study: LargeStudy, parameters: Parameters | None = None, *
         n_enrolled=study.n_enrolled,
         checksum=study.checksum,
         **reliabilities(study.info),
+        at_ends=shares_at_ends(seen.at_ends, seen.scores.over(0).count),
         source=study,
         treatment=treatment,
         n_eligible=seen.n_eligible,
@@ -162,6 +173,8 @@ class Look:
     n_rows, of_sessions : float
         Patients' sessions with a score, and the sum of their numbers.
     n_window, n_eligible : int
+    at_ends : (2, 2) array
+        Scores at floor and ceiling (rows), by variable.
     """
 
     scores: Spread
@@ -173,6 +186,7 @@ class Look:
     of_sessions: float
     n_window: int
     n_eligible: int
+    at_ends: np.ndarray
 
     def __add__(self, other: "Look") -> "Look":
         return Look(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -188,9 +202,10 @@ class Look:
 
 @dataclass(frozen=True)
 class FirstLook:
-    """A piece's :class:`Look`."""
+    """A piece's :class:`Look`; `ends` (2, 2) are the lowest and highest possible scores (rows), by variable."""
 
     treatment: Treatment
+    ends: np.ndarray
 
     def __call__(self, piece: Piece) -> Look:
         scores = self.treatment.everyone(piece)
@@ -212,6 +227,7 @@ class FirstLook:
             of_sessions=float((rows @ self.treatment.sessions).sum()),
             n_window=len(scores),
             n_eligible=int(enough.sum()),
+            at_ends=count_at_ends(scores, self.ends),
         )
 
 

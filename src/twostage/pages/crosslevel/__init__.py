@@ -1,0 +1,1 @@
+"""Cross-level interactions: how much of a scale's ends is in them."""
