@@ -34,6 +34,10 @@ FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HO
 _COMPUTATION = "notebooks/pooled/"
 
 
+#: What a formula is in a page, and where MathJax is among its scripts.
+_FORMULA, _OF_MATHJAX = re.compile(r'class="math\b'), re.compile(r"mathjax/|window\.MathJax")
+
+
 #: Letters of a page's description.
 _DESCRIPTION = 155
 
@@ -70,6 +74,20 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
             app.add_js_file(script, loading_method="defer")
 
 
+def _formulas_only(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """No MathJax, two megabytes, on pages without a formula; Sphinx loads it where any page below has one."""
+    if _FORMULA.search(context.get("body", "")):
+        return
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        script for script in scripts if not any(_OF_MATHJAX.search(part) for part in _parts(script))
+    ]
+
+
+def _parts(script: Any) -> tuple[str, str]:
+    return str(getattr(script, "filename", script)), str(getattr(script, "attributes", {}).get("body", ""))
+
+
 def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """The imprint, a title that no other page has, and a description for those who find the page."""
     if page.startswith(_COMPUTATION) and "title" in context:
@@ -93,6 +111,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_config_value(FOOTER, "", "html")
     app.connect("html-page-context", _load)
+    # After Sphinx' own extension, which adds it.
+    app.connect("html-page-context", _formulas_only, priority=700)
     # After the theme, which finds the description, and before text.py, which escapes it.
     app.connect("html-page-context", _say_what_it_is, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

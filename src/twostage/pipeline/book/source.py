@@ -75,6 +75,8 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
+    # Of a part of a collection no recovery study is shown, though one is stored with the whole.
+    context["has_recovery"] = run.has("recovery")
     context["imprint"] = imprint = make_imprint(run, collection)
     rows = collection.studies[["study", "label"]].itertuples(index=False)
     context["chapters"] = [(label, Markup(f"notebooks/{study}/index.md")) for study, label in rows]
