@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def rerun_section(
     notebook : str
     study : str, optional
     """
-    offered = [f"{{download}}`this notebook, executed <{notebook}.ipynb>`"]
+    executed = f"{DOWNLOADS}/{study or 'pooled'}/{notebook}.ipynb"
+    (target / executed).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run.executed(notebook, study), target / executed)
+    offered = [f"{{download}}`this notebook, executed </{executed}>`"]
     offered += [
         f"{{download}}`{file.name} </{file.relative_to(target).as_posix()}>`"
         for file in _files(run, target, notebook, study)
