@@ -150,7 +150,9 @@ def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
     columns = [_column(str(name), titles[name], texts.tolist()) for name, texts in cells.items()]
     head = "".join(f"      {heading}\n" for heading, _ in columns)
     rows = zip(*(shown for _, shown in columns), strict=True)
-    body = "".join(f"    <tr>\n{''.join(f'      {cell}{chr(10)}' for cell in row)}    </tr>\n" for row in rows)
+    body = "".join(
+        f"    <tr>\n{''.join(f'      {cell}{chr(10)}' for cell in row)}    </tr>\n" for row in rows
+    )
     return Markup(
         f'<table border="0" class="dataframe twostage">\n  <thead>\n    <tr>\n{head}    </tr>\n  </thead>\n'
         f"  <tbody>\n{body}  </tbody>\n</table>"

@@ -81,7 +81,9 @@ class Page:
         for one in what:
             if isinstance(one, Axes):
                 figure = one.get_figure(root=True)
-                display({"image/svg+xml": as_svg(figure)}, raw=True, metadata=shown_as(figure=figure.get_label()))
+                display(
+                    {"image/svg+xml": as_svg(figure)}, raw=True, metadata=shown_as(figure=figure.get_label())
+                )
                 plt.close(figure)
             elif one is not None:
                 display(one)

@@ -12,7 +12,6 @@ import seaborn as sns
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.font_manager import fontManager
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from twostage.collection import Collection
 from twostage.display import p_value
@@ -96,14 +95,17 @@ MISSING_LETTER = r"Glyph \d+ \(.*\) missing from font"
 def use_style() -> None:
     """Set the look of all figures of the book.
 
-    Texts in figures are texts: they stay letters in SVG, and no dollar sign begins a formula. A letter that no installed font has is drawn as an
-    empty box, and matplotlib's warning of it is dropped: the name is in the tables and in the figure's alternative
-    text, and a collection of studies from Osaka must not need a font to be built.
+    Texts in figures are texts: they stay letters in SVG, and no dollar sign begins a formula. A letter that no installed
+    font has is drawn as an empty box, and matplotlib's warning of it is dropped: the name is in the tables and in the
+    figure's alternative text, and a collection of studies from Osaka must not need a font to be built.
     """
     sns.set_theme(context="notebook", style="ticks", font="DejaVu Sans")
     warnings.filterwarnings("ignore", message=MISSING_LETTER, category=UserWarning)
     installed = set(fontManager.get_font_names())
     if get_ipython() is not None:
+        # It finds the shell when it is first imported, and a warm process imports before there is one.
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
         set_matplotlib_formats("svg", metadata=NO_METADATA)
     plt.rcParams.update(
         {

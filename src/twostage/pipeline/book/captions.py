@@ -57,7 +57,10 @@ class Captions:
             f"{file}.svg",
             f":alt: {option(about['alt'])}",
             f":name: {label(FIGURE_LABEL, notebook, name, where)}",
-            *("", f"{self._title(name)} {myst(_sentence(about['alt']))} {self._how(notebook)} {self._data()}"),
+            *(
+                "",
+                f"{self._title(name)} {myst(_sentence(about['alt']))} {self._how(notebook)} {self._data()}",
+            ),
         ]
         # Before a version that left them, figures had no PNG.
         if (self.output / notebook / f"{name}.png").is_file():

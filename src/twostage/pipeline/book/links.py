@@ -28,7 +28,15 @@ _CODE = ("api/", "genindex")
 
 #: What is no sentence, or a link already.
 _CLOSED = (
-    *(nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.raw, nodes.math, nodes.math_block),
+    *(
+        nodes.title,
+        nodes.reference,
+        nodes.literal,
+        nodes.literal_block,
+        nodes.raw,
+        nodes.math,
+        nodes.math_block,
+    ),
     *(nodes.term, nodes.rubric, nodes.target, nodes.comment, addnodes.download_reference, addnodes.desc),
 )
 
@@ -120,7 +128,9 @@ class _Linker:
     def _reference(self, found: re.Match[str]) -> nodes.reference | None:
         said = found["term"] if "term" in found.re.groupindex else None
         if said is None:
-            return nodes.reference(found[0], found[0], internal=True, refuri=self._uri(self._chapters[found[0]]))
+            return nodes.reference(
+                found[0], found[0], internal=True, refuri=self._uri(self._chapters[found[0]])
+            )
         # Each once on a page.
         term = self._terms.pop(said.lower(), None)
         if term is None:
@@ -156,7 +166,11 @@ def _cells(app: Sphinx, page: str, template: str, context: dict[str, Any], tree:
 
     def linked(cell: re.Match[str]) -> str:
         to = chapters.get(cell["name"])
-        return cell[0] if to is None else f'<td class="study"><a href="{context["pathto"](to)}">{cell["name"]}</a></td>'
+        return (
+            cell[0]
+            if to is None
+            else f'<td class="study"><a href="{context["pathto"](to)}">{cell["name"]}</a></td>'
+        )
 
     if "body" in context:
         context["body"] = _CELL.sub(linked, context["body"])

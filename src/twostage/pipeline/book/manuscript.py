@@ -151,9 +151,13 @@ def book_context(
         "version": version("twostage"),
         "parameters": parameters,
         "captions": captions,
-        "studies": captions.plain(html_table(_registry(collection)), "studies", "Characteristics of the studies"),
+        "studies": captions.plain(
+            html_table(_registry(collection)), "studies", "Characteristics of the studies"
+        ),
         "flow": captions.plain(html_table(flow.rename(columns=say)), "flow", "From enrolment to analysis"),
-        "parameter_table": captions.plain(html_table(parameter_table()), "parameters", "Parameters of an analysis"),
+        "parameter_table": captions.plain(
+            html_table(parameter_table()), "parameters", "Parameters of an analysis"
+        ),
         "chosen": captions.plain(html_table(_chosen(parameters)), "chosen", "Parameters of this run"),
         "effect": _effects(output),
         "variants": lambda direction: _variant_names(output, direction),
@@ -166,7 +170,9 @@ def book_context(
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(captions, HOME[analysis], name),
         "percent": percent,
-        "truth": lambda: captions.plain(_truth(collection, output), "truth", "Generating values and estimates"),
+        "truth": lambda: captions.plain(
+            _truth(collection, output), "truth", "Generating values and estimates"
+        ),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
     }
 

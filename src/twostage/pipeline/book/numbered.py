@@ -16,14 +16,20 @@ TABLE = "results-table"
 
 
 #: A figure with its picture, up to where its caption ends.
-_FIGURE = re.compile(r'<figure class="[^"]*" id="fig-(?P<name>[^"]*)">.*?<img [^>]*?src="(?P<file>[^"]*\.svg)".*?</figcaption>', re.S)
+_FIGURE = re.compile(
+    r'<figure [^>]*id="fig-[^>]*>.*?<img [^>]*?src="(?P<file>[^"]*\.svg)".*?</figcaption>', re.S
+)
+
+
+#: What leads to a table, as the theme has it beside headings.
+_LINK = '<a class="headerlink" href="#{}" title="Link to this table">#</a>'
 
 
 #: Where the files of a figure are offered.
 _OFFERED = re.compile(r'<div class="legend">\s*<p>')
 
 
-class results_table(nodes.General, nodes.Element):  # noqa: N801, docutils calls a node's visitor by its name
+class results_table(nodes.General, nodes.Element):
     """A caption and what it is of."""
 
 
@@ -42,6 +48,7 @@ class ResultsTable(SphinxDirective):
         node += nodes.caption(self.arguments[0], "", *text)
         node += self.parse_content_to_nodes()
         self.add_name(node)
+        node[0] += nodes.raw("", _LINK.format(node["ids"][0]), format="html")
         return [node, *messages]
 
 
