@@ -141,13 +141,13 @@ def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
     Titles of columns are shown in words, or with blanks instead of underscores, unless `spaced` is false. Cells with a
     study's name say so, for the book makes links of them.
     """
-    titles = {c: title(str(c)) if spaced else str(c) for c in table.columns}
+    titles = {str(c): title(str(c)) if spaced else str(c) for c in table.columns}
     cells = readable(table)
     for column in _OWN.intersection(map(str, cells.columns)) if spaced else ():
         cells[column] = cells[column].map(say)
     if spaced and "quantity" in cells:
         cells["quantity"] = cells["quantity"].map(title)
-    columns = [_column(str(name), titles[name], texts.tolist()) for name, texts in cells.items()]
+    columns = [_column(str(name), titles[str(name)], texts.tolist()) for name, texts in cells.items()]
     head = "".join(f"      {heading}\n" for heading, _ in columns)
     rows = zip(*(shown for _, shown in columns), strict=True)
     body = "".join(

@@ -1,7 +1,6 @@
 """Figures and tables of a book with captions and numbers, as MyST: on pages of the manuscript and of pooled notebooks."""
 
 import json
-from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from twostage.display import inference
 from twostage.notebooks import NOTEBOOKS
 from twostage.pages.common.captions import result_title
 from twostage.params import Parameters
+from twostage.pipeline.book.forest import live_forest
 from twostage.pipeline.book.numbered import TABLE
 from twostage.terms import HEADLINE, estimator_words
 from twostage.text import Markup, myst, option
@@ -17,6 +17,10 @@ from twostage.words import say
 
 #: Records of the main analysis.
 _MAIN = frozenset({"data", "lagged", "transition", "crosslevel", "sensitivity"})
+
+
+#: Beginnings of the names of figures that show the studies behind one effect, which ends the name.
+LIVE = ("forest_", "estimators_", "leave_one_out_")
 
 
 #: What a label begins with, by what it is the label of.
@@ -66,6 +70,18 @@ class Captions:
         if (self.output / notebook / f"{name}.png").is_file():
             lines += ["", f"{{download}}`PNG <{file}.png>`"]
         return Markup("\n".join([f"```{{figure}} {lines[0]}", *lines[1:], "```"]))
+
+    def see(self, notebook: str, name: str) -> Markup:
+        """`` (Fig. 3)``, which leads to a figure of the manuscript; nothing where it could not be drawn."""
+        there = "alt" in self.about(notebook, name)
+        return Markup(f" ({{numref}}`{label(FIGURE_LABEL, notebook, name)}`)" if there else "")
+
+    def live_figure(self, notebook: str, name: str) -> Markup:
+        """The same on a notebook's own page, with the live forest where it shows the studies behind one effect."""
+        static = self.figure(notebook, name, "computed")
+        beginning = next((start for start in LIVE if name.startswith(start)), None)
+        effect = name.removeprefix(beginning or "")
+        return live_forest(effect, static) if beginning and effect else static
 
     def about(self, notebook: str, name: str) -> dict[str, str]:
         """What a notebook left beside a figure: its alternative text, or why there is none."""
@@ -125,11 +141,6 @@ def numbered_table(html: str, name: str, caption: str, csv: str = "") -> Markup:
     lines = [f":name: {name}", "", f'<div class="wide-table">\n{html}\n</div>']
     lines += ["", f"{{download}}`CSV <{csv}>`"] if csv else []
     return Markup("\n".join([f"````{{{TABLE}}} {caption}", *lines, "````"]))
-
-
-def reference(there: Container[str], name: str) -> Markup:
-    """``(Fig. 3)`` as MyST; nothing for what the book does not have."""
-    return Markup(f" ({{numref}}`{name}`)" if name in there else "")
 
 
 def _sentence(text: str) -> str:

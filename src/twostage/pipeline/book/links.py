@@ -7,6 +7,7 @@ are links wherever they stand: in sentences and in the cells that :func:`twostag
 import re
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from docutils import nodes
 from sphinx import addnodes
@@ -49,22 +50,28 @@ _NAME = 4
 _MEANING = 300
 
 
+_FOUND: "WeakKeyDictionary[Sphinx, dict[str, tuple[str, str]]]" = WeakKeyDictionary()
+
+
 _CELL = re.compile(r'<td class="study">(?P<name>[^<]*)</td>')
 
 
 def _meanings(app: Sphinx) -> dict[str, tuple[str, str]]:
-    """Terms of the glossary: place on its page, and meaning."""
-    if not hasattr(app, "_twostage_meanings"):
-        found = {}
+    """Terms of the glossary: place on its page, and meaning; looked up once in a build."""
+    found = _FOUND.get(app)
+    if found is None:
         page = app.env.get_doctree(GLOSSARY) if GLOSSARY in app.env.all_docs else nodes.Element()
-        for item in page.findall(nodes.definition_list_item):
-            text = " ".join(item.next_node(nodes.definition).astext().split())
-            shown = text if len(text) <= _MEANING else text[:_MEANING].rsplit(" ", 1)[0] + " …"
-            for term in item.findall(nodes.term):
-                if term["ids"]:
-                    found[term.astext().strip()] = term["ids"][0], shown
-        app._twostage_meanings = found
-    return app._twostage_meanings
+        found = _FOUND[app] = dict(_explained(page))
+    return found
+
+
+def _explained(page: nodes.Element) -> Iterator[tuple[str, tuple[str, str]]]:
+    for item in page.findall(nodes.definition_list_item):
+        text = " ".join(item[-1].astext().split())
+        shown = text if len(text) <= _MEANING else text[:_MEANING].rsplit(" ", 1)[0] + " …"
+        for term in item.findall(nodes.term):
+            if term["ids"]:
+                yield term.astext().strip(), (term["ids"][0], shown)
 
 
 def _chapters(app: Sphinx, page: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ def book_context(
         tables, in MyST: studies, flow, chosen, parameter_table; functions:
         answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
         live_forest(effect, figure), has_page(page),
-        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name), see(analysis, name) (refers to a figure),
         has_figure(analysis, name), table(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
@@ -165,6 +165,7 @@ def book_context(
         "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: captions.figure(HOME[analysis], name),
+        "see": lambda analysis, name: captions.see(HOME[analysis], name),
         "live_forest": live_forest,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),

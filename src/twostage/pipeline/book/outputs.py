@@ -48,7 +48,7 @@ def number_outputs(notebook: NotebookNode, name: str, folder: Path, captions: Ca
             figure = about.get(OUTPUT, {}).get("figure")
             table = about.get(HTML, {}).get(OUTPUT)
             if figure and SVG in data:
-                output.data = {MARKDOWN: captions.figure(name, figure, "computed")}
+                output.data = {MARKDOWN: captions.live_figure(name, figure)}
             elif table and table["csv"].count("\n") > 1:
                 numbered += 1
                 words = myst(table.get("caption", "")) or ": ".join(filter(None, (part, direction)))
