@@ -1,4 +1,4 @@
-"""Words lead to the glossary where a page first has them, and names of studies to their chapters, on pages made by Sphinx."""
+"""Words lead to the glossary where a page first has them, and names of studies to their chapters."""
 
 import re
 from pathlib import Path

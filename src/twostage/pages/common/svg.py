@@ -46,10 +46,11 @@ def as_svg(figure: Figure) -> str:
     return _DRAWN[figure]
 
 
-def as_png(figure: Figure) -> bytes:
-    """A figure as PNG, for where SVG cannot go."""
+def as_png(figure: Figure, tight: bool = True) -> bytes:
+    """A figure as PNG, for where SVG cannot go; not `tight`: with its own size in its own dots."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
+    options = {"bbox_inches": "tight"} if tight else {"dpi": "figure"}
+    figure.savefig(buffer, format="png", **options)
     few = Image.open(buffer).convert("RGB").quantize(COLOURS)
     small = io.BytesIO()
     few.save(small, "PNG", dpi=(figure.dpi, figure.dpi))

@@ -118,8 +118,10 @@ def book_context(
         captions (:class:`~twostage.pipeline.book.captions.Captions`);
         tables, in MyST: studies, flow, chosen, parameter_table; functions:
         answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
+        effects() (both cross-lagged effects by their names),
         live_forest(effect, figure), has_page(page),
-        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name), see(analysis, name) (refers to a figure),
+        effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
+        see(analysis, name) (refers to a figure),
         has_figure(analysis, name), table(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
@@ -195,6 +197,7 @@ def _first_screen(run_folder: Path, collection: Collection, parameters: Paramete
         "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
         "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
         "forests": data,
+        "effects": lambda: {arrow(d, collection.x.label, collection.y.label): of(d) for d in DIRECTIONS},
     }
 
 

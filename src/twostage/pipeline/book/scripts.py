@@ -30,6 +30,10 @@ CLASS = "live-forest"
 FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
 
 
+#: The picture beside a link to a page, as :mod:`twostage.pipeline.book.card` draws it.
+CARD = "card.png"
+
+
 #: Where the pages lie that have the title of a page of the manuscript.
 _COMPUTATION = "notebooks/pooled/"
 
@@ -104,6 +108,8 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
         more = (
             f'<meta property="og:description" content="{shown}"/><meta property="og:type" content="article"/>'
         )
+        if (Path(app.srcdir) / "assets" / CARD).is_file():
+            more += f'<meta property="og:image" content="{context["pathto"](f"_static/{CARD}", 1)}"/>'
         context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
 
 

@@ -16,6 +16,7 @@ from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
 from twostage.pipeline.book.captions import Captions
+from twostage.pipeline.book.card import write_card
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.imprint import make_imprint
@@ -92,6 +93,8 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     labels = {row["study"]: str(row["label"]) for row in collection.studies.to_dict("records")}
     config |= {"footer": imprint.footer, "studies": labels}
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
+    note = " ".join(rich_texts(collection.note))
+    write_card(target / "assets", collection.title, context["effects"](), note)
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
