@@ -110,5 +110,5 @@ def test_no_result_is_typed_into_the_prose(page):
 def test_generating_values_stand_beside_the_estimates(context, three, pooled):
     table = context["truth"]()
     means = three.truth.query("study == 'mean' and term == 'x_within' and direction == 'x_to_y'")
-    assert f"<td>{number(float(means['value'].iloc[0]))}</td>" in table
+    assert f'<td class="number">{number(float(means["value"].iloc[0]))}</td>' in table
     assert effect(pooled["lagged"].row("x_to_y", "x_within"), 0.95).ci in table

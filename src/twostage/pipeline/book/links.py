@@ -94,8 +94,13 @@ class _Linker:
     def __init__(self, app: Sphinx, page: str):
         self._uri = lambda to: app.builder.get_relative_uri(page, to)
         self._meanings = _meanings(app) if page != GLOSSARY else {}
-        chapters = _chapters(app, page)
-        self._chapters = {name: to for name, to in chapters.items() if len(name) >= _NAME}
+        labels = set(app.config[STUDIES].values())
+        # An id may be a year; in a sentence only a label is a name.
+        self._chapters = {
+            name: to
+            for name, to in _chapters(app, page).items()
+            if name in labels and len(name) >= _NAME and any(map(str.isalpha, name))
+        }
         self._terms = {term.lower(): term for term in self._meanings}
         names = sorted(self._chapters, key=len, reverse=True)
         terms = sorted(self._meanings, key=len, reverse=True)
