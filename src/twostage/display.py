@@ -154,7 +154,7 @@ def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
         f"    <tr>\n{''.join(f'      {cell}{chr(10)}' for cell in row)}    </tr>\n" for row in rows
     )
     return Markup(
-        f'<table border="0" class="dataframe twostage">\n  <thead>\n    <tr>\n{head}    </tr>\n  </thead>\n'
+        f'<table class="dataframe twostage">\n  <thead>\n    <tr>\n{head}    </tr>\n  </thead>\n'
         f"  <tbody>\n{body}  </tbody>\n</table>"
     )
 
