@@ -197,7 +197,7 @@ def _first_screen(run_folder: Path, collection: Collection, parameters: Paramete
         "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
         "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
         "forests": data,
-        "effects": lambda: {arrow(d, collection.x.label, collection.y.label): of(d) for d in DIRECTIONS},
+        "effects": lambda: {e["words"]: of(e["key"]) for e in data()["effects"] if e["key"] in DIRECTIONS},
     }
 
 
