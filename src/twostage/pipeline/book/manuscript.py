@@ -124,6 +124,7 @@ def book_context(
         see(analysis, name) (refers to a figure),
         has_figure(analysis, name), table(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
+        without(direction) (the pooled effect without each study in turn),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`); and what
         :func:`twostage.pipeline.book.manuscript.estimator_context` and
         :func:`twostage.pipeline.book.reporting.reporting_context` give.
@@ -173,6 +174,7 @@ def book_context(
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(captions, HOME[analysis], name),
         "percent": percent,
+        "without": lambda direction: _without(captions, direction),
         "truth": lambda: captions.plain(
             _truth(collection, output), "truth", "Generating values and estimates"
         ),
@@ -317,3 +319,24 @@ def _table(captions: Captions, notebook: str, name: str) -> Markup:
     table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
     html = html_table(table) if len(table) else ""
     return captions.result(html, notebook, name, f"/output/{notebook}/{name}.csv")
+
+
+def _without(captions: Captions, direction: str) -> Markup:
+    """The pooled effect without each study in turn; nothing where no study can be left out."""
+    home, name = HOME["sensitivity"], f"leave_one_out_{direction}"
+    path = captions.output / home / f"{name}.csv"
+    found = read_csv(path) if path.is_file() else pd.DataFrame()
+    if found.empty:
+        return Markup("")
+    shown = pd.DataFrame(
+        {
+            "study": found["label"],
+            "estimate without it": [number(e) for e in found["estimate"]],
+            "interval": [
+                interval(low, high) for low, high in zip(found["ci_low"], found["ci_high"], strict=True)
+            ],
+            "τ": [number(t**0.5, 3) for t in found["tau2"]],
+            "I² (%)": [number(i, 0) for i in found["i2"]],
+        }
+    )
+    return captions.result(html_table(shown), home, name, f"/output/{home}/{name}.csv")
