@@ -18,13 +18,14 @@ OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
 	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test recovery bench clean
+.PHONY: help setup book pdf test recovery bench clean
 
 help:
 	@echo "make book    run every notebook whose inputs changed, build the book, print its path"
 	@echo "             COLLECTION=folder  another collection      PARAMS=file.yml  other parameters"
 	@echo "             RUN=name           name of the run         JOBS=n           processes (default: one per core)"
 	@echo "             DASK=tcp://...     workers of a Dask scheduler instead of processes"
+	@echo "make pdf     the same, and the manuscript as one PDF, printed by Chromium, Chrome or Edge"
 	@echo "make test    run the tests"
 	@echo "             TESTS=path         only these             WORKERS=n        processes (default: one per core)"
 	@echo "make recovery  draw the collection again with known truth, REPLICATES=500 times; store how it went"
@@ -36,6 +37,9 @@ setup: $(READY)
 
 book: $(READY)
 	@$(BIN)/twostage run $(if $(COLLECTION),'$(COLLECTION)') $(OPTIONS)
+
+pdf: $(READY)
+	@$(BIN)/twostage run $(if $(COLLECTION),'$(COLLECTION)') $(OPTIONS) --pdf
 
 # Each worker computes with one thread, so that they do not wait for each other's.
 test: $(READY)

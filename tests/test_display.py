@@ -1,6 +1,7 @@
 """Numbers as people read them."""
 
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -80,7 +81,8 @@ def test_cells_are_rounded_by_their_column_and_text_is_escaped():
     assert readable(table).iloc[0].tolist() == ["1,200", "12.3", ".032", "<b>", "yes"]
     html = html_table(table)
     assert "&lt;b&gt;" in html
-    assert "<th>patients</th>" in html
+    assert '<th scope="col" class="number">patients</th>' in html
+    assert '<td class="study">&lt;b&gt;</td>' in html
 
 
 def test_titles_and_directions_are_words():
@@ -93,7 +95,18 @@ def test_titles_and_directions_are_words():
         "fisher z",
     ):
         assert words in html
-    assert "<th>icc_x</th>" in html_table(table, spaced=False)
+    assert ">icc_x</th>" in html_table(table, spaced=False)
+
+
+def test_points_stand_below_each_other():
+    texts = ["1,200", "−0.25", "12.5 %", "–"]
+    table = pd.DataFrame({"value": texts, "interval": ["[0.1, 0.2]", "–"] * 2, "year": ["first", "2012"] * 2})
+    html = html_table(table)
+    after = re.findall(r'<td class="number"(?: style="--after:(\d)")?>([^<]*)</td>', html)
+    assert after[::2] == [("2", "1,200"), ("", "−0.25"), ("1", "12.5 %"), ("2", "–")]
+    assert after[1::2] == [("", "[0.1, 0.2]"), ("", "–")] * 2
+    # A column with a word is one of words.
+    assert "<td>2012</td>" in html
 
 
 def test_a_row_of_mixed_types_keeps_its_integers_whole():

@@ -1,16 +1,20 @@
 """Numbers and tables as people read them; knows nothing of what they mean."""
 
 import math
+import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from twostage.text import Markup, paragraphs
+from twostage.text import Markup, markup, paragraphs, to_csv
 from twostage.words import say
 
 MISSING = "–"
+
+#: Under which an output's metadata have what is meant for the book.
+OUTPUT = "twostage"
 
 
 #: Significant digits that two ways of computing a number agree in: what differs farther behind is the same number, and
@@ -167,23 +171,79 @@ def title(column: str) -> str:
 
 
 def html_table(table: pd.DataFrame, spaced: bool = True) -> Markup:
-    """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable`.
+    """A table as HTML: no index column, text escaped, numbers rounded by :func:`readable` and below each other's point.
 
-    Titles of columns are shown in words, or with blanks instead of underscores, unless `spaced` is false.
+    Titles of columns are shown in words, or with blanks instead of underscores, unless `spaced` is false. Cells with a
+    study's name say so, for the book makes links of them.
     """
-    titles = {c: title(str(c)) if spaced else str(c) for c in table.columns}
+    titles = {str(c): title(str(c)) if spaced else str(c) for c in table.columns}
     cells = readable(table)
     for column in _OWN.intersection(map(str, cells.columns)) if spaced else ():
         cells[column] = cells[column].map(say)
     if spaced and "quantity" in cells:
         cells["quantity"] = cells["quantity"].map(title)
-    cells = cells.rename(columns=titles)
-    return Markup(cells.to_html(index=False, border=0, classes="twostage", justify="left"))
+    columns = [_column(str(name), titles[str(name)], texts.tolist()) for name, texts in cells.items()]
+    head = "".join(f"      {heading}\n" for heading, _ in columns)
+    rows = zip(*(shown for _, shown in columns), strict=True)
+    body = "".join(
+        f"    <tr>\n{''.join(f'      {cell}{chr(10)}' for cell in row)}    </tr>\n" for row in rows
+    )
+    return Markup(
+        f'<table class="dataframe twostage">\n  <thead>\n    <tr>\n{head}    </tr>\n  </thead>\n'
+        f"  <tbody>\n{body}  </tbody>\n</table>"
+    )
 
 
-def show(table: pd.DataFrame) -> HTML:
-    """A table for the last line of a notebook cell."""
-    return HTML(html_table(table))
+#: What a number looks like, and an interval; the digits behind its point.
+_NUMBER = re.compile(r"[−<]?\s?\d*(?:,\d{3})*(?:\.(?P<decimals>\d+))?(?:\s?%)?|∞|–|")
+
+
+_INTERVAL = re.compile(r"(?:[−\d.,]+ )?\[[^\]]*\]|–|")
+
+
+#: Letters of a text that gets room enough for a few words in a line.
+_LONG = 24
+
+
+def _column(name: str, heading: str, texts: list[str]) -> tuple[str, list[str]]:
+    """A column's title and its cells, as HTML."""
+    numbers = [_NUMBER.fullmatch(text) for text in texts]
+    kind, after = "", [0] * len(texts)
+    if any(c.isdigit() for text in texts for c in text) and name not in _NAMES:
+        if all(numbers):
+            kind = "number"
+            digits = [len((found and found["decimals"]) or "") for found in numbers]
+            after = [max(digits) - d for d in digits]
+        elif all(map(_INTERVAL.fullmatch, texts)):
+            kind = "number"
+    if not kind and name in _NAMES:
+        kind = "study"
+    elif not kind and max(map(len, texts), default=0) > _LONG:
+        kind = "words"
+    of = f' class="{kind}"' if kind else ""
+    cells = [
+        f"<td{of}{f' style={chr(34)}--after:{shift}{chr(34)}' if shift else ''}>{markup(text)}</td>"
+        for text, shift in zip(texts, after, strict=True)
+    ]
+    return f'<th scope="col"{of}>{markup(heading)}</th>', cells
+
+
+def shown_as(**about: str) -> dict[str, dict[str, str]]:
+    """What the output of a notebook's cell says of itself to the book: metadata that Jupyter keeps and does not show."""
+    return {OUTPUT: {name: text for name, text in about.items() if text}}
+
+
+def show(table: pd.DataFrame, caption: str = "") -> HTML:
+    """A table for the last line of a notebook cell.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    caption : str
+        What the book writes above it; else the heading of the part of the page.
+    """
+    cells = readable(table).rename(columns=lambda column: title(str(column)))
+    return HTML(html_table(table), metadata=shown_as(caption=caption, csv=to_csv(cells)))
 
 
 def show_text(text: str) -> Markdown:

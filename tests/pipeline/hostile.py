@@ -102,7 +102,10 @@ class Browser:
         arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
         arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         options = {"args": [*arguments, f"--user-data-dir={folder}"]}
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        notes = {"performance": "ALL"}
+        wanted = {
+            "capabilities": {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": notes}}
+        }
         self._session = f"/session/{self._call('/session', wanted)['sessionId']}"
 
     def _call(self, path: str, body: dict | None = None, method: str = "POST"):
@@ -132,6 +135,18 @@ class Browser:
         """Give the page this many pixels, as on a screen of this size."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._command("Emulation.setDeviceMetricsOverride", size)
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the last call."""
+        noted = [
+            json.loads(entry["message"])["message"]
+            for entry in self._call(f"{self._session}/se/log", {"type": "performance"})
+        ]
+        return [
+            note["params"]["request"]["url"]
+            for note in noted
+            if note["method"] == "Network.requestWillBeSent"
+        ]
 
     def media(self, name: str):
         """Show the page as on ``print``; an empty name: as on a screen."""

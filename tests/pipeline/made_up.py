@@ -149,10 +149,12 @@ def _estimate(analysis: str, study: MadeUp, row, key, rng: np.random.Generator) 
 class Shown(list):
     """Everything that the notebooks showed, as text."""
 
-    def add(self, what: object) -> None:
+    def add(self, what: object, **_: object) -> None:
         """Take down one."""
         for form in ("_repr_html_", "_repr_markdown_"):
             text = getattr(what, form, lambda: None)()
+            # With what the book needs to know of it.
+            text = text[0] if isinstance(text, tuple) else text
             if isinstance(text, str):
                 self.append(text)
                 return
@@ -162,6 +164,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """Leave out what takes long: pictures are drawn nowhere, subsets and arrangements are few."""
     shown, ax = Shown(), plt.figure().add_subplot()
     monkeypatch.setattr(page, "display", shown.add)
+    monkeypatch.setattr(page, "as_svg", lambda figure: "")
     monkeypatch.setattr(leave, "save_figure", _left)
     monkeypatch.setattr(forests, "forest", lambda pooled, *key, **_: pooled.row(*key[:2]) is None or ax)
     monkeypatch.setattr(pictures, "forest", forests.forest)

@@ -110,5 +110,16 @@ def test_no_result_is_typed_into_the_prose(page):
 def test_generating_values_stand_beside_the_estimates(context, three, pooled):
     table = context["truth"]()
     means = three.truth.query("study == 'mean' and term == 'x_within' and direction == 'x_to_y'")
-    assert f"<td>{number(float(means['value'].iloc[0]))}</td>" in table
+    assert f'<td class="number">{number(float(means["value"].iloc[0]))}</td>' in table
     assert effect(pooled["lagged"].row("x_to_y", "x_within"), 0.95).ci in table
+
+
+def test_the_effect_without_each_study_is_a_table(context, three):
+    folder = context["captions"].output / HOME["sensitivity"]
+    numbers = {"estimate": -0.11, "ci_low": -0.2, "ci_high": -0.02, "tau2": 0.01, "i2": 40.0}
+    write_table(pd.DataFrame([{"label": "Study <1>"} | numbers]), str(folder), "leave_one_out_x_to_y")
+    table = context["without"]("x_to_y")
+    cells = ["Study &lt;1&gt;", "−0.11", "[−0.20, −0.02]", "0.100", "40"]
+    assert re.findall(r"<td[^>]*>(.*)</td>", table) == cells
+    assert ":name: tab-sensitivity-leave_one_out_x_to_y" in table
+    assert context["without"]("y_to_x") == ""

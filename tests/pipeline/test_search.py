@@ -35,7 +35,7 @@ SEARCHES += [
     "one study out",
 ]
 
-SETTINGS = """extensions = ["myst_parser", "sphinxcontrib.bibtex"]
+SETTINGS = """extensions = ["myst_parser", "sphinxcontrib.bibtex", "twostage.pipeline.book.numbered"]
 bibtex_bibfiles = ["references.bib"]
 myst_enable_extensions = {extensions}
 html_theme = "basic"

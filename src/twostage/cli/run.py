@@ -23,6 +23,7 @@ RUN_EXAMPLES = examples(
     "twostage run --without S03",
     "twostage run --out ../somewhere/else",
     "twostage run -p last_session=3 --no-book",
+    "twostage run --pdf",
     "twostage run my-collection --project path/to/project",
 )
 
@@ -64,6 +65,11 @@ NoBook = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only print the steps that are due")]
 
 
+Pdf = Annotated[
+    bool, typer.Option("--pdf", help="also print the manuscript as one PDF, which takes a browser")
+]
+
+
 Project = Annotated[
     Path | None,
     typer.Option(
@@ -85,6 +91,7 @@ def run(
     dask: Dask = None,
     no_book: NoBook = False,
     dry_run: DryRun = False,
+    pdf: Pdf = False,
     project: Project = None,
 ) -> None:
     """Run every notebook whose inputs changed and build the book.
@@ -114,6 +121,8 @@ def run(
         _tables_only(planned, dask)
     else:
         _notebooks(planned, jobs, dask, dry_run)
+        if pdf and not dry_run:
+            _pdf(planned)
 
 
 def _planned(request: "Request") -> "Plan":
@@ -165,6 +174,17 @@ def _notebooks(planned: "Plan", jobs: int | None, dask: str | None, dry_run: boo
         raise typer.Exit(status)
     typer.echo(f"book: {planned.run.html / 'index.html'}")
     report(planned.run.folder)
+
+
+def _pdf(planned: "Plan") -> None:
+    from twostage.pipeline.book.pdf import write_pdf
+    from twostage.pipeline.errors import PipelineError
+
+    try:
+        typer.echo(f"manuscript: {write_pdf(planned.run)}")
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _tables_only(planned: "Plan", dask: str | None) -> None:

@@ -10,50 +10,11 @@ import pandas as pd
 from twostage.display import readable
 from twostage.export.source import Source
 from twostage.notebooks import HOME
+from twostage.pages.common.captions import result_title
 from twostage.pages.common.tables import Effect, effect, study_table
 from twostage.stage2 import codebook
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 from twostage.text import read_csv
-
-#: What a paper calls the tables and figures that a page left, by the beginning of their names.
-TITLES = {
-    "adjusted": "Effects Adjusted for Small-Study Effects",
-    "autoregression": "Autoregressions by Estimator",
-    "baujat": "Contribution to Heterogeneity and Influence of Each Study",
-    "believe": "Which Estimator to Believe Under Which Condition",
-    "bias": "Bias of the Estimators in the Recovery Study",
-    "bubbles": "Effects and Moderators",
-    "casewise": "Influence of Each Study",
-    "by_precision": "Cumulative Meta-Analysis by Precision",
-    "by_transition": "Pooled Effects of Each Transition",
-    "by_year": "Cumulative Meta-Analysis by Year",
-    "comparison": "Both Directions Pooled Together and Apart",
-    "components": "Variance Between and Within Countries",
-    "countries": "Studies Within Countries",
-    "coverage": "Coverage of the Estimators in the Recovery Study",
-    "design": "Effects by Design",
-    "estimators": "Estimators Side by Side",
-    "few": "Pools of Few Studies in the Recovery Study",
-    "forest_outcome": "Forest Plot of the Relation With the Outcome",
-    "forest": "Forest Plot",
-    "funnel": "Funnel Plot",
-    "gosh": "Pooled Effects of Subsets of the Studies",
-    "heterogeneity": "Heterogeneity of Both Effects",
-    "joint": "Both Effects in One Model",
-    "joint_region": "Joint Confidence Region of Both Effects",
-    "lags": "The Estimators at Longer Lags",
-    "leave_one_out": "Pooled Effects Without Each Study",
-    "moderators": "Moderators of the Effect",
-    "panel": "Casewise Diagnostics",
-    "radial": "Radial Plot",
-    "studies": "Both Effects in Each Study",
-    "study_moderators": "Moderators of Each Study",
-    "tests": "Tests of Small-Study Effects",
-    "type_1": "Type I Error of the Estimators in the Recovery Study",
-    "variants": "Pooled Effects Under Other Choices",
-    "windows": "Two Windows of Sessions",
-}
-
 
 #: Files that are made into a table of its own here, or hold sentences.
 _OTHERWISE = ("flow", "words_", "sentences")
@@ -124,12 +85,7 @@ def _sentence(text: str) -> str:
 
 
 def _title(source: Source, name: str) -> str:
-    """``Forest Plot: alliance → symptoms``; the longest beginning that is known."""
-    known = max((start for start in TITLES if name.startswith(start)), key=len, default="")
-    ways = [d for d in DIRECTIONS if d in name]
-    plain_name = name.replace(ways[0], "") if ways else name
-    title = TITLES.get(known, " ".join(plain_name.split("_")).strip().capitalize())
-    return f"{title}: {_arrow(source, ways[0])}" if ways else title
+    return result_title(name, source.collection.x.label, source.collection.y.label)
 
 
 def _arrow(source: Source, direction: str) -> str:

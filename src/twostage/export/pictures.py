@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import matplotlib
 import typst
 from PIL import Image
 
@@ -13,6 +14,10 @@ from twostage.files import scratch_folder
 
 #: Pixels per inch of PNG and TIFF.
 DPI = 300
+
+
+#: The font of the figures comes with matplotlib; the system's are for letters that it does not have.
+_FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 #: A page of the picture's own size, without a date: the same picture gives the same bytes.
@@ -25,7 +30,7 @@ def converted(svg: Path, formats: tuple[str, ...]) -> dict[str, bytes]:
     Parameters
     ----------
     svg : Path
-        As matplotlib writes it, letters as outlines.
+        As matplotlib writes it, with its letters.
     formats : tuple of {"svg", "pdf", "png", "tiff"}
 
     Returns
@@ -45,7 +50,7 @@ def _compiled(svg: bytes, kind: Literal["pdf", "png"]) -> bytes:
         page = folder / "page.typ"
         page.write_text(_PAGE.format(json.dumps("figure.svg")), encoding="utf-8")
         return typst.compile(
-            str(page), root=str(folder), format=kind, ppi=float(DPI), ignore_system_fonts=True
+            str(page), root=str(folder), format=kind, ppi=float(DPI), font_paths=[str(_FONTS)]
         )
 
 

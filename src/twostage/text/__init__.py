@@ -8,6 +8,7 @@ from twostage.text.escape import (
     image,
     markup,
     myst,
+    option,
     paragraphs,
     rich_html,
     rich_myst,

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from twostage.display import show
-from twostage.files import write_text
+from twostage.files import write_bytes, write_text
 from twostage.stage2 import Attempt, PooledTable
 from twostage.text import write_csv
 
@@ -43,8 +43,8 @@ def write_table(table: pd.DataFrame, folder: str, name: str) -> None:
         write_csv(table, Path(folder) / f"{name}.csv")
 
 
-def save_figure(ax: "Axes", folder: str, name: str, alt: str) -> "Axes":
-    """Leave a figure as ``<name>.svg`` with its alternative text in ``<name>.json``.
+def save_figure(ax: "Axes", folder: str, name: str, alt: str, pixels: bool = True) -> "Axes":
+    """Leave a figure as ``<name>.svg`` and ``<name>.png`` with its alternative text in ``<name>.json``.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def save_figure(ax: "Axes", folder: str, name: str, alt: str) -> "Axes":
     folder : str
         An empty text means: leave nothing.
     name, alt : str
+    pixels : bool
+        Whether to leave the PNG, too.
 
     Returns
     -------
@@ -59,11 +61,16 @@ def save_figure(ax: "Axes", folder: str, name: str, alt: str) -> "Axes":
         The same, so that the call can wrap the one that draws.
     """
     if folder:
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        # No date: the same results give the same bytes.
-        ax.figure.savefig(target / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+        # Drawing takes matplotlib, which leaving a table does not.
+        from twostage.pages.common.svg import as_png, as_svg
+
+        figure, target = ax.get_figure(root=True), Path(folder)
+        write_text(target / f"{name}.svg", as_svg(figure))
+        if pixels:
+            write_bytes(target / f"{name}.png", as_png(figure))
         write_text(target / f"{name}.json", json.dumps({"alt": alt}, ensure_ascii=False) + "\n")
+        # By it the book finds the files of a figure that a notebook shows.
+        figure.set_label(name)
     return ax
 
 

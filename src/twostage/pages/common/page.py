@@ -10,10 +10,11 @@ from IPython.display import DisplayObject, Markdown, display
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection, locate_collection, read_collection
-from twostage.display import show_text
+from twostage.display import show_text, shown_as
 from twostage.notebooks import check_parameters
 from twostage.pages.common.leave import draw, write_pooled
 from twostage.pages.common.style import use_style
+from twostage.pages.common.svg import as_svg
 from twostage.pages.common.tables import collection_heading
 from twostage.params import Parameters
 from twostage.problems import CollectionError, Problem
@@ -79,8 +80,11 @@ class Page:
         """Show each at once, so that in a loop a figure stands beside what is said of it; None is not shown."""
         for one in what:
             if isinstance(one, Axes):
-                display(one.figure)
-                plt.close(one.figure)
+                figure = one.get_figure(root=True)
+                display(
+                    {"image/svg+xml": as_svg(figure)}, raw=True, metadata=shown_as(figure=figure.get_label())
+                )
+                plt.close(figure)
             elif one is not None:
                 display(one)
 

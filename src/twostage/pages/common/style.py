@@ -9,11 +9,13 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.font_manager import fontManager
 
 from twostage.collection import Collection
 from twostage.display import p_value
+from twostage.pages.common.svg import NO_METADATA
 from twostage.stage1 import Panel
 
 #: Colour, marker and line style of the two directions.
@@ -93,16 +95,24 @@ MISSING_LETTER = r"Glyph \d+ \(.*\) missing from font"
 def use_style() -> None:
     """Set the look of all figures of the book.
 
-    Texts in figures are texts: no dollar sign begins a formula. A letter that no installed font has is drawn as an
-    empty box, and matplotlib's warning of it is dropped: the name is in the tables and in the figure's alternative
-    text, and a collection of studies from Osaka must not need a font to be built.
+    Texts in figures are texts: they stay letters in SVG, and no dollar sign begins a formula. A letter that no installed
+    font has is drawn as an empty box, and matplotlib's warning of it is dropped: the name is in the tables and in the
+    figure's alternative text, and a collection of studies from Osaka must not need a font to be built.
     """
     sns.set_theme(context="notebook", style="ticks", font="DejaVu Sans")
     warnings.filterwarnings("ignore", message=MISSING_LETTER, category=UserWarning)
     installed = set(fontManager.get_font_names())
+    if get_ipython() is not None:
+        # It finds the shell when it is first imported, and a warm process imports before there is one.
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata=NO_METADATA)
     plt.rcParams.update(
         {
-            "font.family": [font for font in FONTS if font in installed],
+            # The last one is for readers whose machine has none of the others.
+            "font.family": [*(font for font in FONTS if font in installed), "sans-serif"],
+            "font.sans-serif": ["DejaVu Sans"],
+            "svg.fonttype": "none",
             "text.parse_math": False,
             "figure.dpi": 110,
             "savefig.dpi": 160,

@@ -16,6 +16,10 @@ from twostage.words import say
 MOST_LINES, MOST_POINTS = 40, 3000
 
 
+#: Points beyond which they are pixels within the picture: a thousand of them are smaller than a thousand marks.
+MOST_MARKS = 300
+
+
 #: Fewest points of a plot with a line.
 FEWEST = 3
 
@@ -86,7 +90,7 @@ def _scatter(rows: pd.DataFrame, x: str, y: str, ax: Axes | None) -> Axes:
     ax = ax or plt.subplots(figsize=(5, 4), layout="constrained")[1]
     rows = rows.dropna(subset=[x, y])
     shown = rows.iloc[:: max(1, len(rows) // MOST_POINTS)]
-    ax.scatter(shown[x], shown[y], s=9, color=GREY, alpha=0.5, lw=0)
+    ax.scatter(shown[x], shown[y], s=9, color=GREY, alpha=0.5, lw=0, rasterized=len(shown) > MOST_MARKS)
     if len(rows) > 2 and rows[x].nunique() > 1:
         slope, start = np.polyfit(rows[x], rows[y], 1)
         ends = np.array([rows[x].min(), rows[x].max()])

@@ -56,5 +56,5 @@ def _figure(result: Addition, names: dict[str, str], study: str, target: Path) -
     use_style()
     alt = alternative(result, **names)
     axes = addition_figure(result, **names).axes
-    save_figure(axes[0], str(target / "output" / "addition"), study, alt)
+    save_figure(axes[0], str(target / "output" / "addition"), study, alt, pixels=False)
     return image(f"/output/addition/{study}.svg", alt)

@@ -9,6 +9,7 @@ from pathlib import Path
 from twostage.characters import terminal
 from twostage.files import replace_folder, write_text
 from twostage.pipeline.book.source import assemble
+from twostage.pipeline.book.trim import trim
 from twostage.pipeline.child import child_command
 from twostage.pipeline.errors import ANSI, PipelineError
 from twostage.pipeline.results import write_results
@@ -42,9 +43,7 @@ def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
     results = assemble(run, source)
     shutil.rmtree(built, ignore_errors=True)
     _jupyter_book(source, built, run.folder / "book.log")
-    # Maps of the theme's scripts and styles are for those who change the theme; they are a tenth of a small book.
-    for path in (built / "_build" / "html" / "_static").rglob("*.map"):
-        path.unlink()
+    trim(built / "_build" / "html")
     confirm()
     write_results(run, results)
     replace_folder(built / "_build" / "html", run.html)

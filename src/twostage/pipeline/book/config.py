@@ -1,6 +1,7 @@
 """The settings of one run's book: the project's ``_config.yml`` and what only the run knows."""
 
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import yaml
 
 from twostage.pipeline.book.launch import Launch, take_launch
+from twostage.pipeline.book.links import STUDIES
 from twostage.pipeline.book.scripts import FOOTER
 from twostage.pipeline.book.text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
@@ -35,6 +37,7 @@ def write_config(
     assets: Path,
     footer: str = "",
     beside: list[Path] | None = None,
+    studies: Mapping[str, str] | None = None,
 ) -> Launch:
     """Write a run's ``_config.yml`` and return where its notebooks' templates can be opened.
 
@@ -54,6 +57,8 @@ def write_config(
         HTML at the foot of each page.
     beside : list of Path, optional
         Folders whose content is to lie beside the pages.
+    studies : mapping, optional
+        Id -> label of each study that has a chapter.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def write_config(
     # The theme takes a text that begins with http for the address of one.
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
     sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
-    sphinx[SETTING], sphinx[FOOTER] = kept_texts(texts), footer
+    sphinx[SETTING], sphinx[FOOTER], sphinx[STUDIES] = kept_texts(texts), footer, dict(studies or {})
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     sphinx["html_extra_path"] = [*sphinx.get("html_extra_path", []), *map(str, beside or [])]
     styles = sorted(path.name for path in assets.glob("*.css"))

@@ -1,6 +1,5 @@
 """What the manuscript's pages may quote: every number comes from the tables of one run."""
 
-import json
 import re
 from collections.abc import Callable, Container
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from twostage.pages.crosslevel.tables import ends_sentences
 from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
+from twostage.pipeline.book.captions import Captions
 from twostage.pipeline.book.first_screen import answer, first_figure, scale_points
 from twostage.pipeline.book.forest import forest_data, live_forest
 from twostage.pipeline.book.reporting import reporting_context
@@ -26,7 +26,7 @@ from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import read_recovery
 from twostage.stage1 import OUTCOME_TERMS
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words, term_label
-from twostage.text import essay_myst, image, read_csv, rich_myst
+from twostage.text import Markup, essay_myst, read_csv, rich_myst
 from twostage.words import say
 
 
@@ -118,16 +118,20 @@ def book_context(
     dict
         title, note, introduction, synthetic, x, y (labels), unit, has_outcome, n_studies, n_countries, n_patients,
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
-        HTML tables: studies, flow, chosen, parameter_table; functions:
+        captions (:class:`~twostage.pipeline.book.captions.Captions`);
+        tables, in MyST: studies, flow, chosen, parameter_table; functions:
         answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
+        effects() (both cross-lagged effects by their names),
         live_forest(effect, figure), has_page(page),
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
-        has_figure(analysis, name), table(analysis, name) (HTML),
+        see(analysis, name) (refers to a figure),
+        has_figure(analysis, name), table(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() and trend() (sentences),
         simulated(analysis, direction, term) (how
         often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
-        interactions); and what
+        interactions), without(direction) (the pooled effect without each study in turn); and
+        what
         :func:`twostage.pipeline.book.manuscript.estimator_context` and
         :func:`twostage.pipeline.book.reporting.reporting_context` give.
 
@@ -139,6 +143,7 @@ def book_context(
     # Whole numbers stay whole where some are withheld.
     flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     works = _works(Path(book) / "references.bib")
+    captions = Captions(collection, parameters, output)
     parts = _counts(collection, flow) | estimator_context(output, collection)
     parts |= reporting_context(Path(run_folder), collection, flow, pages)
     parts |= _first_screen(Path(run_folder), collection, parameters)
@@ -154,22 +159,31 @@ def book_context(
         "has_outcome": bool(collection.pre and collection.post),
         "version": version("twostage"),
         "parameters": parameters,
-        "studies": html_table(_registry(collection)),
-        "flow": html_table(flow.rename(columns=say)),
-        "parameter_table": html_table(parameter_table()),
-        "chosen": html_table(_chosen(parameters)),
+        "captions": captions,
+        "studies": captions.plain(
+            html_table(_registry(collection)), "studies", "Characteristics of the studies"
+        ),
+        "flow": captions.plain(html_table(flow.rename(columns=say)), "flow", "From enrolment to analysis"),
+        "parameter_table": captions.plain(
+            html_table(parameter_table()), "parameters", "Parameters of an analysis"
+        ),
+        "chosen": captions.plain(html_table(_chosen(parameters)), "chosen", "Parameters of this run"),
         "effect": _effects(output),
         "variants": lambda direction: _variant_names(output, direction),
         "left_out": lambda analysis: _left_out(output, analysis),
         "words": lambda analysis, direction, term: _words(output, analysis, direction, term),
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
-        "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
+        "figure": lambda analysis, name: captions.figure(HOME[analysis], name),
+        "see": lambda analysis, name: captions.see(HOME[analysis], name),
         "live_forest": live_forest,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
-        "table": lambda analysis, name: _table(output, HOME[analysis], name),
+        "table": lambda analysis, name: _table(captions, HOME[analysis], name),
         "percent": percent,
-        "truth": lambda: _truth(collection, output),
+        "without": lambda direction: _without(captions, direction),
+        "truth": lambda: captions.plain(
+            _truth(collection, output), "truth", "Generating values and estimates"
+        ),
         "simulation": lambda name: read_simulation(Path(book) / "simulations", name),
         "why_counts_differ": lambda: _why_counts_differ(output, collection, parameters, flow),
         "trend": lambda: _trend(output),
@@ -198,6 +212,7 @@ def _first_screen(run_folder: Path, collection: Collection, parameters: Paramete
         "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
         "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
         "forests": data,
+        "effects": lambda: {e["words"]: of(e["key"]) for e in data()["effects"] if e["key"] in DIRECTIONS},
     }
 
 
@@ -342,17 +357,30 @@ def _trend(output: Path) -> str:
     return _sentence(output, HOME["estimators"], "both", "trend") if there else ""
 
 
-def _table(output: Path, notebook: str, name: str) -> str:
-    """A table of texts that a pooled notebook left, as HTML; empty where it left none, or none with rows."""
-    path = output / notebook / f"{name}.csv"
+def _table(captions: Captions, notebook: str, name: str) -> Markup:
+    """A table of texts that a pooled notebook left; nothing where it left none, or none with rows."""
+    path = captions.output / notebook / f"{name}.csv"
     table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
-    return html_table(table) if len(table) else ""
+    html = html_table(table) if len(table) else ""
+    return captions.result(html, notebook, name, f"/output/{notebook}/{name}.csv")
 
 
-def _figure(output: Path, notebook: str, name: str) -> str:
-    """A figure as MyST with its alternative text, its path that of the assembled book; nothing where it could not be drawn:
-    the sentence beside it says why."""
-    about = json.loads((output / notebook / f"{name}.json").read_text(encoding="utf-8"))
-    if "reason" in about:
-        return ""
-    return image(f"/output/{notebook}/{name}.svg", about["alt"])
+def _without(captions: Captions, direction: str) -> Markup:
+    """The pooled effect without each study in turn; nothing where no study can be left out."""
+    home, name = HOME["sensitivity"], f"leave_one_out_{direction}"
+    path = captions.output / home / f"{name}.csv"
+    found = read_csv(path) if path.is_file() else pd.DataFrame()
+    if found.empty:
+        return Markup("")
+    shown = pd.DataFrame(
+        {
+            "study": found["label"],
+            "estimate without it": [number(e) for e in found["estimate"]],
+            "interval": [
+                interval(low, high) for low, high in zip(found["ci_low"], found["ci_high"], strict=True)
+            ],
+            "τ": [number(t**0.5, 3) for t in found["tau2"]],
+            "I² (%)": [number(i, 0) for i in found["i2"]],
+        }
+    )
+    return captions.result(html_table(shown), home, name, f"/output/{home}/{name}.csv")

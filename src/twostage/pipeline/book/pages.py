@@ -9,6 +9,8 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from twostage.pipeline.book.captions import Captions
+from twostage.pipeline.book.outputs import number_outputs
 from twostage.pipeline.errors import PipelineError
 from twostage.text import Markup, code, myst
 from twostage.words import say
@@ -106,7 +108,9 @@ def _in_words(notebook: nbformat.NotebookNode, title: str) -> str:
     return said(title)
 
 
-def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> str:
+def copy_notebook(
+    source: Path, target: Path, of: str = "", end: str = "", captions: Captions | None = None
+) -> str:
     """Copy an executed notebook into the book and return its title.
 
     Parameters
@@ -117,6 +121,8 @@ def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> st
         apart in searches and browser tabs.
     end : str
         Text in MyST to put at the end.
+    captions : Captions, optional
+        Number the figures and tables.
 
     Raises
     ------
@@ -131,6 +137,7 @@ def copy_notebook(source: Path, target: Path, of: str = "", end: str = "") -> st
     if of:
         lines = notebook.cells[0].source.splitlines()
         notebook.cells[0].source = "\n".join([f"# {title}: {myst(of)}", *lines[1:]])
+    number_outputs(notebook, source.stem, target.parent, captions)
     if end:
         notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="rerun"))
     target.parent.mkdir(parents=True, exist_ok=True)

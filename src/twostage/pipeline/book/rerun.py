@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def rerun_section(
     notebook : str
     study : str, optional
     """
-    offered = [f"{{download}}`this notebook, executed <{notebook}.ipynb>`"]
+    offered = [f"{{download}}`this notebook, executed <{_executed(run, target, notebook, study)}>`"]
     offered += [
         f"{{download}}`{file.name} </{file.relative_to(target).as_posix()}>`"
         for file in _files(run, target, notebook, study)
@@ -109,6 +110,16 @@ def rerun_section(
         "To take away: " + ", ".join(offered) + ".",
     ]
     return "\n\n".join([*lines, *_launch(launch, command, notebook)]) + "\n"
+
+
+def _executed(run: Run, target: Path, notebook: str, study: str | None) -> str:
+    """Address of the executed notebook: the page's source, but on a pooled one that holds the book's captions."""
+    if study is not None:
+        return f"{notebook}.ipynb"
+    copy = target / DOWNLOADS / f"{notebook}.ipynb"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(run.executed(notebook), copy)
+    return f"/{DOWNLOADS}/{notebook}.ipynb"
 
 
 def _launch(launch: Launch, command: str, notebook: str) -> list[str]:

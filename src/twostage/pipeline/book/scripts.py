@@ -33,10 +33,16 @@ FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HO
 
 #: At the foot of each page: what stands before the path of a file beside the pages, and for the page on such files.
 BESIDE_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = "TWOSTAGE-BESIDE/", "for_software", "TWOSTAGE-FOR-SOFTWARE"
+#: The picture beside a link to a page, as :mod:`twostage.pipeline.book.card` draws it.
+CARD = "card.png"
 
 
 #: Where the pages lie that have the title of a page of the manuscript.
 _COMPUTATION = "notebooks/pooled/"
+
+
+#: What a formula is in a page, and where MathJax is among its scripts.
+_FORMULA, _OF_MATHJAX = re.compile(r'class="math\b'), re.compile(r"mathjax/|window\.MathJax")
 
 
 #: Letters of a page's description.
@@ -75,6 +81,20 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
             app.add_js_file(script, loading_method="defer")
 
 
+def _formulas_only(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """No MathJax, two megabytes, on pages without a formula; Sphinx loads it where any page below has one."""
+    if _FORMULA.search(context.get("body", "")):
+        return
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        script for script in scripts if not any(_OF_MATHJAX.search(part) for part in _parts(script))
+    ]
+
+
+def _parts(script: Any) -> tuple[str, str]:
+    return str(getattr(script, "filename", script)), str(getattr(script, "attributes", {}).get("body", ""))
+
+
 def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """The imprint, a title that no other page has, and a description for those who find the page."""
     if page.startswith(_COMPUTATION) and "title" in context:
@@ -90,6 +110,8 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
         more = (
             f'<meta property="og:description" content="{shown}"/><meta property="og:type" content="article"/>'
         )
+        if (Path(app.srcdir) / "assets" / CARD).is_file():
+            more += f'<meta property="og:image" content="{context["pathto"](f"_static/{CARD}", 1)}"/>'
         context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
 
 
@@ -105,6 +127,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_config_value(FOOTER, "", "html")
     app.connect("html-page-context", _load)
+    # After Sphinx' own extension, which adds it.
+    app.connect("html-page-context", _formulas_only, priority=700)
     # After the theme, which finds the description, and before text.py, which escapes it.
     app.connect("html-page-context", _say_what_it_is, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

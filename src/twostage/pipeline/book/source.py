@@ -15,6 +15,8 @@ from twostage.pages.addition.analysis import read_estimates
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
+from twostage.pipeline.book.captions import Captions
+from twostage.pipeline.book.card import write_card
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
 from twostage.pipeline.book.history import history_context
@@ -83,6 +85,8 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     parameters = make_parameters(run.parameters, "run.json")
     chapters = find_chapters(run)
     context = book_context(run.folder, collection, parameters, run.manuscript, chapters.pages)
+    # Of a part of a collection no recovery study is shown, though one is stored with the whole.
+    context["has_recovery"] = run.has("recovery")
     context["imprint"] = imprint = make_imprint(run, collection)
     results = results_of(run, collection, executed=True)
     context |= software_context(results)
@@ -98,13 +102,17 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets"}
     config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
+    labels = {row["study"]: str(row["label"]) for row in collection.studies.to_dict("records")}
+    config["studies"] = labels
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
+    note = " ".join(rich_texts(collection.note))
+    write_card(target / "assets", collection.title, context["effects"](), note)
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)
     contents = read_yaml(run.manuscript / "_contents.yml")
-    toc = Contents(run, collection, pages, target, launch, chapters).table(contents)
+    toc = Contents(run, collection, pages, target, launch, chapters, context["captions"]).table(contents)
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
     return results
@@ -139,6 +147,7 @@ class Contents:
         Where templates can be opened.
     chapters : Chapters
         Which pages of results there are.
+    captions : Captions
     """
 
     def __init__(
@@ -149,9 +158,10 @@ class Contents:
         target: Path,
         launch: Launch,
         chapters: Chapters,
+        captions: Captions,
     ):
         self._run, self._collection, self._pages, self._target = run, collection, pages, target
-        self._shown = chapters
+        self._shown, self._captions = chapters, captions
         self._estimates = read_estimates(run.folder / "output")
         self._launch = launch
         self._command = run_command(run, collection.defaults)
@@ -220,7 +230,8 @@ class Contents:
         file = f"notebooks/{self._run.place(name, study)}".removesuffix(".ipynb")
         rerun = rerun_section(self._run, self._target, self._launch, self._command, name, study)
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
-        title = copy_notebook(executed, page, label, rerun)
+        captions = self._captions if name in self._shown.notebooks else None
+        title = copy_notebook(executed, page, label, rerun, captions)
         return {"file": file, "title": title}
 
     def _api(self) -> list[dict[str, Any]]:

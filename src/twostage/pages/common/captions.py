@@ -1,0 +1,64 @@
+"""What tables and figures are called, by the names under which pages left them."""
+
+from twostage.terms import DIRECTIONS, arrow
+
+#: What tables and figures are called, by the beginning of their names.
+TITLES = {
+    "adjusted": "Effects Adjusted for Small-Study Effects",
+    "autoregression": "Autoregressions by Estimator",
+    "baujat": "Contribution to Heterogeneity and Influence of Each Study",
+    "believe": "Which Estimator to Believe Under Which Condition",
+    "bias": "Bias of the Estimators in the Recovery Study",
+    "bubbles": "Effects and Moderators",
+    "casewise": "Influence of Each Study",
+    "by_precision": "Cumulative Meta-Analysis by Precision",
+    "by_transition": "Pooled Effects of Each Transition",
+    "by_year": "Cumulative Meta-Analysis by Year",
+    "comparison": "Both Directions Pooled Together and Apart",
+    "components": "Variance Between and Within Countries",
+    "countries": "Studies Within Countries",
+    "coverage": "Coverage of the Estimators in the Recovery Study",
+    "design": "Effects by Design",
+    "estimators": "Estimators Side by Side",
+    "few": "Pools of Few Studies in the Recovery Study",
+    "forest_outcome": "Forest Plot of the Relation With the Outcome",
+    "forest": "Forest Plot",
+    "funnel": "Funnel Plot",
+    "gosh": "Pooled Effects of Subsets of the Studies",
+    "heterogeneity": "Heterogeneity of Both Effects",
+    "joint": "Both Effects in One Model",
+    "joint_region": "Joint Confidence Region of Both Effects",
+    "lags": "The Estimators at Longer Lags",
+    "leave_one_out": "Pooled Effects Without Each Study",
+    "moderators": "Moderators of the Effect",
+    "panel": "Casewise Diagnostics",
+    "radial": "Radial Plot",
+    "studies": "Both Effects in Each Study",
+    "study_moderators": "Moderators of Each Study",
+    "tests": "Tests of Small-Study Effects",
+    "type_1": "Type I Error of the Estimators in the Recovery Study",
+    "variants": "Pooled Effects Under Other Choices",
+    "windows": "Two Windows of Sessions",
+}
+
+
+def result_title(name: str, x: str, y: str) -> str:
+    """What a table or figure is called: ``Forest Plot: alliance → symptoms``.
+
+    Parameters
+    ----------
+    name : str
+        Under which a page left it; the longest beginning of it that is known names it, else its own words.
+    x, y : str
+        Labels of the variables.
+
+    Examples
+    --------
+    >>> result_title("forest_x_to_y", "alliance", "symptoms"), result_title("my_table", "x", "y")
+    ('Forest Plot: alliance → symptoms', 'My table')
+    """
+    known = max((start for start in TITLES if name.startswith(start)), key=len, default="")
+    ways = [direction for direction in DIRECTIONS if direction in name]
+    plain_name = name.replace(ways[0], "") if ways else name
+    title = TITLES.get(known, " ".join(plain_name.split("_")).strip().capitalize())
+    return f"{title}: {arrow(ways[0], x, y)}" if ways else title
