@@ -15,6 +15,7 @@ from twostage.cli import export as cli_export
 from twostage.cli import import_file as cli_import
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
+from twostage.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
 from twostage.cli.options import AllProblems, SameData
 from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
@@ -152,3 +153,6 @@ cli_export.register(app)
 
 
 app.command(epilog=RECOVERY_EXAMPLES)(recovery)
+
+
+app.command(epilog=MULTIVERSE_EXAMPLES)(multiverse)
