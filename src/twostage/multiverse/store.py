@@ -16,7 +16,7 @@ import pandas as pd
 from twostage.collection import Collection, LargeStudy, Study
 from twostage.display import html_table
 from twostage.files import write_bytes, write_files
-from twostage.multiverse.grid import CHOICES, GridError, make_grid
+from twostage.multiverse.grid import CHOICES, FILE, GridError, make_grid
 from twostage.multiverse.pools import NUMBERS, Pools
 from twostage.multiverse.specifications import Specifications
 from twostage.problems import Problem, ProblemError
@@ -207,8 +207,12 @@ def write_table(table: pd.DataFrame, path: Path) -> Path:
 
 
 def multiverse_files(collection: Path) -> list[Path]:
-    """The files of a collection's multiverse, whether they are there or not."""
-    return [Path(collection) / FOLDER / name for name in (TABLE, PRIORS, NULL, ABOUT)]
+    """The files of a collection's multiverse, whether they are there or not; its grid if it has one."""
+    grid = Path(collection) / FILE
+    return [
+        *(Path(collection) / FOLDER / name for name in (TABLE, PRIORS, NULL, ABOUT)),
+        *[grid] * grid.is_file(),
+    ]
 
 
 #: Bytes of the table, unpacked, at most: a few hundred thousand specifications.

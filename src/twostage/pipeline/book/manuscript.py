@@ -17,7 +17,7 @@ from twostage.pages.recovery.tables import best_estimator_rule, how_made
 from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
 from twostage.pipeline.book.first_screen import answer, first_figure, scale_points
-from twostage.pipeline.book.forest import forest_data, live_forest
+from twostage.pipeline.book.forest import forest_data, live_curve, live_forest
 from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import read_recovery
@@ -117,7 +117,7 @@ def book_context(
         n_included, results_only (what the mark of studies without data means, or nothing), version, parameters;
         HTML tables: studies, flow, chosen, parameter_table; functions:
         answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
-        live_forest(effect, figure), has_page(page),
+        live_forest(effect, figure), live_curve(direction, figure), has_page(page),
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         has_figure(analysis, name), table(analysis, name) (HTML),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
@@ -159,6 +159,7 @@ def book_context(
         "arrow": lambda direction: arrow(direction, collection.x.label, collection.y.label),
         "figure": lambda analysis, name: _figure(output, HOME[analysis], name),
         "live_forest": live_forest,
+        "live_curve": live_curve,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(output, HOME[analysis], name),

@@ -9,9 +9,10 @@ import yaml
 
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
-from twostage.files import emptied
-from twostage.notebooks import STAGE2
+from twostage.files import emptied, read_json
+from twostage.notebooks import HOME, STAGE2
 from twostage.pages.addition.analysis import read_estimates
+from twostage.pages.multiverse.live import LIVE
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
@@ -22,7 +23,7 @@ from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
-from twostage.pipeline.book.scripts import write_scripts
+from twostage.pipeline.book.scripts import MULTIVERSE, write_scripts
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import Run
 from twostage.pipeline.shared import SHARED_TEMPLATE, shared_page
@@ -88,6 +89,9 @@ def _assemble(run: Run, collection: Collection, target: Path) -> None:
     config |= {"texts": _texts(collection), "assets": target / "assets"}
     config |= {"footer": imprint.footer}
     write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
+    curve = run.output_folder(HOME["multiverse"]) / LIVE
+    if curve.is_file():
+        write_scripts(run.manuscript / "assets", target / "assets", read_json(curve), MULTIVERSE)
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
