@@ -15,7 +15,19 @@ GROUND = ("characters", "problems", "text", "files", "terms", "words", "display"
 #: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
 FLOORS = (
     *("stats", "params", "notebooks", "collection", "simulation", "importing", "stage1", "records", "stage2"),
-    *("recovery", "multiverse", "sharing", "pages", "frames", "plots", "pipeline", "export", "cli", "tutorial", "__main__"),
+    *(
+        "recovery",
+        "multiverse",
+        "sharing",
+        "pages",
+        "frames",
+        "plots",
+        "pipeline",
+        "export",
+        "cli",
+        "tutorial",
+        "__main__",
+    ),
 )
 
 #: Folders on different floors that still know nothing of each other: records join the stages.

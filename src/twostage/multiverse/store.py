@@ -32,8 +32,8 @@ FOLDER = "multiverse"
 TABLE, PRIORS, NULL, ABOUT = "specifications.csv.gz", "priors.csv", "null.csv", "about.json"
 
 
-#: The modules whose code makes the results.
-MAKERS = ("twostage.multiverse.estimate", "twostage.multiverse.null", "twostage.multiverse.priors")
+#: The modules whose code, with what it imports, makes the results.
+MAKERS = ("twostage.multiverse.null", "twostage.multiverse.priors")
 
 
 #: Columns of the table of specifications after the choices.
@@ -169,7 +169,7 @@ def makers_checksum() -> str:
 
 def result_table(specs: Specifications, pools: Pools) -> pd.DataFrame:
     """The table of specifications: one row per specification and direction, the directions one after the other."""
-    choices = specs.table()
+    choices = specs.table().astype(dict.fromkeys(CHOICES, str))
     parts = []
     for d, direction in enumerate(DIRECTIONS):
         numbers = {name: getattr(pools, name)[0, :, d] for name in ("k", *NUMBERS)}
