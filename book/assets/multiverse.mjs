@@ -1,7 +1,6 @@
 /* The live specification curve: the specifications of one effect, filtered by the values of each choice.
 
-   `start(data)` fills each element `.live-curve` of a page. What it holds already, the static figure, is shown without
-   JavaScript and on paper. Texts enter the page as text nodes only. The data are written by
+   `start(data)` adds to each element `.live-curve` of a page, below the static figure that it holds. Texts enter the page as text nodes only. The data are written by
    src/twostage/pages/multiverse/live.py: of each specification one letter per choice, and estimate and interval ends in
    ten-thousandths. */
 
@@ -56,6 +55,15 @@ export function summarise(effect, rows, least) {
   return found;
 }
 
+/* Ends of the axis: all estimates and zero, and all but the widest hundredth of the intervals. They are those of all
+   specifications, so that what is left does not move. */
+export function reach(numbers) {
+  const column = (k) => numbers.filter((_, i) => i % 3 === k).sort((a, b) => a - b);
+  const [estimates, lows, highs] = [0, 1, 2].map(column);
+  const at = (values, share) => values[Math.round(share * (values.length - 1))];
+  return [Math.min(0, estimates[0], at(lows, 0.01)), Math.max(0, estimates.at(-1), at(highs, 0.99))];
+}
+
 export function sentence(effect, rows, least) {
   const all = effect.choices.length.toLocaleString("en");
   const s = summarise(effect, rows, least);
@@ -88,10 +96,9 @@ class Curve {
     this.canvas = element("canvas", { class: "lc-picture", role: "img", "aria-label": `Specification curve of ${effect.words}; the sentence above says what it shows` });
     const boxes = element("div", { class: "lc-choices" }, data.choices.map((choice, f) => this.choice(choice, f)));
     const reset = element("button", { type: "button", onclick: () => this.reset() }, ["All specifications"]);
-    const note = element("p", { class: "lc-note" }, [`Untick a value to leave out the specifications that have it. The circle is the main analysis. ${data.note}`]);
+    const note = element("p", { class: "lc-note" }, [`Untick a value to leave out the specifications that have it. The circle is the main analysis; the widest intervals are cut. ${data.note}`]);
     this.live = element("section", { class: "lc-live", "aria-label": `Specifications of ${effect.words}, filtered by choice` }, [this.said, this.canvas, boxes, reset, note]);
     place.append(this.live);
-    place.classList.add("lc-ready");
     new ResizeObserver(() => this.paint()).observe(this.live);
     new MutationObserver(() => this.paint()).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
     this.draw();
@@ -137,9 +144,7 @@ class Curve {
     const look = getComputedStyle(this.live);
     const colour = (name) => look.getPropertyValue(name).trim();
     const ends = effect.numbers;
-    let [least, most] = [0, 0];
-    // The scale is that of all specifications, so that what is left does not move.
-    for (const value of ends) [least, most] = [Math.min(least, value), Math.max(most, value)];
+    const [least, most] = reach(ends);
     const inner = PICTURE.height - 2 * PICTURE.top;
     const y = (value) => PICTURE.top + (inner * (most - value)) / (most - least || 1);
     const x = (place) => PICTURE.left + ((width - PICTURE.left - PICTURE.right) * (place + 0.5)) / rows.length;
@@ -156,9 +161,10 @@ class Curve {
     pen.lineWidth = Math.max(0.5, Math.min(3, (width - PICTURE.left) / rows.length));
     pen.strokeStyle = colour("--lc-interval");
     pen.beginPath();
+    const inside = (value) => y(Math.max(least, Math.min(most, value)));
     rows.forEach((i, place) => {
-      pen.moveTo(x(place), y(ends[3 * i + 1]));
-      pen.lineTo(x(place), y(ends[3 * i + 2]));
+      pen.moveTo(x(place), inside(ends[3 * i + 1]));
+      pen.lineTo(x(place), inside(ends[3 * i + 2]));
     });
     pen.stroke();
     pen.fillStyle = colour("--lc-estimate");

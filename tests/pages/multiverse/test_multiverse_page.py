@@ -44,7 +44,7 @@ def test_what_turns_the_conclusion_is_named(words, views):
     text = words["x_to_y"]["flips"]
     assert "In the main analysis the interval lies below zero" in text
     assert "None of them has an interval on the other side of zero" in text
-    assert "A single choice is enough: estimator centred, each patient's own line removed" in text
+    assert "A single choice is enough (estimator: centred, each patient's own line removed" in text
     assert views["x_to_y"].flips.fewest == 1
 
 

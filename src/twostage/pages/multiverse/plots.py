@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
@@ -75,11 +76,17 @@ def _curve(ax: Axes, m: Multiverse, view: View, order: np.ndarray) -> None:
         label="main analysis",
     )
     ax.set_xlim(-len(t) * 0.01, len(t) * 1.01)
-    ax.margins(y=0.03)
-    ax.autoscale_view(scalex=False)
+    ax.set_ylim(*_reach(t))
     legend = ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     for handle in legend.legend_handles[:-1]:
         handle.set_markersize(8)
+
+
+def _reach(t: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the axis: all estimates and zero, and all but the widest hundredth of the intervals, which are cut."""
+    low = min(t["ci_low"].quantile(0.01), t["estimate"].min(), 0.0)
+    high = max(t["ci_high"].quantile(0.99), t["estimate"].max(), 0.0)
+    return low - 0.04 * (high - low), high + 0.04 * (high - low)
 
 
 def _choices(ax: Axes, m: Multiverse, view: View, order: np.ndarray, rows: list[tuple[int, int]]) -> None:

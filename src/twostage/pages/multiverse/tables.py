@@ -258,6 +258,8 @@ def _curve(m: Multiverse, view: View) -> str:
         text += (
             f" Beyond {number(sign * least)}, the smallest effect of interest, lie {_many(sign * y > least)}."
         )
+    if missing := len(m) - len(y):
+        text += f" {count(missing)} more have no estimate: fewer than two studies have one there, or the pool has none."
     return text
 
 
@@ -314,17 +316,21 @@ def _flips(m: Multiverse, view: View) -> str:
     values = m.about["values"]
     if f.alone:
         steps = [
-            f"{choice_words(CHOICES[c])} {value_words(CHOICES[c], values[CHOICES[c]][v])}"
+            f"{choice_words(CHOICES[c])}: {value_words(CHOICES[c], values[CHOICES[c]][v])}"
             for c, v, _ in f.alone
         ]
-        text += f" A single choice is enough: {'; '.join(steps)}."
+        text += f" A single choice is enough ({'; '.join(steps)})."
     else:
         text += f" No single choice does it: at least {f.fewest} must change together."
     leaves = [b for b in f.tree if b.leaf and b.path and b.share > 0.5]
     if leaves:
         worst = max(leaves, key=lambda b: b.n * b.share)
         where = "; ".join(_branch_words(m, Branch((step,), 0, 0.0, True)) for step in worst.path)
-        text += f" Most of them have {where}: of those {count(worst.n)} specifications {percent(worst.share)} turn."
+        turned = f.share * len(view.table)
+        text += (
+            f" {percent(worst.n * worst.share / turned)} of them have {where}; of the {count(worst.n)} specifications with "
+            f"that, {percent(worst.share)} turn."
+        )
     return text
 
 
