@@ -18,7 +18,7 @@ OPTIONS := $(if $(PARAMS),--params '$(PARAMS)') $(if $(RUN),--run '$(RUN)') \
 	$(if $(DASK),--dask '$(DASK)') $(if $(JOBS),--jobs '$(JOBS)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf test recovery bench clean
+.PHONY: help setup book pdf test recovery multiverse bench clean
 
 help:
 	@echo "make book    run every notebook whose inputs changed, build the book, print its path"
@@ -29,6 +29,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "             TESTS=path         only these             WORKERS=n        processes (default: one per core)"
 	@echo "make recovery  draw the collection again with known truth, REPLICATES=500 times; store how it went"
+	@echo "make multiverse  answer under every reasonable combination of choices, NULL=500 draws without an effect"
 	@echo "make bench   speed beside other packages, which it installs in .bench: writes benchmarks/results.md"
 	@echo "make setup   only set up $(VENV); both of the above do so   PYTHON=python3.12  with which Python"
 	@echo "make clean   remove the runs and $(VENV)"
@@ -47,6 +48,9 @@ test: $(READY)
 
 recovery: $(READY)
 	@$(BIN)/twostage recovery $(if $(COLLECTION),'$(COLLECTION)') --replicates $(REPLICATES) $(if $(JOBS),--jobs '$(JOBS)')
+
+multiverse: $(READY)
+	@$(BIN)/twostage multiverse $(if $(COLLECTION),'$(COLLECTION)') --null $(or $(NULL),500) $(if $(JOBS),--jobs '$(JOBS)')
 
 # The peers are tools of this benchmark only: they get an environment of their own.
 PEERS := pymare pimeta mixedlm mixedlm-rs lme-python polars semopy

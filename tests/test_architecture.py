@@ -17,6 +17,7 @@ FLOORS = (
     *("stats", "params", "notebooks", "collection", "simulation", "importing", "stage1", "records", "stage2"),
     *(
         "recovery",
+        "multiverse",
         "sharing",
         "interchange",
         "pages",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
-    {"data", "truth", "recovery"},
-    {"", "outcome", "recovery", "history"},
+    {"data", "truth", "recovery", "multiverse"},
+    {"", "outcome", "recovery", "multiverse", "history"},
     ("stage1", "stage2", "tutorial"),
 )
 
@@ -49,9 +49,10 @@ class Notebook:
     facts : tuple of str
         Columns of the registry that a stage-2 notebook reads; labels reach it with the records.
     uses : tuple of str
-        What a stage-2 notebook reads besides: the studies' `data`, generating values (`truth`), a stored `recovery` study.
+        What a stage-2 notebook reads besides: the studies' `data`, generating values (`truth`), a stored `recovery`
+        study or `multiverse`.
     needs : str
-        What the collection must have for it to be run: `outcome` scores, a `recovery` study.
+        What the collection must have for it to be run: `outcome` scores, a stored `recovery` study or `multiverse`.
     fewest : int
         Studies that it needs: with fewer it has nothing to say, and is not run.
     chapter : str
@@ -179,6 +180,14 @@ NOTEBOOKS = {
             uses=("recovery",),
             needs="recovery",
             chapter="recovery",
+        ),
+        Notebook(
+            "stage2_multiverse",
+            ("collection", "output_folder"),
+            leaves=("multiverse",),
+            uses=("multiverse",),
+            needs="multiverse",
+            chapter="multiverse",
         ),
         Notebook(
             "stage2_window",

@@ -17,7 +17,7 @@ from twostage.pages.common.leave import write_pooled
 from twostage.pages.common.tables import effect
 from twostage.pipeline.book.config import copy_assets
 from twostage.pipeline.book.forest import forest_data, live_forest
-from twostage.pipeline.book.scripts import DATA, MODULES, SCRIPT, bundled, write_scripts
+from twostage.pipeline.book.scripts import FOREST, bundled, write_scripts
 from twostage.stage2.pool import named_fit
 from twostage.stats.pool import pool
 
@@ -58,7 +58,7 @@ def page(data, tmp_path_factory) -> Path:
     ]
     columns = [{"key": "country", "words": hostile[-1]}]
     write_scripts(ASSETS, folder, data | {"studies": studies, "columns": columns})
-    (folder / "index.html").write_text(PAGE.format(data=DATA, script=SCRIPT), encoding="utf-8")
+    (folder / "index.html").write_text(PAGE.format(data=FOREST.data, script=FOREST.script), encoding="utf-8")
     return folder / "index.html"
 
 
@@ -105,8 +105,8 @@ def test_pages_get_one_classic_script_and_no_module(tmp_path):
     copy_assets(ASSETS, tmp_path / "assets")
     assert not list((tmp_path / "assets").glob("*.mjs"))
     write_scripts(tmp_path, tmp_path / "assets", {})
-    assert not (tmp_path / "assets" / SCRIPT).exists()
-    for name in MODULES:
+    assert not (tmp_path / "assets" / FOREST.script).exists()
+    for name in FOREST.modules:
         # The only way in which text becomes markup in a browser.
         assert not re.search(
             "innerHTML|outerHTML|insertAdjacentHTML|document.write", (ASSETS / name).read_text()

@@ -121,7 +121,7 @@ def test_a_run_shows_what_is_stored(small, tmp_path):
     shown = plan.run
     assert shown.has_recovery
     assert "stage2_recovery" in shown.stage2
-    assert shown.reads_recovery("stage2_recovery")
+    assert shown.stored_inputs("stage2_recovery") == ["recovery"]
     assert [json.loads(p.read_text())["replicates"] for p in plan.stored if p.suffix == ".json"] == [20]
     plan.write()
     assert load_run(shown.folder).stage2 == shown.stage2

@@ -17,6 +17,7 @@ from twostage.cli import pull as cli_pull
 from twostage.cli import update as cli_update
 from twostage.cli.compare import COMPARE_EXAMPLES, compare
 from twostage.cli.edge import Edge
+from twostage.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from twostage.cli.notebooks import NOTEBOOKS_EXAMPLES, notebooks
 from twostage.cli.options import AllProblems, SameData
 from twostage.cli.recovery import RECOVERY_EXAMPLES, recovery
@@ -160,3 +161,6 @@ cli_export.register(app)
 
 
 app.command(epilog=RECOVERY_EXAMPLES)(recovery)
+
+
+app.command(epilog=MULTIVERSE_EXAMPLES)(multiverse)

@@ -1,17 +1,21 @@
-"""``twostage compare``: two runs side by side."""
+"""``twostage compare``: two runs, or specifications of a multiverse, side by side."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from twostage.printing import as_text, examples, rows_of
 from twostage.problems import ProblemError
 
+if TYPE_CHECKING:
+    from twostage.stage2 import Results
+
 COMPARE_EXAMPLES = examples(
     "twostage compare last_session-3 default",
     "twostage compare default runs/short --all",
     "twostage compare default ../elsewhere --out comparison",
+    "twostage compare default data#4711",
 )
 
 
@@ -21,8 +25,29 @@ def _runs(incomplete: str) -> list[str]:
     return [name for name in folders if name.startswith(incomplete)]
 
 
+def _found(run: str) -> "tuple[Path, Results]":
+    """A run, or a specification of a multiverse, and the folder of what belongs to it."""
+    from twostage.stage2 import find_results
+
+    place, mark, number = run.rpartition("#")
+    if not mark or not number.isdecimal() or Path(run).exists():
+        return find_results(run)
+    # Most comparisons are of runs.
+    from twostage.collection import locate_collection, read_collection
+    from twostage.multiverse.universe import universe_results
+
+    results = universe_results(read_collection(locate_collection(place)), int(number))
+    return Path("runs") / "multiverse" / results.name, results
+
+
 def compare(
-    run_a: Annotated[str, typer.Argument(help="name of a run, or its folder", autocompletion=_runs)],
+    run_a: Annotated[
+        str,
+        typer.Argument(
+            help="name of a run, or its folder; or COLLECTION#NUMBER, a specification of its multiverse",
+            autocompletion=_runs,
+        ),
+    ],
     run_b: Annotated[str, typer.Argument(help="name of the other, or its folder", autocompletion=_runs)],
     out: Annotated[
         Path | None, typer.Option(help="folder for page, figure and table; default: RUN_B/comparisons/RUN_A")
@@ -41,12 +66,11 @@ def compare(
     from twostage.pages.compare.analysis import compare
     from twostage.pages.compare.page import write_comparison
     from twostage.pages.compare.tables import notes, side_by_side
-    from twostage.stage2 import find_results
     from twostage.words import speak
 
     mpl.use("agg")
     try:
-        (folder_a, a), (folder_b, b) = find_results(run_a), find_results(run_b)
+        (folder_a, a), (folder_b, b) = _found(run_a), _found(run_b)
         found = compare(a, b)
     except ProblemError as error:
         typer.echo(str(error), err=True)

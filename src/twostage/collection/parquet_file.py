@@ -15,6 +15,7 @@ import pandas as pd
 from twostage.collection.csv_table import Table
 from twostage.collection.distinct_texts import Distinct
 from twostage.collection.large_study import engine, quoted
+from twostage.files import unfinished_folder
 from twostage.problems import CollectionError, Problem
 
 #: Whole numbers below this are written out.
@@ -100,3 +101,17 @@ def read_table(path: Path, name: str) -> Table:
     if cells.empty:
         problems = [Problem(name, None, None, "columns without data", "at least one row of data")]
     return Table(cells, tuple(problems), not problems)
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table of numbers and texts as Parquet, in one step.
+
+    Raises
+    ------
+    CollectionError
+        The library that writes Parquet is not installed.
+    """
+    with unfinished_folder(path) as folder, engine(path.name) as found:
+        found.from_df(table).write_parquet(str(folder / path.name))
+        (folder / path.name).replace(path)
+    return path

@@ -22,6 +22,7 @@ from twostage.collection import (
 from twostage.files import as_json
 from twostage.interchange import VERSIONS as RELEASES
 from twostage.interchange import read_releases
+from twostage.multiverse.store import multiverse_files
 from twostage.notebooks import NOTEBOOKS
 from twostage.params import Parameters, check_early, make_parameters
 from twostage.pipeline.code import book_libraries, code
@@ -81,7 +82,7 @@ def prepare(
     registry = {file: digest(file) for file in content.files()}
     there = [id for id in content.studies["study"] if id not in content.shared]
     data = {id: {file: digest(file) for file in content.files(id)} for id in there}
-    stored = {file: digest(file) for file in recovery_files(content.path)}
+    stored = _stored(content.path)
     studies = _read_studies(content)
     chosen = make_parameters({**content.defaults, **values}, source)
     if content.pre and content.post:
@@ -96,8 +97,9 @@ def prepare(
         studies=tuple(content.studies["study"]),
         has_outcome=bool(content.pre and content.post),
         shared=content.shared,
-        # It is of all studies; a run of some has none.
-        has_recovery=not only and None not in stored.values(),
+        # They are of all studies; a run of some has none.
+        has_recovery=not only and bool(stored["recovery"]),
+        has_multiverse=not only and bool(stored["multiverse"]),
         has_history=bool(history),
         sources=sources_of(project),
     )
@@ -105,12 +107,13 @@ def prepare(
     wanted = (*run.stage1, *run.stage2)
     given = {name: {"collection": run.shown(run.collection)} | run.own_parameters(name) for name in wanted}
     check_saved({name: run.template(name) for name in wanted}, given)
-    found = {"registry": registry, "data": data, "stored": stored}
+    found = {"registry": registry, "data": data, "stored": {**stored["recovery"], **stored["multiverse"]}}
     found |= {"code": code(results=True), "all_code": code(results=False)}
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
     sets |= {"package": found["code"], "source": found["all_code"], "libraries": book_libraries()}
-    sets |= {"recovery": {file.name: digest for file, digest in stored.items()} if run.has_recovery else {}}
+    for name, files in stored.items():
+        sets[name] = {file.name: found for file, found in files.items()} if run.has(name) else {}
     sets |= {"history": {file.name: found for file, found in history.items()}}
     files = _files(run, sets, Path(collection)) | {
         n: t.encode() for n, t in shared_files(content, bundles).items()
@@ -127,6 +130,13 @@ def _history(collection: Collection, parameters: Parameters) -> dict[Path, str |
         if parameters == usual and path.is_file() and read_releases(collection.path)
         else {}
     )
+
+
+def _stored(collection: Path) -> dict[str, dict[Path, str | None]]:
+    """What is stored with a collection -> the digests of its files; nothing where one is missing."""
+    files = {"recovery": recovery_files(collection), "multiverse": multiverse_files(collection)}
+    found = {name: {file: digest(file) for file in paths} for name, paths in files.items()}
+    return {name: {} if None in digests.values() else digests for name, digests in found.items()}
 
 
 def _files(run: Run, sets: dict[str, Any], collection: Path) -> dict[str, bytes]:
@@ -190,7 +200,7 @@ def _of_notebooks(run: Run, collection: Collection) -> dict[str, Any]:
     for notebook in run.stage2:
         columns = ["study", *NOTEBOOKS[notebook].facts]
         more = {"truth": _truth(collection)} if "truth" in NOTEBOOKS[notebook].uses else {}
-        more |= {"defaults": collection.defaults} if run.reads_recovery(notebook) else {}
+        more |= {"defaults": collection.defaults} if run.stored_inputs(notebook) else {}
         sets[f"pooled/{notebook}"] = {"studies": _rows(collection, columns)} | _about(collection) | more
     return sets
 

@@ -31,7 +31,7 @@ class Plan:
     data : dict
         Study -> its files -> their digest.
     stored : dict
-        Files of the recovery study that is stored with the collection -> their digest.
+        Files of the recovery study and of the multiverse that are stored with the collection -> their digest.
     history : dict
         The list of releases of the collection's results, where the book shows it -> its digest.
     code, all_code : dict

@@ -61,6 +61,8 @@ class Run:
         Those of the studies that shared records instead of data: no stage-1 notebook runs on them.
     has_recovery : bool
         Whether a recovery study is stored with the collection.
+    has_multiverse : bool
+        Whether a multiverse is.
     has_history : bool
         Whether releases of the results are listed with the collection, and the run is as they were made.
     sources : Path, optional
@@ -75,6 +77,7 @@ class Run:
     has_outcome: bool
     shared: tuple[str, ...] = ()
     has_recovery: bool = False
+    has_multiverse: bool = False
     has_history: bool = False
     sources: Path | None = None
 
@@ -105,13 +108,13 @@ class Run:
 
     def has(self, need: str) -> bool:
         """Whether the collection has what a notebook or a page needs: one of :data:`twostage.notebooks.NEEDS`."""
-        having = {
-            "": True,
+        there = {
             "outcome": self.has_outcome,
             "recovery": self.has_recovery,
+            "multiverse": self.has_multiverse,
             "history": self.has_history,
         }
-        return having[need]
+        return {"": True, **there}[need]
 
     def _that_apply(self, notebooks: Iterable[Notebook]) -> tuple[str, ...]:
         return tuple(n.name for n in notebooks if self.has(n.needs) and len(self.studies) >= n.fewest)
@@ -151,9 +154,11 @@ class Run:
         """The records, of all studies, that a stage-2 notebook reads."""
         return [self.record_folder(s) / f"{a}.json" for s in self.studies for a in NOTEBOOKS[notebook].reads]
 
-    def reads_recovery(self, notebook: str) -> bool:
-        """Whether a stage-2 notebook reads a recovery study that is stored with the collection."""
-        return self.has_recovery and "recovery" in NOTEBOOKS[notebook].uses
+    def stored_inputs(self, notebook: str) -> list[str]:
+        """What is stored with the collection and read by a stage-2 notebook: `recovery`, `multiverse`."""
+        return [
+            name for name in ("recovery", "multiverse") if name in NOTEBOOKS[notebook].uses and self.has(name)
+        ]
 
     def output_folder(self, notebook: str) -> Path:
         """Folder of the tables and figures of a stage-2 notebook."""
@@ -218,6 +223,7 @@ class Run:
             "has_outcome": self.has_outcome,
             "shared": list(self.shared),
             "has_recovery": self.has_recovery,
+            "has_multiverse": self.has_multiverse,
             "has_history": self.has_history,
         }
         return as_json(content)
@@ -275,7 +281,8 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
-        # Runs from before there were releases do not say it.
+        # Runs from before there were multiverses and releases do not say it.
+        has_multiverse=content.get("has_multiverse", False),
         has_history=content.get("has_history", False),
         sources=sources_of(project),
     )

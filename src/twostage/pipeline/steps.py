@@ -121,9 +121,9 @@ def _on_study(plan: Plan, notebook: str, study: str) -> Step:
 
 def _on_all(plan: Plan, notebook: str) -> Step:
     run, inputs, files = plan.run, ["package", f"pooled/{notebook}"], plan.registry | plan.copies("records/")
-    if reads_recovery := run.reads_recovery(notebook):
-        inputs, files = [*inputs, "recovery"], files | plan.stored
-    if reads_recovery or "data" in NOTEBOOKS[notebook].uses:
+    if stored := run.stored_inputs(notebook):
+        inputs, files = [*inputs, *stored], files | plan.stored
+    if stored or "data" in NOTEBOOKS[notebook].uses:
         inputs += [f"studies/{study}" for study in run.analysed]
         files |= {file: found for study in run.analysed for file, found in plan.data[study].items()}
     needs = run.pooled_records(notebook)

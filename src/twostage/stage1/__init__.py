@@ -11,10 +11,16 @@ from twostage.stage1.describe import Description, describe
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows
 from twostage.stage1.estimates import StudyEstimates
-from twostage.stage1.estimator_batch import COEFFICIENTS, EffectBatch, estimate_batch
-from twostage.stage1.estimators import estimators
+from twostage.stage1.estimator_batch import (
+    COEFFICIENTS,
+    FEWEST_SESSIONS,
+    EffectBatch,
+    estimate_batch,
+    without_own_lines,
+)
+from twostage.stage1.estimators import BOOTSTRAPS, SEED, estimators, never_varies, within_bounds
 from twostage.stage1.large import LargePanel
-from twostage.stage1.panel import Panel, make_panel
+from twostage.stage1.panel import Panel, make_panel, varies
 from twostage.stage1.sensitivity import sensitivity
 from twostage.stage1.vocabulary import (
     OUTCOME_CONTROLS,

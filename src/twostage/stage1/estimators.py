@@ -63,7 +63,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     24       riclpm_error    -0.114
     """
     scores, _ = panel.wide()
-    constant = _constant(scores)
+    constant = never_varies(scores)
     options: dict[str, Any] = {"lag": panel.parameters.lag, "min_sessions": panel.parameters.min_sessions}
     options |= {"reliability": panel.reliability, "reliability_kind": panel.reliability_kind}
     options["errors"] = panel.parameters.stage1_errors
@@ -87,7 +87,7 @@ def estimators(panel: Panel, *, bootstraps: int = BOOTSTRAPS) -> StudyEstimates:
     )
 
 
-def _constant(scores: np.ndarray) -> str:
+def never_varies(scores: np.ndarray) -> str:
     """Why nothing can be estimated, if so: a variable that is never observed or never varies within a patient."""
     for v, name in enumerate(("x", "y")):
         own = [row[np.isfinite(row)] for row in scores[..., v]]
@@ -98,14 +98,14 @@ def _constant(scores: np.ndarray) -> str:
 
 
 def within_bounds(batch: EffectBatch) -> EffectBatch:
-    """One panel's batch, an equation with a number that cannot be handed on turned into a failure."""
+    """A batch, each equation with a number that cannot be handed on turned into a failure."""
     reasons = batch.reasons.copy()
-    for j in range(len(COEFFICIENTS)):
-        row = {name: getattr(batch, name)[0, j] for name in ("estimate", "std_error", "df")}
-        reason = None if reasons[0, j] else why_not(row)
+    for b, j in np.ndindex(*reasons.shape):
+        row = {name: getattr(batch, name)[b, j] for name in ("estimate", "std_error", "df")}
+        reason = None if reasons[b, j] else why_not(row)
         if reason is not None:
             first = j - j % 2
-            reasons[0, first : first + 2] = f"{COEFFICIENTS[j][1]}: {reason}"
+            reasons[b, first : first + 2] = f"{COEFFICIENTS[j][1]}: {reason}"
     return replace(batch, reasons=reasons)
 
 

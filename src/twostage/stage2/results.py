@@ -14,7 +14,7 @@ from twostage.problems import Problem, RecordError
 from twostage.project import package_project, project_above
 from twostage.records import Record
 from twostage.stage2.pool import KEY, pool_records
-from twostage.terms import DIRECTIONS
+from twostage.terms import DIRECTIONS, HEADLINE
 from twostage.text import read_csv
 from twostage.words import PLAIN, Words
 
@@ -42,6 +42,8 @@ class Results:
         One row per pooled coefficient, as :attr:`twostage.stage2.pool.PooledTable.table`, with `level`.
     words : Words
         What the collection calls its persons and occasions.
+    estimator : str
+        Of the main analysis.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Results:
     y: str
     table: pd.DataFrame
     words: Words = PLAIN
+    estimator: str = HEADLINE
 
     def tidy(self) -> pd.DataFrame:
         """One row per pooled coefficient."""

@@ -54,11 +54,11 @@ def _numbers(fit: BayesFit, level: str) -> dict[str, str]:
         level: interval(fit.effect.ci_low, fit.effect.ci_high, 3),
         "τ": number(fit.tau.median, 3),
         "a new study's effect": interval(fit.new.ci_low, fit.new.ci_high, 3),
-        "P(effect < 0)": _probability(fit.probability(0.0)),
+        "P(effect < 0)": probability(fit.probability(0.0)),
     }
 
 
-def _probability(p: float) -> str:
+def probability(p: float) -> str:
     """Never 0 or 100 %: where rounding would say so, what it is beyond."""
     return "> 99.9 %" if p > 0.9995 else "< 0.1 %" if p < 0.0005 else percent(p, 1)
 
@@ -84,13 +84,13 @@ def bayes_sentences(found: dict[str, Attempt], priors: Priors) -> dict[str, str]
 def _said(fit: BayesFit, priors: Priors) -> str:
     negative = fit.probability(0.0)
     side, p = ("negative", negative) if negative >= 0.5 else ("positive", 1.0 - negative)
-    text = f"The mean effect is {side} with a probability of {_probability(p)}"
+    text = f"The mean effect is {side} with a probability of {probability(p)}"
     if priors.least:
         beyond = fit.probability(-priors.least) if side == "negative" else 1.0 - fit.probability(priors.least)
         end = number(-priors.least if side == "negative" else priors.least)
-        text += f", and beyond {end}, the smallest effect of interest, with one of {_probability(beyond)}"
+        text += f", and beyond {end}, the smallest effect of interest, with one of {probability(beyond)}"
     new = fit.probability(0.0, of="new") if side == "negative" else 1.0 - fit.probability(0.0, of="new")
-    text += f". In a new study the true effect would be {side} with a probability of {_probability(new)}."
+    text += f". In a new study the true effect would be {side} with a probability of {probability(new)}."
     if np.isfinite(fit.bf_effect):
         side, factor = ("for", fit.bf_effect) if fit.bf_effect > 1 else ("against", 1 / fit.bf_effect)
         shown = number(factor, 1) if factor < 1000 else "more than 1,000"

@@ -137,10 +137,11 @@ def compare(a: Results | str | Path, b: Results | str | Path) -> Comparison:
     if a.name == b.name:
         a, b = replace(a, name=f"{a.name} (first)"), replace(b, name=f"{b.name} (second)")
     left, right = (_ready(results.table) for results in (a, b))
-    table = left.merge(right, on=KEY, how="outer", suffixes=("_a", "_b"), sort=False)
-    keys = map(tuple, pd.concat([left, right])[KEY].to_numpy())
+    table = left.merge(right, on=KEY[:4], how="outer", suffixes=("_a", "_b"), sort=False)
+    table = table.assign(estimator=_estimators(table))
+    keys = map(tuple, pd.concat([left, right])[KEY[:4]].to_numpy())
     order = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    place = [order[tuple(key)] for key in table[KEY].to_numpy()]
+    place = [order[tuple(key)] for key in table[KEY[:4]].to_numpy()]
     table = table.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
     verdicts = [f"excludes_zero_{end}" for end in "ab"]
     table = table.assign(**{c: table[c].astype(object).where(table[c].notna(), None) for c in verdicts})
@@ -173,7 +174,16 @@ def _ready(table: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(excludes_zero=beyond.astype(object).where(known, None))
 
 
+def _estimators(table: pd.DataFrame) -> pd.Series:
+    """Of both runs; with an arrow where a specification of a multiverse has another estimator for the same."""
+    a, b = table["estimator_a"], table["estimator_b"]
+    same = a.fillna(b)
+    return same.where((a == b) | a.isna() | b.isna(), a.astype(str) + " → " + b.astype(str))
+
+
 def _differing(a: Results, b: Results) -> pd.DataFrame:
     mine, other = a.parameters.model_dump(), b.parameters.model_dump()
     rows = [(name, mine[name], other[name]) for name in mine if mine[name] != other[name]]
+    if a.estimator != b.estimator:
+        rows.append(("estimator", a.estimator, b.estimator))
     return pd.DataFrame(rows, columns=["parameter", "a", "b"]).astype(object)

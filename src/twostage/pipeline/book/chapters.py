@@ -15,7 +15,12 @@ from twostage.words import say
 _LACKS = {
     "outcome": "the collection has no {scores} scores",
     "recovery": "no recovery study is stored with the collection",
+    "multiverse": "no multiverse is stored with the collection",
 }
+
+
+#: What is stored with a collection is there whatever a run finds.
+_STORED = ("recovery", "multiverse")
 
 
 #: The chapter that says why, where no study has an effect.
@@ -64,7 +69,7 @@ def find_chapters(run: Run) -> Chapters:
         reasons["stage2_moderators"] = "no moderator could be tested"
     shown = [notebook for notebook in STAGE2 if not reasons[notebook.name]]
     several = max(having.values()) > 1
-    pooled = tuple(n.name for n in shown if several or n.needs == "recovery")
+    pooled = tuple(n.name for n in shown if several or n.needs in _STORED)
     files = [
         *(n.chapter for n in shown if n.chapter),
         *(f"notebooks/{POOLED_FOLDER}/{name}" for name in pooled),
@@ -103,7 +108,7 @@ def _moderators_tested(output: Path) -> bool:
 def _reason(run: Run, notebook: Notebook, having: Mapping[str, int]) -> str:
     if not run.has(notebook.needs):
         return _LACKS[notebook.needs].format(scores=say("intake and outcome"))
-    if notebook.needs == "recovery" or notebook.name == _MAIN:
+    if notebook.needs in _STORED or notebook.name == _MAIN:
         return ""
     k = having["outcome" if notebook.needs == "outcome" else "lagged"]
     if k >= notebook.fewest:

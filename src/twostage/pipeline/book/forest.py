@@ -10,7 +10,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.notebooks import HOME
 from twostage.pages.common.tables import effect
-from twostage.pipeline.book.scripts import CLASS
+from twostage.pipeline.book.scripts import FOREST, MULTIVERSE
 from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
 from twostage.text import Markup, read_csv, rich_texts
 from twostage.words import say
@@ -52,9 +52,16 @@ def live_forest(effect: str, static: str) -> Markup:
     """
     if not static:
         return Markup("")
-    head = f'<div class="{CLASS}" id="forest-{effect}" data-forest="{effect}" data-effect="{effect}">'
+    head = f'<div class="{FOREST.css}" id="forest-{effect}" data-forest="{effect}" data-effect="{effect}">'
     # Empty lines end HTML in MyST, so that what stands between is MyST again.
     return Markup(f"{head}\n\n{static}\n\n</div>")
+
+
+def live_curve(direction: str, static: str) -> Markup:
+    """The same for the specification curve of a direction (:mod:`twostage.pages.multiverse.live`)."""
+    if not static:
+        return Markup("")
+    return Markup(f'<div class="{MULTIVERSE.css}" data-effect="{direction}">\n\n{static}\n\n</div>')
 
 
 def forest_data(output: Path, collection: Collection, lag: int, unit: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from twostage.pages.recovery.trust import errs_sentence, trust_sentences
 from twostage.params import Parameters
 from twostage.pipeline.book.captions import Captions
 from twostage.pipeline.book.first_screen import answer, first_figure, scale_points
-from twostage.pipeline.book.forest import forest_data, live_forest
+from twostage.pipeline.book.forest import forest_data, live_curve, live_forest
 from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import read_recovery
@@ -122,7 +122,7 @@ def book_context(
         tables, in MyST: studies, flow, chosen, parameter_table; functions:
         answer(direction), scale_points(direction), trust(), first_figure(), forests() (data of the live forests),
         effects() (both cross-lagged effects by their names),
-        live_forest(effect, figure), has_page(page),
+        live_forest(effect, figure), live_curve(direction, figure), has_page(page),
         effect(analysis, direction, term, variant="main"), arrow(direction), figure(analysis, name),
         see(analysis, name) (refers to a figure),
         has_figure(analysis, name), table(analysis, name),
@@ -176,6 +176,7 @@ def book_context(
         "figure": lambda analysis, name: captions.figure(HOME[analysis], name),
         "see": lambda analysis, name: captions.see(HOME[analysis], name),
         "live_forest": live_forest,
+        "live_curve": live_curve,
         "sentence": lambda analysis, direction, name: _sentence(output, HOME[analysis], direction, name),
         "has_figure": lambda analysis, name: (output / HOME[analysis] / f"{name}.json").is_file(),
         "table": lambda analysis, name: _table(captions, HOME[analysis], name),

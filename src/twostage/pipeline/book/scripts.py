@@ -1,12 +1,13 @@
-"""Sphinx extension: what pages have besides their text: the live forest's script, the imprint, title and description.
+"""Sphinx extension: what pages have besides their text: live pictures' scripts, the imprint, title and description.
 
-A book is opened from a folder, where browsers load no ES modules: those of ``book/assets/`` become one classic script, and
-the data (:mod:`twostage.pipeline.book.forest`) a second one.
+A book is opened from a folder, where browsers load no ES modules: those of ``book/assets/`` become one classic script for
+each kind of picture, and its data (:mod:`twostage.pipeline.book.forest`, :mod:`twostage.pages.multiverse.live`) a second.
 """
 
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,38 @@ from sphinx.application import Sphinx
 
 from twostage.files import write_text
 
-#: Modules in the order in which they need each other.
-MODULES = ("pool.mjs", "forest.mjs")
+
+@dataclass(frozen=True)
+class Live:
+    """A kind of picture that readers can change.
+
+    Attributes
+    ----------
+    css : str
+        What an element that the script fills says of itself.
+    modules : tuple of str
+        In the order in which they need each other.
+    script, data : str
+        Files: the script made of them, and that with the data.
+    variable : str
+        Property of the window with the data.
+    """
+
+    css: str
+    modules: tuple[str, ...]
+    script: str
+    data: str
+    variable: str
 
 
-#: The script made of them, and that with the data.
-SCRIPT, DATA = "live-forest.js", "live-forest-data.js"
+FOREST = Live(
+    "live-forest", ("pool.mjs", "forest.mjs"), "live-forest.js", "live-forest-data.js", "twostageForest"
+)
 
 
-#: What an element that the script fills says of itself.
-CLASS = "live-forest"
+MULTIVERSE = Live(
+    "live-curve", ("multiverse.mjs",), "live-curve.js", "live-curve-data.js", "twostageMultiverse"
+)
 
 
 #: Name of the setting with the HTML at the foot of each page; the page that it leads to, and what stands for its address.
@@ -49,8 +72,8 @@ _FORMULA, _OF_MATHJAX = re.compile(r'class="math\b'), re.compile(r"mathjax/|wind
 _DESCRIPTION = 155
 
 
-def write_scripts(assets: Path, target: Path, data: dict[str, Any]) -> None:
-    """Write the script of the live forest and that with its data; nothing where the manuscript has no such modules.
+def write_scripts(assets: Path, target: Path, data: dict[str, Any], live: Live = FOREST) -> None:
+    """Write the script of a live picture and that with its data; nothing where the manuscript has no such modules.
 
     Parameters
     ----------
@@ -59,26 +82,28 @@ def write_scripts(assets: Path, target: Path, data: dict[str, Any]) -> None:
     target : Path
         Folder from which pages load.
     data : dict
-        Of :func:`twostage.pipeline.book.forest.forest_data`.
+        Of :func:`twostage.pipeline.book.forest.forest_data`, or what else the picture shows.
+    live : Live
     """
-    if not all((assets / name).is_file() for name in MODULES):
+    if not all((assets / name).is_file() for name in live.modules):
         return
-    write_text(target / SCRIPT, bundled(assets))
+    write_text(target / live.script, bundled(assets, live))
     # ASCII, so that no character ends a line of the script or depends on how it is read.
-    write_text(target / DATA, f"window.twostageForest = {json.dumps(data, separators=(',', ':'))};\n")
+    write_text(target / live.data, f"window.{live.variable} = {json.dumps(data, separators=(',', ':'))};\n")
 
 
-def bundled(assets: Path) -> str:
+def bundled(assets: Path, live: Live = FOREST) -> str:
     """The modules as one classic script that starts when the page is read."""
-    texts = [(assets / name).read_text(encoding="utf-8") for name in MODULES]
+    texts = [(assets / name).read_text(encoding="utf-8") for name in live.modules]
     plain = [re.sub(r"^import .*?;\n|^export (?=function|const)", "", text, flags=re.M) for text in texts]
-    return "\n".join(["(() => {", '"use strict";', *plain, "start(window.twostageForest);", "})();\n"])
+    return "\n".join(["(() => {", '"use strict";', *plain, f"start(window.{live.variable});", "})();\n"])
 
 
 def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    if f'class="{CLASS}"' in context.get("body", ""):
-        for script in (DATA, SCRIPT):
-            app.add_js_file(script, loading_method="defer")
+    for live in (FOREST, MULTIVERSE):
+        if f'class="{live.css}"' in context.get("body", ""):
+            for script in (live.data, live.script):
+                app.add_js_file(script, loading_method="defer")
 
 
 def _formulas_only(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:

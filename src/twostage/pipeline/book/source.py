@@ -9,9 +9,10 @@ import yaml
 
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
-from twostage.files import emptied
-from twostage.notebooks import STAGE2
+from twostage.files import emptied, read_json
+from twostage.notebooks import HOME, STAGE2
 from twostage.pages.addition.analysis import read_estimates
+from twostage.pages.multiverse.live import LIVE
 from twostage.params import make_parameters
 from twostage.pipeline.book.addition import study_section
 from twostage.pipeline.book.api import write_api_pages
@@ -25,7 +26,7 @@ from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
-from twostage.pipeline.book.scripts import write_scripts
+from twostage.pipeline.book.scripts import MULTIVERSE, write_scripts
 from twostage.pipeline.book.software import offer, results_footer, software_context
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.results import results_of
@@ -98,15 +99,11 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     context["left_out_pages"] = chapters.titled(pages)
     emptied(target)
     context |= history_context(run, collection, results, target)
-    copy_assets(run.manuscript / "assets", target / "assets")
-    config = {"title": collection.title, "note": collection.note, "author": collection.authors}
-    config |= {"texts": _texts(collection), "assets": target / "assets"}
-    config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
+    _write_assets(run, collection, target / "assets", context)
     labels = {row["study"]: str(row["label"]) for row in collection.studies.to_dict("records")}
-    config["studies"] = labels
-    write_scripts(run.manuscript / "assets", target / "assets", context["forests"]())
-    note = " ".join(rich_texts(collection.note))
-    write_card(target / "assets", collection.title, context["effects"](), note)
+    config = {"title": collection.title, "note": collection.note, "author": collection.authors}
+    config |= {"texts": _texts(collection), "assets": target / "assets", "studies": labels}
+    config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
     launch = write_config(run.config, target / "_config.yml", **config)
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
@@ -116,6 +113,16 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     text = yaml.safe_dump(toc, allow_unicode=True, sort_keys=False)
     (target / "_toc.yml").write_text(text, encoding="utf-8")
     return results
+
+
+def _write_assets(run: Run, collection: Collection, target: Path, context: dict[str, Any]) -> None:
+    """What pages load: styles, scripts with their data, the card."""
+    source, curve = run.manuscript / "assets", run.output_folder(HOME["multiverse"]) / LIVE
+    copy_assets(source, target)
+    write_scripts(source, target, context["forests"]())
+    if curve.is_file():
+        write_scripts(source, target, read_json(curve), MULTIVERSE)
+    write_card(target, collection.title, context["effects"](), " ".join(rich_texts(collection.note)))
 
 
 def _texts(collection: Collection) -> list[str]:

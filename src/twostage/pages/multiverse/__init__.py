@@ -1,0 +1,1 @@
+"""What every reasonable combination of choices says, and which choices matter."""
