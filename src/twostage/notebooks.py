@@ -93,7 +93,7 @@ NOTEBOOKS = {
         Notebook(
             "stage1_lagged",
             (*_STAGE1, "random_slopes", "stage1_errors", "level"),
-            leaves=("lagged", "transition", "sensitivity"),
+            leaves=("lagged", "transition", "sensitivity", "onestage"),
         ),
         Notebook(
             "stage1_crosslevel", (*_STAGE1, "random_slopes", "stage1_errors", "level"), leaves=("crosslevel",)

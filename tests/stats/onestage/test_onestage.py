@@ -167,7 +167,8 @@ ADJUSTED = [f for f in FITS if not np.isnan(f["kr_cross_df"]) and f["set"] != "t
 
 @pytest.mark.parametrize("theirs", ADJUSTED, ids=[f["set"] for f in ADJUSTED])
 def test_kenward_and_roger_by_pbkrtest(theirs):
-    fit = fit_onestage(studies_of(theirs["set"]), SLOPES, variances="common")
+    how = {"variances": "common", "inference": "kenward-roger"}
+    fit = fit_onestage(studies_of(theirs["set"]), SLOPES, **how)
     errors, dfs = ([theirs[f"kr_{name}_{of}"] for name in SLOPES] for of in ("se", "df"))
     np.testing.assert_allclose(fit.std_error, errors, rtol=ALSO_ESTIMATED)
     np.testing.assert_allclose(fit.df, dfs, rtol=ALSO_ESTIMATED_DF)
@@ -202,6 +203,19 @@ def test_one_slope_has_kenward_and_rogers_numbers_of_a_meta_analysis():
     cov, df = kenward_roger(w[:, None, None], np.array([[1 / S1]]))
     assert df[0] == pytest.approx(2 / S1**2 / (V * (S2 / S1**2) ** 2), rel=ROUNDING)
     assert cov[0, 0] == pytest.approx(1 / S1 + 2 * V * (S3 - S2**2 / S1) / S1**2, rel=ROUNDING)
+
+
+def test_one_slope_has_the_interval_of_two_stages_at_the_same_variance():
+    # Hartung and Knapp's factor and k - 1 degrees of freedom, from each study's slope and its error at the same variances.
+    studies = [study(t) for t in several(14, 6, 0.2)]
+    fit = fit_onestage(studies, ("cross",))
+    w = 1.0 / (fit.tau[0] ** 2 + fit.slope_errors[:, 0] ** 2)
+    mean = w @ fit.slopes[:, 0] / w.sum()
+    error = np.sqrt(w @ (fit.slopes[:, 0] - mean) ** 2 / 5 / w.sum())
+    np.testing.assert_allclose([fit.coef[0], fit.std_error[0], fit.df[0]], [mean, error, 5.0], rtol=ROUNDING)
+    assert fit.ci_high[0] - mean == pytest.approx(2.5705818366147395 * error, rel=1e-8)
+    wald = fit_onestage(studies, ("cross",), inference="wald")
+    assert (wald.std_error[0], wald.df[0]) == (pytest.approx(w.sum() ** -0.5, rel=ROUNDING), np.inf)
 
 
 def test_order_unit_and_origin_of_columns_do_not_matter():

@@ -12,8 +12,8 @@ from twostage.display import show_text
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
-from twostage.records import save_record
-from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, make_panel
+from twostage.records import Result, save_record
+from twostage.stage1 import LargePanel, Panel, make_panel
 from twostage.stats.base import attempt
 from twostage.words import say
 
@@ -55,7 +55,7 @@ class StudyPage:
         found = attempt(picture, self.panel)
         return None if found else show_text(say(found.words))
 
-    def save(self, result: StudyEstimates | Description) -> None:
+    def save(self, result: Result) -> None:
         """Leave a result as a record for stage 2."""
         save_record(self.panel, result, self.folder)
 

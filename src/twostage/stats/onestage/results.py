@@ -10,7 +10,7 @@ from twostage.stats.base import Inference, OptimiserRecord, coefficient_rows, fr
 NO_VARIANCE = 1e-8
 
 
-_GLANCE = ("variances", "k", "n_obs", "n_groups", "loglik", "level", "converged", "singular")
+_GLANCE = ("variances", "inference", "k", "n_obs", "n_groups", "loglik", "level", "converged", "singular")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,9 +24,9 @@ class OneStageFit(Inference[np.ndarray]):
     labels : tuple of str
         The k studies.
     coef, std_error, df, statistic, p_value, ci_low, ci_high : (q,) arrays
-        Of the mean slopes; errors and degrees of freedom are Kenward and Roger's for k studies.
+        Of the mean slopes, by `inference`.
     cov_coef, cov_model : (q, q) arrays
-        Covariance of the mean slopes; before the correction for an estimated Sigma.
+        Covariance of the mean slopes; that of a known Sigma.
     cov_re : (q, q) array
         Sigma, covariance of the slopes over studies.
     sigma2, re_variance : (k,) arrays
@@ -40,6 +40,7 @@ class OneStageFit(Inference[np.ndarray]):
     loglik : float
         Restricted log-likelihood.
     variances : {"separate", "common"}
+    inference : {"hartung-knapp", "kenward-roger", "wald"}
     level : float
     n_obs, n_groups : int
         Rows and patients.
@@ -64,6 +65,7 @@ class OneStageFit(Inference[np.ndarray]):
     weights: np.ndarray
     loglik: float
     variances: str
+    inference: str
     level: float
     n_obs: int
     n_groups: int
@@ -98,7 +100,7 @@ class OneStageFit(Inference[np.ndarray]):
         return coefficient_rows(self).assign(tau=self.tau)
 
     def glance(self):
-        """One row: variances, k, n_obs, n_groups, loglik, level, converged, singular."""
+        """One row: variances, inference, k, n_obs, n_groups, loglik, level, converged, singular."""
         return one_row(self, _GLANCE)
 
     def studies(self):

@@ -16,6 +16,10 @@ from twostage.stats.mixed import MixedSums
 TOLD_APART = 1e-11
 
 
+# Share of a column's sum of squares that is rounding of its patients' means.
+ROUNDING = 1e-24
+
+
 # Share of y's sum of squares that is more residual than rounding in sums could be.
 CLEAR = 1e-10
 
@@ -72,7 +76,11 @@ class StudySums:
         cells = [sums.classes[size] for size in sizes]
         mean = np.array([c.mean + reference for c in cells]).reshape(-1, m + 1)
         scatter = np.array([c.scatter for c in cells]).reshape(-1, m + 1, m + 1)
-        within = sums.within if sums.n else np.zeros((m + 1, m + 1))
+        within = sums.within.copy() if sums.n else np.zeros((m + 1, m + 1))
+        # What is the same in all rows of a patient, such as their mean, has rounding there.
+        between = sum(size * np.diagonal(c.scatter) for size, c in sums.classes.items())
+        same = np.diagonal(within) <= ROUNDING * (np.diagonal(within) + between)
+        within[same] = within[:, same] = 0.0
         arrays = frozen(
             np.array(sizes, dtype=float),
             np.array([c.count for c in cells], dtype=float),
@@ -119,7 +127,7 @@ class StudySums:
         )
         return whole
 
-    def check(self, label: str) -> None:
+    def check(self, label: str = "") -> None:
         """Whether a model of its own can be fitted.
 
         Raises
@@ -127,18 +135,18 @@ class StudySums:
         NotEstimable
             Too few rows or patients, collinear predictors, no residual.
         """
-        p = len(self.names)
+        p, label = len(self.names), f"{label}: " if label else ""
         if self.n <= p + 1 or self.n_groups < 2:
             text = f"{self.n} rows of {self.n_groups} patients are too few for {p} coefficients"
-            raise NotEstimable(f"{label}: {text}")
+            raise NotEstimable(f"{label}{text}")
         total = self.table()[:, 1:, 1:].sum(axis=0) + self.within
         size = np.sqrt(np.diagonal(total))
         if not (size > 0).all():
-            raise NotEstimable(f"{label}: a column does not vary")
+            raise NotEstimable(f"{label}a column does not vary")
         if np.linalg.eigvalsh(total / np.outer(size, size))[0] < TOLD_APART:
-            raise NotEstimable(f"{label}: the predictors reproduce each other or the outcome")
+            raise NotEstimable(f"{label}the predictors reproduce each other or the outcome")
         if self.within[-1, -1] <= CLEAR * total[-1, -1]:
-            raise NotEstimable(f"{label}: the outcome does not vary within patients")
+            raise NotEstimable(f"{label}the outcome does not vary within patients")
 
 
 def joined_cells(sums: StudySums, least: int) -> StudySums:
