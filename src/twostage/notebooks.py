@@ -123,6 +123,14 @@ NOTEBOOKS = {
             chapter="results_joint",
         ),
         Notebook(
+            "stage2_onestage",
+            _STAGE2,
+            leaves=("onestage",),
+            reads=("lagged", "onestage"),
+            fewest=2,
+            chapter="results_onestage",
+        ),
+        Notebook(
             "stage2_crosslevel",
             _STAGE2,
             leaves=("crosslevel",),

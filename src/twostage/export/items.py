@@ -39,6 +39,7 @@ TITLES = {
     "gosh": "Pooled Effects of Subsets of the Studies",
     "heterogeneity": "Heterogeneity of Both Effects",
     "joint": "Both Effects in One Model",
+    "onestage": "One Model of All Patients Beside Two Stages",
     "joint_region": "Joint Confidence Region of Both Effects",
     "lags": "The Estimators at Longer Lags",
     "leave_one_out": "Pooled Effects Without Each Study",

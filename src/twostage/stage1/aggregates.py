@@ -62,7 +62,8 @@ def onestage(panel: Panel) -> StudyAggregates:
     """The sums of a study's lagged rows from which the one-stage model is exact.
 
     Cells of fewer than :data:`LEAST_CELL` patients are joined with a neighbour
-    (:func:`twostage.stats.onestage.joined_cells`): a record holds no patient's numbers. That changes nothing where the variance of the random intercept is estimated as 0.
+    (:func:`twostage.stats.onestage.joined_cells`): a record holds no patient's numbers. That changes nothing where the
+    variance of the random intercept is estimated as 0.
 
     The likelihood of :func:`twostage.stage1.lagged`'s equation with a random intercept depends on the rows through the
     number, mean and scatter of the patients' means for each number of transitions, and through one matrix of
