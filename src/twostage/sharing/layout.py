@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from twostage.collection import PATTERN
 from twostage.params import Parameters
 from twostage.problems import ProblemError
-from twostage.records import ANALYSES, Record
+from twostage.records import ANALYSES, ONE_STAGE, Record
 
 
 class BundleError(ProblemError):
@@ -44,6 +44,10 @@ RECORD_MEMBERS = {analysis: f"records/{analysis}.json" for analysis in ANALYSES}
 
 #: All members; a bundle has each of them once and no other.
 MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
+
+
+#: Members that a bundle has only if the site chose to share them; bundles of earlier versions have none of them.
+OPTIONAL = (RECORD_MEMBERS[ONE_STAGE],)
 
 
 #: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.

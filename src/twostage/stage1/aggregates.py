@@ -85,6 +85,11 @@ def onestage(panel: Panel) -> StudyAggregates:
     >>> sums.n_groups, sums.names
     (94, ('x_within', 'y_within', 'x_mean', 'y_mean', 'outcome'))
     """
+    return aggregates(panel, lagged_sums(panel))
+
+
+def lagged_sums(panel: Panel) -> dict[str, MixedSums]:
+    """The sums of each direction's rows, every number of transitions by itself: not to be handed on."""
     rows, _ = panel.numbered_transitions()
     found = {}
     for name, direction in DIRECTIONS.items():
@@ -92,7 +97,7 @@ def onestage(panel: Panel) -> StudyAggregates:
         X = own.assign(intercept=1.0)[list(direction.lagged)].to_numpy(dtype=float)
         y, patients = own[f"{direction.outcome}_next"].to_numpy(), own["patient"].to_numpy()
         found[name] = MixedSums(direction.lagged).add(y, X, patients)
-    return aggregates(panel, found)
+    return found
 
 
 def aggregates(panel: Panel, models: dict[str, MixedSums]) -> StudyAggregates:

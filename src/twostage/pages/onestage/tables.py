@@ -64,8 +64,8 @@ def _difference(result: OneStageComparison, collection: Collection) -> str:
     if abs(steps[largest]) < NO_STEP:
         return f"{text} No step between the two moves it by as much as a hundredth of its standard error."
     return (
-        f"{text} The step between them that moves it most is {largest}: by {number(steps[largest], 2)} of its standard error in "
-        "two stages."
+        f"{text} The step between them that moves it most is {largest}: by {number(steps[largest], 2)} of its standard "
+        "error in two stages."
     )
 
 

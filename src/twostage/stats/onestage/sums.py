@@ -5,6 +5,7 @@ equally many rows share one weight. Their number, the mean of their means and th
 together the cross-products about their own means, are sufficient (:mod:`twostage.stats.mixed.sums`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,33 +150,26 @@ class StudySums:
             raise NotEstimable(f"{label}the outcome does not vary within patients")
 
 
-def joined_cells(sums: StudySums, least: int) -> StudySums:
-    """The sums with every cell of fewer than so many patients joined with its neighbour.
+def joined_cells(sums: StudySums, least: int | Sequence[int]) -> StudySums:
+    """The sums with cells joined with their neighbours, until each has enough patients, or as told.
 
-    Cells are taken from the longest to the shortest and joined until each has enough; what is left at the end goes to
-    the last one. A joined cell counts its patients as having their mean number of rows: its share of the likelihood is
-    exact where the variance of the random intercept is 0, and otherwise as near as these numbers are to each other.
+    A joined cell counts its patients as having their mean number of rows: its share of the likelihood is exact where the
+    variance of the random intercept is 0, and otherwise as near as these numbers are to each other.
 
     Parameters
     ----------
     sums : StudySums
-    least : int
+    least : int or sequence of int
+        Fewest patients of a cell: cells are taken from the longest to the shortest, and what is left at the end goes to
+        the last one. Or the lower ends of the intervals of numbers of rows that are joined.
 
     Returns
     -------
     StudySums
         Without cells if all patients together are fewer than `least`.
     """
-    groups: list[list[int]] = []
-    for at in np.argsort(-sums.size).tolist():
-        if groups and sums.count[groups[-1]].sum() < least:
-            groups[-1].append(at)
-        else:
-            groups.append([at])
-    if groups and sums.count[groups[-1]].sum() < least:
-        last = groups.pop()
-        groups = [*groups[:-1], groups[-1] + last] if groups else []
-    joined = [_joined(sums, sorted(which)) for which in reversed(groups)]
+    groups = _enough(sums, least) if isinstance(least, int) else _between(sums, least)
+    joined = [_joined(sums, which) for which in groups]
     m = len(sums.names)
     size, count, mean, scatter, several = zip(*joined, strict=True) if joined else ((),) * 5
     arrays = frozen(
@@ -187,6 +181,25 @@ def joined_cells(sums: StudySums, least: int) -> StudySums:
         np.array(several, dtype=bool),
     )
     return StudySums(sums.names, *arrays)
+
+
+def _enough(sums: StudySums, least: int) -> list[list[int]]:
+    """Cells taken together, each group in order, from the shortest to the longest."""
+    groups: list[list[int]] = []
+    for at in np.argsort(-sums.size).tolist():
+        if groups and sums.count[groups[-1]].sum() < least:
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    if groups and sums.count[groups[-1]].sum() < least:
+        last = groups.pop()
+        groups = [*groups[:-1], groups[-1] + last] if groups else []
+    return [sorted(which) for which in reversed(groups)]
+
+
+def _between(sums: StudySums, lower: Sequence[int]) -> list[list[int]]:
+    place = np.searchsorted(np.asarray(lower), sums.size, side="right")
+    return [np.flatnonzero(place == at).tolist() for at in np.unique(place)]
 
 
 def _joined(sums: StudySums, which: list[int]):
