@@ -94,7 +94,7 @@ NOTEBOOKS = {
         Notebook(
             "stage1_lagged",
             (*_STAGE1, "random_slopes", "stage1_errors", "level"),
-            leaves=("lagged", "transition", "sensitivity"),
+            leaves=("lagged", "transition", "sensitivity", "onestage"),
         ),
         Notebook(
             "stage1_crosslevel", (*_STAGE1, "random_slopes", "stage1_errors", "level"), leaves=("crosslevel",)
@@ -122,6 +122,14 @@ NOTEBOOKS = {
             reads=("lagged", "estimators"),
             fewest=3,
             chapter="results_joint",
+        ),
+        Notebook(
+            "stage2_onestage",
+            _STAGE2,
+            leaves=("onestage",),
+            reads=("lagged", "onestage"),
+            fewest=2,
+            chapter="results_onestage",
         ),
         Notebook(
             "stage2_crosslevel",

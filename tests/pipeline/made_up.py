@@ -33,14 +33,19 @@ from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages
 from twostage.pipeline.run import Run
+from twostage.records import ONE_STAGE, Aggregate
 from twostage.records.record import Record
+from twostage.stage1 import OUTCOME
 from twostage.stage1.vocabulary import coefficients, exclusions
 from twostage.stats.base import NotEstimable
+from twostage.stats.mixed import MixedSums
+from twostage.stats.onestage import StudySums
+from twostage.terms import DIRECTIONS
 from twostage.words import PLAIN, Words, speaking
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMETERS = make_parameters({})
-ANALYSES = ("data", "lagged", "transition", "crosslevel", "sensitivity", "estimators", "outcome")
+ANALYSES = ("data", "lagged", "transition", "crosslevel", "sensitivity", "estimators", "outcome", "onestage")
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,24 @@ def _record(analysis: str, study: MadeUp, row, rng: np.random.Generator) -> Reco
             "missing_share": 0.1,
             "pre_mean": float(rng.uniform(5, 30)),
         }
+    elif analysis == ONE_STAGE and there:
+        about["aggregates"] = [_aggregate(study, direction, rng) for direction in DIRECTIONS]
     elif not known:
         variants = sorted({key[:2] for key in coefficients(analysis, PARAMETERS)})
+        variants = [("main", d) for d in DIRECTIONS] if analysis == ONE_STAGE else variants
         why = "3 transitions are too few for 5 coefficients"
         about["failures"] = [{"variant": v, "direction": d, "reason": why} for v, d in variants]
     return Record.model_validate(about)
+
+
+def _aggregate(study: MadeUp, direction: str, rng: np.random.Generator) -> Aggregate:
+    """Sums of drawn rows of at most 60 patients."""
+    patient = np.repeat(np.arange(min(max(study.n, 4), 60)), 4)
+    X = np.ones((len(patient), 5))
+    X[:, 1:3], X[:, 3:] = rng.normal(size=(len(patient), 2)), rng.normal(size=(len(patient) // 4, 2))[patient]
+    y = X @ [0.0, study.shift, 0.2, 0.1, 0.3] + rng.normal(size=len(patient))
+    sums = MixedSums(DIRECTIONS[direction].lagged).add(y, X, patient)
+    return Aggregate.of(direction, StudySums.of(sums, OUTCOME))
 
 
 def _estimate(analysis: str, study: MadeUp, row, key, rng: np.random.Generator) -> dict:

@@ -16,6 +16,7 @@ from twostage.params import make_parameters
 from twostage.problems import RecordError
 from twostage.records import record as records
 from twostage.records.record import ANALYSES, find_record, make_record, read_record, save_record, write_record
+from twostage.stage1.aggregates import onestage
 from twostage.stage1.describe import describe
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import crosslevel, lagged, outcome
@@ -32,7 +33,9 @@ def all_records(panels, three) -> dict[str, records.Record]:
     """One record of each analysis of one study."""
     study = "S02"
     panel = panels[study]
-    results = [fit(panel) for fit in (describe, lagged, crosslevel, transition, outcome, estimators)]
+    results = [
+        fit(panel) for fit in (describe, lagged, crosslevel, transition, outcome, estimators, onestage)
+    ]
     results.append(sensitivity(three.study(study), panel.parameters))
     made = [make_record(panel, result) for result in results]
     return {record.analysis: record for record in made}

@@ -120,6 +120,13 @@ def same_record(memory, pieces):
         assert (ours.directions, ours.terms, ours.n_patients, ours.n_both) == (
             theirs.directions, theirs.terms, theirs.n_patients, theirs.n_both)  # fmt: skip
         close(ours.matrix, theirs.matrix)
+    assert [a.direction for a in memory.aggregates] == [a.direction for a in pieces.aggregates]
+    for ours, theirs in zip(memory.aggregates, pieces.aggregates, strict=True):
+        np.testing.assert_allclose(ours.within, theirs.within, rtol=1e-9, atol=1e-9)
+        for one, other in zip(ours.cells, theirs.cells, strict=True):
+            assert (one.transitions, one.patients) == (other.transitions, other.patients)
+            np.testing.assert_allclose(one.mean, other.mean, atol=1e-10)
+            np.testing.assert_allclose(one.scatter, other.scatter, atol=1e-9)
     assert pieces.summary == pytest.approx(memory.summary, rel=1e-10, nan_ok=True)
     for ours, theirs in zip(memory.sessions, pieces.sessions, strict=True):
         assert theirs == pytest.approx(ours, rel=1e-10)

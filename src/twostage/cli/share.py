@@ -70,6 +70,13 @@ def share(
             "--nfilter-subset", help="nfilter.subset: fewest patients of a study or model", min=3, max=1000
         ),
     ] = 10,
+    sums: Annotated[
+        bool,
+        typer.Option(
+            "--sums",
+            help="share the exact sums for one model of all patients too: once of a study, in cells that hide each patient",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="replace files of these names")] = False,
     second: Annotated[
         bool,
@@ -94,7 +101,7 @@ def share(
         filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
         content = read_collection(collection)
         parameters = _parameters(content, params, assignments or [])
-        _share(study, content, parameters, filters, target, force, second)
+        _share(study, content, parameters, filters, target, force, second, sums)
     except (ProblemError, FileExistsError) as error:
         refuse(error, "--all-problems", all_problems)
 
@@ -107,12 +114,21 @@ def _share(
     target: Path,
     force: bool,
     second: bool,
+    sums: bool,
 ) -> None:
     """Write the bundle and its page, and say what to read."""
     from twostage.sharing import FILE, share_study
 
     shared = share_study(
-        collection, study, parameters, filters, target, today=date.today(), replace=force, second=second
+        collection,
+        study,
+        parameters,
+        filters,
+        target,
+        today=date.today(),
+        replace=force,
+        second=second,
+        sums=sums,
     )
     withheld = sum(len(check.withheld) for check in shared.bundle.report.checks)
     typer.echo(f"{target}: results of {study}, {withheld} entries withheld")

@@ -8,28 +8,28 @@ from typing import Any
 from twostage.collection import Collection, LargeStudy, Study
 from twostage.notebooks import NOTEBOOKS, RECORD_HOME, STAGE1
 from twostage.params import Parameters, make_parameters
-from twostage.records.record import Record, make_record
+from twostage.records.record import Record, Result, make_record
 from twostage.stage1 import (
-    Description,
     Panel,
-    StudyEstimates,
     crosslevel,
     describe,
     estimators,
     lagged,
     make_panel,
+    onestage,
     outcome,
     sensitivity,
     transition,
 )
 
 #: Analysis -> function of a study and its panel.
-FUNCTIONS: dict[str, Callable[[Study | LargeStudy, Panel], StudyEstimates | Description]] = {
+FUNCTIONS: dict[str, Callable[[Study | LargeStudy, Panel], Result]] = {
     "data": lambda study, panel: describe(panel),
     "outcome": lambda study, panel: outcome(panel),
     "lagged": lambda study, panel: lagged(panel),
     "transition": lambda study, panel: transition(panel),
     "sensitivity": lambda study, panel: sensitivity(study, panel.parameters),  # type: ignore[arg-type]
+    "onestage": lambda study, panel: onestage(panel),
     "crosslevel": lambda study, panel: crosslevel(panel),
     "estimators": lambda study, panel: estimators(panel),
 }

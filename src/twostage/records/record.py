@@ -14,34 +14,33 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from twostage.files import write_text
 from twostage.notebooks import RECORD_HOME
 from twostage.params import Parameters
 from twostage.problems import Problem, RecordError, expectation
+from twostage.records.aggregates import Aggregate
+from twostage.records.model import Model
 from twostage.stage1 import (
     LARGEST_COUNT,
     LARGEST_COVARIANCE,
     LARGEST_END,
     LARGEST_OTHER,
     LEAST_VARIANCE,
+    OUTCOME,
     Description,
     Panel,
+    StudyAggregates,
     StudyEstimates,
     bounds,
     coefficients,
 )
-from twostage.terms import COLUMNS
+from twostage.stats.onestage import StudySums
+from twostage.terms import COLUMNS, DIRECTIONS
 
 #: Correlations of estimates may exceed 1 in the last digits only.
 PSD_TOLERANCE = 1e-8
-
-
-class Model(pydantic.BaseModel):
-    """What every part of a record is: immutable, without unknown fields, finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def check_covariance(rows: Sequence[Sequence[float | None]], terms: int) -> None:
@@ -113,6 +112,10 @@ Other = Annotated[float, Field(ge=-LARGEST_OTHER, le=LARGEST_OTHER)]
 
 
 ANALYSES = tuple(RECORD_HOME)
+
+
+#: The analysis whose record has sums in the place of estimates.
+ONE_STAGE = "onestage"
 
 
 class Estimate(Model):
@@ -195,12 +198,26 @@ class Record(Model):
     failures: tuple[Failure, ...] = ()
     summary: dict[str, Other | None] = {}
     sessions: tuple[dict[str, Other | None], ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_aggregates(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Only one record has them: the others stay as earlier versions wrote, and read, them."""
+        values = content(self)
+        return values if self.aggregates else {k: v for k, v in values.items() if k != "aggregates"}
 
     @model_validator(mode="after")
     def _speaks_of_itself(self) -> Self:
         strange = [e for e in self.estimates if (e.study, e.analysis) != (self.study, self.analysis)]
         if strange:
             raise ValueError(f"estimates of {strange[0].study}/{strange[0].analysis} in this record")
+        return self
+
+    @model_validator(mode="after")
+    def _has_each_sum_once(self) -> Self:
+        found = [a.direction for a in self.aggregates]
+        if len(set(found)) < len(found) or set(found) & {f.direction for f in self.failures if found}:
+            raise ValueError("aggregates: each direction at most once, and none that failed")
         return self
 
     @model_validator(mode="after")
@@ -211,6 +228,10 @@ class Record(Model):
             what = f"nothing that this version of twostage writes in {self.analysis} with these parameters"
             raise ValueError(f"{text}{more}: {what}; if a newer one wrote it, update")
         return self
+
+    def sums(self, direction: str) -> StudySums | None:
+        """What the one-stage model takes of the study; None where the record does not have it."""
+        return next((a.sums() for a in self.aggregates if a.direction == direction), None)
 
     def tidy(self) -> pd.DataFrame:
         """The estimates, one row per term, in the standard columns."""
@@ -257,12 +278,25 @@ def _strangers(record: Record) -> Iterator[tuple[str, ...]]:
     for joint in record.joint_covariances:
         named = zip(joint.directions, joint.terms, strict=True)
         yield from {(joint.variant, d, term) for d, term in named} - rows
+    if record.analysis == ONE_STAGE:
+        equations = {("main", direction) for direction in DIRECTIONS}
     for variant, direction in [(f.variant, f.direction) for of in (record.fits, record.failures) for f in of]:
         if (variant, direction) not in equations:
             yield variant, direction
+    for aggregate in record.aggregates:
+        if record.analysis != ONE_STAGE or aggregate.terms != aggregate_terms(aggregate.direction):
+            yield aggregate.direction, *aggregate.terms
 
 
-def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
+def aggregate_terms(direction: str) -> tuple[str, ...]:
+    """Columns of a direction's sums: the predictors but for the intercept, and the outcome."""
+    return (*DIRECTIONS[direction].lagged[1:], OUTCOME)
+
+
+Result = StudyEstimates | Description | StudyAggregates
+
+
+def make_record(panel: Panel, result: Result) -> Record:
     """A study's result as the record that is handed on."""
     common = {
         "schema_version": SCHEMA_VERSION,
@@ -274,8 +308,16 @@ def make_record(panel: Panel, result: StudyEstimates | Description) -> Record:
         "n_enrolled": panel.n_enrolled,
         "exclusions": _rows(result.exclusions),
     }
-    parts = _description_parts(result) if isinstance(result, Description) else _estimates_parts(result)
-    return Record.model_validate(common | parts)
+    return Record.model_validate(common | _parts(result))
+
+
+def _parts(result: Result) -> dict:
+    if isinstance(result, Description):
+        return _description_parts(result)
+    if isinstance(result, StudyAggregates):
+        found = [Aggregate.of(direction, sums) for direction, sums in result.sums.items()]
+        return {"analysis": ONE_STAGE, "aggregates": found, "failures": _rows(result.failures)}
+    return _estimates_parts(result)
 
 
 def _description_parts(result: Description) -> dict:
@@ -351,7 +393,7 @@ def record_text(record: Record) -> str:
     return json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def save_record(panel: Panel, result: StudyEstimates | Description, folder: str) -> None:
+def save_record(panel: Panel, result: Result, folder: str) -> None:
     """Write a study's result as a record, unless `folder` is empty; what notebooks call."""
     if folder:
         write_record(make_record(panel, result), folder)

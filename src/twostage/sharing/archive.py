@@ -8,7 +8,15 @@ import zlib
 from collections.abc import Mapping
 
 from twostage.problems import Problem
-from twostage.sharing.layout import MEMBERS, MOST_ARCHIVE, MOST_MEMBER, MOST_RATIO, MOST_TOTAL, BundleError
+from twostage.sharing.layout import (
+    MEMBERS,
+    MOST_ARCHIVE,
+    MOST_MEMBER,
+    MOST_RATIO,
+    MOST_TOTAL,
+    OPTIONAL,
+    BundleError,
+)
 
 #: The earliest date a zip file can have; a real one would make equal bundles differ.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -87,7 +95,7 @@ def _wrong_names(entries: list[zipfile.ZipInfo], source: str) -> list[Problem]:
     problems += [
         Problem(source, None, None, f"{name} {names.count(name)} times", "each member once")
         for name in MEMBERS
-        if names.count(name) != 1
+        if names.count(name) not in ((0, 1) if name in OPTIONAL else (1,))
     ]
     return problems[:20]
 

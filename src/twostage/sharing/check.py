@@ -7,12 +7,13 @@ import pydantic
 
 from twostage.collection import row_findings
 from twostage.problems import Problem, expectation
-from twostage.records import Record
+from twostage.records import ONE_STAGE, Record
 from twostage.sharing.consistency import inconsistencies
 from twostage.sharing.layout import (
     BUNDLE_VERSION,
     MANIFEST,
     MEMBERS,
+    OPTIONAL,
     PAGE,
     PULLED_MEMBERS,
     RECORD_MEMBERS,
@@ -29,6 +30,7 @@ from twostage.sharing.layout import (
     seal,
 )
 from twostage.sharing.strict_json import read_json
+from twostage.sharing.sums import without_sums
 from twostage.text import text_problems
 
 #: More problems than that help nobody.
@@ -58,13 +60,15 @@ def check_bundle(members: Mapping[str, bytes]) -> Bundle:
     values, problems = _parsed({name: members[name] for name in MEMBERS if name in members and name != PAGE})
     pulled = isinstance(values.get(MANIFEST), dict) and values[MANIFEST].get("pulled") is not None
     wanted = PULLED_MEMBERS if pulled else MEMBERS
-    missing = [name for name in wanted if name not in members and name != PAGE]
+    missing = [name for name in wanted if name not in members and name not in (PAGE, *OPTIONAL)]
     _stop([Problem(name, None, None, "nothing", "this member") for name in missing])
     _stop(problems)
     manifest = _manifest(values[MANIFEST], members[MANIFEST])
-    _stop(_checksums(manifest, members, set(wanted) - {MANIFEST}))
+    listed = {name for name in wanted if name not in OPTIONAL or name in members} - {MANIFEST}
+    _stop(_checksums(manifest, members, listed))
     report, info, records = _models(values, members)
-    checksum = content_checksum({analysis: values[name] for analysis, name in RECORD_MEMBERS.items()})
+    there = {analysis: values[name] for analysis, name in RECORD_MEMBERS.items() if name in values}
+    checksum = content_checksum(there)
     _stop(inconsistencies(records, info, manifest.parameters, checksum))
     if info["study"] != manifest.study:
         _stop([Problem(STUDY, None, "study", info["study"], f"{manifest.study!r}, as the manifest says")])
@@ -152,7 +156,10 @@ def _models(values: dict[str, Any], members: Mapping[str, bytes]) -> tuple[Repor
     problems += [Problem(STUDY, None, *finding) for finding in row_findings(values[STUDY])]
     records = {}
     for analysis, name in RECORD_MEMBERS.items():
-        records[analysis], more = _model(Record, members[name], name)
-        problems += more
+        if name in members:
+            records[analysis], more = _model(Record, members[name], name)
+            problems += more
     _stop(problems)
+    if ONE_STAGE not in records:
+        records[ONE_STAGE] = without_sums(records["lagged"])
     return report, values[STUDY], records

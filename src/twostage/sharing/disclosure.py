@@ -7,12 +7,13 @@ if it rests on too few patients, not at all, and is then named as a failure with
 from collections.abc import Callable, Iterator, Mapping
 
 from twostage.problems import Problem
-from twostage.records import Exclusion, Record
+from twostage.records import ONE_STAGE, Exclusion, Record
 from twostage.sharing.layout import RECORD_MEMBERS, Check, DisclosureError, Filters, Report, content_checksum
 from twostage.sharing.local import Local
 from twostage.sharing.remains import remains
 from twostage.sharing.rounding import rounded
 from twostage.sharing.summaries import NEVER, Counts, of_variables, protect_summary
+from twostage.sharing.sums import SUMS, SUMS_RULE, cell_size, protect_sums
 from twostage.sharing.verdicts import CONCENTRATION, DESCRIPTIVE, verdicts, without_models
 
 #: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
@@ -191,7 +192,11 @@ def protect(
         }
         for where, rule in _withheld(record, change, local):
             notes[rule].append(f"{member}: {where}")
-        shown[name] = _finished(record.model_copy(update=change), filters)
+        done = record.model_copy(update=change)
+        if name == ONE_STAGE:
+            done = protect_sums(done, local.sums, found, patients)
+            notes[SUMS] = [f"{member}: main, {f.direction}" for f in done.failures]
+        shown[name] = _finished(done, filters)
     checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
     report = _report(notes, filters, remains(kept, panel, filters))
     return {name: r.model_copy(update=checksum) for name, r in shown.items()}, report
@@ -264,6 +269,8 @@ def _report(notes: dict[str, list[str]], filters: Filters, left: tuple[str, ...]
         CONCENTRATION: (_CONCENTRATION_RULE, filters.tab),
         "covariances": (MATRIX_RULE, filters.tab),
     }
+    if SUMS in notes:
+        rules[SUMS] = (SUMS_RULE, cell_size(filters))
     checks = [
         Check(name=name, rule=rule, threshold=float(threshold), withheld=tuple(notes[name]))
         for name, (rule, threshold) in rules.items()

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from twostage.collection import PATTERN
 from twostage.params import Parameters
 from twostage.problems import ProblemError
-from twostage.records import ANALYSES, Record
+from twostage.records import ANALYSES, ONE_STAGE, Record
 
 
 class BundleError(ProblemError):
@@ -46,8 +46,12 @@ RECORD_MEMBERS = {analysis: f"records/{analysis}.json" for analysis in ANALYSES}
 MEMBERS = (MANIFEST, STUDY, REPORT, PAGE, *RECORD_MEMBERS.values())
 
 
-#: Members of a study that was pulled: no site withheld anything from it.
-PULLED_MEMBERS = (MANIFEST, STUDY, *RECORD_MEMBERS.values())
+#: Members that a bundle has only if the site chose to share them; bundles of earlier versions have none of them.
+OPTIONAL = (RECORD_MEMBERS[ONE_STAGE],)
+
+
+#: Members of a study that was pulled: no site withheld anything from it, and none shared its sums.
+PULLED_MEMBERS = tuple(m for m in (MANIFEST, STUDY, *RECORD_MEMBERS.values()) if m not in OPTIONAL)
 
 
 #: Bytes of the archive, of a member and of all members; a record takes some 50 kB. Text compresses to a tenth or so.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from twostage.collection import overlaps, patient_series
 from twostage.files import write_bytes
@@ -45,6 +45,8 @@ class Entry(pydantic.BaseModel):
     patients : tuple of str
         A checksum of each patient's scores, by which the same patients are recognised under another id of the study; none
         in lists of earlier versions.
+    sums : bool
+        Whether it has exact sums.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +59,13 @@ class Entry(pydantic.BaseModel):
     filters: dict[str, int | float | None]
     package_version: str
     patients: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
+    sums: bool = False
+
+    @model_serializer(mode="wrap")
+    def _as_before_without_sums(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An earlier version can read the list as long as no exact sums are in it, of which it would know nothing."""
+        values = content(self)
+        return values if self.sums else {k: v for k, v in values.items() if k != "sums"}
 
     def differences(self, later: "Entry") -> str:
         """What is not as it was when this bundle was made, in words."""
@@ -91,6 +100,10 @@ class Ledger(pydantic.BaseModel):
     def other_results(self, new: Entry) -> Entry | None:
         """The latest bundle of the study, or of the same data or patients under another id, with other numbers."""
         return next((e for e in reversed(self._of(new)) if e.results != new.results), None)
+
+    def other_sums(self, new: Entry) -> Entry | None:
+        """The latest bundle of the study, its data or patients with exact sums and other numbers."""
+        return next((e for e in reversed(self._of(new)) if e.sums and e.results != new.results), None)
 
     def _of(self, new: Entry) -> list[Entry]:
         own = new.study.casefold()
@@ -169,6 +182,26 @@ def refuse_second(ledger: Ledger, new: Entry, collection: Path) -> None:
         "one bundle of a study: two can be subtracted from each other, and where they differ by one patient the difference "
         "may be this patient's scores. Share the same again with the same options as then; or, if the earlier bundle was "
         "never passed on or the risk is accepted, add --second-bundle"
+    )
+    raise DisclosureError([Problem(str(collection / FILE), None, None, found, expected)])
+
+
+def refuse_second_sums(ledger: Ledger, new: Entry, collection: Path) -> None:
+    """Refuse exact sums of which other ones were shared: no option allows it.
+
+    Raises
+    ------
+    DisclosureError
+        With what differs.
+    """
+    earlier = ledger.other_sums(new)
+    if earlier is None or not new.sums or ledger.same_results(new):
+        return
+    found = f"exact sums of {earlier.study} of {earlier.date} with other results: {earlier.differences(new)}"
+    expected = (
+        "exact sums of a study once: less those of another window, unit or version of the data they are the sums of the "
+        "patients or sessions by which the two differ, to the last digit. Share the same again with the same options as "
+        "then, or share without the sums"
     )
     raise DisclosureError([Problem(str(collection / FILE), None, None, found, expected)])
 

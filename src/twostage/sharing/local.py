@@ -9,6 +9,7 @@ import pandas as pd
 from twostage.collection import Study
 from twostage.params import Parameters
 from twostage.records import notebook_parameters
+from twostage.sharing.cells import SafeSums, safe_sums
 from twostage.sharing.models import Model
 from twostage.sharing.spread import Values, gives_away
 from twostage.stage1 import OUTCOME_CONTROLS, Panel, make_panel, outcome_rows, transitions, variants
@@ -40,15 +41,18 @@ class Local:
         "x", "y", "pre" -> why statistics of all its scores may not be shown.
     models : mapping
         (analysis, variant, direction) -> why the model may not be shown.
+    sums : SafeSums or None
+        What of the exact sums hides each patient; None if they are not to be shared.
     """
 
     one_sided: int = 0
     sessions: Mapping[tuple[int, str], str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[Model, str] = field(default_factory=dict)
+    sums: SafeSums | None = None
 
 
-def look(study: Study, parameters: Parameters, least: int) -> Local:
+def look(study: Study, parameters: Parameters, least: int, cell: int | None = None) -> Local:
     """Find what must not be shared since one patient's scores stand out.
 
     Parameters
@@ -58,6 +62,8 @@ def look(study: Study, parameters: Parameters, least: int) -> Local:
         Of the whole analysis.
     least : int
         nfilter.tab.
+    cell : int, optional
+        Fewest patients of a cell of the one-stage model's sums, if these are to be shared.
     """
     data = make_panel(study, notebook_parameters("stage1_data", parameters))
     lagged = make_panel(study, notebook_parameters("stage1_lagged", parameters))
@@ -73,7 +79,8 @@ def look(study: Study, parameters: Parameters, least: int) -> Local:
             models[model] = reason
     rows = lagged.transitions()
     one_sided = rows.loc[rows[["x_next", "y_next"]].isna().any(axis=1), "patient"].nunique()
-    return Local(int(one_sided), sessions, _variables(data, least), models)
+    sums = None if cell is None else safe_sums(lagged, cell, least)
+    return Local(int(one_sided), sessions, _variables(data, least), models, sums)
 
 
 def withheld_sessions(by_session: Mapping[int, Values], least: int) -> dict[int, str]:

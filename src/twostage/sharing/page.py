@@ -65,7 +65,7 @@ def disclosure_page(study: str, members: Mapping[str, Any]) -> bytes:
     title = f"What the study {study} shares"
     manifest = members[MANIFEST]
     names = (manifest["x"]["label"], manifest["y"]["label"])
-    records = {analysis: members[member] for analysis, member in RECORD_MEMBERS.items()}
+    records = {analysis: members[member] for analysis, member in RECORD_MEMBERS.items() if member in members}
     parts = [f"<h1>{_text(title)}</h1>", _INTRODUCTION, *_withheld(members[REPORT], names)]
     parts += [*_study(members[STUDY], names), *_settings(manifest)]
     for analysis, record in records.items():

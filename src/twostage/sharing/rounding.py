@@ -36,8 +36,8 @@ def rounded(record: Record, digits: int) -> Record:
     -----
     Covariances that rounding makes impossible are drawn toward 0 as far as they must, by the rounded numbers alone.
     """
-    # Parameters are no results, and what only describes has its own few digits.
-    whole = ("parameters", "summary", "sessions")
+    # Parameters are no results, what only describes has its own few digits, and sums are exact or nothing.
+    whole = ("parameters", "summary", "sessions", "aggregates")
     content = record.model_dump()
     content |= to_digits({n: v for n, v in content.items() if n not in whole}, digits)
     for c in (*content["covariances"], *content["joint_covariances"]):

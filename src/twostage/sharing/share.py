@@ -11,7 +11,7 @@ from twostage.collection import Collection, Study, schema
 from twostage.files import write_files
 from twostage.params import Parameters
 from twostage.problems import Problem
-from twostage.records import Record, stage1_records
+from twostage.records import ONE_STAGE, Record, stage1_records
 from twostage.sharing.archive import pack, unpack
 from twostage.sharing.check import check_bundle
 from twostage.sharing.disclosure import protect
@@ -38,10 +38,12 @@ from twostage.sharing.ledger import (
     patient_checksums,
     read_ledger,
     refuse_second,
+    refuse_second_sums,
     results_checksum,
 )
 from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
+from twostage.sharing.sums import cell_size
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def share_study(
     today: date,
     replace: bool = False,
     second: bool = False,
+    sums: bool = False,
 ) -> Shared:
     """Write a study's bundle and its page, and note it in the collection's list of what was shared.
 
@@ -101,7 +104,9 @@ def share_study(
     replace : bool
         As of :func:`free`.
     second : bool
-        Whether a bundle may be written although one with other results was.
+        Whether a bundle may be written although one with other results was; never if both have exact sums.
+    sums : bool
+        Whether to share the exact sums of the one-stage model (:mod:`twostage.sharing.sums`).
 
     Raises
     ------
@@ -110,7 +115,7 @@ def share_study(
     """
     free(target, replace=replace)
     ledger = read_ledger(collection.path)
-    made = _protected(collection, study, parameters, filters)
+    made = _protected(collection, study, parameters, filters, sums)
     entry = Entry(
         date=today.isoformat(),
         study=study,
@@ -120,9 +125,11 @@ def share_study(
         filters=filters.model_dump(by_alias=True),
         package_version=version("twostage"),
         patients=patient_checksums(made.study.sessions),
+        sums=sums and bool(made.records[ONE_STAGE].aggregates),
     )
     if not second:
         refuse_second(ledger, entry, collection.path)
+    refuse_second_sums(ledger, entry, collection.path)
     before = ledger.same_results(entry)
     created = date.fromisoformat(before.date) if before else today
     content = _packed(collection, made, parameters, filters, created)
@@ -133,7 +140,13 @@ def share_study(
 
 
 def make_bundle(
-    collection: Collection, study: str, parameters: Parameters, filters: Filters, created: date
+    collection: Collection,
+    study: str,
+    parameters: Parameters,
+    filters: Filters,
+    created: date,
+    *,
+    sums: bool = False,
 ) -> bytes:
     """Analyse a study and pack what of the results may be shared; nothing is written or noted.
 
@@ -146,6 +159,8 @@ def make_bundle(
     filters : Filters
     created : date
         Equal data, parameters, filters and dates give equal bytes.
+    sums : bool
+        As of :func:`share_study`.
 
     Returns
     -------
@@ -159,14 +174,19 @@ def make_bundle(
     DisclosureError
         If the study is too small, or its registry has texts that a bundle may not have.
     """
-    made = _protected(collection, study, parameters, filters)
+    made = _protected(collection, study, parameters, filters, sums)
     return _packed(collection, made, parameters, filters, created)
 
 
-def _protected(collection: Collection, study: str, parameters: Parameters, filters: Filters) -> _Protected:
+def _protected(
+    collection: Collection, study: str, parameters: Parameters, filters: Filters, sums: bool
+) -> _Protected:
     data = collection.study(study)
     true = stage1_records(data, parameters)
-    records, report = protect(true, filters, look(data, parameters, filters.tab))
+    if not sums:
+        del true[ONE_STAGE]
+    local = look(data, parameters, filters.tab, cell_size(filters) if sums else None)
+    records, report = protect(true, filters, local)
     return _Protected(data, records, report, int(true["data"].summary["n_patients"]))
 
 
@@ -196,7 +216,7 @@ def _packed(
     manifest["members"] = {name: digest(content) for name, content in sorted(members.items())}
     members[MANIFEST] = to_json(manifest | {"seal": seal(manifest)})
     _check(members, study)
-    return pack({name: members[name] for name in MEMBERS})
+    return pack({name: members[name] for name in MEMBERS if name in members})
 
 
 def _plain(value):

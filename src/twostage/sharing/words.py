@@ -21,6 +21,7 @@ ANALYSES = {
     "sensitivity": "The same, under other choices",
     "crosslevel": "Do the effects depend on the patients' means?",
     "estimators": "The same effects by other estimators",
+    "onestage": "Sums for one model of all studies' patients",
 }
 
 
@@ -108,6 +109,7 @@ CHECKS = {
     "nfilter.tab": "small counts",
     "concentration": "one patient stands out",
     "covariances": "matrices",
+    "sums": "exact sums",
     "digits": "rounding",
     "never shared": "never shared",
 }

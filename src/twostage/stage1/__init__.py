@@ -1,5 +1,6 @@
 """Stage 1: one study's panel becomes estimates."""
 
+from twostage.stage1.aggregates import OUTCOME, StudyAggregates, lagged_sums, onestage
 from twostage.stage1.bounds import (
     LARGEST_COUNT,
     LARGEST_COVARIANCE,

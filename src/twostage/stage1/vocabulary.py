@@ -82,7 +82,7 @@ def lost_lagged(parameters: Parameters) -> str:
 def reasons(analysis: str, parameters: Parameters) -> tuple[str, ...]:
     """Every reason for an exclusion that a record of the analysis can give."""
     lost = {"outcome": (LOST_OUTCOME,)} | dict.fromkeys(
-        ("lagged", "crosslevel", "sensitivity"), (lost_lagged(parameters),)
+        ("lagged", "crosslevel", "sensitivity", "onestage"), (lost_lagged(parameters),)
     )
     return exclusions(parameters) + lost.get(analysis, ())
 

@@ -30,6 +30,7 @@ TITLES = {
     "joint_region": "Joint Confidence Region of Both Effects",
     "lags": "The Estimators at Longer Lags",
     "leave_one_out": "Pooled Effects Without Each Study",
+    "onestage": "One Model of All Patients Beside Two Stages",
     "moderators": "Moderators of the Effect",
     "panel": "Casewise Diagnostics",
     "radial": "Radial Plot",

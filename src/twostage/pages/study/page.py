@@ -12,8 +12,8 @@ from twostage.display import show_text
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
-from twostage.records import save_record
-from twostage.stage1 import Description, LargePanel, Panel, StudyEstimates, describe, make_panel
+from twostage.records import Result, save_record
+from twostage.stage1 import LargePanel, Panel, StudyEstimates, describe, make_panel
 from twostage.stats.base import attempt
 from twostage.terms import arrow
 from twostage.words import say
@@ -68,7 +68,7 @@ class StudyPage:
         described = None if large else int(describe(self.panel).summary["n_transitions"])
         return self.panel.n_patients, fits, self.parameters.lag, described
 
-    def save(self, result: StudyEstimates | Description) -> None:
+    def save(self, result: Result) -> None:
         """Leave a result as a record for stage 2."""
         save_record(self.panel, result, self.folder)
 

@@ -13,6 +13,7 @@ from scipy.special import stdtr, stdtrit
 
 from twostage.collection import LargeStudy, Piece
 from twostage.params import Parameters
+from twostage.stage1.aggregates import StudyAggregates, aggregates, onestage
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import (
     NO_RESIDUAL,
@@ -299,6 +300,13 @@ def _lagged(panel: LargePanel, *, occasions: bool = False) -> StudyEstimates:
         return _both_directions(panel, "lagged")
     result = _both_directions(panel, "lagged", occasions=outcome_sessions(panel))
     return replace(result, table=result.table.assign(estimator="centred_occasions"))
+
+
+@onestage.register
+def _onestage(panel: LargePanel) -> StudyAggregates:
+    equations = [Rows(panel.treatment, d) for d in DIRECTIONS.values()]
+    sums = panel.over(SumUp(panel.treatment, tuple(equations)))
+    return aggregates(panel, {d: found.model for d, found in zip(DIRECTIONS, sums, strict=True)})  # type: ignore[arg-type]
 
 
 @crosslevel.register

@@ -1,0 +1,1 @@
+"""One model of all patients beside the two-stage analysis."""
