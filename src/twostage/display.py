@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
@@ -249,3 +250,8 @@ def show(table: pd.DataFrame, caption: str = "") -> HTML:
 def show_text(text: str) -> Markdown:
     """A sentence for the last line of a notebook cell; text, unless it is :class:`~twostage.text.escape.Markup`."""
     return Markdown(paragraphs(text))
+
+
+def rows_of(table: pd.DataFrame) -> Iterable[Any]:
+    """The rows of a table, a column's value as an attribute; of any type, as a table's cells are."""
+    return table.itertuples()

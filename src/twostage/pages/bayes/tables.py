@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import interval, number, percent
+from twostage.display import interval, number, percent, rows_of
 from twostage.pages.bayes.analysis import Priors
 from twostage.stage2 import Attempt, PooledTable
 from twostage.stats.bayes import BayesFit
@@ -72,7 +72,7 @@ def shrunken_table(fit: BayesFit) -> pd.DataFrame:
             "study": row.study, "own estimate": number(row.estimate, 3), "given all studies": number(row.median, 3),
             level: interval(row.ci_low, row.ci_high, 3),
         }
-        for row in rows.itertuples()
+        for row in rows_of(rows)
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, fixed, interval, number, p_value, percent
+from twostage.display import count, fixed, interval, number, p_value, percent, rows_of
 from twostage.recovery.simulations import Simulation
 from twostage.stage2 import PooledTable
 from twostage.stats.base import PREDICTIONS
@@ -118,9 +118,11 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
     """
     rows = []
     several = (pooled.table["k"] > 1) & (pooled.table["variant"] == "main")
-    for row in pooled.table[pooled.table["term"].isin(terms) & several].itertuples():
+    for row in rows_of(pooled.table[pooled.table["term"].isin(terms) & several]):
         fit = pooled.fits[row.variant, row.direction, row.term]
-        z = {"back": np.tanh, "scale": "in units of Fisher's z"} if row.term == "partial_r_z" else {}
+        z: dict[str, Any] = (
+            {"back": np.tanh, "scale": "in units of Fisher's z"} if row.term == "partial_r_z" else {}
+        )
         label = term_label(row.direction, row.term, collection.x.label, collection.y.label)
         name = label.replace("Fisher z", "partial r")
         rows.append((row.direction, row.term, name, heterogeneity_words(fit, **z)))
@@ -129,7 +131,7 @@ def words_table(pooled: PooledTable, collection: Collection, terms: list[str]) -
 
 def words_list(table: pd.DataFrame) -> Markup:
     """A table of :func:`words_table` as a Markdown list."""
-    return Markup("\n".join(f"- **{myst(row.effect)}**. {myst(row.words)}" for row in table.itertuples()))
+    return Markup("\n".join(f"- **{myst(row.effect)}**. {myst(row.words)}" for row in rows_of(table)))
 
 
 def _of_100(share: float) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def write_pooled(pooled: PooledTable, folder: str) -> None:
     """
     if not folder:
         return
-    how = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
+    how: dict[str, Any] = {"method": pooled.method, "ci": pooled.ci, "level": pooled.level}
     tables = {"pooled": pooled.table.assign(**how), "studies": pooled.estimates, "left_out": pooled.left_out}
     for name, table in tables.items():
         write_table(table, folder, f"{name}_{pooled.analysis}")

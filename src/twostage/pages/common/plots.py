@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
+from twostage.display import rows_of
 from twostage.pages.common.forest import forest
 from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair, short, use_style
 from twostage.stage2 import PooledTable
@@ -76,7 +77,7 @@ def variants(pooled: PooledTable, collection: Collection, direction: str, ax: Ax
     chosen = rows[rows["variant"] == "as chosen"]
     if len(chosen):
         ax.axvline(chosen["estimate"].iloc[0], color=INK, lw=0.8, ls=":", zorder=0)
-    _horizontal(ax, rows, [f"{say(r.variant)} (k = {r.k})" for r in rows.itertuples()], direction)
+    _horizontal(ax, rows, [f"{say(r.variant)} (k = {r.k})" for r in rows_of(rows)], direction)
     ax.set_xlabel(f"pooled {arrow(direction, *pair(collection))}")
     return ax
 

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from twostage.collection import Collection, mark_notes
-from twostage.display import MISSING, count, inference, interval, number, p_value
+from twostage.display import MISSING, count, inference, interval, number, p_value, rows_of
 from twostage.stage2 import PooledTable, Results, as_correlations
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 from twostage.text import myst, rich_myst
@@ -126,7 +126,7 @@ def effect(row: Mapping, level: float) -> Effect:
         studies=k,
         estimate=number(back(row["estimate"])),
         ci=interval(low, high),
-        pi=interval(*(float(back(row[c])) for c in ("pi_low", "pi_high"))),
+        pi=interval(float(back(row["pi_low"])), float(back(row["pi_high"]))),
         p=p_value(row["p_value"]),
         tau=number(float(np.sqrt(row["tau2"])), 3) if k > 1 else MISSING,
         i2=number(row["i2"], 0) if k > 1 else MISSING,
@@ -197,7 +197,7 @@ def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list
     """
     rows = []
     wanted = pooled.table["term"].isin(terms) & (pooled.method != "FE") & (pooled.table["k"] > 1)
-    for row in pooled.table[wanted].itertuples():
+    for row in rows_of(pooled.table[wanted]):
         ends = pooled.fits[row.variant, row.direction, row.term].qprofile()
         rows.append(
             {

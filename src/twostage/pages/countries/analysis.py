@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,11 @@ class CountryPool:
 
     def glance(self) -> pd.DataFrame:
         """One row: studies, countries, both variances with their intervals, flags."""
-        row = {"k": self.fit.n, "k_groups": len(self.studies), "k_several": int((self.studies > 1).sum())}
+        row: dict[str, Any] = {
+            "k": self.fit.n,
+            "k_groups": len(self.studies),
+            "k_several": int((self.studies > 1).sum()),
+        }
         for name, x in (("between", self.between), ("within", self.within)):
             row |= {f"sigma2_{name}": x.estimate, f"sigma2_{name}_low": x.low, f"sigma2_{name}_high": x.high}
         return pd.DataFrame([row | {"converged": self.converged, "singular": self.singular}])

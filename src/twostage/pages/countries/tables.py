@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number, p_value
+from twostage.display import interval, number, p_value, rows_of
 from twostage.pages.countries.analysis import CountryPool
 from twostage.stage2 import Attempt
 
@@ -24,7 +24,7 @@ def country_table(result: CountryPool) -> pd.DataFrame:
                 "p": p_value(r.p_value),
                 "τ": number(r.tau, 3),
             }
-            for r in result.tidy().itertuples()
+            for r in rows_of(result.tidy())
         ]
     )
 
@@ -38,7 +38,9 @@ def component_table(result: CountryPool) -> pd.DataFrame:
         ("between studies of a country", result.within),
     ):
         sd = [float(np.sqrt(v)) for v in (x.estimate, x.low, x.high)]
-        rows.append({"standard deviation": name, "estimate": number(sd[0], 3), level: interval(*sd[1:], 3)})
+        rows.append(
+            {"standard deviation": name, "estimate": number(sd[0], 3), level: interval(sd[1], sd[2], 3)}
+        )
     return pd.DataFrame(rows)
 
 
@@ -49,7 +51,7 @@ def country_sentence(found: Attempt) -> str:
     result = found.result
     several, level = int((result.studies > 1).sum()), f"{100 * result.fit.level:g} %"
     plain, model, cr2 = (
-        f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}" for r in result.tidy().itertuples()
+        f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}" for r in rows_of(result.tidy())
     )
     countries = f"{len(result.studies) - result.n_unknown} countries, {several} of them with more than one"
     if result.n_unknown:

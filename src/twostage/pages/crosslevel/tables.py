@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, percent, percent_of
+from twostage.display import count, percent, percent_of, rows_of
 from twostage.records import Record
 from twostage.recovery.simulations import Simulation
 from twostage.text import Markup, myst
@@ -66,7 +66,7 @@ def ends_sentences(share: str, floors: Simulation) -> Markup:
     """
     table = floors.table.sort_values("share")
     shares = [percent(value, 0) for value in table["share"]]
-    rates = [percent_of(row.found, row.replicates) for row in table.itertuples()]
+    rates = [percent_of(row.found, row.replicates) for row in rows_of(table)]
     text = (
         "Interactions also arise where a scale ends: patients near the end cannot move further, so that a trend that all "
         f"have in common depends on their level. In {count(table['replicates'].min())} simulated collections each of "

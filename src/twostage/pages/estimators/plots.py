@@ -1,12 +1,14 @@
 """Pictures of estimators side by side, and of how they fare where the truth is known."""
 
 from textwrap import fill
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
+from twostage.display import rows_of
 from twostage.pages.common.style import GREY, INK, LOOK, in_legend, pair
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
@@ -59,7 +61,7 @@ def estimators(
         )
     ax.hlines(at, ends["ci_low"], ends["ci_high"], color=colour, lw=3, zorder=2, label="confidence interval")
     ax.plot(ends["estimate"], at, ls="", marker=marker, color=INK, ms=6, zorder=3)
-    ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows.itertuples()], fontsize=10)
+    ax.set_yticks(at, [_name(r.estimator, r.k) for r in rows_of(rows)], fontsize=10)
     ax.tick_params(axis="y", length=0)
     pooled = "pooled " * bool((rows["k"] > 1).any())
     ax.set_xlabel(f"{pooled}{term_label(direction, term, *pair(collection))}")
@@ -88,7 +90,7 @@ def study_estimators(estimates: StudyEstimates, panel: Panel, ax: Axes | None = 
         colour, marker, _ = LOOK[d.name]
         reach = [rows["estimate"] - rows["ci_low"], rows["ci_high"] - rows["estimate"]]
         label = in_legend(arrow(d.name, *pair(panel)))
-        look = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
+        look: dict[str, Any] = {"color": colour, "marker": marker, "ls": "", "lw": 1.4, "label": label}
         ax.errorbar(rows["estimate"], heights + shift, xerr=np.array(reach), **look)
     ax.set_yticks(heights, [wrapped(estimator_words(name)) for name in names], fontsize=10)
     ax.tick_params(axis="y", length=0)

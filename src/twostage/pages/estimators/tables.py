@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import MISSING, count, interval, number
+from twostage.display import MISSING, count, interval, number, rows_of
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, HEADLINE, estimator_words, term_label
@@ -38,7 +38,7 @@ def study_estimator_table(estimates: StudyEstimates, panel: Panel) -> pd.DataFra
         for term in (d.cross, d.auto):
             found = table[(table["direction"] == d.name) & (table["term"] == term)]
             centred = found[found["estimator"] == HEADLINE]
-            for r in found.itertuples():
+            for r in rows_of(found):
                 row = {"effect": term_label(d.name, term, *names), "estimator": estimator_words(r.estimator)}
                 row |= {"estimate": number(r.estimate, 3), "std. error": number(r.std_error, 3)}
                 row[f"{100 * panel.parameters.level:g} % CI"] = interval(r.ci_low, r.ci_high, 3)
@@ -62,7 +62,7 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
     """The pooled lagged effects by every estimator, with the difference from the headline; all text."""
     level = f"{100 * comparison.pooled.level:g} % CI"
     rows = []
-    for r in comparison.tidy().itertuples():
+    for r in rows_of(comparison.tidy()):
         is_headline = r.estimator == HEADLINE
         rows.append(
             {

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -203,7 +204,7 @@ def pool_joint(
     if variances not in VARIANCES:
         raise ValueError(f"variances must be one of {', '.join(VARIANCES)}; got {variances!r}")
     table, V, left_out = _gathered(records, pair, variant, variances)
-    options = {"method": method, "test": test, "level": level}
+    options: dict[str, Any] = {"method": method, "test": test, "level": level}
     Y = table[["first", "second"]].to_numpy(float)
     _check_possible(Y, pair)
     fit = pool_pair(Y, V, names=[":".join(p) for p in pair], labels=list(table["label"]), **options)

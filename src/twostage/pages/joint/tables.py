@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import MISSING, count, interval, number, p_value
+from twostage.display import MISSING, count, interval, number, p_value, rows_of
 from twostage.pages.joint.analysis import JointPool
 from twostage.stage2 import Attempt, PooledTable
 from twostage.terms import arrow
@@ -34,7 +34,7 @@ def heterogeneity(result: JointPool, collection: Collection) -> pd.DataFrame:
         ends = result.fit.fit.profile(component.term)
         sd = [float(np.sqrt(v)) for v in (component.estimate, ends.low, ends.high)]
         rows.append(
-            {"between studies": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(*sd[1:], 3)}
+            {"between studies": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(sd[1], sd[2], 3)}
         )
     rho = {"between studies": "correlation", "estimate": "not estimable", level: MISSING}
     if result.rho is not None and result.knows_rho:
@@ -47,7 +47,7 @@ def joint_study_table(result: JointPool, collection: Collection) -> pd.DataFrame
     """Each study's pair with standard errors and the correlation of their errors; all text."""
     first, second = _arrows(result, collection)
     rows = []
-    for s in result.studies.itertuples():
+    for s in rows_of(result.studies):
         row = {"study": s.label, "patients": count(s.n_patients), first: number(s.first)}
         row |= {"standard error": number(s.first_se, 3), second: number(s.second)}
         rows.append(row | {"standard error ": number(s.second_se, 3), "correlation": number(s.correlation)})
@@ -162,8 +162,7 @@ def _correlation(result) -> str:
 
 def _remarks(result) -> str:
     left = [
-        f"{r.study} ({r.direction.replace('_to_', ' → ')}): {say(r.reason)}"
-        for r in result.left_out.itertuples()
+        f"{r.study} ({r.direction.replace('_to_', ' → ')}): {say(r.reason)}" for r in rows_of(result.left_out)
     ]
     parts = [f"Left out: {'; '.join(left)}."] if left else []
     if result.flags:

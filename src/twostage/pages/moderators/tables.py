@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number, p_value
+from twostage.display import interval, number, p_value, rows_of
 from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation, capital
 from twostage.pages.moderators.studies import StudyModerator
 from twostage.stage2 import Attempt
@@ -27,7 +27,7 @@ def moderation_table(moderation: Moderation, level: float) -> pd.DataFrame:
     """One row per moderator tested; all text."""
     ci = f"{100 * level:g} % CI"
     rows = []
-    for row in moderation.table.itertuples():
+    for row in rows_of(moderation.table):
         slope = (
             f"{number(row.slope, 3)} {interval(row.ci_low, row.ci_high, 3)}"
             if row.slope == row.slope
@@ -61,7 +61,7 @@ def predictions_table(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
             f"{100 * level:g} % CI": interval(row.ci_low, row.ci_high, 3),
             "prediction interval": interval(row.pi_low, row.pi_high, 3),
         }
-        for row in predictions.itertuples()
+        for row in rows_of(predictions)
     ]
     columns = ["k", "moderator", "at", "expected effect", f"{100 * level:g} % CI", "prediction interval"]
     return pd.DataFrame(rows, columns=columns)

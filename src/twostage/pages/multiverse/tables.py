@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, inference, interval, number, p_value, percent
+from twostage.display import count, inference, interval, number, p_value, percent, rows_of
 from twostage.multiverse.grid import CHOICES, WORDS
 from twostage.multiverse.store import Multiverse
 from twostage.pages.bayes.tables import probability
@@ -208,7 +208,7 @@ def joint_table(view: View) -> pd.DataFrame:
             "p": p_value(r.p_value),
             "Monte Carlo error of p": number(r.mcse, 3),
         }
-        for r in view.joint.result.tidy().itertuples()
+        for r in rows_of(view.joint.result.tidy())
     ]
     return pd.DataFrame(rows)
 
@@ -357,7 +357,7 @@ def _joint(m: Multiverse, view: View) -> str:
     if not view.joint:
         return view.joint.words
     test = view.joint.result
-    rows = {r.statistic: r for r in test.tidy().itertuples()}
+    rows = {r.statistic: r for r in rows_of(test.tidy())}
     tau = m.about["null"]["tau"][view.direction] if m.about["null"] else float("nan")
     said = [
         f"{_STATISTICS[name]} {_shown(name, r.observed)} (without an effect {_shown(name, r.null_low)} to "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -98,7 +99,11 @@ def compare_stages(
     if len(usable) < 2:
         raise NotEstimable(f"{len(usable)} of the studies have the sums for it, and at least two are needed")
     d, labels = DIRECTIONS[direction], tuple(r.study for r in usable)
-    how = {"labels": labels, "level": level, "inference": "wald" if ci == "wald" else "hartung-knapp"}
+    how: dict[str, Any] = {
+        "labels": labels,
+        "level": level,
+        "inference": "wald" if ci == "wald" else "hartung-knapp",
+    }
     studies = [found for r in usable if (found := r.sums(direction)) is not None]
     fit, common = (
         fit_onestage(studies, (d.cross, d.auto), variances=v, **how) for v in ("separate", "common")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number
+from twostage.display import count, interval, number, rows_of
 from twostage.pages.onestage.analysis import SEPARATE, TWO_STAGE, OneStageComparison
 from twostage.stage2 import Attempt
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -16,7 +16,7 @@ NO_STEP = 0.005
 def stages_table(result: OneStageComparison, collection: Collection) -> pd.DataFrame:
     """Both lagged effects by every way; all text."""
     level, rows = f"{100 * result.level:g} % CI", []
-    for row in result.table.itertuples():
+    for row in rows_of(result.table):
         effect = term_label(result.direction, row.term, collection.x.label, collection.y.label)
         shown = {"effect": effect, "how": row.way, "studies": count(row.k)}
         shown |= {"estimate": number(row.estimate, 3), level: interval(row.ci_low, row.ci_high, 3)}
@@ -33,7 +33,7 @@ def stages_study_table(result: OneStageComparison, collection: Collection) -> pd
         | {"weight, two stages": f"{number(s.weight_two_stage, 1)} %"}
         | {"residual SD": number(s.sigma2**0.5), "SD between patients": number(s.re_variance**0.5)}
         | {"cells joined": "yes" if s.joined else "no"}
-        for s in own.itertuples()
+        for s in rows_of(own)
     ]
     return pd.DataFrame(rows).rename(columns=say)
 
@@ -72,7 +72,7 @@ def _difference(result: OneStageComparison, collection: Collection) -> str:
 def _remarks(result: OneStageComparison, collection: Collection) -> list[str]:
     name, texts = arrow(result.direction, collection.x.label, collection.y.label), []
     if len(result.left_out):
-        left = "; ".join(f"{r.study}: {say(r.reason)}" for r in result.left_out.itertuples())
+        left = "; ".join(f"{r.study}: {say(r.reason)}" for r in rows_of(result.left_out))
         texts.append(f"Not in the comparison of {name}: {left}.")
     own = result.studies.drop_duplicates("study")
     near = own[own["joined"] & (own["re_variance"] > 0)]

@@ -1,5 +1,7 @@
 """Pictures of how the estimators did in the recovery study."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +60,13 @@ def recovery(
         rows = [study.row(c.name, estimator.name, direction, DIRECTIONS[direction].cross) for c in conditions]
         value = np.array([np.nan if r is None else r[measure] for r in rows])
         error = np.array([np.nan if r is None else 2 * r[f"{measure}_mcse"] for r in rows])
-        look = {"color": estimator.colour, "marker": estimator.marker, "ms": 5, "lw": 1.2, "ls": ""}
+        look: dict[str, Any] = {
+            "color": estimator.colour,
+            "marker": estimator.marker,
+            "ms": 5,
+            "lw": 1.2,
+            "ls": "",
+        }
         ax.errorbar(value, heights + shift, xerr=error, label=estimator_words(estimator.name), **look)
     for height in heights[:-1]:
         ax.axhline(height - 0.5, color="#e6e6e6", lw=0.8, zorder=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, number, percent, percent_of
+from twostage.display import count, number, percent, percent_of, rows_of
 from twostage.recovery.conditions import ALL, CONDITIONS, FEW, LAG_CONDITIONS, LAGS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
@@ -27,7 +27,7 @@ def generating_value(collection: Collection, direction: str, term: str) -> float
 def best_estimator_table(recovery: Recovery) -> pd.DataFrame:
     """If your data look like this, believe this estimator, with a row for the main analysis beside it; all text."""
     rows = []
-    for r in best_estimators(recovery).itertuples():
+    for r in rows_of(best_estimators(recovery)):
         name = estimator_words(r.nearest)
         believed = {"believe": name if r.estimator else f"none; nearest: {name}"}
         also = "; ".join(estimator_words(e) for e in r.runners_up) or "–"
@@ -58,7 +58,7 @@ def few_studies_table(recovery: Recovery) -> pd.DataFrame:
     """
     pools = [str(few) for few in FEW if len(recovery.of(str(few)))]
     rows = []
-    for r in best_estimators(recovery).itertuples() if pools else ():
+    for r in rows_of(best_estimators(recovery)) if pools else ():
         for estimator in dict.fromkeys([r.nearest, HEADLINE]):
             row = {"if your data look like this": say(r.words), "estimator": estimator_words(estimator)}
             for pool in (*pools, ALL):
@@ -105,7 +105,7 @@ def performance_table(
     """
     term, s = DIRECTIONS[direction].cross, recovery.of()
     rows = []
-    for r in s[(s["direction"] == direction) & (s["term"] == term) & s["condition"].isin(kinds)].itertuples():
+    for r in rows_of(s[(s["direction"] == direction) & (s["term"] == term) & s["condition"].isin(kinds)]):
         condition = (CONDITIONS | LAG_CONDITIONS)[r.condition]
         rows.append(
             ({"lag": str(condition.lag)} if condition.lag > 1 else {})

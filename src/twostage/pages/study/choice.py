@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from twostage.display import count, number, p_value
+from twostage.display import count, number, p_value, rows_of
 from twostage.stage1 import LargePanel, Panel
 from twostage.stats.base import Attempt, NotEstimable, attempt
 from twostage.stats.dpm import fit_dpm
@@ -124,7 +124,7 @@ def _best(table: pd.DataFrame) -> str:
     best = {c: table["model"].iloc[int(table[c].to_numpy().argmin())] for c in ("aic", "bic")}
     tests = [
         f"{r.model} χ²({number(r.df, 0)}) = {number(r.chi2, 1)}, {_p(r.p_value)}"
-        for r in table.dropna(subset=["chi2"]).itertuples()
+        for r in rows_of(table.dropna(subset=["chi2"]))
     ]
     said = f"AIC prefers the model with {best['aic']}, BIC that with {best['bic']}."
     if best["aic"] == best["bic"]:

@@ -8,7 +8,7 @@ from IPython.display import Markdown
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection, LargeStudy, Study, outside_window
-from twostage.display import show_text
+from twostage.display import rows_of, show_text
 from twostage.pages.common.page import opened
 from twostage.pages.study.tables import study_heading
 from twostage.params import Parameters
@@ -61,7 +61,7 @@ class StudyPage:
         names = (self.panel.x.label, self.panel.y.label)
         fits = {
             arrow(f.direction, *names): (int(f.n_patients), int(f.n_transitions))
-            for f in estimates.fits.itertuples()
+            for f in rows_of(estimates.fits)
         }
         # To describe a study in pieces again would take another look at all of it.
         large = isinstance(self.panel, LargePanel)

@@ -6,6 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from twostage.display import rows_of
 from twostage.pages.common.style import GREY, INK, LOOK, folded, in_legend, pair
 from twostage.stage1 import Description, Panel, StudyEstimates, outcome_rows
 from twostage.stats.base import NotEstimable
@@ -105,14 +106,12 @@ def coefficients(estimates: StudyEstimates, panel: Panel, ax: Axes | None = None
     ax = ax or plt.subplots(figsize=(8.5, 0.45 * len(table) + 1.2))[1]
     at = np.arange(len(table))[::-1]
     names = pair(panel)
-    for height, row in zip(at, table.itertuples(), strict=True):
+    for height, row in zip(at, rows_of(table), strict=True):
         colour, marker, style = LOOK[row.direction]
         ax.hlines(height, row.ci_low, row.ci_high, color=colour, ls=style)
         ax.plot(row.estimate, height, marker=marker, color=colour)
     ax.axvline(0, color=GREY, lw=1, zorder=0)
-    ax.set_yticks(
-        at, [folded(term_label(r.direction, r.term, *names)) for r in table.itertuples()], fontsize=9
-    )
+    ax.set_yticks(at, [folded(term_label(r.direction, r.term, *names)) for r in rows_of(table)], fontsize=9)
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel(f"coefficient ({unit(panel)})")
     return ax

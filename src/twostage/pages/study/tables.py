@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from twostage.collection import Collection
-from twostage.display import count, html_table, interval, number, p_value
+from twostage.display import count, html_table, interval, number, p_value, rows_of
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, arrow, term_label
 from twostage.text import myst, rich_myst
@@ -32,7 +32,7 @@ def coefficient_table(estimates: StudyEstimates, panel: Panel, variant: str = "m
             "patients": count(r.n_patients),
             "transitions": count(r.n_transitions),
         }
-        for r in estimates.table.itertuples()
+        for r in rows_of(estimates.table)
     ]
     return HTML(html_table(pd.DataFrame(rows)) * bool(rows) + _not_estimated(estimates, panel))
 
@@ -55,7 +55,7 @@ def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
             cross = table[
                 (table["variant"] == variant) & (table["direction"] == d.name) & (table["term"] == d.cross)
             ]
-            for r in cross.itertuples():
+            for r in rows_of(cross):
                 effect_of = f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}"
                 row |= {
                     arrow(d.name, panel.x.label, panel.y.label): effect_of,
