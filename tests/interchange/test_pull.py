@@ -168,6 +168,14 @@ def test_a_matrix_of_other_effects_is_refused(theirs, ours):
     refused(theirs, ours, "the name of a row of effects.csv", prefix="t_")
 
 
+def test_a_title_with_brackets_is_no_reason_to_refuse(theirs, ours):
+    path = theirs / "pooled.json"
+    path.write_text(path.read_text().replace("Alliance and early symptoms", "Alliance [2024] <b>"))
+    sealed(theirs)
+    pull(theirs, ours, today=TODAY, prefix="t_")
+    assert stored_bundle(read_collection(ours), "t_S01").manifest.pulled.title == "Alliance 2024 b"
+
+
 def test_another_version_is_refused(theirs, ours):
     path = theirs / "pooled.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))

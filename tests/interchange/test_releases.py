@@ -7,7 +7,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from typer.testing import CliRunner
 
+from twostage.cli.app import app
 from twostage.collection.collection import read_collection
 from twostage.interchange.documents import Moderator, Pooled
 from twostage.interchange.releases import (
@@ -228,6 +230,16 @@ def test_a_changed_release_is_refused(document, tmp_path, name, old, new, words)
     path.write_bytes(path.read_bytes().replace(old, new))
     with pytest.raises(ReleaseError, match=words):
         read_releases(tmp_path)
+
+
+def test_validate_names_a_changed_release(document, ours):
+    add(ours, 1, document)
+    assert CliRunner().invoke(app, ["validate", str(ours)]).exit_code == 0
+    path = ours / "releases" / "001" / "pooled.json"
+    path.write_bytes(path.read_bytes() + b"\n")
+    said = CliRunner().invoke(app, ["validate", str(ours)])
+    assert said.exit_code == 2
+    assert "a release is never changed" in said.stderr
 
 
 def test_a_release_whose_file_is_gone_is_refused(document, tmp_path):

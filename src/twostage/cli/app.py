@@ -89,6 +89,7 @@ def validate(
         *(() if same_data else found.same_data()),
         *unedited(collection),
         *bundle_problems(collection),
+        *cli_update.release_problems(collection),
     )
     if problems:
         lines = [str(problem) for problem in problems] if all_problems else summarised(problems)

@@ -7,10 +7,10 @@ import typer
 
 from twostage.cli.options import AllProblems, refuse
 from twostage.printing import as_text, examples, rows_of
-from twostage.problems import ProblemError
+from twostage.problems import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from twostage.pipeline.plan import Plan
+    from twostage.pipeline.entry import Request
     from twostage.pipeline.update import Update
 
 
@@ -27,6 +27,22 @@ def register(app: typer.Typer) -> None:
     app.command("update", epilog=UPDATE_EXAMPLES)(update)
 
 
+def release_problems(collection: Path) -> tuple[Problem, ...]:
+    """What is wrong with the releases of a collection."""
+    from twostage.collection import VERSIONS, locate_collection
+
+    folder = locate_collection(collection)
+    if not (folder / VERSIONS).is_file():
+        return ()
+    from twostage.interchange import ReleaseError, read_releases
+
+    try:
+        read_releases(folder)
+    except ReleaseError as error:
+        return error.problems
+    return ()
+
+
 def update(
     collection: Annotated[Path, typer.Argument(help="folder of the collection")],
     since: Annotated[
@@ -40,6 +56,9 @@ def update(
     no_book: Annotated[
         bool, typer.Option("--no-book", help="only the main results, in seconds: no notebooks, no book")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for everything the run makes; default: runs/NAME")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(help="processes on this machine", min=1)] = None,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler to use instead")] = None,
     all_problems: AllProblems = False,
@@ -51,6 +70,7 @@ def update(
     changes as a page, as Markdown and as JSON; versions.csv has a row for each release and main effect, and the book shows
     the answer over time. Nothing is overwritten.
     """
+    from twostage.pipeline.entry import Request
     from twostage.pipeline.errors import PipelineError
     from twostage.pipeline.update import finished_run, known_releases, release_run
 
@@ -59,7 +79,7 @@ def update(
         if finished is not None:
             found = release_run(finished_run(finished, collection), since)
         else:
-            found = _run(collection, since, no_book, jobs, dask)
+            found = _run(Request(collection, out=out, tables_only=no_book), since, jobs, dask)
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
     except PipelineError as error:
@@ -68,27 +88,22 @@ def update(
     _say(found)
 
 
-def _run(collection: Path, since: int | None, no_book: bool, jobs: int | None, dask: str | None) -> "Update":
+def _run(request: "Request", since: int | None, jobs: int | None, dask: str | None) -> "Update":
     """Everything but the book, then the release, then the book, which shows it."""
+    from twostage.pipeline.entry import plan_run
     from twostage.pipeline.session import carry_out
     from twostage.pipeline.tables_only import write_tables
     from twostage.pipeline.update import release_run
 
-    plan = _plan(collection, no_book)
-    if no_book:
+    plan = plan_run(Path.cwd(), request)
+    if request.tables_only:
         write_tables(plan, dask)
         return release_run(plan.run, since)
     _done(carry_out(plan, jobs=jobs, dask=dask, book=False))
     found = release_run(plan.run, since)
-    _done(carry_out(_plan(collection, no_book), jobs=jobs, dask=dask))
+    _done(carry_out(plan_run(Path.cwd(), request), jobs=jobs, dask=dask))
     typer.echo(f"book: {plan.run.html / 'index.html'}")
     return found
-
-
-def _plan(collection: Path, no_book: bool) -> "Plan":
-    from twostage.pipeline.entry import Request, plan_run
-
-    return plan_run(Path.cwd(), Request(collection, tables_only=no_book))
 
 
 def _done(status: int) -> None:

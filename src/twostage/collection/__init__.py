@@ -1,6 +1,7 @@
 """A collection of studies and its registry: the only reader of participants' data."""
 
 from twostage.collection.collection import (
+    VERSIONS,
     Collection,
     Study,
     examine_collection,

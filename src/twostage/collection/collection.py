@@ -29,6 +29,9 @@ from twostage.params import make_parameters
 from twostage.problems import CollectionError, Problem, distinct, nearest
 from twostage.words import Words
 
+#: File of a collection that lists the releases of its results (:mod:`twostage.interchange.releases`).
+VERSIONS = "versions.csv"
+
 
 @dataclass(frozen=True)
 class Study:

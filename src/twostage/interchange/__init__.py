@@ -7,7 +7,6 @@ from twostage.interchange.pooled import FILE as POOLED
 from twostage.interchange.pooled import as_results, pooled_document
 from twostage.interchange.pull import pull
 from twostage.interchange.read import ResultsError
-from twostage.interchange.releases import FILE as VERSIONS
 from twostage.interchange.releases import (
     Release,
     ReleaseError,

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,7 +123,8 @@ def read_folder(path: Path) -> Theirs:
     about = document.collection
     return Theirs(
         file=package.TABLE,
-        title=about.title,
+        # It is shown as a name only, which may not have what a bundle's texts may not have.
+        title=" ".join(re.sub(r"[<>{}`|$\[\]\\]", " ", about.title).split())[:200] or "another group",
         made=document.made,
         checksum=hashlib.sha256(contents[package.TABLE]).hexdigest(),
         pair=tuple(Variable(v.name, v.label, v.better) for v in (about.x, about.y)),

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pydantic
 
+from twostage.collection import VERSIONS
 from twostage.files import place_files, unfinished_folder, write_files
 from twostage.interchange import pooled
 from twostage.interchange.documents import Pooled
@@ -19,8 +20,8 @@ from twostage.problems import Problem, ProblemError, expectation
 from twostage.stage2 import Results
 from twostage.text import read_csv, to_csv
 
-#: The table, and the folder of the releases, in a collection's folder.
-FILE, FOLDER = "versions.csv", "releases"
+#: Folder of the releases, in a collection's folder, beside the table.
+FOLDER = "releases"
 
 
 #: Columns of the table: one row for each release and coefficient that answers the question.
@@ -106,25 +107,25 @@ def read_versions(collection: Path) -> pd.DataFrame:
     ReleaseError
         If it is no such list.
     """
-    path = collection / FILE
+    path = collection / VERSIONS
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
     try:
         table = read_csv(path)
     except (ValueError, UnicodeError) as error:
         raise ReleaseError(
-            [Problem(FILE, None, None, str(error)[:200], "the list that 'twostage update' keeps")]
+            [Problem(VERSIONS, None, None, str(error)[:200], "the list that 'twostage update' keeps")]
         ) from None
     if list(table) != COLUMNS:
         found = ", ".join(map(str, table))[:200]
-        raise ReleaseError([Problem(FILE, 1, None, found, f"the columns {', '.join(COLUMNS)}")])
+        raise ReleaseError([Problem(VERSIONS, 1, None, found, f"the columns {', '.join(COLUMNS)}")])
     return table
 
 
 def _release(collection: Path, place: int, number: Any, checksum: str) -> Release:
     name = f"{FOLDER}/{place:03d}/{pooled.FILE}"
     if number != place:
-        raise ReleaseError([Problem(FILE, None, "release", number, f"{place}, as releases are counted")])
+        raise ReleaseError([Problem(VERSIONS, None, "release", number, f"{place}, as releases are counted")])
     try:
         content = (collection / name).read_bytes()
     except OSError as error:
@@ -194,7 +195,7 @@ def add_release(collection: Path, release: Release, contents: dict[str, bytes]) 
     ReleaseError
         If another release of that number is there.
     """
-    folder, table = release_folder(collection, release.number), collection / FILE
+    folder, table = release_folder(collection, release.number), collection / VERSIONS
     earlier = read_versions(collection)
     if folder.exists() or release.number != earlier["release"].nunique() + 1:
         found = f"release {release.number}"
@@ -205,9 +206,10 @@ def add_release(collection: Path, release: Release, contents: dict[str, bytes]) 
     before = table.read_bytes() if table.is_file() else b""
     added = text if not before else text.split("\n", 1)[1]
     names = {f"{FOLDER}/{folder.name}/{name}": content for name, content in contents.items()}
-    with unfinished_folder(collection / FILE) as new:
+    with unfinished_folder(collection / VERSIONS) as new:
         write_files(
-            {new / name: content for name, content in names.items()} | {new / FILE: before + added.encode()}
+            {new / name: content for name, content in names.items()}
+            | {new / VERSIONS: before + added.encode()}
         )
-        place_files(new, [*names, FILE])
+        place_files(new, [*names, VERSIONS])
     return folder

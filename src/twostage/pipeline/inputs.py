@@ -12,6 +12,7 @@ from typing import Any
 from twostage.collection import FILE as PART_FILE
 from twostage.collection import (
     REGISTRY_OPTIONAL,
+    VERSIONS,
     Collection,
     Part,
     Study,
@@ -20,7 +21,6 @@ from twostage.collection import (
     unedited,
 )
 from twostage.files import as_json
-from twostage.interchange import VERSIONS as RELEASES
 from twostage.interchange import read_releases
 from twostage.multiverse.store import multiverse_files
 from twostage.notebooks import NOTEBOOKS
@@ -123,7 +123,7 @@ def prepare(
 
 def _history(collection: Collection, parameters: Parameters) -> dict[Path, str | None]:
     """The list of releases, if they were made with the run's parameters: a page shows how the answer went over time."""
-    path = collection.path.resolve() / RELEASES
+    path = collection.path.resolve() / VERSIONS
     usual = make_parameters(collection.defaults)
     return (
         {path: digest(path)}

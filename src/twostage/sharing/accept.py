@@ -111,7 +111,8 @@ def misfits(bundle: Bundle, collection: Collection, parameters: Parameters) -> l
     for name in STAGE1:
         found, expected = getattr(bundle.manifest.parameters, name), getattr(parameters, name)
         if found != expected:
-            what = f"{expected!r}, as in this analysis: ask the site to share with the same parameters"
+            cure = "pull results of" if bundle.manifest.pulled else "ask the site to share with"
+            what = f"{expected!r}, as in this analysis: {cure} the same parameters"
             problems.append(Problem(where, None, f"parameters.{name}", found, what))
     return problems
 

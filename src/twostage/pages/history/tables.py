@@ -73,7 +73,10 @@ def _flips(c: Changes) -> list[str]:
         for row in c.effects[c.effects["flipped"]].to_dict("records")
     ]
     turned = c.effects[c.effects["sign_changed"] & ~c.effects["flipped"]]
-    lines += [f"The sign changed: {effect_label(row, x, y)}." for row in turned.to_dict("records")]
+    lines += [
+        f"The sign changed, within intervals that include zero: {effect_label(row, x, y)}."
+        for row in turned.to_dict("records")
+    ]
     for row in c.moderators[c.moderators["flipped"]].to_dict("records"):
         now = (
             "is related to the effect now, and was not before"
