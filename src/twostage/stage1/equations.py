@@ -192,6 +192,9 @@ def _fit_mixed(rows, direction, parameters, design) -> Equation:
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
     y, clusters = rows[f"{direction.outcome}_next"].to_numpy(), rows["cluster"].to_numpy()
     require(_leaves_residual(y, X, rows["patient"].to_numpy()), NO_RESIDUAL)
+    n_clusters, n_patients = rows["cluster"].nunique(), rows["patient"].nunique()
+    few = f"{n_clusters} groups of patients are too few for {len(names)} coefficients"
+    require(n_clusters > len(names) or n_clusters == n_patients, few)
     Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if parameters.random_slopes else None
     fit = fit_mixed(y, X, clusters, Z, names=names)
     labels, added = influence(fit, y, X, clusters, Z)
@@ -200,7 +203,7 @@ def _fit_mixed(rows, direction, parameters, design) -> Equation:
     estimates = fit.tidy(parameters.level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
     each = pd.DataFrame(added, index=labels, columns=names)
-    return Equation(counted(estimates, rows["patient"].nunique(), len(X)), covariance, summary(fit), each)
+    return Equation(counted(estimates, n_patients, len(X)), covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:
