@@ -48,7 +48,8 @@ def ours(case: str):
     named = {"x_within": "alliance_within", "y_within": "symptoms_within", "intercept": "(Intercept)"}
     named |= {"x_mean": "alliance_mean", "y_mean": "symptoms_mean"}
     for fit in (lagged, crosslevel, outcome):
-        for row in fit(panel).table.itertuples():
+        # The script has the plain analysis of the outcome, not the one given early y too.
+        for row in fit(panel).table.query("variant == 'main'").itertuples():
             term = ":".join(named.get(part, part) for part in row.term.split(":"))
             yield row.analysis, row.direction, term, row
 

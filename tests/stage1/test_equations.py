@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import norm, t
 
+from twostage.collection.collection import Study
 from twostage.collection.settings import Variable
 from twostage.params import make_parameters
 from twostage.stage1.each_transition import transition
@@ -16,7 +17,7 @@ from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.panel import Panel, make_panel
 from twostage.stage1.sensitivity import sensitivity
-from twostage.stage1.vocabulary import variants
+from twostage.stage1.vocabulary import GROUPS, variants
 from twostage.terms import COLUMNS, DIRECTIONS
 
 #: Closed forms against another order of the same sums.
@@ -460,6 +461,7 @@ def test_variants_differ_from_the_chosen_in_one_thing_each():
         "session trend removed": {"detrend": "session"},
         "each patient's trend removed": {"detrend": "patient"},
         "random slopes": {"random_slopes": True},
+        GROUPS: {},
     }
 
 
@@ -480,6 +482,8 @@ def test_each_variant_is_the_lagged_analysis_under_its_parameters(three):
     result = sensitivity(study, parameters)
     table = result.tidy()
     for name, change in variants(parameters).items():
+        if name == GROUPS:
+            continue  # What changes is no parameter; it has a test of its own.
         alone = lagged(make_panel(study, parameters.model_copy(update=change)))
         mine = table[table["variant"] == name]
         assert mine["estimate"].tolist() == alone.tidy()["estimate"].tolist()
@@ -487,3 +491,58 @@ def test_each_variant_is_the_lagged_analysis_under_its_parameters(three):
         pd.testing.assert_frame_equal(result.covariances[name, "y_to_x"], alone.covariances["main", "y_to_x"])
     assert len(table) == 10 * len(variants(parameters))
     assert len(result.fits) == 2 * len(variants(parameters))
+
+
+# --- groups of patients
+
+
+def grouped_panel(shared: float, n_groups: int = 40, size: int = 6):
+    """Patients of therapists, one of five lagged y of whom goes by what the therapist gives to all of theirs."""
+    rng = np.random.default_rng(6)
+    rows, patients = [], []
+    for g in range(n_groups):
+        effect = shared * rng.normal()
+        for i in range(size):
+            name = f"p{g:02d}_{i}"
+            patients.append((name, f"t{g}"))
+            x, y = rng.normal(), rng.normal()
+            for s in range(1, 7):
+                rows.append((name, s, x, y))
+                y = effect * x + rng.normal()
+                x = rng.normal()
+    sessions = pd.DataFrame(rows, columns=["patient", "session", "x", "y"])
+    who = pd.DataFrame(patients, columns=["patient", "therapist"])
+    variables = Variable("a", "alpha", "higher"), Variable("b", "beta", "lower")
+    info = {"label": "Tiny", "x_min": -99, "x_max": 99, "y_min": -99, "y_max": 99}
+    return Study("T", info, *variables, sessions, who, "0" * 64, 1, 1)
+
+
+def errors_of(study, parameters) -> dict[str, float]:
+    table = sensitivity(study, parameters).tidy()
+    rows = table[(table["direction"] == "x_to_y") & (table["term"] == "x_within")].set_index("variant")
+    assert rows["n_patients"].nunique() == 1 or rows["n_patients"].max() == 240
+    return rows["std_error"].to_dict()
+
+
+def test_patients_of_one_therapist_are_one_cluster():
+    """Effects that therapists' patients share make the errors of patients as clusters too small, those of groups not."""
+    parameters = make_parameters({"standardize": "none"})
+    study = grouped_panel(0.3)
+    errors = errors_of(study, parameters)
+    assert errors[GROUPS] > 1.4 * errors["as chosen"]
+    # The SD of 40 therapists' effects is .3, to a tenth or so; 1,200 transitions with residuals of 1 add sampling error.
+    assert errors[GROUPS] == pytest.approx(np.sqrt(0.3**2 / 40 + 1 / 1200), rel=0.25)
+    alone = replace(study, patients=study.patients.assign(therapist=study.patients["patient"]))
+    same = errors_of(alone, parameters)
+    assert same[GROUPS] == pytest.approx(same["as chosen"], rel=1e-12)
+
+
+def test_who_has_no_therapist_is_a_cluster_alone_and_a_study_without_any_has_no_such_variant():
+    parameters, study = make_parameters({"standardize": "none"}), grouped_panel(0.3, n_groups=10)
+    few = study.patients.assign(
+        therapist=study.patients["therapist"].where(study.patients["therapist"] == "t1", "")
+    )
+    errors = errors_of(replace(study, patients=few), parameters)
+    assert errors[GROUPS] != errors["as chosen"]
+    for patients in (None, study.patients[["patient"]], study.patients.assign(therapist="")):
+        assert GROUPS not in errors_of(replace(study, patients=patients), parameters)

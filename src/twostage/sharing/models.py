@@ -1,7 +1,7 @@
 """Which models of a study's records are one and the same, and how many coefficients each has."""
 
 from twostage.params import Parameters
-from twostage.stage1 import OUTCOME_CONTROLS
+from twostage.stage1 import GROUPS, OUTCOME_CONTROLS
 from twostage.terms import ESTIMATORS
 
 #: Analysis, variant, direction.
@@ -9,7 +9,7 @@ Model = tuple[str, str, str]
 
 
 #: Variants of the sensitivity record with the rows and predictors of the main analysis.
-_AS_MAIN = ("as chosen", "random slopes", "fixed slopes")
+_AS_MAIN = ("as chosen", "random slopes", "fixed slopes", GROUPS)
 
 
 #: Coefficients of one equation, shared or not: the lagged one has five, the cross-level one two more.

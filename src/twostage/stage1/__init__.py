@@ -24,6 +24,7 @@ from twostage.stage1.large import LargePanel
 from twostage.stage1.panel import Panel, make_panel, varies
 from twostage.stage1.sensitivity import sensitivity
 from twostage.stage1.vocabulary import (
+    GROUPS,
     OUTCOME_CONTROLS,
     OUTCOME_TERMS,
     WINDOW_LENGTHS,

@@ -28,7 +28,7 @@ CLEAR = 1e-6
 
 
 @singledispatch
-def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
+def lagged(panel: Panel, *, occasions: bool = False, groups: bool = False) -> StudyEstimates:
     """Reciprocal lagged within-patient effects.
 
     Equation, for each direction (here x -> y)::
@@ -49,6 +49,9 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
         Whether to add an effect of each session of the outcome but the first (estimator `centred_occasions`,
         terms `session_3`, ...): what moves all patients alike from one session to the next, such as a common
         trend, then no longer counts as their deviation.
+    groups : bool
+        Whether the patients of one therapist are one cluster, of the errors and of the random intercept; who has no
+        therapist is a cluster alone.
 
     Returns
     -------
@@ -70,8 +73,8 @@ def lagged(panel: Panel, *, occasions: bool = False) -> StudyEstimates:
     1     -0.13      0.047  74.216
     """
     if not occasions:
-        return _both_directions(panel, "lagged", _design_lagged)
-    result = _both_directions(panel, "lagged", partial(_design_occasions, lag=panel.parameters.lag))
+        return _both_directions(panel, "lagged", _design_lagged, groups)
+    result = _both_directions(panel, "lagged", partial(_design_occasions, lag=panel.parameters.lag), groups)
     return replace(result, table=result.table.assign(estimator="centred_occasions"))
 
 
@@ -151,13 +154,33 @@ def _design_crosslevel(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame
     return design.assign(**products)
 
 
-def _both_directions(panel: Panel, analysis: str, design: Callable) -> StudyEstimates:
-    rows, _ = panel.numbered_transitions()
+def _both_directions(panel: Panel, analysis: str, design: Callable, groups: bool = False) -> StudyEstimates:
+    rows, patients = panel.numbered_transitions()
+    rows = rows.assign(cluster=_groups(panel, patients)[rows["patient"]] if groups else rows["patient"])
     directions = DIRECTIONS.items()
     results = {
         ("main", name): attempt(_fit_mixed, rows, d, panel.parameters, design) for name, d in directions
     }
     return collect(panel, analysis, results, lost_lagged(panel.parameters))
+
+
+def has_groups(panel: Panel) -> bool:
+    """Whether the study says of anybody who treated them."""
+    return panel.patients is not None and "therapist" in panel.patients and bool(_known(panel.patients).any())
+
+
+def _known(patients: pd.DataFrame) -> pd.Series:
+    return patients["therapist"].notna() & (patients["therapist"].astype(str) != "")
+
+
+def _groups(panel: Panel, patients: pd.Index) -> np.ndarray:
+    """A number for each patient's therapist; one of their own for those without."""
+    named: dict = {}
+    if panel.patients is not None and has_groups(panel):
+        known = panel.patients[_known(panel.patients)]
+        named = dict(zip(known["patient"], known["therapist"], strict=True))
+    who = [("of", named[p]) if p in named else ("alone", p) for p in patients]
+    return pd.factorize(pd.Series(who, dtype=object))[0]
 
 
 def _fit_mixed(rows, direction, parameters, design) -> Equation:
@@ -167,17 +190,20 @@ def _fit_mixed(rows, direction, parameters, design) -> Equation:
     require(len(X) > len(names) + 1, f"{len(X)} transitions are too few for {len(names)} coefficients")
     for name in ("x", "y"):
         require(varies(rows[f"{name}_within"], rows[f"{name}_mean"]), f"{name} does not vary within patients")
-    y, patients = rows[f"{direction.outcome}_next"].to_numpy(), rows["patient"].to_numpy()
-    require(_leaves_residual(y, X, patients), NO_RESIDUAL)
+    y, clusters = rows[f"{direction.outcome}_next"].to_numpy(), rows["cluster"].to_numpy()
+    require(_leaves_residual(y, X, rows["patient"].to_numpy()), NO_RESIDUAL)
+    n_clusters, n_patients = rows["cluster"].nunique(), rows["patient"].nunique()
+    few = f"{n_clusters} groups of patients are too few for {len(names)} coefficients"
+    require(n_clusters > len(names) or n_clusters == n_patients, few)
     Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if parameters.random_slopes else None
-    fit = fit_mixed(y, X, patients, Z, names=names)
-    labels, added = influence(fit, y, X, patients, Z)
+    fit = fit_mixed(y, X, clusters, Z, names=names)
+    labels, added = influence(fit, y, X, clusters, Z)
     if parameters.stage1_errors == "patients":
-        fit = with_clustered_errors(fit, clustered(fit, y, X, patients, Z))
+        fit = with_clustered_errors(fit, clustered(fit, y, X, clusters, Z))
     estimates = fit.tidy(parameters.level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)
     each = pd.DataFrame(added, index=labels, columns=names)
-    return Equation(counted(estimates, len(labels), len(X)), covariance, summary(fit), each)
+    return Equation(counted(estimates, n_patients, len(X)), covariance, summary(fit), each)
 
 
 def _leaves_residual(y: np.ndarray, X: np.ndarray, patients: np.ndarray) -> bool:

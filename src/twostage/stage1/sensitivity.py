@@ -6,10 +6,10 @@ import pandas as pd
 
 from twostage.collection import Study
 from twostage.params import Parameters
-from twostage.stage1.equations import lagged
+from twostage.stage1.equations import has_groups, lagged
 from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.panel import Panel, make_panel
-from twostage.stage1.vocabulary import variants
+from twostage.stage1.vocabulary import GROUPS, variants
 
 
 @singledispatch
@@ -30,7 +30,9 @@ def sensitivity(study: Study, parameters: Parameters) -> StudyEstimates:
     runs = {}
     for name, change in variants(parameters).items():
         panel: Panel = make_panel(study, parameters.model_copy(update=change))
-        runs[name] = lagged(panel)
+        # A study that names no therapists has nothing to vary.
+        if name != GROUPS or has_groups(panel):
+            runs[name] = lagged(panel, groups=name == GROUPS)
     return stacked_variants(study.id, runs)
 
 

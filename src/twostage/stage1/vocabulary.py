@@ -13,6 +13,10 @@ from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE, X_TO_Y
 WINDOW_LENGTHS = (3, 5, 7)
 
 
+#: The variant in which the patients of one therapist are one cluster, of studies that say who treated whom.
+GROUPS = "groups of patients as clusters"
+
+
 #: Terms of the outcome analysis.
 OUTCOME_TERMS = ("partial_r_z", "x_early_standardized")
 
@@ -37,7 +41,8 @@ def variants(parameters: Parameters) -> dict[str, dict]:
     """Which other choices to try: name -> parameters that change.
 
     Windows of 3, 5 and 7 sessions from the first session, the other standardization and trend options,
-    and random slopes the other way; what equals the chosen analysis is called ``as chosen``.
+    and random slopes the other way; what equals the chosen analysis is called ``as chosen``. In :data:`GROUPS` no parameter
+    changes, but what is a cluster.
     """
     first, last = parameters.first_session, parameters.last_session
     changes: dict[str, dict] = {"as chosen": {}}
@@ -57,7 +62,7 @@ def variants(parameters: Parameters) -> dict[str, dict]:
     changes["random slopes" if not parameters.random_slopes else "fixed slopes"] = {
         "random_slopes": not parameters.random_slopes
     }
-    return changes
+    return changes | {GROUPS: {}}
 
 
 def transitions(parameters: Parameters) -> dict[str, int]:

@@ -79,8 +79,8 @@ def trend_sentences(trends: dict[str, PooledFit], pooled: PooledTable, collectio
             for v, fit in trends.items()
         )
         said.append(
-            f"Warning: both change over the sessions for everyone (per session {change}), which the main analysis takes "
-            "for effects of one on the other."
+            f"{say('Warning: both change over the sessions for everyone (per session')} {change}), which the main analysis "
+            "takes for effects of one on the other."
         )
     rows = [(d, pooled.row(d.name, d.cross, OCCASIONS)) for d in DIRECTIONS.values() if _has(pooled, d)]
     if rows:

@@ -37,7 +37,14 @@ from twostage.stage1.estimates import (
 from twostage.stage1.large.panel import LargePanel, Treatment
 from twostage.stage1.panel import ROUNDING, make_panel
 from twostage.stage1.sensitivity import sensitivity, stacked_variants
-from twostage.stage1.vocabulary import LOST_OUTCOME, OUTCOME_CONTROLS, lost_lagged, transitions, variants
+from twostage.stage1.vocabulary import (
+    GROUPS,
+    LOST_OUTCOME,
+    OUTCOME_CONTROLS,
+    lost_lagged,
+    transitions,
+    variants,
+)
 from twostage.stats.base import Attempt, LeastSquares, Moments, Spread, attempt, least_squares
 from twostage.stats.centred import CentredTransitions, centred_transitions
 from twostage.stats.mixed import (
@@ -318,6 +325,9 @@ def _crosslevel(panel: LargePanel) -> StudyEstimates:
 def _sensitivity(study: LargeStudy, parameters: Parameters) -> StudyEstimates:
     runs = {}
     for name, change in variants(parameters).items():
+        # Who treated whom is not among what is read of a study in pieces.
+        if name == GROUPS:
+            continue
         panel = make_panel(study, parameters.model_copy(update=change))
         runs[name] = _both_directions(panel, "lagged", joint=False)
     return stacked_variants(study.id, runs)
