@@ -25,6 +25,10 @@ _FIGURE = re.compile(
 _LINK = '<a class="headerlink" href="#{}" title="Link to this table">#</a>'
 
 
+#: What scrolls where it is wider than the page.
+_SCROLLS = re.compile(r'<div class="(?:wide-table[^"]*|output text_html)"')
+
+
 #: Where the files of a figure are offered.
 _OFFERED = re.compile(r'<div class="legend">\s*<p>')
 
@@ -65,9 +69,9 @@ def _caption_of(node: results_table) -> str:
 
 
 def _files(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Beside a figure's PNG its SVG, which is the picture itself."""
+    """Beside a figure's PNG its SVG, which is the picture itself; what scrolls is reached by keyboard."""
     if "body" in context:
-        context["body"] = _FIGURE.sub(_with_svg, context["body"])
+        context["body"] = _SCROLLS.sub(r'\g<0> tabindex="0"', _FIGURE.sub(_with_svg, context["body"]))
 
 
 def _with_svg(figure: re.Match[str]) -> str:
