@@ -112,7 +112,8 @@ class Captions:
             return f"Partial correlations, {pooled}"
         if reads and reads <= _MAIN:
             return f"Effects are {myst(say(estimator_words(HEADLINE)))}, {pooled}"
-        return f"Estimators are named where they differ; {pooled}" if reads else ""
+        # How other models pool is their pages' to say.
+        return "Estimators are named where they differ." if reads else ""
 
     def _data(self) -> str:
         return f"Data: {myst(self.collection.title)}{', synthetic' if self.collection.synthetic else ''}."
