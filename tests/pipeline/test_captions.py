@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import nbformat
 import pandas as pd
@@ -43,6 +44,12 @@ def test_a_caption_says_what_by_which_estimator_and_of_which_data(captions):
     # The estimators' page shows others too.
     other = captions.result("<table></table>", "stage2_estimators", "comparison")
     assert "Effects are" not in other and "Estimators are named" in other
+
+
+def test_of_one_study_nothing_is_pooled(captions):
+    one = replace(captions.collection, studies=captions.collection.studies.iloc[:1])
+    caption = replace(captions, collection=one).result("<table></table>", "stage2_lagged", "by_transition")
+    assert "**Effects of Each Transition.**" in caption and "ooled" not in caption
 
 
 def test_a_table_without_rows_has_no_caption():

@@ -94,4 +94,6 @@ def test_a_study_is_a_link_wherever_it_is_named_but_in_its_own_chapter(built):
 def test_a_table_has_a_number_that_others_refer_to(built):
     page = (built / "index.html").read_text()
     assert re.search(r'<figure class="results-table" id="tab-a">.*Table 1', page, re.S)
+    # What scrolls is reached by keyboard.
+    assert '<div class="wide-table" tabindex="0">' in page
     assert re.search(r'href="#tab-a"[^>]*><span class="std std-numref">Table 1</span>', page)

@@ -74,8 +74,8 @@ def test_the_books_context_names_them(run):
     collection, parameters = read_collection(run.collection), make_parameters(run.parameters)
     context = book_context(run.folder, collection, parameters, REPOSITORY / "book")
     for id in IDS:
-        assert f"<td>{id}</td>" in context["flow"]
-        assert f"<td>{id}</td>" in context["studies"]
+        assert f">{id}</td>" in context["flow"]
+        assert f">{id}</td>" in context["studies"]
     assert context["n_included"]
     assert context["effect"]("lagged", "x_to_y", "x_within").k == str(len(IDS))
     (left,) = context["left_out"]("outcome")

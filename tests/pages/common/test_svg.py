@@ -8,7 +8,7 @@ import pytest
 from twostage.pages.common.forest import forest
 from twostage.pages.common.leave import save_figure
 from twostage.pages.common.style import GREY, INK, LOOK, use_style
-from twostage.pages.common.svg import GROUND, as_svg, contrast, dark, in_both_lights
+from twostage.pages.common.svg import GROUND, as_svg, contrast, dark, in_both_lights, readable_width
 from twostage.terms import ESTIMATORS
 
 COLOURS = {INK, GREY, *(look[0] for look in LOOK.values()), *(e.colour for e in ESTIMATORS.values())}
@@ -36,3 +36,15 @@ def test_letters_are_letters_and_colours_have_rules(pooled, three, tmp_path):
     assert as_svg(figure) is as_svg(figure)
     assert in_both_lights(svg) == svg
     plt.close(figure)
+
+
+def test_on_a_phone_letters_have_nine_pixels():
+    use_style()
+    figure, ax = plt.subplots(figsize=(5, 3))
+    ax.set_title("small", fontsize=6)
+    svg = as_svg(figure)
+    plt.close(figure)
+    across = float(re.search(r'<svg [^>]*?width="([\d.]+)pt"', svg)[1])
+    # At that many pixels across, six points of the picture are nine pixels.
+    assert readable_width(svg) * 6.0 / across == pytest.approx(9.0, abs=0.02)
+    assert readable_width("<svg></svg>") == 0

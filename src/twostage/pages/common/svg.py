@@ -2,6 +2,7 @@
 
 import colorsys
 import io
+import math
 import re
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,16 @@ _TAG, _DIGITS = re.compile(r"<[^>]+>"), re.compile(r"(\.\d\d)\d+")
 
 #: What a mark's contrast is at least (WCAG 2.1, 1.4.11), and steps of lightness in which it is sought.
 CONTRAST, STEP = 3.0, 0.02
+
+
+#: Width of a picture, and sizes of its letters, both in its own units; pixels that letters have on a phone.
+_ACROSS, _LETTERS = (
+    re.compile(r'<svg [^>]*?width="([\d.]+)pt"'),
+    re.compile(r"font(?:-size)?: [^;\"]*?([\d.]+)px"),
+)
+
+
+LETTER = 9
 
 
 #: Colours of a PNG.
@@ -104,6 +115,18 @@ WHITE = "#ffffff"
 
 
 GROUND = _hex(0.0, DARKEST, 0.0)
+
+
+def readable_width(svg: str) -> int:
+    """Pixels across at which the smallest letters of a picture of matplotlib's are :data:`LETTER` high; 0 without letters.
+
+    Examples
+    --------
+    >>> readable_width('<svg width="720pt"><text style="font: 12px sans-serif">a</text></svg>')
+    540
+    """
+    across, sizes = _ACROSS.search(svg), _LETTERS.findall(svg)
+    return math.ceil(LETTER * float(across[1]) / min(map(float, sizes))) if across and sizes else 0
 
 
 def in_both_lights(svg: str) -> str:

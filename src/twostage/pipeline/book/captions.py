@@ -101,18 +101,29 @@ class Captions:
         """A table of a page of the manuscript that shows no estimates."""
         return numbered_table(html, f"{TABLE_LABEL}{name}", f"**{myst(words)}.** {self._data()}")
 
+    @property
+    def _alone(self) -> bool:
+        """Of one study nothing is pooled."""
+        return len(self.collection.studies) == 1
+
     def _title(self, name: str) -> str:
-        return f"**{myst(say(result_title(name, self.collection.x.label, self.collection.y.label)))}.**"
+        title = say(result_title(name, self.collection.x.label, self.collection.y.label))
+        return f"**{myst(title.replace('Pooled ', '') if self._alone else title)}.**"
 
     def _how(self, notebook: str) -> str:
         reads = frozenset(NOTEBOOKS[notebook].reads) if notebook in NOTEBOOKS else frozenset()
         p = self.parameters
-        pooled = f"pooled with τ² by {p.tau2_method} and {inference(p.ci_method)} inference."
+        pooled = (
+            ""
+            if self._alone
+            else f", pooled with τ² by {p.tau2_method} and {inference(p.ci_method)} inference"
+        )
         if reads == {"outcome"}:
-            return f"Partial correlations, {pooled}"
+            return f"Partial correlations{pooled}."
         if reads and reads <= _MAIN:
-            return f"Effects are {myst(say(estimator_words(HEADLINE)))}, {pooled}"
-        return f"Estimators are named where they differ; {pooled}" if reads else ""
+            return f"Effects are {myst(say(estimator_words(HEADLINE)))}{pooled}."
+        # How other models pool is their pages' to say.
+        return "Estimators are named where they differ." if reads else ""
 
     def _data(self) -> str:
         return f"Data: {myst(self.collection.title)}{', synthetic' if self.collection.synthetic else ''}."

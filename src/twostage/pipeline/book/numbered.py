@@ -4,12 +4,15 @@
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from twostage.pages.common.svg import readable_width
 
 #: The directive.
 TABLE = "results-table"
@@ -23,6 +26,14 @@ _FIGURE = re.compile(
 
 #: What leads to a table, as the theme has it beside headings.
 _LINK = '<a class="headerlink" href="#{}" title="Link to this table">#</a>'
+
+
+#: A picture of the book.
+_PICTURE = re.compile(r'<img(?P<rest>(?![^>]* style=)[^>]* src="[^"]*_images/(?P<file>[^"/]*\.svg)")')
+
+
+#: What scrolls where it is wider than the page.
+_SCROLLS = re.compile(r'<div class="(?:wide-table[^"]*|output text_html)"')
 
 
 #: Where the files of a figure are offered.
@@ -65,9 +76,22 @@ def _caption_of(node: results_table) -> str:
 
 
 def _files(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Beside a figure's PNG its SVG, which is the picture itself."""
+    """Beside a figure's PNG its SVG, which is the picture itself; what scrolls is reached by keyboard."""
     if "body" in context:
-        context["body"] = _FIGURE.sub(_with_svg, context["body"])
+        context["body"] = _SCROLLS.sub(r'\g<0> tabindex="0"', _FIGURE.sub(_with_svg, context["body"]))
+
+
+def _readable(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Each figure says how wide it must be for its letters to be read on a phone."""
+    files = {name: source for source, (_, name) in app.env.images.items() if name.endswith(".svg")}
+
+    def wide(image: re.Match[str]) -> str:
+        source = files.get(image["file"])
+        width = readable_width((Path(app.srcdir) / source).read_text(encoding="utf-8")) if source else 0
+        return f'<img style="--readable: {width}px"{image["rest"]}' if width else image[0]
+
+    if "body" in context:
+        context["body"] = _PICTURE.sub(wide, context["body"])
 
 
 def _with_svg(figure: re.Match[str]) -> str:
@@ -80,4 +104,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive(TABLE, ResultsTable)
     app.add_enumerable_node(results_table, "table", _caption_of, html=(_begin, _end))
     app.connect("html-page-context", _files)
+    app.connect("html-page-context", _readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
