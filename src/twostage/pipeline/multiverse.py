@@ -165,7 +165,7 @@ def carry_out_multiverse(plan: Plan, *, jobs: int | None = None, out: Path | Non
     -----
     An interruption loses at most the pieces being made.
     """
-    jobs, start = jobs or os.cpu_count() or 1, time.monotonic()
+    jobs = jobs or os.cpu_count() or 1
     # Workers are new processes: these variables reach them before they import NumPy.
     os.environ.update(SINGLE_THREAD)
     workers = local_workers(jobs)
@@ -174,7 +174,9 @@ def carry_out_multiverse(plan: Plan, *, jobs: int | None = None, out: Path | Non
         ids = sorted(plan.studies, key=lambda id: -len(plan.studies[id].sessions))
         todo: _Pieces = [(estimate_study, (plan, id)) for id in ids if not plan.study_file(id).is_file()]
         _work(workers, todo, "study", len(ids))
-        estimates = {id: read_estimates(plan, id) for id in plan.studies}
+        start = time.monotonic()
+        read = {id: read_estimates(plan, id) for id in plan.studies}
+        estimates = {id: found for id, (found, _) in read.items()}
         y, se = (
             np.stack([getattr(e, name) for e in estimates.values()]) for name in ("estimate", "std_error")
         )
@@ -183,7 +185,8 @@ def carry_out_multiverse(plan: Plan, *, jobs: int | None = None, out: Path | Non
         if out is not None:
             write_table(table, out)
         priors = _under_priors(workers, plan, y[:, 0], se[:, 0])
-        seconds = time.monotonic() - start
+        # Pieces of an earlier command count as if this one had made them.
+        seconds = time.monotonic() - start + sum(taken for _, taken in read.values()) / jobs
         chunks = range(plan.draws // CHUNK)
         about = _about(plan, estimates, pools, jobs, seconds)
         if plan.draws:
@@ -215,14 +218,18 @@ def raw_panel(plan: Plan, study: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 def estimate_study(plan: Plan, study: str) -> None:
     """Estimate one study under every combination of stage 1 and write its file."""
+    start = time.monotonic()
     scores, about = raw_panel(plan, study)
     found = estimate_all([scores], plan.window[0], plan.specs.stage1, **about)
-    write_json(plan.study_file(study), {name: value.tolist() for name, value in vars(found).items()})
+    numbers = {name: value.tolist() for name, value in vars(found).items()}
+    write_json(plan.study_file(study), numbers | {"seconds": time.monotonic() - start})
 
 
-def read_estimates(plan: Plan, study: str) -> Estimates:
-    """What :func:`estimate_study` left."""
-    return Estimates(**{name: np.array(value) for name, value in read_json(plan.study_file(study)).items()})
+def read_estimates(plan: Plan, study: str) -> tuple[Estimates, float]:
+    """What :func:`estimate_study` left, and how many seconds it took."""
+    content = read_json(plan.study_file(study))
+    seconds = content.pop("seconds")
+    return Estimates(**{name: np.array(value) for name, value in content.items()}), seconds
 
 
 def null_of(plan: Plan) -> Null:

@@ -33,6 +33,13 @@ def test_the_choice_that_moves_the_answer_most_is_named(words, views):
     # The line is removed by a choice, or with an estimator: the estimator is not told from the trend by itself.
     moves = words["x_to_y"]["moves"]
     assert moves.startswith("The choice that moves the answer most is the")
+    for d, view in views.items():
+        most = view.shares.total.max()
+        name = view.shares.names[int(view.shares.total.argmax())]
+        start = (
+            f"moves the answer most is the {tables.choice_words(name)}: {100 * most:.0f} % of the variance"
+        )
+        assert start in words[d]["moves"]
     assert "between-study variance" in moves.partition("Less than 0.5 % goes with:")[2]
     shares = views["x_to_y"].by_estimator["centred_occasions"]
     assert shares.balanced
