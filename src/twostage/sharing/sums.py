@@ -18,9 +18,9 @@ SUMS = "sums"
 
 SUMS_RULE = (
     "exact sums are shared if the site chooses so, once of a study; each cell of patients with equally many transitions "
-    "has at least so many, or is joined with its neighbour; in no combination of its columns does one patient make up most of "
-    "what varies; each column and the first and last session obey the rule of concentration; both directions have the same "
-    "rows or differ by as many patients as a cell needs"
+    "has at least so many, or is joined with its neighbour; in no combination of its columns does one patient make up "
+    "most of what varies; each column and the first and last session obey the rule of concentration; both directions have "
+    "the same rows or differ by as many patients as a cell needs"
 )
 
 
