@@ -166,11 +166,7 @@ def remembered():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(share, "stage1_records", records)
         patch.setattr(share, "look", only_sums)
-        patch.setitem(
-            FUNCTIONS,
-            "estimators",
-            lambda study, panel: replace(lagged(panel), exclusions=panel.exclusions, **NOTHING),
-        )
+        patch.setitem(FUNCTIONS, "estimators", no_estimators)
         patch.setitem(FUNCTIONS, "sensitivity", lambda study, panel: replace(lagged(panel), **OTHER))
         yield
 
@@ -180,6 +176,10 @@ NOTHING, OTHER = (
     NONE | {"analysis": name, "table": pd.DataFrame(columns=["df"]), "fits": pd.DataFrame()}
     for name in ("estimators", "sensitivity")
 )
+
+
+def no_estimators(study, panel):
+    return replace(lagged(panel), exclusions=panel.exclusions, **NOTHING)
 
 
 def only_sums(study, parameters, least, cell=None):
