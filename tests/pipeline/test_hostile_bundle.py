@@ -57,7 +57,7 @@ def hostile(members: dict[str, bytes]) -> dict[str, bytes]:
             {"variant": "main", "direction": "x_to_y", "reason": text} for text in (*ALLOWED, RUNS)
         ]
 
-    for name in (STUDY, *RECORD_MEMBERS.values()):
+    for name in {STUDY, *RECORD_MEMBERS.values()} & set(members):
         facts = FACTS if name == STUDY else {"label": FACTS["label"]}
         members = changed(members, name, lambda content, facts=facts: content.update(facts))
     return changed(changed(members, REPORT, report), RECORD, reasons)

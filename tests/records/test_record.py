@@ -6,6 +6,7 @@ import pickle
 import re
 from importlib.metadata import version
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,17 @@ from twostage.params import make_parameters
 from twostage.problems import RecordError
 from twostage.records import record as records
 from twostage.records.record import ANALYSES, find_record, make_record, read_record, save_record, write_record
-from twostage.stage1.aggregates import onestage
+from twostage.stage1.aggregates import OUTCOME, onestage
 from twostage.stage1.describe import describe
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import crosslevel, lagged, outcome
 from twostage.stage1.estimators import estimators
 from twostage.stage1.panel import make_panel
 from twostage.stage1.sensitivity import sensitivity
+from twostage.stats.mixed import MixedSums
+from twostage.stats.onestage import StudySums, fit_onestage
+from twostage.stats.pool import pool
+from twostage.terms import DIRECTIONS
 
 #: Parsing a printed double gives the same double.
 SAME_BITS = 0.0
@@ -435,3 +440,26 @@ def test_parameters_travel_with_the_record(three, tmp_path):
     parameters = make_parameters({"last_session": 5, "detrend": "session", "random_slopes": True})
     panel = make_panel(three.study("S03"), parameters)
     assert read_record(write_record(make_record(panel, describe(panel)), tmp_path)).parameters == parameters
+
+
+@pytest.mark.slow
+def test_a_thousand_studies_in_one_stage_and_in_two_take_seconds():
+    rng, texts = np.random.default_rng(3), []
+    patient = np.repeat(np.arange(40), 5)
+    for _ in range(1000):
+        X = np.ones((200, 5))
+        X[:, 1:3], X[:, 3:] = rng.normal(size=(200, 2)), rng.normal(size=(40, 2))[patient]
+        y = (
+            X @ np.r_[0.0, rng.normal([-0.1, 0.2], 0.1), 0.1, 0.3]
+            + rng.normal(size=40)[patient]
+            + rng.normal(size=200)
+        )
+        sums = StudySums.of(MixedSums(DIRECTIONS["x_to_y"].lagged).add(y, X, patient), OUTCOME)
+        texts.append(records.Aggregate.of("x_to_y", sums).model_dump_json())
+    begin = process_time()
+    for _ in DIRECTIONS:
+        studies = [records.Aggregate.model_validate_json(text).sums() for text in texts]
+        fit = fit_onestage(studies, ("x_within", "y_within"))
+        pooled = pool(fit.slopes[:, 0], fit.slope_errors[:, 0] ** 2)
+    assert process_time() - begin < 5.0
+    assert fit.converged and pooled.converged

@@ -91,3 +91,22 @@ def test_stored_coverage_says_what_the_methods_page_says():
     assert (ours["large"] > normal["large"]).all()
     assert (coverage.loc["prediction"]["small"] < 0.95).all()
     assert np.isclose(rows["converged"], 1.0).all()
+
+
+def test_stored_coverage_of_one_stage_says_what_its_page_says():
+    stored = read_simulation(STORED, "onestage")
+    assert (
+        set(stored.table["k"]) == {5, 17}
+        and (stored.table["tau"] == 0).any()
+        and (stored.table["tau"] > 0).any()
+    )
+    cells = stored.table.set_index(["k", "tau", "rule"])
+    coverage, width = (cells[column].unstack("rule") for column in ("coverage", "median_width"))
+    kr, hk, wald = (f"one-stage, {rule}" for rule in ("Kenward-Roger", "Hartung-Knapp", "Wald"))
+    assert (width.loc[5, kr] > 1.2 * width.loc[5, hk]).all()
+    few = stored.rows(k=5, rule=wald).query("tau > 0").iloc[0]
+    assert few["coverage"] + 2 * few["mc_error"] < 0.95
+    # The default holds its level, to the simulation's own error.
+    kept = stored.rows(rule=hk)
+    assert (kept["coverage"] + 2 * kept["mc_error"] > 0.95).all()
+    assert (stored.table["bias"].abs() < 4 * stored.table["bias_error"]).all()

@@ -32,12 +32,14 @@ def sealed(members: Mapping[str, bytes]) -> dict[str, bytes]:
 def signed(members: Mapping[str, bytes]) -> dict[str, bytes]:
     """The same with the checksum of the records' content put right as well, as far as they can be read."""
     try:
-        values = {a: json.loads(members[name]) for a, name in RECORD_MEMBERS.items()}
+        values = {a: json.loads(members[name]) for a, name in RECORD_MEMBERS.items() if name in members}
         checksum = {"data_checksum": content_checksum(values)}
     except (ValueError, AttributeError, RecursionError):
         return sealed(members)
     new = {
-        name: json.dumps(json.loads(members[name]) | checksum).encode() for name in RECORD_MEMBERS.values()
+        name: json.dumps(json.loads(members[name]) | checksum).encode()
+        for name in RECORD_MEMBERS.values()
+        if name in members
     }
     return sealed({**members, **new})
 

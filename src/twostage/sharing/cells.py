@@ -129,10 +129,10 @@ def cell_hides(rows: pd.DataFrame, least: int) -> bool:
     if any(gives_away(Values(v, names), least) for v in (*known.T, *ends)):
         return False
     apart = (known - size @ known / size.sum()) * np.sqrt(size)[:, None]
-    return _no_one_outweighs(apart)
+    return no_one_outweighs(apart)
 
 
-def _no_one_outweighs(apart: np.ndarray) -> bool:
+def no_one_outweighs(apart: np.ndarray) -> bool:
     """Whether in no combination of the columns one row makes up most of the squares."""
     left, values, _ = np.linalg.svd(apart / np.linalg.norm(apart, axis=0), full_matrices=False)
     # A combination that is the same for all tells it of each.

@@ -198,7 +198,8 @@ def protect(
             notes[SUMS] = [f"{member}: main, {f.direction}" for f in done.failures]
         shown[name] = _finished(done, filters)
     checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
-    report = _report(notes, filters, remains(kept, panel, filters))
+    sums = ONE_STAGE in shown and bool(shown[ONE_STAGE].aggregates)
+    report = _report(notes, filters, remains(kept, panel, filters, sums=sums))
     return {name: r.model_copy(update=checksum) for name, r in shown.items()}, report
 
 

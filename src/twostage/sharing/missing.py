@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from twostage.records import Record
+from twostage.sharing.sums import NOT_CHOSEN
 from twostage.sharing.verdicts import WITHHELD
 from twostage.sharing.words import ANALYSES, quantity
 from twostage.terms import DIRECTIONS, arrow
@@ -23,7 +24,8 @@ def missing(records: Mapping[str, Record], x: str, y: str) -> list[str]:
     lines = []
     for analysis, record in records.items():
         by_reason: dict[str, dict[str, list[str]]] = {}
-        for f in (f for f in record.failures if f.reason.startswith(WITHHELD)):
+        # What the site did not choose to share is no loss to be told of.
+        for f in (f for f in record.failures if f.reason.startswith(WITHHELD) and f.reason != NOT_CHOSEN):
             by_reason.setdefault(f.reason.removeprefix(WITHHELD), {}).setdefault(f.variant, []).append(
                 f.direction
             )

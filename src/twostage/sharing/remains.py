@@ -38,7 +38,16 @@ _EXACT = (
 )
 
 
-def remains(records: Mapping[str, Record], panel: int, filters: Filters) -> tuple[str, ...]:
+_SUMS = (
+    "The sums for one model of all patients are exact. Whoever knows all patients of a cell but one has that one's means "
+    "and first and last score to the last digit; and that scores are whole numbers narrows down exact sums more than "
+    "rounded results. The fewest patients of a cell stand against both, not more."
+)
+
+
+def remains(
+    records: Mapping[str, Record], panel: int, filters: Filters, *, sums: bool = False
+) -> tuple[str, ...]:
     """What remains possible with a bundle.
 
     Parameters
@@ -48,11 +57,13 @@ def remains(records: Mapping[str, Record], panel: int, filters: Filters) -> tupl
     panel : int
         Patients of the panel.
     filters : Filters
+    sums : bool
+        Whether exact sums are shared.
     """
     exact = filters.digits is None or filters.digits > DEFAULT_DIGITS
     said = "all its" if filters.digits is None else filters.digits
     second = (_EXACT if exact else _ROUNDED).format(digits=said)
-    return (*_nearly_all(records, panel, filters.tab), *_ALWAYS, second)
+    return (*_nearly_all(records, panel, filters.tab), *_ALWAYS, second, *((_SUMS,) if sums else ()))
 
 
 def _nearly_all(records: Mapping[str, Record], panel: int, least: int) -> tuple[str, ...]:

@@ -182,12 +182,11 @@ def _protected(
     collection: Collection, study: str, parameters: Parameters, filters: Filters, sums: bool
 ) -> _Protected:
     data = collection.study(study)
-    true = stage1_records(data, parameters)
-    if not sums:
-        del true[ONE_STAGE]
+    records = stage1_records(data, parameters)
+    true = {name: record for name, record in records.items() if sums or name != ONE_STAGE}
     local = look(data, parameters, filters.tab, cell_size(filters) if sums else None)
-    records, report = protect(true, filters, local)
-    return _Protected(data, records, report, int(true["data"].summary["n_patients"]))
+    protected, report = protect(true, filters, local)
+    return _Protected(data, protected, report, int(true["data"].summary["n_patients"]))
 
 
 def _packed(

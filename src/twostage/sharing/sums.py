@@ -18,13 +18,14 @@ SUMS = "sums"
 
 SUMS_RULE = (
     "exact sums are shared if the site chooses so, once of a study; each cell of patients with equally many transitions "
-    "has at least so many, or is joined with its neighbour; in no combination of its columns does one patient make up most of "
-    "what varies; each column and the first and last session obey the rule of concentration; both directions have the same "
-    "rows or differ by as many patients as a cell needs"
+    "has at least so many, or is joined with its neighbour; in no combination of its columns does one patient make up "
+    "most of what varies; each column and the first and last session obey the rule of concentration; both directions have "
+    "the same rows or differ by as many patients as a cell needs"
 )
 
 
-_CHOSEN_NOT = f"{WITHHELD}exact sums are shared only if the site chooses so ({SUMS})"
+#: Why a study that shared rounded results only is not in the one-stage model.
+NOT_CHOSEN = f"{WITHHELD}exact sums are shared only if the site chooses so ({SUMS})"
 
 
 _UNSAFE = f"{WITHHELD}no way to join its cells hides every patient ({SUMS})"
@@ -58,7 +59,7 @@ def protect_sums(
         if safe is not None and verdict is None and aggregate.direction in safe.sums:
             sums = _shown(safe.sums[aggregate.direction], safe.partitions, patients)
         if sums is None:
-            why = _CHOSEN_NOT if safe is None else verdict.reason if verdict else _UNSAFE
+            why = NOT_CHOSEN if safe is None else verdict.reason if verdict else _UNSAFE
             reasons[aggregate.direction] = why
         else:
             kept.append(Aggregate.of(aggregate.direction, sums))
@@ -69,7 +70,7 @@ def protect_sums(
 
 def without_sums(lagged: Record) -> Record:
     """The record of a study that shared no sums, by that of its main analysis."""
-    failures = [Failure(variant="main", direction=d, reason=_CHOSEN_NOT) for d in DIRECTIONS]  # type: ignore[arg-type]
+    failures = [Failure(variant="main", direction=d, reason=NOT_CHOSEN) for d in DIRECTIONS]  # type: ignore[arg-type]
     change = {
         "estimates": (),
         "covariances": (),
