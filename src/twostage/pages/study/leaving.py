@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number
+from twostage.display import interval, number, rows_of
 from twostage.pages.common.style import pair
 from twostage.stage1 import LargePanel, Panel
 from twostage.stats.base import NotEstimable
@@ -73,9 +73,9 @@ def leaving_sentence(table: pd.DataFrame, panel: Panel) -> str:
     found = "; ".join(
         f"{number(100 * r.estimate, 1)} percentage points {interval(100 * r.ci_low, 100 * r.ci_high, 1)} for each unit of "
         f"{labels[r.term]}"
-        for r in table.itertuples()
+        for r in rows_of(table)
     )
-    clear = [labels[r.term] for r in table.itertuples() if r.ci_low > 0 or r.ci_high < 0]
+    clear = [labels[r.term] for r in rows_of(table) if r.ci_low > 0 or r.ci_high < 0]
     depends = f"Leaving depends on {' and '.join(clear)}" if clear else "Neither interval excludes zero"
     first = say(
         f"{table['n_left'].iloc[0]} of {table['n_patients'].iloc[0]} patients had no score after a session before the last "

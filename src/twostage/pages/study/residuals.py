@@ -54,13 +54,13 @@ def _checks(rows: pd.DataFrame, predictor: str, lag: int) -> dict[str, float]:
     later = rows[["patient", "session", "e"]].assign(session=rows["session"] - lag)
     both = rows[["patient", "session", "e"]].merge(later, on=["patient", "session"], suffixes=("", "_next"))
     e = rows["e"].to_numpy() - rows["e"].mean()
-    variances = rows.groupby("session")["e"].agg(["var", "size"])
-    variances = variances.loc[variances["size"] > 2, "var"]
+    of_sessions = rows.groupby("session")["e"].agg(["var", "size"])
+    variances = of_sessions.loc[of_sessions["size"] > 2, "var"]
     sd = e.std()
     square = (rows[predictor] - rows[predictor].mean()) ** 2
     return {
         "from one session to the next": _correlation(both["e"], both["e_next"]),
-        "largest over smallest variance of a session": variances.max() / variances.min()
+        "largest over smallest variance of a session": float(variances.max() / variances.min())
         if len(variances)
         else np.nan,
         "skewness": float((e**3).mean() / sd**3),
