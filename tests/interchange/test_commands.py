@@ -36,7 +36,7 @@ def test_a_clinic_joins_by_its_pulled_results_and_the_update_says_what_that_chan
     told = json.loads((ours / "releases" / "002" / "changes.json").read_text(encoding="utf-8"))
     assert told["studies"]["added"] == ["t_S01", "t_S02", "t_S03"]
     effects = (tmp_path / "run" / "results" / "effects.csv").read_text(encoding="utf-8")
-    assert effects.count(",pulled,") == 3 * 26
+    assert effects.count(",pulled,") == 3 * 28
     third = say("update", ours, "--finished", tmp_path / "run", "--since", 1)
     assert "nothing changed since release 2" in third.output
     assert "Studies joined" in third.output

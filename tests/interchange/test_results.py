@@ -41,10 +41,10 @@ def test_effects_are_the_records_estimates_to_the_last_digit(run):
     for study in ("S01", "S02", "S03"):
         for analysis in ("outcome", "lagged", "crosslevel"):
             record = find_record(run / "records", study, analysis)
-            known |= {(study, analysis, e.direction, e.term): e for e in record.estimates}
+            known |= {(study, analysis, e.variant, e.direction, e.term): e for e in record.estimates}
     assert len(table) == len(known) == table["effect"].nunique()
     for row in table.itertuples():
-        e = known[row.study, row.analysis, row.direction, row.term]
+        e = known[row.study, row.analysis, row.variant, row.direction, row.term]
         assert (row.yi, row.sei, row.n, row.n_transitions) == (
             e.estimate,
             e.std_error,
@@ -62,8 +62,8 @@ def test_effects_are_the_records_estimates_to_the_last_digit(run):
 def test_matrices_name_rows_of_the_table_and_agree_with_it(run):
     effects = pd.read_csv(run / "results" / "effects.csv").set_index("effect")
     blocks = read(run, "vcov.json")["blocks"]
-    # Two equations of each of two analyses and one of the outcome, and a joint matrix of each of the two.
-    assert len(blocks) == 3 * (2 + 2 + 1 + 2)
+    # Two equations of each of two analyses, the outcome with and without early y, a joint matrix of each of the two.
+    assert len(blocks) == 3 * (2 + 2 + 2 + 2)
     for block in blocks:
         rows = effects.loc[block["effects"]]
         assert set(rows["study"]) == {block["study"]}

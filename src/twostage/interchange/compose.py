@@ -12,13 +12,17 @@ from twostage.interchange.theirs import Theirs
 from twostage.notebooks import RECORD_HOME
 from twostage.params import Parameters
 from twostage.problems import Problem, expectation
-from twostage.records import ANALYSES, Record, notebook_parameters
+from twostage.records import ANALYSES, ONE_STAGE, Record, notebook_parameters
 from twostage.sharing import DESCRIBED
 from twostage.stage1 import coefficients, reasons
 from twostage.stats.base import two_sided_p
 
 #: Why a pulled study is not in a pool, where the results do not say it themselves.
 NOT_THERE = "not among the results that were pulled"
+
+
+#: Analyses whose records have effects; that of the one-stage model has sums, which nobody can pull.
+WITH_EFFECTS = tuple(analysis for analysis in ANALYSES if analysis != ONE_STAGE)
 
 
 def compose(theirs: Theirs, study: str, info: dict[str, str]) -> dict[str, Record]:
@@ -39,12 +43,12 @@ def compose(theirs: Theirs, study: str, info: dict[str, str]) -> dict[str, Recor
     """
     rows = theirs.of(study)
     found: dict[str, Record] = {}
-    strange = [r for r in rows if r["analysis"] not in ANALYSES]
+    strange = [r for r in rows if r["analysis"] not in WITH_EFFECTS]
     problems = [
-        Problem(theirs.file, r["line"], "analysis", r["analysis"], f"one of {', '.join(ANALYSES)}")
+        Problem(theirs.file, r["line"], "analysis", r["analysis"], f"one of {', '.join(WITH_EFFECTS)}")
         for r in strange
     ]
-    for analysis in ANALYSES:
+    for analysis in WITH_EFFECTS:
         own = [row for row in rows if row["analysis"] == analysis]
         try:
             found[analysis] = Record.model_validate(_parts(theirs, study, info, analysis, own))
