@@ -1,5 +1,6 @@
 """A study that shared results instead of data: no notebook of its own, its records in the pool, a page for it."""
 
+import html
 import json
 import re
 import sys
@@ -90,7 +91,7 @@ def test_its_chapter_speaks_in_words_and_in_order(with_bundle):
     titles = re.findall(r"<th[^>]*>(.*?)</th>", page["sessions"])
     assert titles[:2] == ["session", f"patients with {collection.x.label}"]
     assert not any("both" in title for title in titles), "what is never shared has no column"
-    cells = re.findall(r"<td[^>]*>(.*?)</td>", page["summary"])
+    cells = [html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", page["summary"])]
     assert cells[0] == "patients in the study's files"
     assert cells[cells.index("correlation of the deviations from these means") + 1] == (
         f"{summary['r_within']:.3g}".replace("-", "−")

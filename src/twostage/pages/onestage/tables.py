@@ -58,8 +58,8 @@ def _difference(result: OneStageComparison, collection: Collection) -> str:
     steps = result.steps(term)
     largest = steps.abs().idxmax()
     text = (
-        f"{name} is {number(two['estimate'], 3)} ({interval(two['ci_low'], two['ci_high'], 3)}) in two stages and "
-        f"{number(one['estimate'], 3)} ({interval(one['ci_low'], one['ci_high'], 3)}) in one, from {one['k']:.0f} studies."
+        f"{name} is {number(two['estimate'], 3)} {interval(two['ci_low'], two['ci_high'], 3)} in two stages and "
+        f"{number(one['estimate'], 3)} {interval(one['ci_low'], one['ci_high'], 3)} in one, from {one['k']:.0f} studies."
     )
     if abs(steps[largest]) < NO_STEP:
         return f"{text} No step between the two moves it by as much as a hundredth of its standard error."
