@@ -84,7 +84,7 @@ def test_a_caution_is_bold(made):
     from dataclasses import replace
 
     assert "Specifications are not replications" in tables.how_made(made)
-    assert "**These results are out of date" in tables.how_made(replace(made, older_code=True))
+    assert "These results are out of date" in tables.how_made(replace(made, older_code=True))
 
 
 def test_pictures_are_drawn(made, views, three):

@@ -11,7 +11,6 @@ from twostage.pages.bayes.tables import probability
 from twostage.pages.multiverse.analysis import BIAS_AWARE, CONCLUSIONS, View
 from twostage.stats.multiverse import Branch, Decomposition
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words
-from twostage.text import Markup, myst
 from twostage.words import say
 
 _VALUES = {
@@ -55,7 +54,7 @@ def names_of(collection: Collection) -> dict[str, str]:
     return {d: arrow(d, collection.x.label, collection.y.label) for d in DIRECTIONS}
 
 
-def how_made(m: Multiverse) -> Markup:
+def how_made(m: Multiverse) -> str:
     """What is computed, when and how, with a caution where it is out of date."""
     a = m.about
     source = {"given": "a file given on the command line", "default": "the built-in grid"}.get(
@@ -73,8 +72,7 @@ def how_made(m: Multiverse) -> Markup:
         " The main analysis is the one with the collection's own parameters. Specifications are not replications: they "
         "analyse the same scores again, so that their number says nothing of how certain the answer is."
     )
-    caution = m.caution()
-    return Markup(f"{myst(text)} **{myst(caution)}**") if caution else myst(text)
+    return f"{text} {m.caution()}".rstrip()
 
 
 def overview_table(m: Multiverse, view: View) -> pd.DataFrame:

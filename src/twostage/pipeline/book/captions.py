@@ -19,6 +19,10 @@ from twostage.words import say
 _MAIN = frozenset({"data", "lagged", "transition", "crosslevel", "sensitivity"})
 
 
+#: Tables that pooled notebooks leave of the scores themselves: no effect is in them.
+_OF_SCORES = ("ends",)
+
+
 #: Beginnings of the names of figures that show the studies behind one effect, which ends the name.
 LIVE = ("forest_", "estimators_", "leave_one_out_")
 
@@ -89,7 +93,8 @@ class Captions:
 
     def result(self, html: str, notebook: str, name: str, csv: str = "") -> Markup:
         """A table that a notebook left; nothing where it is empty."""
-        about = f"{self._title(name)} {self._how(notebook)} {self._data()}"
+        how = "" if name in _OF_SCORES else f"{self._how(notebook)} "
+        about = f"{self._title(name)} {how}{self._data()}"
         return numbered_table(html, label(TABLE_LABEL, notebook, name), about, csv)
 
     def shown(self, html: str, notebook: str, place: str, words: str, csv: str) -> Markup:
