@@ -89,6 +89,10 @@ def _reach(t: pd.DataFrame) -> tuple[float, float]:
     return low - 0.04 * (high - low), high + 0.04 * (high - low)
 
 
+#: How light the marks of the choices are, 0 to 1.
+GREY_LEVEL = 0.45
+
+
 def _choices(ax: Axes, m: Multiverse, view: View, order: np.ndarray, rows: list[tuple[int, int]]) -> None:
     """A line for each value of each choice: the darker, the more of the specifications above have it."""
     bins = np.minimum(np.arange(len(order)) * BINS // len(order), BINS - 1)
@@ -99,9 +103,10 @@ def _choices(ax: Axes, m: Multiverse, view: View, order: np.ndarray, rows: list[
         if place and rows[place - 1][0] != f:
             y += 1.0
         has = np.bincount(bins, view.levels[order, f] == v, minlength=BINS) / np.maximum(counts, 1)
-        shade = has[None]
-        ax.imshow(shade, extent=(0, width * BINS, y + 0.4, y - 0.4), aspect="auto", cmap="Greys", vmin=0, vmax=1,
-                  interpolation="nearest")  # fmt: skip
+        # A grey that stands out from white and from black paper, and nothing where no specification is.
+        shade = np.stack([*np.full((3, BINS), GREY_LEVEL), has], axis=-1)[None]
+        ends = (0, width * BINS, y + 0.4, y - 0.4)
+        ax.imshow(shade, extent=ends, aspect="auto", interpolation="nearest")
         name = CHOICES[f]
         ticks.append(y)
         first = place == 0 or rows[place - 1][0] != f
