@@ -213,3 +213,12 @@ def test_the_chapter_of_a_study_that_lacks_what_it_takes(lacking, monkeypatch, n
 def test_the_chapter_of_a_study_without_outcome_says_so(lacking, monkeypatch):
     text = plain("\n".join(study_shown("stage1_outcome", lacking, "S02", monkeypatch)))
     assert "Not computed: the study has no intake and no outcome scores." in text
+
+
+def test_the_glossary_speaks_in_the_words_of_the_collection():
+    text = (Path(__file__).parents[2] / "book" / "glossary.md").read_text(encoding="utf-8")
+    with speaking(Words(person="player", persons="players", occasion="wave", occasions="waves")):
+        spoken = said(text)
+    assert re.findall(r"\b(?:patient|session)s?\b", spoken) == []
+    # The Working Alliance Inventory is about therapy, whatever a book is about.
+    assert "one wave later" in spoken and "alliance of client and therapist" in spoken
