@@ -20,8 +20,8 @@ TUTORIAL_NAMES = tuple(notebook.name for notebook in TUTORIALS)
 
 
 def pooled_steps(k: int) -> list[str]:
-    """The pooled notebooks of a collection of k studies without a recovery study."""
-    return [n.name for n in STAGE2 if n.needs != "recovery" and n.fewest <= k]
+    """The pooled notebooks of a collection of k studies with which nothing is stored."""
+    return [n.name for n in STAGE2 if n.needs in ("", "outcome") and n.fewest <= k]
 
 
 #: Of the usual stand-in, which has two studies.

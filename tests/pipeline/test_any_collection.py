@@ -89,7 +89,9 @@ def check_pages(pages: dict[str, str], studies: list[MadeUp]) -> None:
     for text in pages.values():
         check_text(text)
         for page in re.findall(r"\{doc\}`(?:.*<)?([\w/]+)>?`", text):
-            assert page in pages or page.startswith("notebooks/") or page == "references", page
+            assert page in pages or page.startswith("notebooks/") or page in ("for_software", "references"), (
+                page
+            )
     index, discussion = pages["index"], pages["discussion"]
     enrolled, included = re.search(r"with (.*) participants, of whom (.*)\n", index).groups()
     assert number(included) <= number(enrolled)

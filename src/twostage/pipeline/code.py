@@ -29,7 +29,7 @@ EXECUTION = tuple(f"pipeline/{name}.py" for name in ("kernel", "runner", "warm_k
 #: Libraries whose versions can change a number, a table or a figure of a notebook.
 RESULT_LIBRARIES = (
     *("numpy", "scipy", "pandas", "statsmodels", "formulaic", "matplotlib", "seaborn", "duckdb"),
-    *("ipython", "ipykernel", "markdown-it-py", "papermill"),
+    *("ipython", "ipykernel", "markdown-it-py", "matplotlib-inline", "papermill", "pillow"),
 )
 
 #: Libraries whose versions can change a page.
