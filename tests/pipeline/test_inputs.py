@@ -27,7 +27,7 @@ OTHER = dict.fromkeys(("label", "country", "setting", "treatment", "design", "so
 OTHER |= {"x_instrument": "Other", "y_instrument": "Other", "year": "1901"}
 OTHER |= {"x_min": "-99", "x_max": "999", "y_min": "-99", "y_max": "999"}
 
-POOLS = [notebook.name for notebook in STAGE2 if notebook.needs != "recovery"]
+POOLS = [notebook.name for notebook in STAGE2 if notebook.needs in ("", "outcome")]
 
 #: Modules that are imported and are no library whose version is watched: they check and print, and make no number.
 NO_RESULTS = {"pandera", "pydantic", "rich", "typer", "yaml", "IPython", "tqdm"}
@@ -37,7 +37,7 @@ NO_RESULTS |= {"jupyter_client", "nbclient", "traitlets", "psutil"}
 def shown(notebook: str, values: dict[str, str]) -> list[str]:
     """Everything that a notebook prints, shows and draws."""
     names, found, said = {}, [], io.StringIO()
-    seen = mock.patch.object(page, "display", lambda what: found.append(str(getattr(what, "data", ""))))
+    seen = mock.patch.object(page, "display", lambda what, **_: found.append(str(getattr(what, "data", what))))
     with contextlib.redirect_stdout(said), seen:
         for cell in nbformat.read(REPOSITORY / "notebooks" / f"{notebook}.ipynb", as_version=4).cells:
             if cell.cell_type == "code":

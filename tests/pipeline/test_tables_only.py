@@ -46,7 +46,8 @@ def test_results_are_those_of_the_notebooks(plan):
     tables, records = contents(run.folder / "output"), contents(run.folder / "records")
     assert len(records) == 3 * 3
     for study in run.studies:
-        run_notebook(run, "stage1_crosslevel", study)
+        for notebook in ("stage1_data", "stage1_crosslevel"):
+            run_notebook(run, notebook, study)
     run_notebook(run, "stage2_crosslevel")
     now, again = contents(run.folder / "output"), contents(run.folder / "records")
     assert {name: again[name] for name in records} == records
