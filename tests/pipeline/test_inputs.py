@@ -69,7 +69,7 @@ def executed(notebook: str, collection: Path, records: Path, output: Path, study
     places = {"collection": collection, "records": records, "output_folder": output, "study": study}
     places |= {"record_folder": output if study else ""}
     found = shown(notebook, {k: str(v) for k, v in places.items() if k in NOTEBOOKS[notebook].takes})
-    return found + [p.read_text(encoding="utf-8") for p in sorted(output.rglob("*")) if p.is_file()]
+    return found + [p.read_bytes() for p in sorted(output.rglob("*")) if p.is_file()]
 
 
 @pytest.fixture(scope="module")
