@@ -37,7 +37,9 @@ NO_RESULTS |= {"jupyter_client", "nbclient", "traitlets", "psutil"}
 def shown(notebook: str, values: dict[str, str]) -> list[str]:
     """Everything that a notebook prints, shows and draws."""
     names, found, said = {}, [], io.StringIO()
-    seen = mock.patch.object(page, "display", lambda what, **_: found.append(str(getattr(what, "data", what))))
+    seen = mock.patch.object(
+        page, "display", lambda what, **_: found.append(str(getattr(what, "data", what)))
+    )
     with contextlib.redirect_stdout(said), seen:
         for cell in nbformat.read(REPOSITORY / "notebooks" / f"{notebook}.ipynb", as_version=4).cells:
             if cell.cell_type == "code":

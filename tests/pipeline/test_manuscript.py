@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from twostage.display import number
+from twostage.display import interval, number
 from twostage.notebooks import HOME
 from twostage.pages.common.heterogeneity import heterogeneity_words, words_table
 from twostage.pages.common.leave import draw, save_figure, save_sentences, write_pooled, write_table
@@ -110,8 +110,10 @@ def test_no_result_is_typed_into_the_prose(page):
 def test_generating_values_stand_beside_the_estimates(context, three, pooled):
     table = context["truth"]()
     means = three.truth.query("study == 'mean' and term == 'x_within' and direction == 'x_to_y'")
-    assert f'<td class="number">{number(float(means["value"].iloc[0]))}</td>' in table
-    assert effect(pooled["lagged"].row("x_to_y", "x_within"), 0.95).ci in table
+    value, found = float(means["value"].iloc[0]), effect(pooled["lagged"].row("x_to_y", "x_within"), 0.95)
+    assert f">{number(value, 3)}</td>" in table and interval(found.low, found.high, 3) in table
+    held = [r for r in re.findall(r"<tr>(.*?)</tr>", table, re.S) if f">{number(value, 3)}<" in r]
+    assert (">yes<" if found.low <= value <= found.high else ">no<") in held[0]
 
 
 def test_the_effect_without_each_study_is_a_table(context, three):
@@ -119,7 +121,7 @@ def test_the_effect_without_each_study_is_a_table(context, three):
     numbers = {"estimate": -0.11, "ci_low": -0.2, "ci_high": -0.02, "tau2": 0.01, "i2": 40.0}
     write_table(pd.DataFrame([{"label": "Study <1>"} | numbers]), str(folder), "leave_one_out_x_to_y")
     table = context["without"]("x_to_y")
-    cells = ["Study &lt;1&gt;", "−0.11", "[−0.20, −0.02]", "0.100", "40"]
+    cells = ["Study &lt;1&gt;", "−0.110", "[−0.200, −0.020]", "0.100", "40"]
     assert re.findall(r"<td[^>]*>(.*)</td>", table) == cells
     assert ":name: tab-sensitivity-leave_one_out_x_to_y" in table
     assert context["without"]("y_to_x") == ""

@@ -104,7 +104,7 @@ class Recovery:
         """What a reader must know before using the numbers; empty if nothing."""
         reasons = ["the code that makes them has changed"] if self.older_code else []
         reasons += ["the studies of the collection have changed"] if self.other_design else []
-        return f"These results are out of date: {' and '.join(reasons)} since." if reasons else ""
+        return f"This simulation is out of date: {' and '.join(reasons)} since." if reasons else ""
 
 
 def write_recovery(collection: Path, summary: pd.DataFrame, about: dict[str, Any], part: Part = MAIN) -> Path:

@@ -48,7 +48,8 @@ def test_what_an_estimator_knew_in_the_replicates_is_said(default, stored):
 
 def test_the_first_screen_has_the_beginning_of_the_same(default, stored):
     brief, whole = (trust_sentences(stored, default, an_effect, brief=b) for b in (True, False))
-    assert brief.removesuffix(stored.caution()).strip() in whole
+    held = brief.split(" The estimator that came closest")[0]
+    assert held.removesuffix(stored.caution()).strip() in whole
     assert "best calibrated" not in brief and "excluded zero in" in brief
     assert brief.endswith(stored.caution())
 

@@ -8,7 +8,7 @@ from twostage.display import count, inference, interval, number, p_value, percen
 from twostage.multiverse.grid import CHOICES, WORDS
 from twostage.multiverse.store import Multiverse
 from twostage.pages.bayes.tables import probability
-from twostage.pages.multiverse.analysis import BIAS_AWARE, CONCLUSIONS, View
+from twostage.pages.multiverse.analysis import BIAS_AWARE, CONCLUSIONS, View, thin
 from twostage.stats.multiverse import Branch, Decomposition
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words
 from twostage.words import say
@@ -367,7 +367,18 @@ def _joint(m: Multiverse, view: View) -> str:
     )
     return (
         f"Held against {count(test.draws)} draws of the collection without a lagged effect on average{spread}: "
-        f"{'; '.join(said)}."
+        f"{'; '.join(said)}. {_drawn(m, view)}"
+    )
+
+
+def _drawn(m: Multiverse, view: View) -> str:
+    """How many specifications the test is of."""
+    n = len(thin(m, view.table))
+    if n == len(view.table):
+        return "The test is of all specifications."
+    return (
+        f"The test is of {count(n)} of the specifications, without those that take long; so what is observed differs from "
+        "the numbers of all."
     )
 
 

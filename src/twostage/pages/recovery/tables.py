@@ -195,7 +195,7 @@ def how_made(recovery: Recovery) -> str:
     minutes = number(a["seconds"] / a["processes"] / 60, 0)
     text = (
         f"{how_many} replicates of the whole collection per condition, seed {a['seed']}, made on "
-        f"{a['date']} by version {a['package_version']} of the package (commit `{a['commit'][:12]}`) in {minutes} minutes "
+        f"{a['date']} by version {a['package_version']} of the package (commit {a['commit'][:12]}) in {minutes} minutes "
         f"on {a['processes']} {'process' if a['processes'] == 1 else 'processes'}."
     )
     return cautioned(text, recovery)

@@ -80,7 +80,9 @@ def trust_sentences(
         _held(recovery, kind, HEADLINE, collection, "the main analysis"),
     ]
     if brief:
-        return " ".join([*said, recovery.caution()]).strip()
+        return " ".join(
+            part for part in [*said, _instead(best, collection, estimates), recovery.caution()] if part
+        )
     said.append(_direction(recovery, kind, collection))
     if best == HEADLINE:
         said.append("No estimator was better calibrated.")
@@ -105,9 +107,10 @@ def _held(recovery: Recovery, kind: Condition, estimator: str, collection: Colle
     held = _each(present, "coverage", collection)
     wrong = _each(absent, "rejection", collection)
     n = count(min(row["n_replicates"] for row in (*present.values(), *absent.values())))
+    # Of a level of 95 %, as the study's verdict takes it.
     return (
-        f"The interval of {name} held the truth in {held} of {n} replicates; where there was no effect it excluded zero "
-        f"in {wrong}."
+        f"The interval of {name}, which is meant to hold the truth in 95 %, held it in {held} of {n} replicates; where "
+        f"there was no effect it excluded zero in {wrong}, and is meant to in 5 %."
     )
 
 
@@ -138,6 +141,15 @@ def _better(recovery: Recovery, kind: Condition, best: str, collection: Collecti
     found = _held(recovery, kind, best, collection, "this estimator")
     enough = "" if is_calibrated(recovery, kind, best) else " Even that is not what its interval claims."
     return f"The best calibrated estimator is the {words}. {found}{enough}"
+
+
+def _instead(best: str, collection: Collection, estimates: Estimates) -> str:
+    """What the estimator that came closest gives; nothing where that is the main analysis, or it gives nothing."""
+    found = [estimates(best, d.name, d.cross) for d in DIRECTIONS.values()]
+    if best == HEADLINE or not all(effect.studies for effect in found):
+        return ""
+    first, second = (effect.estimate for effect in found)
+    return f"The estimator that came closest there gives {first} and {second} ({estimator_words(best)})."
 
 
 def _beside(best: str, collection: Collection, estimates: Estimates) -> str:

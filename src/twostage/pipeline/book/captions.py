@@ -19,6 +19,12 @@ from twostage.words import say
 _MAIN = frozenset({"data", "lagged", "transition", "crosslevel", "sensitivity"})
 
 
+#: Figures on a page of the main analysis that are of another.
+_BY_ANOTHER = {
+    "by_transition": "Effects are by the random-intercept cross-lagged panel model, with lags of each transition"
+}
+
+
 #: Tables that pooled notebooks leave of the scores themselves: no effect is in them.
 _OF_SCORES = ("ends",)
 
@@ -67,7 +73,7 @@ class Captions:
             f":name: {label(FIGURE_LABEL, notebook, name, where)}",
             *(
                 "",
-                f"{self._title(name)} {myst(_sentence(about['alt']))} {self._how(notebook)} {self._data()}",
+                f"{self._title(name)} {myst(_sentence(about['alt']))} {self._how(notebook, name)} {self._data()}",
             ),
         ]
         # Before a version that left them, figures had no PNG.
@@ -115,7 +121,7 @@ class Captions:
         title = say(result_title(name, self.collection.x.label, self.collection.y.label))
         return f"**{myst(title.replace('Pooled ', '') if self._alone else title)}.**"
 
-    def _how(self, notebook: str) -> str:
+    def _how(self, notebook: str, name: str = "") -> str:
         reads = frozenset(NOTEBOOKS[notebook].reads) if notebook in NOTEBOOKS else frozenset()
         p = self.parameters
         pooled = (
@@ -126,7 +132,8 @@ class Captions:
         if reads == {"outcome"}:
             return f"Partial correlations{pooled}."
         if reads and reads <= _MAIN:
-            return f"Effects are {myst(say(estimator_words(HEADLINE)))}{pooled}."
+            words = _BY_ANOTHER.get(name, f"Effects are {estimator_words(HEADLINE)}")
+            return f"{myst(say(words))}{pooled}."
         # How other models pool is their pages' to say.
         return "Estimators are named where they differ." if reads else ""
 

@@ -338,9 +338,10 @@ def _truth(collection: Collection, output: Path) -> str:
         rows.append(
             {
                 "effect": label,
-                "generating value": number(float(row.value)),
-                "estimate": e.estimate,
-                "interval": e.ci,
+                "generating value": number(float(row.value), 3),
+                "estimate": number(e.value, 3),
+                "interval": interval(e.low, e.high, 3),
+                "holds the generating value": "yes" if e.low <= float(row.value) <= e.high else "no",
             }
         )
     return html_table(pd.DataFrame(rows))
@@ -376,9 +377,9 @@ def _without(captions: Captions, direction: str) -> Markup:
     shown = pd.DataFrame(
         {
             "study": found["label"],
-            "estimate without it": [number(e) for e in found["estimate"]],
+            "estimate without it": [number(e, 3) for e in found["estimate"]],
             "interval": [
-                interval(low, high) for low, high in zip(found["ci_low"], found["ci_high"], strict=True)
+                interval(low, high, 3) for low, high in zip(found["ci_low"], found["ci_high"], strict=True)
             ],
             "τ": [number(t**0.5, 3) for t in found["tau2"]],
             "I² (%)": [number(i, 0) for i in found["i2"]],
