@@ -198,7 +198,7 @@ def test_metafor_makes_the_same_of_the_default_collection(tmp_path):
     key = ["analysis", "variant", "direction", "term", "estimator"]
     pooled = pd.DataFrame(read(tmp_path / "run", "pooled.json")["effects"])
     both = pooled.merge(metafor, on=key, suffixes=("", "_r"), validate="one_to_one")
-    assert len(both) == len(metafor) == len(pooled) == 26
+    assert len(both) == len(metafor) == len(pooled) == 28
     assert (both["k"] == both["k_r"]).all()
     assert (both["n_patients"] == both["n_patients_r"]).all()
     # Both maximise by Newton's method to 1e-13; what is left are the digits of the sums.
