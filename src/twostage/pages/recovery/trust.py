@@ -83,7 +83,7 @@ def trust_sentences(
         return " ".join(
             part for part in [*said, _instead(best, collection, estimates), recovery.caution()] if part
         )
-    said.append(_direction(recovery, kind, collection))
+    said += ["Shares have their Monte Carlo standard errors.", _direction(recovery, kind, collection)]
     if best == HEADLINE:
         said.append("No estimator was better calibrated.")
     else:
@@ -94,8 +94,7 @@ def trust_sentences(
 def _where(kind: Condition, wanted: str) -> str:
     missing = "" if kind.name == wanted else f' (the stored study does not have the condition "{wanted}")'
     return say(
-        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}. Shares have their "
-        "Monte Carlo standard errors."
+        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}."
     )
 
 
