@@ -15,8 +15,8 @@ import pytest
 from twostage.collection.collection import read_collection
 from twostage.interchange.columns import NAMES
 from twostage.interchange.documents import POOLED_VERSION, Pooled, schema
+from twostage.interchange.effects import units
 from twostage.interchange.pooled import as_results
-from twostage.interchange.units import units
 from twostage.params import make_parameters
 from twostage.records.record import find_record
 from twostage.stage2.results import read_results

@@ -7,8 +7,10 @@ import pandas as pd
 
 from twostage.collection import Collection, unmarked
 from twostage.interchange.columns import NAMES, OF_STUDY
-from twostage.interchange.units import units
+from twostage.params import Parameters
 from twostage.records import Estimate, Record
+from twostage.stage1 import variants
+from twostage.terms import DIRECTIONS
 
 #: Raised when the meaning of a field of ``vcov.json`` changes.
 VCOV_VERSION = 1
@@ -87,3 +89,35 @@ def _blocks(record: Record) -> Iterator[dict]:
             | {"variant": joint.variant, "of": "both", "effects": effects, "matrix": joint.matrix}
             | counts
         )
+
+
+#: What a score is divided by.
+_OF_SCORE = {"total": "SD of all scores", "within": "SD within persons", "none": "scale point"}
+
+
+def units(analysis: str, variant: str, direction: str, term: str, parameters: Parameters) -> str:
+    """The unit of an estimate.
+
+    Parameters
+    ----------
+    analysis, variant, direction, term : str
+        As in a record.
+    parameters : Parameters
+        With which it was made.
+
+    Examples
+    --------
+    >>> from twostage.params import make_parameters
+    >>> units("lagged", "main", "x_to_y", "x_within", make_parameters({}))
+    'SD of all scores of y per SD of all scores of x'
+    """
+    if analysis == "outcome":
+        return {"partial_r_z": "Fisher z of a partial correlation"}.get(
+            term, "SD of the outcome per SD of early x"
+        )
+    changed = variants(parameters).get(variant, {}) if analysis == "sensitivity" else {}
+    one = _OF_SCORE[changed.get("standardize", parameters.standardize)]
+    outcome = f"{one} of {DIRECTIONS[direction].outcome}"
+    if term == "intercept":
+        return outcome
+    return " ".join([outcome, *(f"per {one} of {part[0]}" for part in term.split(":"))])

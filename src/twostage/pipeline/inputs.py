@@ -112,9 +112,8 @@ def prepare(
     sets = _of_studies(content, studies) | _of_notebooks(run, content) | _of_book(content)
     sets |= {f"studies/{id}": shared_study(bundle, content) for id, bundle in bundles.items()}
     sets |= {"package": found["code"], "source": found["all_code"], "libraries": book_libraries()}
-    for name, files in stored.items():
-        sets[name] = {file.name: found for file, found in files.items()} if run.has(name) else {}
-    sets |= {"history": {file.name: found for file, found in history.items()}}
+    shown = {name: files if run.has(name) else {} for name, files in stored.items()} | {"history": history}
+    sets |= {name: {file.name: sha for file, sha in files.items()} for name, files in shown.items()}
     files = _files(run, sets, Path(collection)) | {
         n: t.encode() for n, t in shared_files(content, bundles).items()
     }

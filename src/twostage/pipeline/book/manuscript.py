@@ -146,7 +146,7 @@ def book_context(
     captions = Captions(collection, parameters, output)
     parts = _counts(collection, flow) | estimator_context(output, collection)
     parts |= reporting_context(Path(run_folder), collection, flow, pages)
-    parts |= _first_screen(Path(run_folder), collection, parameters)
+    parts |= _first_screen(Path(run_folder), collection, parameters) | _tables(captions, flow)
     return parts | {
         "title": collection.title,
         "note": rich_myst(collection.note),
@@ -160,14 +160,6 @@ def book_context(
         "version": version("twostage"),
         "parameters": parameters,
         "captions": captions,
-        "studies": captions.plain(
-            html_table(_registry(collection)), "studies", "Characteristics of the studies"
-        ),
-        "flow": captions.plain(html_table(flow.rename(columns=say)), "flow", "From enrolment to analysis"),
-        "parameter_table": captions.plain(
-            html_table(parameter_table()), "parameters", "Parameters of an analysis"
-        ),
-        "chosen": captions.plain(html_table(_chosen(parameters)), "chosen", "Parameters of this run"),
         "effect": _effects(output),
         "variants": lambda direction: _variant_names(output, direction),
         "left_out": lambda analysis: _left_out(output, analysis),
@@ -194,6 +186,17 @@ def book_context(
             read_simulation(Path(book) / "simulations", "floors"),
         ),
     }
+
+
+def _tables(captions: Captions, flow: pd.DataFrame) -> dict[str, Markup]:
+    """The tables of the manuscript that no pooled notebook leaves."""
+    made = {
+        "studies": (_registry(captions.collection), "studies", "Characteristics of the studies"),
+        "flow": (flow.rename(columns=say), "flow", "From enrolment to analysis"),
+        "parameter_table": (parameter_table(), "parameters", "Parameters of an analysis"),
+        "chosen": (_chosen(captions.parameters), "chosen", "Parameters of this run"),
+    }
+    return {key: captions.plain(html_table(table), name, words) for key, (table, name, words) in made.items()}
 
 
 def _first_screen(run_folder: Path, collection: Collection, parameters: Parameters) -> dict:

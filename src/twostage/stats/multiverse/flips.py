@@ -136,6 +136,7 @@ def flip_tree(
     found: list[Branch] = []
 
     def grow(rows: np.ndarray, path: tuple, left: int) -> None:
+        """Note the part that a path leads to, and divide it once more while that tells the turned ones apart."""
         best = max(
             (_division(places[rows, f], hits[rows], f) for f in range(places.shape[1])), default=(0.0,)
         )
