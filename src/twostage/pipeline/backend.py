@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +72,10 @@ class Workers(Executor):
 
     def submit(self, fn, /, *args: Any, **kwargs: Any) -> Future:
         """Hand out a task."""
-        future = self._executor.submit(fn, *args, **kwargs)
-        self._futures.append(future)
+        # Executors start their processes when the first tasks come.
+        with _interrupts_later():
+            future = self._executor.submit(fn, *args, **kwargs)
+            self._futures.append(future)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -111,9 +114,28 @@ def _start_tracker() -> None:
         os.close(nowhere)
 
 
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread, and in the processes and threads that it starts, for which this is for good.
+
+    Ctrl-C reaches every process of a terminal; only the one that plans the run shall act on it. A worker that says so
+    itself has imported Python's libraries before, and an interruption there printed a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _depend_on_planner(planner: int) -> None:
-    # Ctrl-C reaches every process of a terminal; only the one that plans the run shall act on it.
+    # From here on Ctrl-C is ignored, as kernels that this worker starts expect it, and need not be held back.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end_with(planner)
 
 
