@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import distributed
+import psutil
 import pytest
 
 from twostage.pipeline import backend
@@ -111,3 +113,29 @@ def test_nothing_is_said_after_kill_9(tmp_path):
     process.send_signal(signal.SIGKILL)
     # Its end comes when the last process that has it is gone: the worker, and what frees their memory.
     assert process.communicate(timeout=60)[1] == ""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at processes as Linux shows them")
+def test_an_interruption_reaches_no_worker_at_any_moment():
+    """Ctrl-C while a worker imports its libraries printed a traceback: it is held back from its first moment."""
+    workers, interruption = backend.local_workers(1), 1 << (signal.SIGINT - 1)
+    seen = 0
+    try:
+        future = workers.submit(os.getpid)
+        while not future.done():
+            for child in psutil.Process().children():
+                try:
+                    is_worker = any("popen_loky" in word for word in child.cmdline())
+                    status = dict(
+                        line.split(":\t", 1)
+                        for line in Path(f"/proc/{child.pid}/status").read_text().splitlines()
+                    )
+                except (psutil.NoSuchProcess, FileNotFoundError):
+                    continue
+                if is_worker:
+                    seen += 1
+                    assert (int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) & interruption
+        assert seen and future.result() != os.getpid()
+    finally:
+        workers.shutdown()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

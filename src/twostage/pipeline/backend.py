@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import loky
@@ -89,25 +90,27 @@ class Workers(Executor):
 
 def local_workers(n: int) -> Workers:
     """Processes on this machine; they and their kernels end with the process that plans the run."""
-    _start_tracker()
+    _start_trackers()
     executor = loky.ProcessPoolExecutor(
         n, timeout=IDLE_SECONDS, initializer=_depend_on_planner, initargs=(os.getpid(),)
     )
     return Workers(executor, lambda left: executor.shutdown(wait=True, kill_workers=left))
 
 
-def _start_tracker() -> None:
-    """Start the process in which loky notes what its processes share, to free it when they are killed.
+def _start_trackers() -> None:
+    """Start the processes in which loky and Python note what processes share, to free it when they are killed.
 
-    It alone outlives kill -9. What it would then print, after the prompt, is that it did what it is there for.
+    They alone outlive kill -9. What they would then print, after the prompt, is that they did what they are there for.
+    Whoever starts one lets Ctrl-C through again afterwards, so they are there before :func:`_interrupts_later`.
     """
     sys.stderr.flush()
     terminal = os.dup(STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        # It takes its standard error from this process, and loky has no other way to choose it.
+        # They take their standard error from this process, and there is no other way to choose it.
         os.dup2(nowhere, STDERR)
         ensure_running()
+        resource_tracker.ensure_running()
     finally:
         os.dup2(terminal, STDERR)
         os.close(terminal)
