@@ -10,7 +10,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "twostage"
 
 #: The ground: files beside the folders, and the folder of texts. They may be imported from everywhere and
 #: import only each other.
-GROUND = ("characters", "problems", "text", "files", "terms", "words", "display", "printing", "project")
+GROUND = (
+    "beside",
+    "characters",
+    "problems",
+    "text",
+    "files",
+    "terms",
+    "words",
+    "display",
+    "printing",
+    "project",
+)
 
 #: The floors, lowest first: a module imports from its own folder, lower ones and the ground.
 FLOORS = (

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from twostage.beside import table_beside
 from twostage.text import Markup, markup, paragraphs, to_csv
 from twostage.words import say
 
@@ -105,39 +106,7 @@ _NAMES = {"study", "label"}
 _OWN = frozenset({"reason", "step", "variant", "meaning", "unit"})
 
 #: Titles of columns whose names are no words.
-_TITLES = {
-    "std_error": "standard error",
-    "df": "degrees of freedom",
-    "ci_low": "interval from",
-    "ci_high": "interval to",
-    "pi_low": "prediction interval from",
-    "pi_high": "prediction interval to",
-    "loglik": "log-likelihood",
-    "sigma2": "residual variance",
-    "re_variance": "variance between patients",
-    **{name: name.replace("_", " ") for name in ("patients", "session", "sessions_per_patient")},
-    "n_enrolled": "patients in the files",
-    "n_patients": "patients",
-    "n_sessions": "sessions",
-    "n_transitions": "transitions",
-    "n_x": "patients with x",
-    "n_y": "patients with y",
-    "n_both": "patients with both",
-    "icc_x": "share of variance of x between patients",
-    "icc_y": "share of variance of y between patients",
-    "r_between": "correlation between patients",
-    "r_within": "correlation within patients",
-    "scale_x": "unit of x",
-    "scale_y": "unit of y",
-    "floor_x": "share of scores of x that are the lowest possible",
-    "ceiling_x": "share of scores of x that are the highest possible",
-    "floor_y": "share of scores of y that are the lowest possible",
-    "ceiling_y": "share of scores of y that are the highest possible",
-    "n_pre": "patients with intake score",
-    "n_post": "patients with outcome score",
-    "pre_mean": "mean intake score",
-    "pre_sd": "SD of intake scores",
-}
+_TITLES: dict[str, str] = table_beside(__file__)
 
 
 def _cell(column: str, value: Any) -> str:

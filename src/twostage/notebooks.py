@@ -1,6 +1,6 @@
 """The table of notebooks: what each takes, reads and leaves, and which chapter quotes it.
 
-A run, its book, the parameter cells and the table of parameters all follow from :data:`NOTEBOOKS`. It stands in the
+A run, its book, the parameter cells and the table of parameters all follow from ``notebooks.yml``. It stands in the
 package and not beside the notebooks because what a record may be called must be known where there are none.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twostage.beside import table_beside
 from twostage.params import PLACES, Parameters, allowed_values, check_early, make_parameters
 from twostage.problems import ParameterError, Problem, nearest
 
@@ -22,13 +23,7 @@ USES, NEEDS, KINDS = (
 )
 
 
-_PANEL = ("first_session", "last_session", "lag", "min_sessions", "standardize", "detrend")
-
-
-_STAGE1 = ("collection", "study", "record_folder", *_PANEL)
-
-
-_STAGE2 = ("collection", "records", "output_folder", "tau2_method", "ci_method", "level")
+_TABLE = table_beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -84,132 +79,13 @@ class Notebook:
         return self.name.split("_")[0]
 
 
-NOTEBOOKS = {
-    notebook.name: notebook
-    for notebook in (
-        Notebook("stage1_data", _STAGE1, leaves=("data",)),
-        Notebook(
-            "stage1_outcome", (*_STAGE1, "early_last_session", "level"), leaves=("outcome",), needs="outcome"
-        ),
-        Notebook(
-            "stage1_lagged",
-            (*_STAGE1, "random_slopes", "stage1_errors", "level"),
-            leaves=("lagged", "transition", "sensitivity", "onestage"),
-        ),
-        Notebook(
-            "stage1_crosslevel", (*_STAGE1, "random_slopes", "stage1_errors", "level"), leaves=("crosslevel",)
-        ),
-        Notebook("stage1_estimators", (*_STAGE1, "stage1_errors", "level"), leaves=("estimators",)),
-        Notebook(
-            "stage2_outcome",
-            _STAGE2,
-            leaves=("outcome",),
-            reads=("outcome",),
-            needs="outcome",
-            chapter="results_outcome",
-        ),
-        Notebook(
-            "stage2_lagged",
-            _STAGE2,
-            leaves=("lagged", "transition"),
-            reads=("data", "lagged", "transition"),
-            chapter="results_lagged",
-        ),
-        Notebook(
-            "stage2_joint",
-            _STAGE2,
-            leaves=("joint",),
-            reads=("lagged", "estimators"),
-            fewest=3,
-            chapter="results_joint",
-        ),
-        Notebook(
-            "stage2_onestage",
-            _STAGE2,
-            leaves=("onestage",),
-            reads=("lagged", "onestage"),
-            fewest=2,
-            chapter="results_onestage",
-        ),
-        Notebook(
-            "stage2_crosslevel",
-            _STAGE2,
-            leaves=("crosslevel",),
-            reads=("data", "crosslevel"),
-            chapter="results_crosslevel",
-        ),
-        Notebook(
-            "stage2_sensitivity",
-            _STAGE2,
-            leaves=("sensitivity",),
-            reads=("lagged", "sensitivity"),
-            facts=("country",),
-            fewest=2,
-            chapter="results_sensitivity",
-        ),
-        Notebook(
-            "stage2_influence",
-            _STAGE2,
-            leaves=("influence",),
-            reads=("lagged",),
-            facts=("year",),
-            fewest=3,
-            chapter="results_influence",
-        ),
-        Notebook(
-            "stage2_small_study",
-            _STAGE2,
-            leaves=("small_study",),
-            reads=("lagged",),
-            fewest=3,
-            chapter="results_small_study",
-        ),
-        Notebook(
-            "stage2_moderators",
-            _STAGE2,
-            leaves=("moderators",),
-            reads=("data", "lagged"),
-            facts=("year", "setting", "design", "country", "x_instrument", "y_instrument", "y_min", "y_max"),
-            fewest=5,
-            chapter="results_moderators",
-        ),
-        Notebook(
-            "stage2_estimators",
-            _STAGE2,
-            leaves=("estimators",),
-            reads=("data", "estimators"),
-            uses=("truth",),
-            chapter="results_estimators",
-        ),
-        Notebook(
-            "stage2_recovery",
-            ("collection", "output_folder"),
-            leaves=("recovery",),
-            uses=("recovery",),
-            needs="recovery",
-            chapter="recovery",
-        ),
-        Notebook(
-            "stage2_multiverse",
-            ("collection", "output_folder"),
-            leaves=("multiverse",),
-            uses=("multiverse",),
-            needs="multiverse",
-            chapter="multiverse",
-        ),
-        Notebook(
-            "stage2_window",
-            _STAGE2,
-            leaves=("window",),
-            reads=("lagged", "crosslevel"),
-            uses=("data",),
-            fewest=2,
-        ),
-        Notebook("tutorial_methodologist", ("example_folder",)),
-        Notebook("tutorial_researcher", ("example_folder",)),
-        Notebook("tutorial_clinic", ("example_folder",)),
-    )
-}
+def _notebook(name: str, row: dict[str, Any]) -> Notebook:
+    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    takes = tuple(own for given in row["takes"] for own in _TABLE["stages"].get(given, [given]))
+    return Notebook(**{"name": name} | row | lists | {"takes": takes})
+
+
+NOTEBOOKS = {name: _notebook(name, row) for name, row in _TABLE["notebooks"].items()}
 
 
 STAGE1, STAGE2, TUTORIALS = (tuple(n for n in NOTEBOOKS.values() if n.kind == kind) for kind in KINDS)

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from twostage.beside import text_beside
 from twostage.collection import schema
 from twostage.collection.collection import locate_collection, validate_collection
 from twostage.collection.settings import FILE, VariableSettings, read_settings
@@ -32,86 +33,10 @@ PATIENTS = {
 }
 
 
-_YML = """\
-# What this collection is about. `twostage validate` checks it, `twostage import` adds a study.
-title: {title}
-# Shown on top of every page of the book: what the data are, whose, and under which licence.
-note: {note}
-# Who signs the book, as in "A. Author, B. Author"; nobody while it is empty.
-authors: ""
-synthetic: false
-
-# The pair. `name` is the column in sessions/<study>.csv; `better` says which end of the scale is the good one.
-x:
-  name: {x.name}
-  label: {x.label}
-  better: {x.better}
-y:
-  name: {y.name}
-  label: {y.label}
-  better: {y.better}
-
-# What the pages call who is observed, and when, and the scores before the first and after the last occasion ("at ...").
-# Plurals follow the usual rules; where they do not: persons: ..., occasions: ...
-words:
-  person: {words.person}
-  occasion: {words.occasion}
-  start: {words.start}
-  end: {words.end}
-
-# How the review was done: texts (emphasis and links are possible), each may be left empty. The book shows them, and where
-# PRISMA-IPD asks for what is not said it says "not stated". `studies` counts studies at each step of the search; how many
-# were obtained is counted from studies.csv. Judgements of the studies' risk of bias: risk_of_bias.csv beside this file,
-# with the columns study, domain, judgement (low, some concerns, high, no information), reason.
-review:
-  protocol: ""        # where it can be read, and what was changed since
-  registration: ""    # register and number
-  eligibility: ""     # which studies and persons could take part
-  sources: ""         # data bases, registers, people asked, with dates
-  search: ""          # the terms of one full search
-  selection: ""       # who decided on what, and how disagreement was settled
-  obtaining: ""       # how individual participant data were sought and obtained
-  not_obtained: ""    # which eligible studies gave none, and why
-  checks: ""          # what was done with data that looked wrong
-  risk_of_bias: ""    # the tool behind risk_of_bias.csv
-  funding: ""
-  conflicts: ""
-  studies: {{}}         # as in {{identified: 812, screened: 640, eligible: 25, sought: 25}}
-
-# What your data are like: the book's first page says how far the main analysis can be trusted where data are so, by a
-# recovery study of these studies (`twostage recovery`). realistic has most of the others at once; or one of plain,
-# shared_trends, own_trends, unequal_variances, dropout, heterogeneous, moderated, everything, measurement_error,
-# error_and_trends, floors, own_autoregressions, unequal_spacing, unseen_dropout, therapists (the book's page on it says
-# what they are).
-condition: realistic
-
-# Analysis parameters that differ from the package's defaults (`twostage run --help`, the book's page Run it again).
-parameters:
-  first_session: 1
-  last_session: 7
-
-# Our name: column of patients/<study>.csv. Every study's file has all of them; cells may be empty. Without scores at
-# the start and the end in any study, delete `pre` and `post`: the book then leaves out the outcome analysis.
-patients:
-  file: patients/{{study}}.csv
-  columns:
-    patient: patient
-{columns}"""
+_YML = text_beside(__file__, ".yml")
 
 
-_README = """\
-# {title}
-
-A collection for `twostage`. It has no study yet; add one with
-
-    twostage import FILE --to {name} --study ID
-
-- `collection.yml`: the pair, its labels, default parameters. Edit title, note and authors first.
-- `studies.csv`: one row per study, written by the import.
-- `dictionary.csv`: every variable with meaning, unit, range and missing code.
-- `introduction.md`, if you write it: the introduction of the book, in paragraphs, with emphasis, lists and links.
-- `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.
-"""
+_README = text_beside(__file__, ".md")
 
 
 @dataclass(frozen=True)

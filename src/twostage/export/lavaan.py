@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from twostage.beside import text_beside
+
 #: Names of the models in the script, in the order in which they are fitted, and what they are.
 MODELS = (
     ("riclpm", "random-intercept cross-lagged panel model"),
@@ -34,19 +36,7 @@ def lavaan_lines(x: str, y: str, sessions: Sequence[int]) -> Iterator[str]:
 
 #: Started again where it stopped, as lavaan's optimiser may stop early. What did not converge, or has
 #: fewer patients than parameters or as many, is no estimate.
-_REPORT = (
-    "panel_model <- function(model, analysis) {",
-    '  once <- function(start, se) lavaan(model, wide, missing = "fiml", fixed.x = FALSE, start = start, se = se,',
-    '    information = "observed", h1 = FALSE, baseline = FALSE, control = list(iter.max = 20000, eval.max = 50000))',
-    '  fit <- once(once("default", "none"), "standard")',
-    "  found <- parameterEstimates(fit)",
-    '  found <- found[grepl("^b_", found$label) & !duplicated(found$label), c("label", "est", "se")]',
-    '  free <- subset(parTable(fit), free > 0 & op != "~1")',
-    '  needed <- sum(free$label == "") + length(setdiff(free$label, ""))   # parameters besides the means',
-    '  if (nrow(wide) <= needed || !lavInspect(fit, "converged")) found[c("est", "se")] <- NA',
-    '  data.frame(analysis, direction = "", term = found$label, estimate = found$est, std_error = found$se, df = Inf)',
-    "}",
-)
+_REPORT = text_beside(__file__, ".R").splitlines()
 
 
 def riclpm(x: str, y: str, sessions: Sequence[int]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from twostage.beside import text_beside
 from twostage.collection import Collection, read_collection
 from twostage.export.folder import ExportError, place
 from twostage.pipeline.run import Run, load_run
@@ -25,37 +26,7 @@ SITE = "site"
 _TEXTS = {".html", ".js", ".json", ".txt", ".ipynb", ".md", ".csv", ".svg", ".xml", ".py", ".yml"}
 
 
-_WORKFLOW = """\
-# Publishes the folder site/ with GitHub Pages. It needs one setting of the repository: Settings, Pages,
-# Source: GitHub Actions.
-name: publish
-
-on:
-  push:
-    branches: [main]
-  workflow_dispatch:
-
-permissions:
-  contents: read
-  pages: write
-  id-token: write
-
-jobs:
-  publish:
-    runs-on: ubuntu-latest
-    environment:
-      name: github-pages
-      url: ${{ steps.published.outputs.page_url }}
-    steps:
-      - uses: actions/checkout@v4
-      - name: Check the files
-        run: sha256sum --check --quiet SHA256SUMS
-      - uses: actions/upload-pages-artifact@v3
-        with:
-          path: site
-      - id: published
-        uses: actions/deploy-pages@v4
-"""
+_WORKFLOW = text_beside(__file__, ".yml")
 
 
 def publish_run(

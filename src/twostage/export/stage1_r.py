@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from twostage.beside import text_beside
 from twostage.collection import Content, Layout, Settings
 from twostage.export.lavaan import MODELS, lavaan_lines
 from twostage.params import Parameters
@@ -17,38 +18,10 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 #: Names that the scripts use themselves, and R's own words.
 _TAKEN = {
-    "patient",
-    "session",
-    "later",
-    "data",
-    "scores",
-    "panel",
-    "pairs",
-    "estimates",
-    "number",
-    "both",
-    "own",
+    *("patient", "session", "later", "data", "scores", "panel", "pairs", "estimates", "number", "both"),
+    *("own", "if", "else", "repeat", "while", "function", "for", "next", "break", "in", "NA", "NULL"),
+    *("TRUE", "FALSE", "Inf", "NaN", "T", "F", "c", "x", "y"),
 }
-
-
-_TAKEN |= {
-    "if",
-    "else",
-    "repeat",
-    "while",
-    "function",
-    "for",
-    "next",
-    "break",
-    "in",
-    "NA",
-    "NULL",
-    "TRUE",
-    "FALSE",
-}
-
-
-_TAKEN |= {"Inf", "NaN", "T", "F", "c", "x", "y"}
 
 
 @dataclass(frozen=True)
@@ -267,22 +240,7 @@ class Script:
         yield "write.csv(estimates, row.names = FALSE)"
 
 
-_CLUSTERED = (
-    "# Standard errors with patients as clusters: CR2 of the rows whitened by the model, Satterthwaite's df.",
-    "clustered <- function(fit) {",
-    '  X <- getME(fit, "X"); y <- getME(fit, "y"); patient <- as.character(model.frame(fit)$patient)',
-    '  root <- getME(fit, "Lambdat") %*% getME(fit, "Zt")',
-    "  for (p in unique(patient)) {",
-    "    i <- which(patient == p)",
-    "    V <- sigma(fit)^2 * (diag(length(i)) + as.matrix(Matrix::crossprod(root[, i, drop = FALSE])))",
-    "    L <- t(chol(V))",
-    "    y[i] <- solve(L, y[i]); X[i, ] <- solve(L, X[i, , drop = FALSE])",
-    "  }",
-    "  whitened <- lm(y ~ 0 + X)",
-    '  test <- coef_test(whitened, vcovCR(whitened, cluster = patient, type = "CR2"), test = "Satterthwaite")',
-    "  data.frame(test$SE, test$df_Satt)",
-    "}",
-)
+_CLUSTERED = text_beside(__file__, ".R").splitlines()
 
 
 def _one_line(text: str) -> str:

@@ -9,28 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from twostage.beside import table_beside
 from twostage.importing.blocks import LEAVE_OUT
 from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
 from twostage.problems import Problem
 
 #: What begins a row of totals, in the languages of its users.
-# fmt: off
-TOTALS = frozenset(
-    {
-        "mittelwert", "mittelwerte", "mw", "durchschnitt", "standardabweichung", "stdabw", "stabw",
-        "streuung", "varianz", "summe", "gesamt", "insgesamt", "anzahl", "median", "minimum",
-        "maximum", "ergebnis", "mean", "means", "average", "avg", "std", "stddev", "stdev", "sd",
-        "se", "sem", "variance", "sum", "total", "totals", "overall", "count", "grandtotal",
-        "subtotal", "moyenne", "ecarttype", "somme", "effectif", "media", "mediana", "desviacion",
-        "suma", "promedio", "recuento", "gemiddelde", "totaal", "som", "aantal",
-        "standaarddeviatie", "medelvärde", "summa", "antal", "standardavvikelse", "genomsnitt",
-        "deviazione", "somma", "totale", "gjennomsnitt", "sammendrag",
-    }
-)
-
-
-# fmt: on
+TOTALS = frozenset(table_beside(__file__)["totals"].split())
 
 #: Those that may also be an id, or a person's name: only where the others look otherwise.
 SHORT = frozenset(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from twostage.beside import table_beside
 from twostage.collection import Variable
 from twostage.importing.names import RATERS, SCORE_WORDS, bare, listed, plain
 
@@ -38,63 +39,14 @@ CONCEPTS = {
 }
 
 
-def _of(measure: str, *rows: tuple[str, str, tuple[int, ...]]) -> tuple[Instrument, ...]:
+def _of(measure: str, rows: list[dict]) -> list[Instrument]:
     # A measure of depression or anxiety is one of symptoms too.
     measures = (measure,) if measure in ("alliance", "symptoms") else (measure, "symptoms")
-    return tuple(Instrument(title, tuple(names.split()), measures, items) for title, names, items in rows)
+    return [Instrument(r["title"], tuple(r["names"].split()), measures, tuple(r["items"])) for r in rows]
 
 
-INSTRUMENTS = (
-    *_of(
-        "alliance",
-        ("Working Alliance Inventory", "wai waisr wais waip waic waisrp waisrc waicl wai12 wai36", (12, 36)),
-        ("Working Alliance Inventory, therapist's form", "wait waisrt waith", (12, 36)),
-        ("Helping Alliance Questionnaire", "haq haqii haq2 haqs", (11, 19)),
-        ("California Psychotherapy Alliance Scales", "calpas", (12, 24)),
-        ("Vanderbilt Therapeutic Alliance Scale", "vtas", (44,)),
-        ("Session Rating Scale", "srs", (4,)),
-        ("Bern Post-Session Report", "bpsr bpsrp stundenbogen", ()),
-        ("Agnew Relationship Measure", "arm5 arm12 arm28", (5, 12, 28)),
-    ),
-    *_of(
-        "symptoms",
-        ("Outcome Questionnaire", "oq oq45 oq452 oq30 oq302 oq10", (45, 30, 10)),
-        ("Clinical Outcomes in Routine Evaluation", "core coreom core34 core10 core18", (34, 10, 18)),
-        ("Symptom Checklist", "scl scl90 scl90r scl27 scl9 sclk9 sclk11", (90, 27, 9, 11)),
-        ("Brief Symptom Inventory", "bsi bsi18 bsi53", (18, 53)),
-        ("Hopkins Symptom Checklist", "hscl hscl25 hscl11 hscl10 hscl5", (25, 11, 10, 5)),
-        ("Global Severity Index", "gsi", ()),
-        ("Kessler Psychological Distress Scale", "k10 k6", (10, 6)),
-        ("General Health Questionnaire", "ghq ghq12 ghq28", (12, 28)),
-        ("Depression Anxiety Stress Scales", "dass dass21 dass42", (21, 42)),
-        ("Hospital Anxiety and Depression Scale", "hads", (14,)),
-        ("Outcome Rating Scale", "ors", (4,)),
-        ("ICD-10 Symptom Rating", "isr", (29,)),
-        ("PTSD Checklist", "pcl pcl5 pclc", (20, 17)),
-        ("Borderline Symptom List", "bsl bsl23", (23,)),
-        ("Yale-Brown Obsessive Compulsive Scale", "ybocs", (10,)),
-    ),
-    *_of(
-        "depression",
-        ("Patient Health Questionnaire", "phq phq9 phq8 phq2 phqd", (9, 8, 2)),
-        ("Beck Depression Inventory", "bdi bdi2 bdiii bdi1 bdi1a", (21,)),
-        ("Hamilton Depression Scale", "hamd hamd17 hrsd hrsd17 hdrs hdrs17", (17, 24)),
-        ("Quick Inventory of Depressive Symptomatology", "qids qids16 qidssr qidssr16", (16,)),
-        ("Montgomery-Åsberg Depression Rating Scale", "madrs madrss", (10, 9)),
-        ("Center for Epidemiologic Studies Depression Scale", "cesd cesdr ads adsl adsk", (20, 15)),
-        ("Edinburgh Postnatal Depression Scale", "epds", (10,)),
-        ("Hospital Anxiety and Depression Scale, depression", "hadsd", (7,)),
-    ),
-    *_of(
-        "anxiety",
-        ("Generalized Anxiety Disorder scale", "gad gad7 gad2", (7, 2)),
-        ("Beck Anxiety Inventory", "bai", (21,)),
-        ("Hamilton Anxiety Scale", "hama hars", (14,)),
-        ("State-Trait Anxiety Inventory", "stai stais stait", (20,)),
-        ("Liebowitz Social Anxiety Scale", "lsas", (24,)),
-        ("Social Phobia Inventory", "spin", (17,)),
-        ("Hospital Anxiety and Depression Scale, anxiety", "hadsa", (7,)),
-    ),
+INSTRUMENTS = tuple(
+    instrument for measure, rows in table_beside(__file__).items() for instrument in _of(measure, rows)
 )
 
 

@@ -5,31 +5,10 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from twostage.beside import table_beside
 from twostage.importing.blocks import SESSION
 
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-#: What a person, an occasion or a date is called: English, German, French, Spanish, Dutch, Swedish, Italian.
-_PERSON = _words(
-    "patient client subject participant proband klient teilnehmer chiffre patientin klientin probandin vpn vp"
-    " versuchsperson sujet participante paciente sujeto deltagare deelnemer cliënt paziente partecipante soggetto"
-    " pasient deltaker respondent person case code record"
-)
-
-
-_OCCASION = _words(
-    "session sitzung stunde termin seance séance sesion sesión sessie zitting seduta sessione wave visit occasion"
-    " timepoint messzeitpunkt mzp therapiestunde meting mätning matning consult moment beep"
-)
-
-
-_DATE = _words("date datum fecha data sessiondate sitzungsdatum visitdate terminsdatum")
-
-
-_PERIOD = _words("week woche semaine semana vecka settimana day tag jour dia día dag giorno")
+_WORDS = {key: tuple(text.split()) for key, text in table_beside(__file__).items()}
 
 
 #: What may follow a person's or an occasion's word: number, code, label.
@@ -49,83 +28,36 @@ def _with_ends(words: Sequence[str]) -> tuple[str, ...]:
 
 #: What columns are usually called; the first that fits wins.
 NAMES = {
-    "patient": (
-        "patientid",
-        *_with_ends(_PERSON),
-        "patnr",
-        "patid",
-        "pat",
-        "pid",
-        "id",
-        "caseid",
-        "userid",
-        "user",
-    ),
+    "patient": ("patientid", *_with_ends(_WORDS["person"]), *_WORDS["patient"]),
     "session": (
         "session",
-        *_with_ends(_OCCASION),
-        *("sess", "sessnr", "sessno", "sessnum", "sitznr", "stdnr"),
-        *_with_ends(_PERIOD),
+        *_with_ends(_WORDS["occasion"]),
+        *_WORDS["session"],
+        *_with_ends(_WORDS["period"]),
     ),
-    "date": (*_DATE, "timestamp", "datetime", "zeitstempel", "starttime", "time"),
-    "therapist": ("therapist", "therapistid", "therapistnr", "therapeut", "therapeutid", "therapeutin", "tid")
-    + ("therapeute", "terapeuta", "terapeut", "behandler", "behandelaar", "clinician", "clinicianid"),
-    "age": ("age", "alter", "edad", "leeftijd", "ålder", "alder", "eta", "età"),
-    "gender": (
-        "gender",
-        "sex",
-        "geschlecht",
-        "geschl",
-        "sexe",
-        "genre",
-        "sexo",
-        "genero",
-        "género",
-        "geslacht",
-    )
-    + ("kön", "kon", "kjønn", "sesso", "genere"),
+    "date": _WORDS["date"] + _WORDS["other_dates"],
+    **{role: _WORDS[role] for role in ("therapist", "age", "gender")},
 }
 
 
 #: What may stand between a score's name and its session's number.
-SESSION_MARKS = (
-    "s",
-    "t",
-    "w",
-    "session",
-    "sess",
-    "sitzung",
-    "wave",
-    "week",
-    "time",
-    "visit",
-    "mzp",
-    "termin",
-) + (
-    *("stunde", "woche", "seance", "sesion", "sessie", "seduta", "semaine", "semana", "vecka", "tag", "day"),
-)
+SESSION_MARKS = _WORDS["session_marks"]
 
 
 #: What may stand before an item's number.
-ITEM_MARKS = ("i", "item", "q", "it", "frage", "question", "fr", "pregunta", "vraag", "domanda")
+ITEM_MARKS = _WORDS["item_marks"]
 
 
 #: Parts of a name that say only that it is a score.
-SCORE_WORDS = _words(
-    "total tot sum score mean avg raw summe gesamt mittelwert mw gesamtwert gesamtscore gesamtsumme summenwert"
-    " summenscore totalscore sumscore totaal totale punkte punktzahl"
-)
+SCORE_WORDS = _WORDS["score_words"]
 
 
 #: Parts of a score's name that say who gave it; where several did, a person must choose.
-RATERS = _words("patient client klient pat proband paciente paziente therapist therapeut observer rater")
+RATERS = _WORDS["raters"]
 
 
 #: What a score before and after treatment has in its name.
-MOMENTS = {
-    "pre": ("pre", "prae", "pretreatment", "pretest", "intake", "baseline", "bl", "t0", "before"),
-    "post": ("post", "posttreatment", "posttest", "end", "ende", "termination", "discharge", "after"),
-}
+MOMENTS = {moment: _WORDS[moment] for moment in ("pre", "post")}
 
 
 _LAST = re.compile(r"(?P<before>.*?[^0-9])(?P<number>[0-9]{1,3})")
@@ -180,11 +112,7 @@ def named(role: str, columns: Sequence[str]) -> list[str]:
 
 
 #: Words that many questions have, and not only those that ask for a person's code or an occasion's number.
-_EVERYDAY = frozenset(
-    _words(
-        "person case record user time data day days tag jour dia día dag giorno moment consult visit sex eta kon"
-    )
-)
+_EVERYDAY = frozenset(_WORDS["everyday"])
 
 
 def labelled(role: str, labels: Mapping[str, str]) -> list[str]:

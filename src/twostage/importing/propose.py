@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from twostage.beside import table_beside
 from twostage.collection import NUMBER, Settings, schema, why_not
 from twostage.importing.blocks import SESSION
 from twostage.importing.instruments import INSTRUMENTS, Finding, find_score, instrument_of
@@ -47,35 +48,8 @@ HEAD = """
 """
 
 
-#: What a person may have to know of a part of the mapping.
-ABOUT = {
-    "file": "How the file was read; these lines make sure that it is read so again.",
-    "layout": "wide: one row per patient, columns' names have the session's number; long: one row per session.",
-    "patient": "The column that says whose row it is.",
-    "session": "The column with the session's number (or `date` and `date_format` instead).",
-    "date": "The column with the session's date.",
-    "similar_ids": "Ids that may be one patient's.",
-    "unusual_patients": "Rows that may be no patient's.",
-    "session_labels": "What each session's label means.",
-    "join_rows": "Whether rows of one session are joined.",
-    "sessions": "Only these numbers are sessions.",
-    "x": """\
-{x}. One column, or items with their key:
-#   x:
-#     items: [{example}]
-#     score: sum               # or mean
-#     reversed: [{first}]      # count as item_min + item_max - answer
-#     item_min: 1
-#     item_max: 5
-#     min_answered: 0.8        # fewest items answered, as a proportion; a sum is then their mean times all
-#     missing: [9]             # cells that mean missing, besides the empty one""",
-    "y": "{y}.",
-    "missing": "Cells that mean a missing value in any column of scores, as in [-99, NA].",
-    "patients": "What the file says of the patient; leave out what it does not have.",
-    "study_column": "The column that says which sample a row belongs to.",
-    "studies": "A study for each of its values: id and what differs from `study`; skip: true leaves one out.",
-    "study": "The study's row of studies.csv.",
-}
+#: A mapping's keys in their order, with what a person may have to know of each; empty where its line says all.
+ABOUT: dict[str, str] = {key: text.rstrip() for key, text in table_beside(__file__).items()}
 
 
 #: Keys that may stand in a mapping and are not proposed.
@@ -139,7 +113,7 @@ def mapping_text(proposal: Proposal, file: str, columns: list[str], command: str
     ending = "_{session}" if proposal.content["layout"] == "wide" else ""
     example = {"first": f"'item1{ending}'", "example": f"'item1{ending}', 'item2{ending}'"}
     for key, value in proposal.content.items():
-        if key in ABOUT:
+        if ABOUT.get(key):
             about = ABOUT[key]
             parts.append("\n# " + about.format(x=_line(x), y=_line(y), **example) + "\n")
         parts.append(_entry(key, value, proposal.remarks, key, 0))
@@ -279,37 +253,8 @@ def _find(looked: dict[str, tuple], names: Sequence[str], labels: Mapping[str, s
     return found
 
 
-#: Order of a mapping's keys.
-ORDER = (
-    *(
-        "file",
-        "layout",
-        "patient",
-        "similar_ids",
-        "unusual_patients",
-        "session",
-        "session_labels",
-        "session_shift",
-    ),
-    *(
-        "date",
-        "date_format",
-        "date_numbers",
-        "join_rows",
-        "sessions",
-        "x",
-        "y",
-        "missing",
-        "patients",
-        "study_column",
-        "studies",
-    ),
-    "study",
-)
-
-
 def _in_order(content: dict[str, Any]) -> dict[str, Any]:
-    return {key: content[key] for key in ORDER if key in content}
+    return {key: content[key] for key in ABOUT if key in content}
 
 
 def _named_grids(grids: Sequence[ItemGrid]) -> dict[str, ItemGrid]:

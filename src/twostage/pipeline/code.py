@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import twostage
+from twostage.beside import files_beside
 from twostage.files import as_json
 from twostage.pipeline.content import digest, digest_of
 
@@ -40,10 +41,12 @@ BOOK_LIBRARIES = (
 
 
 def modules(*, results: bool) -> list[Path]:
-    """The package's modules; of those that make results, or all."""
+    """The package's modules and the files of data beside them; of those that make results, or all."""
     package = Path(twostage.__file__).parent
-    found = sorted(package.rglob("*.py"))
-    return [path for path in found if not results or _makes_results(path.relative_to(package))]
+    found = [
+        m for m in sorted(package.rglob("*.py")) if not results or _makes_results(m.relative_to(package))
+    ]
+    return [path for module in found for path in (module, *files_beside(module))]
 
 
 def _makes_results(module: Path) -> bool:

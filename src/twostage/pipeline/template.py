@@ -121,7 +121,7 @@ def sync_cells(folder: Path, notebooks: Iterable[str] = NOTEBOOKS) -> list[str]:
     for name in notebooks:
         path = folder / f"{name}.ipynb"
         if not path.is_file():
-            raise PipelineError(f"{path}: no such notebook, though src/twostage/notebooks.py declares it")
+            raise PipelineError(f"{path}: no such notebook, though src/twostage/notebooks.yml declares it")
         content = nbformat.read(path, as_version=4)
         cell = next((c for c in content.cells if "parameters" in c.metadata.get("tags", ())), None)
         if cell is None:

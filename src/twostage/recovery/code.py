@@ -5,14 +5,17 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from twostage.beside import files_beside
+
 PACKAGE = "twostage"
 
 
 def code_checksum(module: str) -> str:
     """SHA-256 over a module and the modules of this package that it imports, directly or through others.
 
-    Only imports at the top of a module count: those inside functions are for display, not for numbers. A folder's face is
-    no code: of what it gathers, the modules count that the names come from.
+    So do the files of data beside these modules. Only imports at the top of a module count: those inside functions are
+    for display, not for numbers. A folder's face is no code: of what it gathers, the modules count that the names come
+    from.
 
     Parameters
     ----------
@@ -36,10 +39,13 @@ def _collect(module: str, names: tuple[str, ...], found: dict[str, bytes]) -> No
     spec = find_spec(module)
     if module in found or spec is None or spec.origin is None:
         return
-    source = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
+    file = Path(spec.origin)
+    source = file.read_bytes()
     is_face = spec.submodule_search_locations is not None
     if not is_face:
-        found[module] = source
+        found[module] = b"".join(
+            path.read_bytes().replace(b"\r\n", b"\n") for path in (file, *files_beside(file))
+        )
     for origin, wanted in _imports(source):
         if is_face:
             wanted = tuple(name for name in wanted if name in names)

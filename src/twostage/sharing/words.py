@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from twostage.beside import table_beside
 from twostage.collection import schema
 from twostage.display import MISSING, p_value
 from twostage.sharing.layout import RECORD_MEMBERS
@@ -13,73 +14,16 @@ from twostage.words import say
 SHOWN_DIGITS = 4
 
 
-ANALYSES = {
-    "data": "Description of the patients and sessions",
-    "outcome": "Early {x} and the outcome",
-    "lagged": "Lagged effects within patients (the main analysis)",
-    "transition": "The same, for each pair of successive sessions",
-    "sensitivity": "The same, under other choices",
-    "crosslevel": "Do the effects depend on the patients' means?",
-    "estimators": "The same effects by other estimators",
-    "onestage": "Sums for one model of all studies' patients",
-}
+_WORDS = table_beside(__file__)
 
 
-QUANTITIES = {
-    "n_enrolled": "patients in the study's files",
-    "n_patients": "patients in the analysis",
-    "n_sessions": "sessions with both variables",
-    "n_transitions": "pairs of sessions one lag apart",
-    "sessions_per_patient": "sessions with both variables per patient",
-    "missing_share": "share of the window's sessions without both variables",
-    "icc_x": "share of the variance of {x} that is between patients",
-    "icc_y": "share of the variance of {y} that is between patients",
-    "r_between": "correlation of the patients' means of {x} and {y}",
-    "r_within": "correlation of the deviations from these means",
-    "scale_x": "unit of {x}: what scores were divided by",
-    "scale_y": "unit of {y}: what scores were divided by",
-    "floor_x": "share of scores of {x} that are the lowest possible",
-    "ceiling_x": "share of scores of {x} that are the highest possible",
-    "floor_y": "share of scores of {y} that are the lowest possible",
-    "ceiling_y": "share of scores of {y} that are the highest possible",
-    "n_pre": "patients with an intake score",
-    "n_post": "patients with a posttreatment score",
-    "pre_mean": "mean of the intake scores",
-    "pre_sd": "standard deviation of the intake scores",
-    "session": "session",
-    "n_x": "patients with {x}",
-    "n_y": "patients with {y}",
-    "n_both": "patients with both",
-    "share_both": "share with both",
-    "x_mean": "mean of {x}, in its unit",
-    "x_sd": "SD of {x}, in its unit",
-    "y_mean": "mean of {y}, in its unit",
-    "y_sd": "SD of {y}, in its unit",
-}
+ANALYSES: dict[str, str] = _WORDS["analyses"]
 
 
-COLUMNS = {
-    "variant": "model",
-    "direction": "direction",
-    "term": "coefficient",
-    "estimator": "estimator",
-    "estimate": "estimate",
-    "std_error": "standard error",
-    "df": "degrees of freedom",
-    "statistic": "statistic",
-    "p_value": "p value",
-    "ci_low": "interval from",
-    "ci_high": "interval to",
-    "n_patients": "patients",
-    "n_transitions": "pairs of sessions",
-    "converged": "converged",
-    "singular": "on a bound",
-    "loglik": "log-likelihood",
-    "sigma2": "residual variance",
-    "re_variance": "variance between patients",
-    "evaluations": "steps of the search",
-    "reason": "reason",
-}
+QUANTITIES: dict[str, str] = _WORDS["quantities"]
+
+
+COLUMNS: dict[str, str] = _WORDS["columns"]
 
 
 #: The study's row of the registry: the words of its rules, but for texts that those describe as what they must be.
@@ -103,16 +47,7 @@ REGISTRY |= {
 }
 
 
-CHECKS = {
-    "nfilter.subset": "too few patients",
-    "nfilter.glm": "too many coefficients",
-    "nfilter.tab": "small counts",
-    "concentration": "one patient stands out",
-    "covariances": "matrices",
-    "sums": "exact sums",
-    "digits": "rounding",
-    "never shared": "never shared",
-}
+CHECKS: dict[str, str] = _WORDS["checks"]
 
 
 def quantity(name: str, x: str, y: str) -> str:

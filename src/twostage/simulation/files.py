@@ -2,24 +2,15 @@
 
 import yaml
 
+from twostage.beside import text_beside
+
 NOTE = (
     "Synthetic data: simulated by this project from a generating model with known truth. No participant "
     "stands behind any row, and no number is an estimate of a published one."
 )
 
 
-DICTIONARY = """\
-variable,meaning,unit,min,max,missing
-patient,identifier of the patient within the study,,,,
-session,number of the session,session,1,7,
-alliance,alliance rated by the patient after the session; range in studies.csv,scale points,,,
-symptoms,symptom severity rated by the patient; range in studies.csv,scale points,,,
-therapist,identifier of the patient's therapist within the study,,,,
-age,age at intake,years,18,80,
-gender,gender as the patient gave it: woman; man; other,,,,
-pre,symptom score at intake on the study's symptom instrument,scale points,,,
-post,symptom score after treatment on the study's symptom instrument,scale points,,,
-"""
+DICTIONARY = text_beside(__file__, ".csv")
 
 
 def collection_yml() -> str:
@@ -42,35 +33,5 @@ def collection_yml() -> str:
 
 def readme(seed: int, n_studies: int, n_patients: int) -> str:
     """Content of the folder's README."""
-    return f"""\
-# Synthetic collection
-
-**{NOTE}**
-
-{n_studies} studies, {n_patients:,} patients, sessions 1 to 7. Written by `twostage simulate` with seed
-{seed}; the same command writes the same bytes.
-
-- `collection.yml`: the pair (x = alliance, y = symptoms), its labels, where intake and outcome are.
-- `studies.csv`: one row per study. Instruments have the score ranges of real ones (WAI-SR, BPSR, HAq-II, SAI;
-  OQ-45, BDI-II, CORE-OM, HSCL-11, ...); a direction of -1 means scored the other way.
-- `dictionary.csv`: every variable.
-- `sessions/<study>.csv`, `patients/<study>.csv`: the data. An empty cell is a missing value.
-- `truth.csv`: the values that generated each study (latent scale, total SD about 1), their mean over studies
-  (`mean`) and SD between studies (`tau`). `direction` and `term` name the coefficient that a value generates:
-  it has the same sign, not the same size, because scores are rounded and, above all, because centring on the
-  observed person mean biases lagged effects.
-
-## How it was made
-
-The generating model is written out at the top of `src/twostage/simulation/model.py`: a bivariate within-patient
-VAR(1) around correlated random intercepts, linear session trends, patients' cross-lagged effects that depend
-on their intercepts, every coefficient different from study to study; scores rounded to the instrument's step
-and clipped to its range; sessions skipped at random; dropout that depends on the last symptoms; a
-posttreatment score that depends on intake and on early alliance. The values are choices of this project,
-made so that the centred estimator shows every sign; nothing in them estimates anything.
-
-File names are not those of Psych-DS: its data files must all lie in one folder under names like
-`study-S01_data.csv`, which would mix sessions, patients and registry.
-
-Licence: CC0 1.0.
-"""
+    template = text_beside(__file__, ".md")
+    return template.format(note=NOTE, seed=seed, n_studies=n_studies, n_patients=n_patients)

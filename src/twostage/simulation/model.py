@@ -26,61 +26,25 @@ All values are choices of this project, none is an estimate.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from twostage.beside import table_beside
+
+_ROWS: dict[str, dict[str, Any]] = table_beside(__file__)
+
+
 #: parameter -> (mean over studies, SD between studies).
-GENERATING = {
-    "phi_xx": (0.42, 0.04),
-    "phi_yy": (0.45, 0.04),
-    "b_xy": (-0.13, 0.03),
-    "b_yx": (-0.11, 0.03),
-    "c_xy_x": (-0.10, 0.01),
-    "c_xy_y": (0.10, 0.01),
-    "c_yx_x": (-0.11, 0.01),
-    "c_yx_y": (0.10, 0.01),
-    "icc_x": (0.50, 0.04),
-    "icc_y": (0.55, 0.04),
-    "r_between": (-0.40, 0.06),
-    "r_within": (-0.25, 0.04),
-    "trend_x": (0.05, 0.02),
-    "trend_y": (-0.08, 0.02),
-    "g": (-0.24, 0.04),
-}
+GENERATING = {name: (row["mean"], row["sd"]) for name, row in _ROWS.items()}
 
 
-MEANING = {
-    "phi_xx": "autoregression of x, within patients",
-    "phi_yy": "autoregression of y, within patients",
-    "b_xy": "effect of x on the next y, within patients, at a patient with average intercepts",
-    "b_yx": "effect of y on the next x, within patients, at a patient with average intercepts",
-    "c_xy_x": "change of the effect of x on y per unit of the patient's intercept of x",
-    "c_xy_y": "change of the effect of x on y per unit of the patient's intercept of y",
-    "c_yx_x": "change of the effect of y on x per unit of the patient's intercept of x",
-    "c_yx_y": "change of the effect of y on x per unit of the patient's intercept of y",
-    "icc_x": "variance of x between patients; within patients it is 1 less this",
-    "icc_y": "variance of y between patients; within patients it is 1 less this",
-    "r_between": "correlation of the intercepts of x and y",
-    "r_within": "correlation of x and y within patients, same session",
-    "trend_x": "change of x per session, all patients",
-    "trend_y": "change of y per session, all patients",
-    "g": "regression weight of the mean x of sessions 1 to 3 on the posttreatment score, given intake",
-}
+MEANING = {name: row["meaning"] for name, row in _ROWS.items()}
 
 
 #: parameter -> the coefficient of the tables that it generates; equal to it neither in scale nor in bias.
-COEFFICIENT = {
-    "phi_xx": ("y_to_x", "x_within"),
-    "phi_yy": ("x_to_y", "y_within"),
-    "b_xy": ("x_to_y", "x_within"),
-    "b_yx": ("y_to_x", "y_within"),
-    "c_xy_x": ("x_to_y", "x_within:x_mean"),
-    "c_xy_y": ("x_to_y", "x_within:y_mean"),
-    "c_yx_x": ("y_to_x", "y_within:x_mean"),
-    "c_yx_y": ("y_to_x", "y_within:y_mean"),
-    "g": ("x_to_y", "partial_r_z"),
-}
+COEFFICIENT = {name: tuple(row["generates"]) for name, row in _ROWS.items() if "generates" in row}
 
 
 LAST_SESSION = 7

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from twostage.beside import table_beside
 from twostage.collection import read_settings
 from twostage.files import replace_folder, unfinished_folder
 from twostage.project import SEED
@@ -15,53 +16,15 @@ from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrume
 SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
 
 
-_ALLIANCE = {
-    "WAI-SR": Instrument("WAI-SR", 12, 60, 1, 1, 0.62, 0.13),
-    "WAI-S": Instrument("WAI-S", 12, 84, 1, 1, 0.63, 0.13),
-    "SAI": Instrument("SAI", 0, 30, 1, 1, 0.62, 0.13),
-    "BPSR": Instrument("BPSR", -3, 3, 0.1, 1, 0.63, 0.13),
-    "HAq-II": Instrument("HAq-II", 19, 114, 1, 1, 0.62, 0.13),
-    "ARM": Instrument("ARM (strain scored)", 12, 84, 1, -1, 0.38, 0.13),
-}
+_TABLE = table_beside(__file__)
 
 
-_SYMPTOMS = {
-    "OQ-45": Instrument("OQ-45", 0, 180, 1, 1, 0.46, 0.13),
-    "BDI-II": Instrument("BDI-II", 0, 63, 1, 1, 0.46, 0.13),
-    "CORE-OM": Instrument("CORE-OM", 0, 40, 0.1, 1, 0.47, 0.13),
-    "HSCL-11": Instrument("HSCL-11", 1, 4, 0.1, 1, 0.46, 0.13),
-    "ORS": Instrument("ORS (wellbeing)", 0, 40, 0.1, -1, 0.53, 0.13),
-}
+#: Instruments of alliance and of symptoms.
+_ALLIANCE, _SYMPTOMS = ({key: Instrument(**row) for key, row in _TABLE[v].items()} for v in ("x", "y"))
 
 
 #: country, year, setting, treatment, design, alliance, symptoms of each study.
-_STUDIES = (
-    ("Sweden", 2012, "primary care", "psychodynamic", "naturalistic", "WAI-SR", "CORE-OM"),
-    ("Germany", 2013, "university outpatient clinic", "CBT", "naturalistic", "BPSR", "HSCL-11"),
-    (
-        "United States",
-        2006,
-        "university outpatient clinic",
-        "cognitive therapy",
-        "randomized trial",
-        "WAI-S",
-        "BDI-II",
-    ),
-    ("Israel", 2017, "university outpatient clinic", "psychodynamic", "naturalistic", "WAI-SR", "OQ-45"),
-    ("Germany", 2015, "university outpatient clinic", "CBT", "naturalistic", "BPSR", "HSCL-11"),
-    ("Norway", 2011, "inpatient", "cognitive therapy", "randomized trial", "WAI-S", "BDI-II"),
-    ("Switzerland", 2013, "university outpatient clinic", "CBT", "randomized trial", "BPSR", "OQ-45"),
-    ("Chile", 2016, "community clinic", "mixed", "randomized trial", "WAI-SR", "OQ-45"),
-    ("Sweden", 2014, "primary care", "mixed", "naturalistic", "SAI", "CORE-OM"),
-    ("Israel", 2012, "university outpatient clinic", "CBT", "randomized trial", "HAq-II", "BDI-II"),
-    ("Italy", 2013, "inpatient", "emotion-focused", "naturalistic", "WAI-SR", "BDI-II"),
-    ("Germany", 2016, "inpatient", "CBT", "naturalistic", "HAq-II", "BDI-II"),
-    ("Kenya", 2018, "community clinic", "mixed", "naturalistic", "SAI", "CORE-OM"),
-    ("United States", 2014, "university outpatient clinic", "psychodynamic", "naturalistic", "ARM", "OQ-45"),
-    ("United States", 2009, "community clinic", "interpersonal", "randomized trial", "HAq-II", "BDI-II"),
-    ("Sweden", 2010, "community clinic", "mixed", "naturalistic", "WAI-SR", "ORS"),
-    ("Switzerland", 2015, "university outpatient clinic", "integrative", "naturalistic", "BPSR", "HSCL-11"),
-)
+_STUDIES = tuple(tuple(row.values()) for row in _TABLE["studies"])
 
 
 @dataclass(frozen=True)

@@ -2,49 +2,12 @@
 
 import pandas as pd
 
+from twostage.beside import table_beside
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words, term_label
 from twostage.words import say
 
 #: Column -> what it has, in the words of psychotherapy research; `say` turns them into the collection's.
-MEANINGS = {
-    "study": "id of the study, as in studies.csv",
-    "label": "name of the study",
-    "analysis": "which models: lagged, crosslevel and outcome answer the question, the others are other choices",
-    "variant": "main, or the choice in which this differs: window, standardization, trend, pair of sessions",
-    "direction": "which variable at one session is related to which at the next",
-    "term": "coefficient of the equation",
-    "estimator": "how stage 1 estimated it",
-    "k": "studies in the pool",
-    "n_patients": "patients in the model; in a pool, of all its studies",
-    "n_transitions": "pairs of sessions in the model; in a pool, of all its studies",
-    "estimate": "the coefficient, in the unit that the parameters choose (standard deviations unless told otherwise)",
-    "std_error": "its standard error, in the same unit",
-    "df": "degrees of freedom of its t statistic; empty or inf: a normal statistic",
-    "statistic": "estimate divided by standard error",
-    "p_value": "two-sided p of a true coefficient of 0",
-    "ci_low": "lower end of its confidence interval",
-    "ci_high": "upper end of its confidence interval",
-    "pi_low": "lower end of the prediction interval: where the true effect of one more study is expected",
-    "pi_high": "upper end of the prediction interval",
-    "pi_rule": "how the prediction interval was made",
-    "tau2": "estimated variance of the true effects between studies, in the unit of the estimate squared",
-    "i2": "share of the variance of the estimates that is due to the studies' differences, in percent",
-    "h2": "total variance of the estimates as a multiple of their sampling variance",
-    "q": "Cochran's Q, the weighted sum of squares around the pooled effect",
-    "q_p_value": "p of Q under true effects that do not differ",
-    "converged": "whether the search for the estimate ended at a maximum",
-    "singular": "whether the variance between patients was estimated at its limit, 0",
-    "weight": "weight of the study in the pool, in percent",
-    "note": "what else is to be known of the row",
-    "method": "estimator of tau2",
-    "ci": "kind of confidence interval of the pooled effect",
-    "level": "level of the intervals",
-    "reason": "why the study is not in the pool",
-    "excludes_zero": "whether the confidence interval excludes 0",
-    "difference_estimate": "the estimator's effect minus that of the main analysis",
-    "difference_ci_low": "lower end of the difference's interval",
-    "difference_ci_high": "upper end of the difference's interval",
-}
+MEANINGS: dict[str, str] = table_beside(__file__)
 
 
 #: How a table that compares two runs or choices ends its columns' names.

@@ -1,60 +1,10 @@
 """What tables and figures are called, by the names under which pages left them."""
 
+from twostage.beside import table_beside
 from twostage.terms import DIRECTIONS, arrow
 
 #: What tables and figures are called, by the beginning of their names.
-TITLES = {
-    "adjusted": "Effects Adjusted for Small-Study Effects",
-    "against_chance": "All Specifications Against Chance",
-    "autoregression": "Autoregressions by Estimator",
-    "baujat": "Contribution to Heterogeneity and Influence of Each Study",
-    "bayes": "The Pool by Bayes's Theorem",
-    "bayes_priors": "Other Priors in the Pool by Bayes's Theorem",
-    "believe": "Which Estimator to Believe Under Which Condition",
-    "bias": "Bias of the Estimators in the Recovery Study",
-    "bubbles": "Effects and Moderators",
-    "casewise": "Influence of Each Study",
-    "by_precision": "Cumulative Meta-Analysis by Precision",
-    "by_transition": "Pooled Effects of Each Transition",
-    "by_year": "Cumulative Meta-Analysis by Year",
-    "comparison": "Both Directions Pooled Together and Apart",
-    "components": "Variance Between and Within Countries",
-    "countries": "Studies Within Countries",
-    "coverage": "Coverage of the Estimators in the Recovery Study",
-    "curve": "Specification Curve",
-    "design": "Effects by Design",
-    "dropped": "Combinations That Were Left Out",
-    "ends": "Scores at the Ends of Their Scales",
-    "estimators": "Estimators Side by Side",
-    "few": "Pools of Few Studies in the Recovery Study",
-    "flips": "Choices That Turn the Conclusion",
-    "forest_outcome": "Forest Plot of the Relation With the Outcome",
-    "forest": "Forest Plot",
-    "funnel": "Funnel Plot",
-    "gosh": "Pooled Effects of Subsets of the Studies",
-    "grid": "The Choices and Their Values",
-    "heterogeneity": "Heterogeneity of Both Effects",
-    "joint": "Both Effects in One Model",
-    "joint_region": "Joint Confidence Region of Both Effects",
-    "lags": "The Estimators at Longer Lags",
-    "leave_one_out": "Pooled Effects Without Each Study",
-    "overview": "Specifications by Family of Estimators",
-    "onestage": "One Model of All Patients Beside Two Stages",
-    "moderators": "Moderators of the Effect",
-    "panel": "Casewise Diagnostics",
-    "priors": "Priors and All Specifications",
-    "radial": "Radial Plot",
-    "responses": "What Follows a Session One Unit Higher",
-    "setting": "Effects by Setting",
-    "shares": "Shares of the Variance Between Specifications",
-    "stages": "One Stage and Two",
-    "studies": "Both Effects in Each Study",
-    "study_moderators": "Moderators of Each Study",
-    "tests": "Tests of Small-Study Effects",
-    "type_1": "Type I Error of the Estimators in the Recovery Study",
-    "variants": "Pooled Effects Under Other Choices",
-    "windows": "Two Windows of Sessions",
-}
+TITLES: dict[str, str] = table_beside(__file__)
 
 
 def result_title(name: str, x: str, y: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from twostage.beside import text_beside
 from twostage.display import html_table
 from twostage.files import write_bytes
 from twostage.pages.common.style import use_style
@@ -16,16 +17,7 @@ from twostage.pages.compare.plots import side_by_side as draw
 from twostage.pages.compare.tables import ESTIMATORS_PAGE, notes, side_by_side, verdict
 from twostage.text import write_csv
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; }
-th, td { padding: 0.25rem 0.7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
-thead th { border-bottom: 2px solid #555; }
-.wide { overflow-x: auto; }
-.note { border-left: 4px solid #D55E00; padding: 0.2rem 1rem; background: #fdf4ee; }
-svg { max-width: 100%; height: auto; }
-@media (prefers-color-scheme: dark) { figure { background: #fff; } }
-"""
+STYLE = "\n" + text_beside(__file__, ".css")
 
 
 def comparison_page(comparison: Comparison, figure: str, estimators: str = "") -> str:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twostage import plots
+from twostage.beside import table_beside
 from twostage.words import say
 
 
@@ -28,46 +30,12 @@ class ApiPage:
     classes: tuple[str, ...] = ()
 
 
-PAGES = (
-    ApiPage(
-        "reading",
-        "Reading data",
-        "A collection of studies is read and checked; one study of it becomes a panel, ready for analysis.",
-        ("read_collection", "make_panel"),
-        ("collection.Collection", "collection.Study", "stage1.Panel"),
-    ),
-    ApiPage(
-        "stage1",
-        "Stage 1: one study",
-        "A study's panel becomes estimates of its lagged within-person effects.",
-        ("lagged", "estimators"),
-        ("stage1.StudyEstimates",),
-    ),
-    ApiPage(
-        "statistics",
-        "Statistics",
-        "The models behind both stages, for data frames and arrays of your own.",
-        ("pool", "pool_many", "metareg", "fit_mixed", "fit_riclpm", "fit_dpm"),
-        (
-            *("stats.pool.PooledFit", "stats.pool.PooledBatch", "stats.pool.MetaRegression"),
-            *("stats.pool.Prediction", "stats.mixed.MixedFit", "stats.riclpm.RiclpmFit", "stats.dpm.DpmFit"),
-        ),
-    ),
-    ApiPage(
-        "stage2",
-        "Stage 2: two runs compared",
-        "What two runs pooled, side by side.",
-        ("compare",),
-        ("stage2.Results", "pages.compare.analysis.Comparison"),
-    ),
-    ApiPage(
-        "plots",
-        "Plots",
-        "The book's figures as functions of `twostage.plots`. Each draws on the Axes that it is given, else on a new "
-        "figure, and returns the Axes.",
-        tuple(f"plots.{name}" for name in plots.__all__),
-    ),
-)
+def _page(row: dict[str, Any]) -> ApiPage:
+    functions = [f"plots.{name}" for name in plots.__all__] if row["file"] == "plots" else row["functions"]
+    return ApiPage(**row | {"functions": tuple(functions), "classes": tuple(row.get("classes", ()))})
+
+
+PAGES = tuple(map(_page, table_beside(__file__)))
 
 
 def write_api_pages(folder: Path) -> list[str]:

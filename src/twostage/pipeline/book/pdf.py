@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from twostage.beside import text_beside
 from twostage.files import scratch_folder, write_bytes, write_text
 from twostage.pipeline.book.config import read_yaml
 from twostage.pipeline.errors import PipelineError
@@ -45,19 +46,7 @@ _ID = re.compile(r'(?<=\sid=")([^"]*)')
 _HREF = re.compile(r'\shref="([^"]*)"')
 
 
-_STYLE = """<style>
-@page { size: A4; margin: 18mm 16mm; }
-html { font-size: 11pt; }
-body { display: block; }
-main { max-width: none; }
-section.page + section.page { break-before: page; }
-figure, tr, h1, h2, h3 { break-inside: avoid; }
-h1, h2, h3 { break-after: avoid; }
-a.headerlink, .legend, .results-table > p:not(.caption), .toggle-details, .tag { display: none !important; }
-.wide-table { overflow: visible; }
-table.twostage { font-size: 7pt; }
-table.twostage :is(th, td) { padding: 0.15rem 0.3rem; white-space: normal; min-width: 0 !important; }
-</style>"""
+_STYLE = f"<style>\n{text_beside(__file__, '.css')}</style>"
 
 
 def find_browser() -> str | None:
