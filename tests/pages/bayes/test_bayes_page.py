@@ -86,7 +86,7 @@ def test_other_priors_stand_beside(pooled):
     assert len(table[table["effect"] == "b → a"]) == 5
 
 
-def test_the_priors_have_the_quartiles_of_their_source():
-    """Sizes of N(0, 0.1^2) against .03, .07 and .12 (Orth et al. 2022), to the digits that these have."""
+def test_the_prior_has_the_quartiles_that_the_page_says():
+    """Sizes of N(0, 0.1^2) against .03, .07 and .12, to the digits that these have."""
     sizes = np.abs(np.random.default_rng(1).normal(0, STANDARDIZED.mean_sd, 400_000))
     assert np.allclose(np.quantile(sizes, [0.25, 0.5, 0.75]), [0.03, 0.07, 0.12], atol=0.006)

@@ -226,3 +226,22 @@ def test_tables_and_page():
     assert list(fit.studies()["study"]) == ["a", "b", "<c>"]
     assert fit.glance()["prior"][0] == "half-normal with scale 0.1" and len(fit.glance()) == 1
     assert "Bayesian meta-analysis of 3 estimates" in fit._repr_html_()
+
+
+def test_panels_without_mass_are_not_computed():
+    """Many studies: what is left out holds less than a double shows, and little is computed for each of them."""
+    rng = np.random.default_rng(6)
+    v = rng.uniform(0.0005, 0.004, 200)
+    y = rng.normal(
+        -0.04, np.sqrt(v + 0.09)
+    )  # tau is far from 0, so that the first panels have no mass either
+    fit = bayes_pool(y, v, prior=TauPrior("half-cauchy", 0.1), sd=0.1)
+    # Without leaving out there are 50: up to 1e13 times as far as the data.
+    assert len(fit.panels.nodes) <= 15 and fit.converged
+
+    def posterior(t):
+        return math.exp(float(fit.panels.log_f(np.array([t]))[0]) - fit.panels.log_total)
+
+    inside = [quad(posterior, a, b, epsabs=1e-13)[0] for a, b in ((0.0, 0.2), (0.2, 0.4), (0.4, 5.0))]
+    assert sum(inside) == pytest.approx(1.0, abs=EXACT)
+    assert fit.probability(0.3, of="tau") == pytest.approx(quad(posterior, 0.1, 0.3)[0], abs=1e-8)

@@ -31,9 +31,10 @@ class Priors:
     source: str
 
 
-#: Of effects in standard deviations. Orth et al. (2022, doi:10.1037/met0000499) found quartiles of standardized
-#: cross-lagged effects of .03, .07 and .12; the sizes of N(0, 0.1^2) have quartiles of .03, .07 and .12 too (0.032, 0.067,
-#: 0.115). That is how far effects lie apart over all of psychology, so studies of one pair of variables lie less far apart.
+#: Of effects in standard deviations. The sizes of N(0, 0.1^2) have quartiles of .03, .07 and .12 (0.032, 0.067, 0.115),
+#: remembered as the benchmarks of Orth et al. (2024, doi:10.1037/met0000499, Psychological Methods 29(2), 421-433). The
+#: article's text was not at hand to check them, and the page says so. How far effects lie apart over all of psychology
+#: bounds how far studies of one pair of variables do.
 STANDARDIZED = Priors(
     tau=TauPrior("half-normal", 0.1),
     mean_sd=0.1,
@@ -46,11 +47,11 @@ STANDARDIZED = Priors(
         (TauPrior("uniform"), float("inf")),
     ),
     source=(
-        "The mean effect has the prior N(0, 0.1²): standardized cross-lagged effects in psychology have quartiles of .03, "
-        ".07 and .12 (Orth et al., 2022, doi:10.1037/met0000499), and so have the sizes of effects drawn from it. The "
-        "smallest effect of interest, .03, is what the same article calls small. The standard deviation between "
-        "studies has a half-normal prior with scale 0.1: two thirds of it lie below the spread of effects over all of "
-        "psychology."
+        "The mean effect has the prior N(0, 0.1²): half of its effects are smaller than .07, a quarter smaller than .03, "
+        "and one in twenty is larger than .20. How large cross-lagged effects usually are is the subject of Orth et al. "
+        "(2024, doi:10.1037/met0000499); that these sizes are theirs was not checked against the article's text. The "
+        "smallest effect of interest, .03, is a choice of this package. The standard deviation between studies has a "
+        "half-normal prior with scale 0.1: two thirds of it lie below the spread of the mean effect's prior."
     ),
 )
 

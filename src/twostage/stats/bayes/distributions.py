@@ -48,14 +48,19 @@ class Mixture:
         slope = -z / self.sd * f
         return f @ self.mass, slope @ self.mass, ((z * z - 1.0) / self.sd**2 * f) @ self.mass
 
+    def times(self, n):
+        """Each mixture n times, one after the other: to ask them for n things at once."""
+        return Mixture(self.mass, np.tile(self.mean, (n, 1)), np.tile(self.sd, (n, 1)))
+
     def guess(self, p):
-        """The quantile of a normal distribution like it."""
+        """The quantile of a normal distribution with the same mean and variance."""
         middle = self.mean @ self.mass
-        return middle + ndtri(p) * self.unit
+        variance = (self.sd**2 + (self.mean - middle[:, None]) ** 2) @ self.mass
+        return middle + ndtri(p) * np.sqrt(variance)
 
     def bracket(self, p):
         """The quantile lies between the smallest and the largest of the components'."""
-        ends = self.mean + ndtri(p) * self.sd
+        ends = self.mean + np.reshape(ndtri(p), (-1, 1)) * self.sd
         return ends.min(axis=1), ends.max(axis=1)
 
     @cached_property
@@ -89,22 +94,33 @@ class Tau:
         curve = (f @ np.array([-1.0, 16.0, -30.0, 16.0, -1.0])) / (12.0 * step**2)
         return f[:, 2], slope, curve
 
+    def times(self, n):
+        """Itself: it takes any number of points as it is."""
+        return self
+
     def guess(self, p):
-        """Where a straight line through the panel has the quantile."""
-        low, high = self.bracket(p)
-        below, above = self.cdf(low), self.cdf(high)
-        return low + (high - low) * (p - below) / np.maximum(above - below, 1e-300)
+        """Where a straight line between neighbouring points of the quadrature has the quantile."""
+        panels = self.panels
+        inside = panels.mass.ravel()
+        points = np.concatenate([[0.0], panels.nodes.ravel(), panels.edges[-1:]])
+        return np.interp(p, np.concatenate([[0.0], np.cumsum(inside) - 0.5 * inside, [1.0]]), points)
 
     def bracket(self, p):
         """The panel that holds the quantile."""
         reached = self.panels.reached
-        at = np.clip(np.searchsorted(reached, p) - 1, 0, len(reached) - 2)
-        return np.array([self.panels.edges[at]]), np.array([self.panels.edges[at + 1]])
+        at = np.clip(np.searchsorted(reached, np.atleast_1d(p)) - 1, 0, len(reached) - 2)
+        return self.panels.edges[at], self.panels.edges[at + 1]
 
     @cached_property
     def unit(self):
         """Tau where the panels have half of their mass."""
         return self.bracket(0.5)[1]
+
+
+def quantiles(d, levels):
+    """The quantile of each distribution at each level, shape (number of levels, n)."""
+    rows = len(d.unit)
+    return quantile(d.times(len(levels)), np.repeat(levels, rows)).reshape(len(levels), rows)
 
 
 def quantile(d, p):
@@ -147,7 +163,7 @@ def mode(d, start):
 def central(d, level):
     """The interval that leaves the same probability on both sides."""
     tail = 0.5 * (1.0 - level)
-    return quantile(d, tail), quantile(d, 1.0 - tail)
+    return tuple(quantiles(d, (tail, 1.0 - tail)))
 
 
 def shortest(d, level):
@@ -156,10 +172,13 @@ def shortest(d, level):
     Newton's method for the two ends: the level between them, and the same density at both.
     """
     low, high = central(d, level)
-    done = np.zeros(len(low), dtype=bool)
+    both, done = d.times(2), np.zeros(len(low), dtype=bool)
     for _ in range(60):
-        mass = d.cdf(high) - d.cdf(low) - level
-        (f, f1, _), (g, g1, _) = d.density(low), d.density(high)
+        ends = np.concatenate([low, high])
+        (below, above), (f, g), (f1, g1) = (
+            x.reshape(2, -1) for x in (both.cdf(ends), *both.density(ends)[:2])
+        )
+        mass = above - below - level
         unequal = np.log(g) - np.log(f)
         done = (np.abs(mass) <= 1e-13) & (np.abs(unequal) <= 1e-10)
         if done.all():
@@ -191,9 +210,10 @@ def _searched(d, level):
 def shortest_tau(d, level):
     """The shortest interval of tau: from 0, or up to the end of a bounded prior, where the density there is high enough."""
     end = d.panels.edges[-1:]
-    high, low = quantile(d, level), quantile(d, 1.0 - level)
-    if d.pdf(np.zeros(1)) >= d.pdf(high):
+    high, low = quantiles(d, (level, 1.0 - level))
+    at_zero, at_high, at_end, at_low = d.pdf(np.concatenate([[0.0], high, end, low]))
+    if at_zero >= at_high:
         return np.zeros(1), high
-    if d.pdf(end) >= d.pdf(low):
+    if at_end >= at_low:
         return low, end
     return shortest(d, level)

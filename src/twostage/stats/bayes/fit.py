@@ -211,7 +211,8 @@ def bayes_pool(
     Notes
     -----
     Checked against R's ``integrate``, ``uniroot`` and ``optimize`` on 100 random data sets, to 1e-6 of the posterior's
-    standard deviation. It is the model of R's bayesmeta.
+    standard deviation, and against bayesmeta: tau to the digits that its article and vignette print, the other
+    distributions to 1e-5 of their standard deviation on a fine grid (its default grid leaves 0.003).
 
     Examples
     --------
