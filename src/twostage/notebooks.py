@@ -127,7 +127,7 @@ NOTEBOOKS = {
             "stage2_onestage",
             _STAGE2,
             leaves=("onestage",),
-            reads=("lagged", "onestage"),
+            reads=("lagged", "onestage", "crosslevel"),
             fewest=2,
             chapter="results_onestage",
         ),
