@@ -30,7 +30,6 @@ from twostage.stats.pool.pool import pool
 LEVEL, PART = 0.95, 200
 SLOPES = np.array([-0.1, 0.25])
 STUDIES, TAUS = (5, 17), (0.0, 0.1)
-SHARE = {5: 1.0, 17: 0.4}  # of the replicates: seventeen studies take three times as long
 COLUMNS = ("intercept", "cross", "auto", "x_mean", "y_mean")
 TWO_STAGE = {"two-stage, Hartung-Knapp": "hartung-knapp", "two-stage, Wald": "wald"}
 ONE_STAGE = {
@@ -88,7 +87,7 @@ def simulate(replicates, seed, parts=None):
     for k in STUDIES:
         for tau in TAUS:
             drawn = []
-            for number in range(-(-round(SHARE[k] * replicates) // PART)):
+            for number in range(-(-replicates // PART)):
                 file = parts and Path(parts) / f"{seed}_{k}_{tau}_{number}.json"
                 if file and file.is_file():
                     drawn += json.loads(file.read_text(encoding="utf-8"))

@@ -127,7 +127,7 @@ def tidied(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for tag, title in COLLAPSED.items():
             if tag in cell.metadata.get("tags", ()):
                 cell.id = tag
-                cell.metadata.tags = [*cell.metadata.tags, "hide-input"]
+                cell.metadata.tags = list(dict.fromkeys([*cell.metadata.tags, "hide-input"]))
                 cell.metadata.mystnb = {"code_prompt_show": title, "code_prompt_hide": title}
     return notebook
 

@@ -10,6 +10,7 @@ from twostage.records.record import (
     Failure,
     Record,
     Result,
+    aggregate_terms,
     find_record,
     make_record,
     record_text,

@@ -29,6 +29,7 @@ from twostage.stage1 import (
     LARGEST_OTHER,
     LEAST_VARIANCE,
     OUTCOME,
+    PRODUCTS,
     Description,
     Panel,
     StudyAggregates,
@@ -216,8 +217,16 @@ class Record(Model):
     @model_validator(mode="after")
     def _has_each_sum_once(self) -> Self:
         found = [a.direction for a in self.aggregates]
-        if len(set(found)) < len(found) or set(found) & {f.direction for f in self.failures if found}:
+        failed = [(f.variant, f.direction) for f in self.failures] if found else []
+        if len(set(found)) < len(found) or {("main", d) for d in found} & set(failed):
             raise ValueError("aggregates: each direction at most once, and none that failed")
+        wide = {
+            (PRODUCTS, a.direction)
+            for a in self.aggregates
+            if a.terms == aggregate_terms(a.direction, products=True)
+        }
+        if wide & set(failed):
+            raise ValueError("aggregates: cross-level columns that failed")
         return self
 
     @model_validator(mode="after")
@@ -229,9 +238,18 @@ class Record(Model):
             raise ValueError(f"{text}{more}: {what}; if a newer one wrote it, update")
         return self
 
-    def sums(self, direction: str) -> StudySums | None:
-        """What the one-stage model takes of the study; None where the record does not have it."""
-        return next((a.sums() for a in self.aggregates if a.direction == direction), None)
+    def sums(self, direction: str, *, products: bool = False) -> StudySums | None:
+        """What the one-stage model takes of the study; None where the record does not have it.
+
+        Parameters
+        ----------
+        direction : str
+        products : bool
+            Whether the columns of the cross-level equation, and not only those of the lagged one.
+        """
+        wanted = aggregate_terms(direction, products=products)
+        found = (a for a in self.aggregates if a.direction == direction and set(wanted) <= set(a.terms))
+        return next((a.sums().columns(wanted) for a in found), None)
 
     def tidy(self) -> pd.DataFrame:
         """The estimates, one row per term, in the standard columns."""
@@ -279,18 +297,27 @@ def _strangers(record: Record) -> Iterator[tuple[str, ...]]:
         named = zip(joint.directions, joint.terms, strict=True)
         yield from {(joint.variant, d, term) for d, term in named} - rows
     if record.analysis == ONE_STAGE:
-        equations = {("main", direction) for direction in DIRECTIONS}
+        equations = {(variant, direction) for variant in ("main", PRODUCTS) for direction in DIRECTIONS}
     for variant, direction in [(f.variant, f.direction) for of in (record.fits, record.failures) for f in of]:
         if (variant, direction) not in equations:
             yield variant, direction
     for aggregate in record.aggregates:
-        if record.analysis != ONE_STAGE or aggregate.terms != aggregate_terms(aggregate.direction):
+        known_terms = {aggregate_terms(aggregate.direction, products=products) for products in (False, True)}
+        if record.analysis != ONE_STAGE or aggregate.terms not in known_terms:
             yield aggregate.direction, *aggregate.terms
 
 
-def aggregate_terms(direction: str) -> tuple[str, ...]:
-    """Columns of a direction's sums: the predictors but for the intercept, and the outcome."""
-    return (*DIRECTIONS[direction].lagged[1:], OUTCOME)
+def aggregate_terms(direction: str, *, products: bool = False) -> tuple[str, ...]:
+    """Columns of a direction's sums: the predictors but for the intercept, and the outcome.
+
+    Parameters
+    ----------
+    direction : str
+    products : bool
+        Whether with those of the cross-level equation.
+    """
+    d = DIRECTIONS[direction]
+    return (*(d.crosslevel if products else d.lagged)[1:], OUTCOME)
 
 
 Result = StudyEstimates | Description | StudyAggregates

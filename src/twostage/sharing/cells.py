@@ -1,7 +1,9 @@
 """Cells of the one-stage model's exact sums that hide each patient: what only the site can see.
 
-A cell's mean and scatter are of its patients' means of five columns, and every linear combination of these has a mean and
-a variance as well. Where nobody missed a session, the first and the last session's scores are such combinations.
+A cell's mean and scatter are of its patients' means of five columns, or of seven with the cross-level ones, and every
+linear combination of these has a mean and a variance as well. Where nobody missed a session, the first and the last
+session's scores are such combinations. The products of a deviation with a person mean weigh each patient's squares by
+a polynomial of that patient's means: where it is large for one patient only, they are this patient's.
 """
 
 import math
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.sharing.spread import CLOSENESS, Values, few_differ, gives_away
-from twostage.stage1 import OUTCOME, Panel, lagged_sums
+from twostage.stage1 import OUTCOME, Panel, cross_products, lagged_sums
 from twostage.stats.onestage import StudySums
 from twostage.terms import DIRECTIONS, Direction
 
@@ -32,37 +34,48 @@ class SafeSums:
     Attributes
     ----------
     sums : mapping
-        Direction -> its sums with every number of transitions by itself, which are not.
+        Direction -> its sums with the cross-level columns and every number of transitions by itself, which are not.
     partitions : tuple
-        Those that hide each patient, the finest first.
+        Those that hide each patient in the lagged equation's columns, the finest first.
+    with_products : mapping
+        Direction -> those of them that hide each patient in the cross-level columns as well.
+    apart : str
+        A direction whose sums hide each patient by themselves, and not beside those of the other; empty if there is none.
     """
 
     sums: Mapping[str, StudySums] = field(default_factory=dict)
     partitions: tuple[Partition, ...] = ()
+    with_products: Mapping[str, tuple[Partition, ...]] = field(default_factory=dict)
+    apart: str = ""
 
 
-def safe_sums(panel: Panel, cell: int, least: int) -> SafeSums:
+def safe_sums(panel: Panel, cell: int, wide: int, least: int) -> SafeSums:
     """The directions and partitions that hide each patient.
 
     Parameters
     ----------
     panel : Panel
-    cell : int
-        As of :func:`cell_size`.
+    cell, wide : int
+        Fewest patients of a cell, without and with the cross-level columns: :func:`twostage.sharing.sums.cell_sizes`.
     least : int
         nfilter.tab.
     """
     rows = panel.transitions()
     own = {d.name: _rows(rows, d) for d in DIRECTIONS.values()}
     usable = tuple(d for d in own if len(own[d]) and within_hides(own[d], least))
-    for directions in (usable, *((d,) for d in usable if len(usable) > 1)):
-        found = tuple(
-            p for p in _partitions(own, directions, cell) if _hides(own, directions, p, cell, least)
-        )
-        if directions and found:
-            sums = lagged_sums(panel)
-            return SafeSums({d: StudySums.of(sums[d], OUTCOME) for d in directions}, found)
-    return SafeSums()
+    found: dict[tuple[str, ...], tuple[Partition, ...]] = {}
+    for chosen in dict.fromkeys((usable, *((d,) for d in usable))):
+        finest_first = _partitions(own, chosen, cell) if chosen else ()
+        found[chosen] = tuple(p for p in finest_first if _hides(own, chosen, p, cell, least))
+        if found[chosen] and chosen == usable:
+            break
+    chosen = next((directions for directions in found if found[directions]), ())
+    if not chosen:
+        return SafeSums()
+    sums, partitions = lagged_sums(panel, products=True), found[chosen]
+    products = {d: _with_products(own[d], DIRECTIONS[d], partitions, wide, least) for d in chosen}
+    apart = next((d for d in usable if d not in chosen and found[d,]), "")
+    return SafeSums({d: StudySums.of(sums[d], OUTCOME) for d in chosen}, partitions, products, apart)
 
 
 def _rows(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
@@ -71,6 +84,27 @@ def _rows(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     kept = rows.dropna(subset=[outcome]).rename(columns={outcome: "outcome"})
     kept = kept[["patient", "session", *direction.lagged[1:], "outcome"]]
     return kept.assign(size=kept.groupby("patient")["patient"].transform("size"))
+
+
+def _with_products(
+    rows: pd.DataFrame, direction: Direction, partitions: tuple[Partition, ...], cell: int, least: int
+) -> tuple[Partition, ...]:
+    """The partitions that hide each patient of a direction in the cross-level columns."""
+    rows = rows.assign(**cross_products(rows, direction))
+    if not within_hides(rows, least):
+        return ()
+    return tuple(
+        p
+        for p in partitions
+        if all(c["patient"].nunique() >= cell and cell_hides(c, least) for c in _cells(rows, p))
+    )
+
+
+def _cells(rows: pd.DataFrame, partition: Partition) -> list[pd.DataFrame]:
+    bounds = [*partition, math.inf]
+    return [
+        rows[(rows["size"] >= a) & (rows["size"] < b)] for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
 
 
 def _partitions(
@@ -92,9 +126,7 @@ def _partitions(
 
 
 def _hides(own, directions, partition: Partition, cell: int, least: int) -> bool:
-    bounds = [*partition, math.inf]
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
-        parts = [own[d][(own[d]["size"] >= a) & (own[d]["size"] < b)] for d in directions]
+    for parts in zip(*(_cells(own[d], partition) for d in directions), strict=True):
         if not all(cell_hides(part, least) for part in parts):
             return False
         if any(0 < different(one, other) < cell for one, other in combinations(parts, 2)):
@@ -144,7 +176,7 @@ def no_one_outweighs(apart: np.ndarray) -> bool:
 
 def within_hides(rows: pd.DataFrame, least: int) -> bool:
     """Whether the cross-products about the patients' means hide each patient."""
-    columns = [c for c in rows if c.endswith("_within") or c == "outcome"]
+    columns = [c for c in rows if "_within" in c or c == "outcome"]
     apart = rows[columns] - rows.groupby("patient")[columns].transform("mean")
     patients = rows["patient"].to_numpy()
     if any(few_differ(Values(apart[c].to_numpy(), patients), least) for c in columns):

@@ -13,7 +13,7 @@ from twostage.sharing.local import Local
 from twostage.sharing.remains import remains
 from twostage.sharing.rounding import rounded
 from twostage.sharing.summaries import NEVER, Counts, of_variables, protect_summary
-from twostage.sharing.sums import SUMS, SUMS_RULE, cell_size, protect_sums
+from twostage.sharing.sums import SUMS, SUMS_RULE, cell_sizes, protect_sums
 from twostage.sharing.verdicts import CONCENTRATION, DESCRIPTIVE, verdicts, without_models
 
 #: Analyses whose matrices are shared whole. Of the others only variances are pooled, and there are many models each.
@@ -195,7 +195,7 @@ def protect(
         done = record.model_copy(update=change)
         if name == ONE_STAGE:
             done = protect_sums(done, local.sums, found, patients)
-            notes[SUMS] = [f"{member}: main, {f.direction}" for f in done.failures]
+            notes[SUMS] = [f"{member}: {f.variant}, {f.direction}" for f in done.failures]
         shown[name] = _finished(done, filters)
     checksum = {"data_checksum": content_checksum({n: r.model_dump(mode="json") for n, r in shown.items()})}
     sums = ONE_STAGE in shown and bool(shown[ONE_STAGE].aggregates)
@@ -271,7 +271,7 @@ def _report(notes: dict[str, list[str]], filters: Filters, left: tuple[str, ...]
         "covariances": (MATRIX_RULE, filters.tab),
     }
     if SUMS in notes:
-        rules[SUMS] = (SUMS_RULE, cell_size(filters))
+        rules[SUMS] = (SUMS_RULE, cell_sizes(filters)[0])
     checks = [
         Check(name=name, rule=rule, threshold=float(threshold), withheld=tuple(notes[name]))
         for name, (rule, threshold) in rules.items()

@@ -12,7 +12,15 @@ from twostage.records import notebook_parameters
 from twostage.sharing.cells import SafeSums, safe_sums
 from twostage.sharing.models import Model
 from twostage.sharing.spread import Values, gives_away
-from twostage.stage1 import OUTCOME_CONTROLS, Panel, make_panel, outcome_rows, transitions, variants
+from twostage.stage1 import (
+    OUTCOME_CONTROLS,
+    Panel,
+    cross_products,
+    make_panel,
+    outcome_rows,
+    transitions,
+    variants,
+)
 from twostage.terms import DIRECTIONS, ESTIMATORS, Direction
 
 #: Why a session's statistics go although they would tell nothing by themselves.
@@ -52,7 +60,7 @@ class Local:
     sums: SafeSums | None = None
 
 
-def look(study: Study, parameters: Parameters, least: int, cell: int | None = None) -> Local:
+def look(study: Study, parameters: Parameters, least: int, cells: tuple[int, int] | None = None) -> Local:
     """Find what must not be shared since one patient's scores stand out.
 
     Parameters
@@ -62,8 +70,9 @@ def look(study: Study, parameters: Parameters, least: int, cell: int | None = No
         Of the whole analysis.
     least : int
         nfilter.tab.
-    cell : int, optional
-        Fewest patients of a cell of the one-stage model's sums, if these are to be shared.
+    cells : tuple of int, optional
+        Fewest patients of a cell of the one-stage model's sums, without and with the cross-level columns, if these are to
+        be shared.
     """
     data = make_panel(study, notebook_parameters("stage1_data", parameters))
     lagged = make_panel(study, notebook_parameters("stage1_lagged", parameters))
@@ -79,7 +88,7 @@ def look(study: Study, parameters: Parameters, least: int, cell: int | None = No
             models[model] = reason
     rows = lagged.transitions()
     one_sided = rows.loc[rows[["x_next", "y_next"]].isna().any(axis=1), "patient"].nunique()
-    sums = None if cell is None else safe_sums(lagged, cell, least)
+    sums = None if cells is None else safe_sums(lagged, *cells, least)
     return Local(int(one_sided), sessions, _variables(data, least), models, sums)
 
 
@@ -157,6 +166,4 @@ def _columns(rows: pd.DataFrame, direction: Direction) -> _Columns:
 
 def _products(rows: pd.DataFrame, direction: Direction) -> _Columns:
     rows = rows.dropna(subset=[f"{direction.outcome}_next"])
-    means = {term: term.split(":")[1] for term in direction.interactions}
-    centred = {m: rows[m] - rows.drop_duplicates("patient")[m].mean() for m in means.values()}
-    return {term: _values(rows, rows[direction.cross] * centred[m]) for term, m in means.items()}
+    return {term: _values(rows, product) for term, product in cross_products(rows, direction).items()}

@@ -43,7 +43,7 @@ from twostage.sharing.ledger import (
 )
 from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
-from twostage.sharing.sums import cell_size
+from twostage.sharing.sums import cell_sizes
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _protected(
     data = collection.study(study)
     records = stage1_records(data, parameters)
     true = {name: record for name, record in records.items() if sums or name != ONE_STAGE}
-    local = look(data, parameters, filters.tab, cell_size(filters) if sums else None)
+    local = look(data, parameters, filters.tab, cell_sizes(filters) if sums else None)
     protected, report = protect(true, filters, local)
     return _Protected(data, protected, report, int(true["data"].summary["n_patients"]))
 

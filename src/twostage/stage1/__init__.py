@@ -1,6 +1,13 @@
 """Stage 1: one study's panel becomes estimates."""
 
-from twostage.stage1.aggregates import OUTCOME, StudyAggregates, lagged_sums, onestage
+from twostage.stage1.aggregates import (
+    OUTCOME,
+    PRODUCTS,
+    StudyAggregates,
+    cross_products,
+    lagged_sums,
+    onestage,
+)
 from twostage.stage1.bounds import (
     LARGEST_COUNT,
     LARGEST_COVARIANCE,

@@ -17,11 +17,15 @@ from twostage.sharing.layout import DisclosureError, Filters
 from twostage.sharing.local import Local
 from twostage.sharing.share import share_study
 from twostage.sharing.summaries import Counts
-from twostage.sharing.sums import cell_size, protect_sums
-from twostage.stage1 import lagged, make_panel, onestage
+from twostage.sharing.sums import cell_sizes, protect_sums
+from twostage.stage1 import PRODUCTS, lagged, make_panel, onestage
+from twostage.terms import DIRECTIONS
 
 AS_THEY_ARE = make_parameters({"standardize": "none"})
 FILTERS = Filters()
+
+#: Where scores are that are neither high nor low.
+MIDDLE = 4.0
 
 #: A score found to less than this share of the scale's step counts as found.
 FOUND = 0.01
@@ -31,12 +35,16 @@ def panel_of(three, x, y, parameters=AS_THEY_ARE):
     return make_panel(with_scores(three.study("S01"), x, y), parameters)
 
 
+def shared_record(panel, cell=None, least=FILTERS.tab):
+    """The record of sums of a site that chose to share them."""
+    cells = (cell, cell) if cell else cell_sizes(FILTERS)
+    record = make_record(panel, onestage(panel))
+    return protect_sums(record, safe_sums(panel, *cells, FILTERS.tab), {}, Counts((), least))
+
+
 def shared_sums(panel, cell=None, least=FILTERS.tab):
     """Direction -> the sums that a site shares, which chose to."""
-    cell = cell or cell_size(FILTERS)
-    record = make_record(panel, onestage(panel))
-    done = protect_sums(record, safe_sums(panel, cell, FILTERS.tab), {}, Counts((), least))
-    return {a.direction: a.sums() for a in done.aggregates}
+    return {a.direction: a.sums() for a in shared_record(panel, cell, least).aggregates}
 
 
 def total(sums):
@@ -59,7 +67,44 @@ def scores():
 def test_an_ordinary_study_can_share(three, scores):
     found = shared_sums(panel_of(three, *scores))
     assert set(found) == {"x_to_y", "y_to_x"}
-    assert all((s.count >= cell_size(FILTERS)).all() for s in found.values())
+    assert all((s.count >= cell_sizes(FILTERS)[0]).all() for s in found.values())
+
+
+def test_cross_level_columns_make_no_cell_larger(three, scores):
+    """Where they need more patients than a cell has, only they are withheld."""
+    panel = panel_of(three, *scores)
+    enough, more = (safe_sums(panel, 16, wide, FILTERS.tab) for wide in (len(scores[0]), len(scores[0]) + 1))
+    assert enough.with_products["x_to_y"] == enough.partitions == more.partitions
+    assert not any(more.with_products.values())
+    record = make_record(panel, onestage(panel))
+    found = protect_sums(record, more, {}, Counts((), FILTERS.tab))
+    assert {len(a.terms) for a in found.aggregates} == {5}
+    assert {(f.variant, f.direction) for f in found.failures} == {(PRODUCTS, d) for d in DIRECTIONS}
+    assert {len(a.terms) for a in shared_record(panel).aggregates} == {7} and not shared_record(
+        panel
+    ).failures
+
+
+def test_one_patient_is_a_product(three, scores, monkeypatch):
+    """Whoever varies has the mean of all, but one: squares weighed by the patients' means are this patient's."""
+    x, y = (s.copy() for s in scores)
+    n, far = len(x), 2.0
+    x += MIDDLE - x.mean(axis=1, keepdims=True)
+    x[40:58] = (MIDDLE + np.tile([1.0, -1.0], 9))[:, None]
+    x[58:] = MIDDLE + 0.1 * (x[58:] - MIDDLE)
+    x[59] += far
+    panel = panel_of(three, x, y)
+    assert set(shared_sums(panel)["x_to_y"].names) & set(DIRECTIONS["x_to_y"].interactions) == set()
+    monkeypatch.setattr(cells, "_with_products", lambda rows, direction, partitions, cell, least: partitions)
+    sums = shared_sums(panel)["x_to_y"]
+    at = [sums.names.index(name) for name in ("x_within", "x_within:x_mean")]
+    (squares, once), (_, twice) = sums.within[np.ix_(at, at)]
+    # With d = s / n: once = s W - d squares, twice = (s^2 - 2 s d) W + d^2 squares; W of the patient, s their distance.
+    s = np.linspace(0.5, 4.0, 350_001)
+    d = s / n
+    off = np.abs((s - 2 * d) * (once + d * squares) + d**2 * squares - twice)
+    mean = sums.count @ sums.mean[:, sums.names.index("x_mean")] / n
+    assert abs(mean + (s - d)[off.argmin()] - person(panel, "P59")["x_mean"]) < FOUND
 
 
 def test_a_small_cell(three, scores):
@@ -67,7 +112,7 @@ def test_a_small_cell(three, scores):
     x, y = (s.copy() for s in scores)
     x[0, 3:], y[0, 3:] = np.nan, np.nan
     panel = panel_of(three, x, y)
-    assert all((s.count >= cell_size(FILTERS)).all() for s in shared_sums(panel).values())
+    assert all((s.count >= cell_sizes(FILTERS)[0]).all() for s in shared_sums(panel).values())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells, "cell_hides", lambda rows, least: True)
         sums = shared_sums(panel, cell=1, least=1)["x_to_y"]
@@ -115,6 +160,7 @@ def test_one_direction_less_the_other(three, scores, monkeypatch):
     y[5, -1] = np.nan
     panel = panel_of(three, x, y)
     assert set(shared_sums(panel)) == {"x_to_y"}
+    assert "few patients have a row that the other" in shared_record(panel).failures[0].reason
     monkeypatch.setattr(cells, "different", lambda one, other: 0)
     found = shared_sums(panel)
     (more, n), (fewer, m) = total(found["y_to_x"]), total(found["x_to_y"])
@@ -182,9 +228,9 @@ def no_estimators(study, panel):
     return replace(lagged(panel), exclusions=panel.exclusions, **NOTHING)
 
 
-def only_sums(study, parameters, least, cell=None):
+def only_sums(study, parameters, least, cells=None):
     panel = make_panel(study, notebook_parameters("stage1_lagged", parameters))
-    return Local(sums=None if cell is None else safe_sums(panel, cell, least))
+    return Local(sums=None if cells is None else safe_sums(panel, *cells, least))
 
 
 def remove_first(collection, study):

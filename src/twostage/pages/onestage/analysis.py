@@ -8,6 +8,7 @@ import pandas as pd
 
 from twostage.display import html_table
 from twostage.records import Record
+from twostage.stage1 import PRODUCTS
 from twostage.stage2 import Attempt, attempt, pool_records
 from twostage.stats.base import NotEstimable
 from twostage.stats.onestage import OneStageFit, fit_onestage
@@ -32,18 +33,18 @@ EFFECT = ("estimate", "std_error", "df", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class OneStageComparison:
-    """One direction's lagged effects by every way.
+    """One direction's lagged effects, or its cross-level ones, by every way.
 
     Attributes
     ----------
     direction : str
     table : pandas.DataFrame
-        One row per term and way: term, way, k, estimate, std_error, df, ci_low, ci_high, tau.
+        One row per term and way: term, way, k, estimate, std_error, df, ci_low, ci_high, tau, exact.
     fit, common : OneStageFit
         With separate and with common variances.
     studies : pandas.DataFrame
         One row per study and term: study, label, term, estimate, std_error, given_all, weight, weight_two_stage, sigma2,
-        re_variance, joined.
+        re_variance, joined, exact.
     left_out : pandas.DataFrame
         study, reason: studies that are in the two-stage analysis of the direction, or could not be, and are not here.
     level : float
@@ -76,15 +77,25 @@ class OneStageComparison:
 
 
 def compare_stages(
-    sums: Sequence[Record], lagged: Sequence[Record], direction: str, *, method: str, ci: str, level: float
+    sums: Sequence[Record],
+    lagged: Sequence[Record],
+    direction: str,
+    *,
+    products: bool = False,
+    method: str,
+    ci: str,
+    level: float,
 ) -> OneStageComparison:
     """Fit one model to all patients of the studies that have sums, and pool the same studies in two stages.
 
     Parameters
     ----------
     sums, lagged : sequence of Record
-        Of the analyses `onestage` and `lagged`, one per study.
+        Of the analyses `onestage` and `lagged`, one per study; with `products` of `crosslevel` in the place of the latter.
     direction : str
+    products : bool
+        Whether of the cross-level effects: both products have a mean and a covariance over studies, and all other
+        coefficients, the lagged effects of average patients among them, are the study's own.
     method, ci, level
         How the two-stage analysis pools, as of :func:`twostage.stage2.pool.pool_records`. The one-stage model is fitted by
         REML, with Hartung and Knapp's inference unless `ci` is Wald's.
@@ -95,7 +106,7 @@ def compare_stages(
         Fewer than two studies with sums and with estimates.
     """
     there = {record.study: record for record in lagged if _has(record, direction)}
-    usable = [r for r in sums if r.study in there and r.sums(direction) is not None]
+    usable = [r for r in sums if r.study in there and r.sums(direction, products=products) is not None]
     if len(usable) < 2:
         raise NotEstimable(f"{len(usable)} of the studies have the sums for it, and at least two are needed")
     d, labels = DIRECTIONS[direction], tuple(r.study for r in usable)
@@ -104,10 +115,9 @@ def compare_stages(
         "level": level,
         "inference": "wald" if ci == "wald" else "hartung-knapp",
     }
-    studies = [found for r in usable if (found := r.sums(direction)) is not None]
-    fit, common = (
-        fit_onestage(studies, (d.cross, d.auto), variances=v, **how) for v in ("separate", "common")
-    )
+    studies = [found for r in usable if (found := r.sums(direction, products=products)) is not None]
+    slopes = d.interactions if products else (d.cross, d.auto)
+    fit, common = (fit_onestage(studies, slopes, variances=v, **how) for v in ("separate", "common"))
     two = pool_records([there[label] for label in labels], method=method, ci=ci, level=level)
     rows = []
     for j, term in enumerate(fit.names):
@@ -115,17 +125,24 @@ def compare_stages(
         model = pool(fit.slopes[:, j], fit.slope_errors[:, j] ** 2, method=method, ci=ci, level=level)
         rows += [
             _row(term, TWO_STAGE, row, row["tau2"] ** 0.5, len(labels)),
-            _row(term, MODEL_ERRORS, {c: getattr(model, c) for c in EFFECT}, model.tau2**0.5, len(labels)),
+            _row(
+                term,
+                MODEL_ERRORS,
+                {c: getattr(model, c) for c in EFFECT},
+                model.tau2**0.5,
+                len(labels),
+                fit.exact,
+            ),
         ]
         for way, one in ((SEPARATE, fit), (COMMON, common)):
-            rows.append(_row(term, way, {c: _part(one, c)[j] for c in EFFECT}, one.tau[j], one.k))
+            rows.append(_row(term, way, {c: _part(one, c)[j] for c in EFFECT}, one.tau[j], one.k, one.exact))
     return OneStageComparison(
         direction,
         pd.DataFrame(rows),
         fit,
         common,
         _studies(fit, two, direction, usable),
-        _left_out(sums, lagged, direction, labels),
+        _left_out(sums, lagged, direction, labels, products),
         level,
     )
 
@@ -139,8 +156,9 @@ def _part(fit: OneStageFit, name: str):
     return fit.coef if name == "estimate" else getattr(fit, name)
 
 
-def _row(term: str, way: str, effect, tau: float, k: int) -> dict:
-    return {"term": term, "way": way, "k": k} | {c: float(effect[c]) for c in EFFECT} | {"tau": float(tau)}
+def _row(term: str, way: str, effect, tau: float, k: int, exact: bool = True) -> dict:
+    numbers = {c: float(effect[c]) for c in EFFECT} | {"tau": float(tau)}
+    return {"term": term, "way": way, "k": k} | numbers | {"exact": exact}
 
 
 def _has(record: Record, direction: str) -> bool:
@@ -157,10 +175,19 @@ def _studies(fit: OneStageFit, two, direction: str, records: list[Record]) -> pd
     return table.assign(label=table["study"].map(names))
 
 
-def _left_out(sums, lagged, direction: str, labels: tuple[str, ...]) -> pd.DataFrame:
+#: Of a record from before the cross-level columns were among the sums.
+NO_PRODUCTS = "its sums do not have the columns of the cross-level model"
+
+
+def _left_out(sums, lagged, direction: str, labels: tuple[str, ...], products: bool) -> pd.DataFrame:
     found = []
     for record, own in zip(sums, lagged, strict=True):
-        if record.study not in labels:
-            failures = [f.reason for f in (*record.failures, *own.failures) if f.direction == direction]
-            found.append((record.study, failures[0] if failures else "the fit did not converge"))
+        if record.study in labels:
+            continue
+        wanted = {"main", PRODUCTS} if products else {"main"}
+        failed = [*record.failures, *own.failures]
+        reasons = [f.reason for f in failed if f.direction == direction and f.variant in wanted]
+        if not reasons and products and record.sums(direction) is not None:
+            reasons = [NO_PRODUCTS]
+        found.append((record.study, reasons[0] if reasons else "the fit did not converge"))
     return pd.DataFrame(found, columns=["study", "reason"])

@@ -2,11 +2,13 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from twostage.collection import Collection
 from twostage.pages.common.style import GREY, LOOK, in_legend, pair
 from twostage.pages.onestage.analysis import OneStageComparison
+from twostage.pages.onestage.tables import APPROXIMATE
 from twostage.stage2 import Attempt
 from twostage.stats.base import NotEstimable
 from twostage.terms import DIRECTIONS, arrow
@@ -37,7 +39,8 @@ def stages(found: dict[str, Attempt], collection: Collection, ax: Axes | None = 
         ax.hlines(at, own["ci_low"], own["ci_high"], color=colour, lw=2, ls=line)
         name = in_legend(arrow(result.direction, *pair(collection)))
         ax.plot(own["estimate"], at, marker, color=colour, label=name)
-    ax.set_yticks(np.arange(len(ways))[::-1], ways)
+    exact = pd.concat([result.table for result in results]).groupby("way")["exact"].all()
+    ax.set_yticks(np.arange(len(ways))[::-1], [w if exact[w] else f"{w}{APPROXIMATE}" for w in ways])
     ax.set_xlabel("cross-lagged effect with its confidence interval")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=1, frameon=False)
     return ax

@@ -311,9 +311,21 @@ def _lagged(panel: LargePanel, *, occasions: bool = False) -> StudyEstimates:
 
 @onestage.register
 def _onestage(panel: LargePanel) -> StudyAggregates:
-    equations = [Rows(panel.treatment, d) for d in DIRECTIONS.values()]
-    sums = panel.over(SumUp(panel.treatment, tuple(equations)))
-    return aggregates(panel, {d: found.model for d, found in zip(DIRECTIONS, sums, strict=True)})  # type: ignore[arg-type]
+    equations = [Rows(panel.treatment, d, products=p) for p in (False, True) for d in DIRECTIONS.values()]
+    found = panel.over(SumUp(panel.treatment, tuple(equations)))
+    sums = [
+        _with_centred_products(one) if e.products else one.model
+        for e, one in zip(equations, found, strict=True)
+    ]
+    lagged, wider = dict(zip(DIRECTIONS, sums[:2], strict=True)), dict(zip(DIRECTIONS, sums[2:], strict=True))
+    return aggregates(panel, lagged, wider)  # type: ignore[arg-type]
+
+
+def _with_centred_products(sums: RowSums) -> MixedSums:
+    """The cross-level columns with person means about their mean in the products only."""
+    A = np.eye(len(sums.model.names))
+    A[1, 5:7] = -sums.persons.mean
+    return sums.model.turned(A) if sums.model.n else sums.model
 
 
 @crosslevel.register

@@ -10,7 +10,18 @@ from twostage.stats.base import Inference, OptimiserRecord, coefficient_rows, fr
 NO_VARIANCE = 1e-8
 
 
-_GLANCE = ("variances", "inference", "k", "n_obs", "n_groups", "loglik", "level", "converged", "singular")
+_GLANCE = (
+    "variances",
+    "inference",
+    "k",
+    "n_obs",
+    "n_groups",
+    "loglik",
+    "level",
+    "exact",
+    "converged",
+    "singular",
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,7 +56,8 @@ class OneStageFit(Inference[np.ndarray]):
     n_obs, n_groups : int
         Rows and patients.
     joined : tuple of bool
-        Studies in which patients with different numbers of rows were counted as having the mean of these.
+        Studies in which patients with different numbers of rows were counted as having the mean of these; their part is
+        `approximate` unless the variance of their intercept is 0.
     converged : bool
     optimiser : OptimiserRecord
     """
@@ -79,6 +91,16 @@ class OneStageFit(Inference[np.ndarray]):
         return len(self.labels)
 
     @property
+    def approximate(self) -> tuple[bool, ...]:
+        """Studies whose part is approximate: cells were joined, and the variance of the intercept is not 0."""
+        return tuple(bool(j and v > 0.0) for j, v in zip(self.joined, self.re_variance, strict=True))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the fit is that of all rows."""
+        return not any(self.approximate)
+
+    @property
     def tau(self) -> np.ndarray:
         """Standard deviations of the slopes over studies, (q,)."""
         return np.sqrt(np.diagonal(self.cov_re))
@@ -96,11 +118,11 @@ class OneStageFit(Inference[np.ndarray]):
         return bool(np.linalg.eigvalsh(self.cov_re / np.outer(size, size))[0] < NO_VARIANCE)
 
     def tidy(self):
-        """One row per mean slope: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high, tau."""
-        return coefficient_rows(self).assign(tau=self.tau)
+        """One row per mean slope: term, estimate, std_error, df, statistic, p_value, ci_low, ci_high, tau, exact."""
+        return coefficient_rows(self).assign(tau=self.tau, exact=self.exact)
 
     def glance(self):
-        """One row: variances, inference, k, n_obs, n_groups, loglik, level, converged, singular."""
+        """One row: variances, inference, k, n_obs, n_groups, loglik, level, exact, converged, singular."""
         return one_row(self, _GLANCE)
 
     def studies(self):
@@ -114,6 +136,7 @@ class OneStageFit(Inference[np.ndarray]):
             }
             | {"given_all": self.study_slopes[s, j], "weight": self.weights[s, j], "sigma2": self.sigma2[s]}
             | {"re_variance": self.re_variance[s], "joined": self.joined[s]}
+            | {"exact": not self.approximate[s]}
             for s, label in enumerate(self.labels)
             for j, name in enumerate(self.names)
         ]
@@ -128,6 +151,7 @@ class OneStageFit(Inference[np.ndarray]):
             ),
             ("restricted log-likelihood", f"{self.loglik:.6g}"),
             ("joined cells", ", ".join(n for n, j in zip(self.labels, self.joined, strict=True) if j)),
+            ("approximate", ", ".join(n for n, a in zip(self.labels, self.approximate, strict=True) if a)),
         ]
         note = "" if self.converged else f"not converged: {self.optimiser.message}"
         return html("One-stage model", self.tidy(), facts, note)
