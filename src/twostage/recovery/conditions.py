@@ -6,9 +6,11 @@ those of :mod:`twostage.simulation.model` where it has them, and choices of this
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from twostage.beside import table_beside
 from twostage.simulation import GENERATING
 
 #: The condition that a collection is like where it does not say otherwise.
@@ -130,23 +132,6 @@ PARAMETER = {
 }
 
 
-_MODERATED = {name: MEANS[name] for name in MODERATION}
-
-
-_TRENDING = {name: MEANS[name] for name in TRENDS}
-
-
-_BETWEEN = {name: GENERATING[name][1] for name in COEFFICIENTS}
-
-
-_OWN_EFFECTS, _OWN_TRENDS, _GROWTH, _DROPOUT = 0.10, 0.06, 0.15, 1.0
-
-
-#: Within-patient reliability, SD of autoregressions over patients, the scales' end: about 21 % of scores lie there, SD of
-#: effects over therapists, and how many steps lie between sessions.
-_RELIABILITY, _OWN_AUTOREGRESSIONS, _FLOOR, _THERAPISTS, _SPACING = 0.70, 0.15, -0.8, 0.05, (0.7, 0.2, 0.1)
-
-
 #: Between neighbouring scores of an ordinal total, on the latent scale.
 STEP = 0.2
 
@@ -155,68 +140,14 @@ STEP = 0.2
 PER_THERAPIST, BETWEEN_THERAPISTS = 8, 0.1
 
 
-_KINDS = (
-    Condition("plain", "one process for all, no trends, sessions missing for no reason"),
-    Condition("shared_trends", "all patients move along the same line", changes=_TRENDING),
-    Condition("own_trends", "each patient moves along a line of their own", own_trends=_OWN_TRENDS),
-    Condition("unequal_variances", "fluctuations grow from session to session", growth=_GROWTH),
-    Condition("dropout", "patients with a higher y leave earlier", dropout=_DROPOUT),
-    Condition(
-        "heterogeneous",
-        "effects differ between studies and between patients",
-        between=_BETWEEN,
-        own_effects=_OWN_EFFECTS,
-    ),
-    Condition("moderated", "the cross-lagged effects depend on the patients' levels", changes=_MODERATED),
-    Condition(
-        "everything",
-        "trends, growing fluctuations, dropout, and effects that differ and depend on levels, all at once",
-        changes=_TRENDING | _MODERATED,
-        between=_BETWEEN,
-        own_effects=_OWN_EFFECTS,
-        own_trends=_OWN_TRENDS,
-        growth=_GROWTH,
-        dropout=_DROPOUT,
-    ),
-    Condition("measurement_error", "scores are measured with error", reliability=_RELIABILITY),
-    Condition(
-        "error_and_trends",
-        "scores are measured with error and all patients move along the same line",
-        changes=_TRENDING,
-        reliability=_RELIABILITY,
-    ),
-    Condition("floors", "many scores lie at the end of their scale", floor=_FLOOR),
-    Condition(
-        "own_autoregressions",
-        "how much is carried over differs between patients",
-        own_autoregressions=_OWN_AUTOREGRESSIONS,
-    ),
-    Condition("unequal_spacing", "the time between sessions varies", spacing=_SPACING),
-    Condition(
-        "unseen_dropout",
-        "patients leave before a session at which y would have been higher",
-        dropout=_DROPOUT,
-        unseen=True,
-    ),
-    Condition(
-        "therapists", "patients of one therapist are alike, in levels and effects", therapists=_THERAPISTS
-    ),
-    Condition(
-        REALISTIC,
-        "measurement error, floors, shared and own trends, dropout by unseen scores, and studies, therapists and patients "
-        "that differ, all at once",
-        changes=_TRENDING,
-        between=_BETWEEN,
-        own_effects=_OWN_EFFECTS / 2,
-        own_trends=_OWN_TRENDS / 2,
-        own_autoregressions=_OWN_AUTOREGRESSIONS / 2,
-        dropout=_DROPOUT / 2,
-        unseen=True,
-        reliability=_RELIABILITY,
-        floor=2 * _FLOOR,
-        therapists=_THERAPISTS,
-    ),
-)
+def _kind(name: str, row: dict[str, Any]) -> Condition:
+    changes = {coefficient: MEANS[coefficient] for coefficient in row.get("changes", ())}
+    between = {coefficient: GENERATING[coefficient][1] for coefficient in row.get("between", ())}
+    spacing = tuple(row.get("spacing", Condition.spacing))
+    return Condition(**{"name": name} | row | {"changes": changes, "between": between, "spacing": spacing})
+
+
+_KINDS = tuple(_kind(name, row) for name, row in table_beside(__file__).items())
 
 
 def _without_effects(kind: Condition) -> Condition:

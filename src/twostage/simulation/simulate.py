@@ -10,7 +10,7 @@ from twostage.beside import table_beside
 from twostage.collection import read_settings
 from twostage.files import replace_folder, unfinished_folder
 from twostage.project import SEED
-from twostage.simulation.files import DICTIONARY, collection_yml, readme
+from twostage.simulation.files import COLLECTION, DICTIONARY, readme
 from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
 
 SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
@@ -159,7 +159,7 @@ def _is_synthetic(folder: Path) -> bool:
 
 def _write_files(collection: SimulatedCollection, folder: Path) -> None:
     n = int(collection.registry["n"].sum())
-    _text(folder / "collection.yml", collection_yml())
+    _text(folder / "collection.yml", COLLECTION)
     _text(folder / "README.md", readme(collection.seed, len(collection.registry), n))
     _text(folder / "dictionary.csv", DICTIONARY)
     _csv(collection.registry, folder / "studies.csv")
