@@ -41,16 +41,16 @@ SAVED = {
         "a byte order mark, Windows line ends, semicolons between columns and decimal commas",
     ),
     "sep": (
-        lambda t: "sep=;\n".encode() + separated(t, ";", ",").encode(),
+        lambda t: b"sep=;\n" + separated(t, ";", ",").encode(),
         "a first line sep=;, which is not counted as a row, semicolons between columns and decimal commas",
     ),
     "sep of Excel": (
         lambda t: b"\xef\xbb\xbf" + ('"sep=|"\n' + separated(t, "|", ",")).replace("\n", "\r\n").encode(),
-        'a byte order mark, Windows line ends, a first line "sep=|", which is not counted as a row, the sign | between columns '
-        "and decimal commas",
+        'a byte order mark, Windows line ends, a first line "sep=|", which is not counted as a row, the sign | between '
+        "columns and decimal commas",
     ),
     "sep, plain": (
-        lambda t: "SEP=,\n".encode() + t.encode(),
+        lambda t: b"SEP=,\n" + t.encode(),
         "a first line SEP=,, which is not counted as a row",
     ),
     "old Excel": (

@@ -28,8 +28,8 @@ MIXED = {"default": 2e-6, "within": 3e-2, "lag": 2e-6, "reliable": 2e-6}
 #: Of the standard error: lavaan ends by its default criterion, whose estimates agree to about 1e-5 with ours.
 PANEL = 1e-3
 
-#: Relative, of standard errors where reliabilities tie error variances to the coefficients: lavaan's errors under constraints
-#: that are no straight lines leave out their curvature, which is a hundredth here. Estimates are not affected.
+#: Relative, of standard errors where reliabilities tie error variances to the coefficients: lavaan's errors under
+#: constraints that are no straight lines leave out their curvature, a hundredth here. Estimates are not affected.
 CURVED = 2e-2
 
 #: Satterthwaite's degrees of freedom by numerical derivatives in lmerTest, relative.
