@@ -40,7 +40,9 @@ def whole(kind: str) -> bytes:
         elif kind == "zsav":
             import pyreadstat
 
-            pyreadstat.write_sav(table.assign(**table.select_dtypes("string").astype(object)), path, compress=True)
+            pyreadstat.write_sav(
+                table.assign(**table.select_dtypes("string").astype(object)), path, compress=True
+            )
         else:
             write_example(table, path)
         return path.read_bytes()
@@ -115,5 +117,11 @@ if __name__ == "__main__":
     start = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     for kind in FORMATS if kinds == "all" else [kinds]:
         counts, faults = fuzz(kind, n, seed, start)
-        print(kind, f"from {start}", dict(counts), *(f"\n  {number}: {words}" for number, words in faults), flush=True)
+        print(
+            kind,
+            f"from {start}",
+            dict(counts),
+            *(f"\n  {number}: {words}" for number, words in faults),
+            flush=True,
+        )
     sys.exit(0)
