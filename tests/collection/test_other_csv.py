@@ -40,6 +40,19 @@ SAVED = {
         lambda t: b"\xef\xbb\xbf" + separated(t, ";", ",").replace("\n", "\r\n").encode(),
         "a byte order mark, Windows line ends, semicolons between columns and decimal commas",
     ),
+    "sep": (
+        lambda t: b"sep=;\n" + separated(t, ";", ",").encode(),
+        "a first line sep=;, which is not counted as a row, semicolons between columns and decimal commas",
+    ),
+    "sep of Excel": (
+        lambda t: b"\xef\xbb\xbf" + ('"sep=|"\n' + separated(t, "|", ",")).replace("\n", "\r\n").encode(),
+        'a byte order mark, Windows line ends, a first line "sep=|", which is not counted as a row, the sign | between '
+        "columns and decimal commas",
+    ),
+    "sep, plain": (
+        lambda t: b"SEP=,\n" + t.encode(),
+        "a first line SEP=,, which is not counted as a row",
+    ),
     "old Excel": (
         lambda t: separated(t, ";", ",").replace("\n", "\r\n").encode("cp1252"),
         "Windows line ends, text in Windows-1252, semicolons between columns and decimal commas",

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import openpyxl
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from twostage.importing.recipes import recipes
 from twostage.importing.sessions import label_numbers
 from twostage.importing.source import FileOptions, ImportProblems
 from twostage.importing.versions import VERSIONS, versions_of
+from twostage.simulation.examples import write_example
 
 FEW = settings(deadline=None, max_examples=25)
 
@@ -298,3 +300,13 @@ def test_the_texts_of_questions_tell_what_their_columns_are(tmp_path):
 @pytest.mark.parametrize("name", ["MOOD_RT", "STARTED_TS", "SURVEY_ID"])
 def test_what_a_system_adds_is_no_score(name):
     assert recipes()["sema3"].adds(name) and not recipes()["sema3"].adds("MOOD")
+
+
+def test_an_id_with_what_nobody_sees_is_refused_with_its_row(tmp_path):
+    """NumPy drops a 0 character at the end of a text: such an id was looked for in vain, and otherwise written."""
+    rows = [(f"p{i}", s, s + i, s * i) for i in range(1, 7) for s in (1, 2, 3)]
+    for odd in ("p7\0", "p7\u200b"):
+        table = pd.DataFrame([*rows, (odd, 1, 2, 3)], columns=["id", "session", "wai", "oq"])
+        file = write_example(table, tmp_path / "a.parquet")
+        (problem,) = refused(tmp_path, file, LONG)
+        assert "row 19, column 'id'" in problem and f"U+{ord(odd[-1]):04X}" in problem

@@ -6,7 +6,7 @@
 #   export_<case>.csv       analysis, direction, term, estimate, std_error, df: what each script prints at its end
 #   export_versions.json    versions
 folder <- "tests/reference"
-for (case in c("default", "within", "lag")) {
+for (case in c("default", "within", "lag", "reliable")) {
   said <- system2("Rscript", c(file.path(folder, paste0("export_", case, ".R")), "data"), stdout = TRUE)
   begin <- grep('^"analysis"', said)
   stopifnot(length(begin) == 1)

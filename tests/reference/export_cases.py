@@ -14,22 +14,28 @@ from twostage.params import Parameters, make_parameters
 FOLDER = Path(__file__).parent
 DATA = FOLDER.parents[1] / "data"
 
-#: Case -> study, parameters. S14's x and S16's y are scored the other way.
-CASES = {
-    "default": ("S03", {}),
+#: Case -> study, parameters, and what its row of the registry has besides. S14's x and S16's y are scored the other way.
+CASES: dict[str, tuple[str, dict, dict]] = {
+    "default": ("S03", {}, {}),
     "within": (
         "S16",
         {"standardize": "within", "detrend": "session", "random_slopes": True, "last_session": 5},
+        {},
     ),
-    "lag": ("S14", {"standardize": "none", "detrend": "patient", "lag": 2, "min_sessions": 4}),
+    "lag": ("S14", {"standardize": "none", "detrend": "patient", "lag": 2, "min_sessions": 4}, {}),
+    "reliable": (
+        "S16",
+        {"last_session": 5},
+        {"x_reliability": 0.9, "y_reliability": 0.95, "reliability_kind": "total"},
+    ),
 }
 
 
 def script(case: str) -> Script:
     """What the script of a case is made of."""
-    study, values = CASES[case]
+    study, values, more = CASES[case]
     collection, (settings, _) = read_collection(DATA), read_settings(DATA)
-    info = collection.studies.set_index("study", drop=False).loc[study].to_dict()
+    info = collection.studies.set_index("study", drop=False).loc[study].to_dict() | more
     missing = dict(zip(collection.dictionary["variable"], collection.dictionary["missing"], strict=True))
     head = (f"Stage 1 of {info['label']} ({study}), as twostage exports it.", "The data are synthetic.")
     return Script(info, settings, missing, make_parameters(values), head)

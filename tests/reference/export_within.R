@@ -243,10 +243,69 @@ dpm_y_to_x <- '
   alliance1 ~~ alliance1
   alliance1 ~ 1
 '
+# random-intercept cross-lagged panel model with measurement error
+riclpm_error <- '
+  level_alliance =~ 1*alliance1 + 1*alliance2 + 1*alliance3 + 1*alliance4 + 1*alliance5
+  level_symptoms =~ 1*symptoms1 + 1*symptoms2 + 1*symptoms3 + 1*symptoms4 + 1*symptoms5
+  level_alliance ~~ level_var_alliance*level_alliance + level_symptoms
+  level_symptoms ~~ level_var_symptoms*level_symptoms
+  w_alliance1 =~ 1*alliance1
+  alliance1 ~~ e_alliance*alliance1
+  alliance1 ~ 1
+  w_symptoms1 =~ 1*symptoms1
+  symptoms1 ~~ e_symptoms*symptoms1
+  symptoms1 ~ 1
+  w_alliance2 =~ 1*alliance2
+  alliance2 ~~ e_alliance*alliance2
+  alliance2 ~ 1
+  w_symptoms2 =~ 1*symptoms2
+  symptoms2 ~~ e_symptoms*symptoms2
+  symptoms2 ~ 1
+  w_alliance3 =~ 1*alliance3
+  alliance3 ~~ e_alliance*alliance3
+  alliance3 ~ 1
+  w_symptoms3 =~ 1*symptoms3
+  symptoms3 ~~ e_symptoms*symptoms3
+  symptoms3 ~ 1
+  w_alliance4 =~ 1*alliance4
+  alliance4 ~~ e_alliance*alliance4
+  alliance4 ~ 1
+  w_symptoms4 =~ 1*symptoms4
+  symptoms4 ~~ e_symptoms*symptoms4
+  symptoms4 ~ 1
+  w_alliance5 =~ 1*alliance5
+  alliance5 ~~ e_alliance*alliance5
+  alliance5 ~ 1
+  w_symptoms5 =~ 1*symptoms5
+  symptoms5 ~~ e_symptoms*symptoms5
+  symptoms5 ~ 1
+  w_alliance2 ~ b_symptoms_to_alliance*w_symptoms1 + b_alliance_to_alliance*w_alliance1
+  w_symptoms2 ~ b_alliance_to_symptoms*w_alliance1 + b_symptoms_to_symptoms*w_symptoms1
+  w_alliance3 ~ b_symptoms_to_alliance*w_symptoms2 + b_alliance_to_alliance*w_alliance2
+  w_symptoms3 ~ b_alliance_to_symptoms*w_alliance2 + b_symptoms_to_symptoms*w_symptoms2
+  w_alliance4 ~ b_symptoms_to_alliance*w_symptoms3 + b_alliance_to_alliance*w_alliance3
+  w_symptoms4 ~ b_alliance_to_symptoms*w_alliance3 + b_symptoms_to_symptoms*w_symptoms3
+  w_alliance5 ~ b_symptoms_to_alliance*w_symptoms4 + b_alliance_to_alliance*w_alliance4
+  w_symptoms5 ~ b_alliance_to_symptoms*w_alliance4 + b_symptoms_to_symptoms*w_symptoms4
+  w_alliance1 ~~ vx1*w_alliance1 + vxy1*w_symptoms1
+  w_symptoms1 ~~ vy1*w_symptoms1
+  w_alliance2 ~~ qx*w_alliance2 + qxy*w_symptoms2
+  w_symptoms2 ~~ qy*w_symptoms2
+  w_alliance3 ~~ qx*w_alliance3 + qxy*w_symptoms3
+  w_symptoms3 ~~ qy*w_symptoms3
+  w_alliance4 ~~ qx*w_alliance4 + qxy*w_symptoms4
+  w_symptoms4 ~~ qy*w_symptoms4
+  w_alliance5 ~~ qx*w_alliance5 + qxy*w_symptoms5
+  w_symptoms5 ~~ qy*w_symptoms5
+'
 panel_model <- function(model, analysis) {
   once <- function(start, se) lavaan(model, wide, missing = "fiml", fixed.x = FALSE, start = start, se = se,
     information = "observed", h1 = FALSE, baseline = FALSE, control = list(iter.max = 20000, eval.max = 50000))
   fit <- once(once("default", "none"), "standard")
+  found <- parameterEstimates(fit)
+  below <- unique(found$label[grepl("^e_", found$label) & found$est < 0])   # no variance of errors is negative
+  for (error in below) model <- gsub(paste0(error, "*"), "0*", model, fixed = TRUE)
+  if (length(below)) fit <- once(once("default", "none"), "standard")
   found <- parameterEstimates(fit)
   found <- found[grepl("^b_", found$label) & !duplicated(found$label), c("label", "est", "se")]
   free <- subset(parTable(fit), free > 0 & op != "~1")
@@ -257,5 +316,6 @@ panel_model <- function(model, analysis) {
 estimates <- rbind(estimates,
   panel_model(riclpm, "riclpm"),
   panel_model(dpm_x_to_y, "dpm_x_to_y"),
-  panel_model(dpm_y_to_x, "dpm_y_to_x"))
+  panel_model(dpm_y_to_x, "dpm_y_to_x"),
+  panel_model(riclpm_error, "riclpm_error"))
 write.csv(estimates, row.names = FALSE)

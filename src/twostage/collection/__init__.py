@@ -10,7 +10,7 @@ from twostage.collection.collection import (
     validate_collection,
 )
 from twostage.collection.large_study import LargeStudy, Piece, Pieces, merged
-from twostage.collection.other_csv import Content, plain_content
+from twostage.collection.other_csv import SEP_LINE, Content, plain_content
 from twostage.collection.parquet_file import write_parquet
 from twostage.collection.part import FILE, Part, part_text, read_part
 from twostage.collection.registry import TABLES, Registry, read_registry

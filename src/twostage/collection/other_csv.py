@@ -26,6 +26,10 @@ SEPARATORS = {";": "semicolons", "\t": "tabs"}
 DECIMAL_COMMAS = "decimal commas"
 
 
+#: A first line by which a file tells Excel its separator; Excel does not show it as a row.
+SEP_LINE = re.compile(r"\"?sep=(.)\"?\r?\n?", re.I)
+
+
 #: A letter beyond ASCII in UTF-8; in the fallback it would be two odd signs.
 _LETTER = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 
@@ -46,6 +50,8 @@ class Content:
         In which ways the file was saved otherwise; empty for a plain one.
     separator, decimal, encoding : str
         Of the file.
+    before : int
+        Lines before the names of the columns, which are not counted as rows.
     """
 
     plain: bytes | None
@@ -54,6 +60,7 @@ class Content:
     separator: str = ","
     decimal: str = "."
     encoding: str = "utf-8"
+    before: int = 0
 
 
 def plain_content(content: bytes, name: str) -> Content:
@@ -80,16 +87,22 @@ def plain_content(content: bytes, name: str) -> Content:
             return Content(None, (found,))
         text, content, encoding = found, found.encode("utf-8"), FALLBACK
         said.append("text in Windows-1252")
+    told_first = SEP_LINE.match(text)
+    if told_first:
+        text = text[told_first.end() :]
+        content = text.encode("utf-8")
+        said.append(f"a first line {told_first[0].strip()}, which is not counted as a row")
     header = text.split("\n", 1)[0]
-    separator = next((s for s in SEPARATORS if s in header and "," not in header), None)
-    if separator is not None:
+    guessed = next((s for s in SEPARATORS if s in header and "," not in header), ",")
+    separator = told_first[1] if told_first else guessed
+    if separator != ",":
         told, problems, text = _with_commas(text, separator, name)
         content = text.encode("utf-8")
         if problems:
             return Content(None, tuple(problems))
         said += told
         decimal = "," if DECIMAL_COMMAS in told else "."
-    return Content(content, (), _listed(said), separator or ",", decimal, encoding)
+    return Content(content, (), _listed(said), separator, decimal, encoding, int(bool(told_first)))
 
 
 def _other_encoding(content: bytes, error: UnicodeDecodeError, name: str) -> str | Problem:
@@ -108,7 +121,7 @@ def _other_encoding(content: bytes, error: UnicodeDecodeError, name: str) -> str
 
 def _with_commas(text: str, separator: str, name: str) -> tuple[list[str], list[Problem], str]:
     """A text with another separator: what to say, what is wrong, and the text with commas and decimal points."""
-    word = SEPARATORS[separator]
+    word = SEPARATORS.get(separator, f"the sign {separator}")
     if '"' not in text and "," not in text:
         return [f"{word} between columns"], [], text.replace(separator, ",")
     rows, row = [], 1

@@ -9,6 +9,7 @@ from twostage.beside import text_beside
 from twostage.collection import Content, Layout, Settings
 from twostage.export.lavaan import MODELS, lavaan_lines
 from twostage.params import Parameters
+from twostage.stage1 import reliabilities
 from twostage.stats.pool import r_string
 from twostage.terms import DIRECTIONS, Direction
 
@@ -99,6 +100,7 @@ class Script:
         else:
             encoding = "UTF-8-BOM" if how.encoding == "utf-8" else how.encoding
             separator = f"sep = {r_string(how.separator)}, " if how.separator != "," else ""
+            separator += f"skip = {how.before}, " if how.before else ""
             lines = [
                 f'{name} <- read.csv({path}, colClasses = "character",',
                 f"  {separator}check.names = FALSE, fileEncoding = {r_string(encoding)})",
@@ -233,7 +235,13 @@ class Script:
         p, sessions = self.parameters, range(self.parameters.first_session, self.parameters.last_session + 1)
         if p.lag == 1 and len(sessions) >= 3:
             yield "# --- models of everyone with a score in the window, by full-information maximum likelihood"
-            yield from lavaan_lines(self.names["x"], self.names["y"], list(sessions))
+            known = reliabilities(self.info)
+            yield from lavaan_lines(
+                self.names["x"],
+                self.names["y"],
+                list(sessions),
+                (known["reliability"], known["reliability_kind"]),
+            )
             calls = [f'  panel_model({name}, "{name}")' for name, _ in MODELS]
             yield "estimates <- rbind(estimates,"
             yield ",\n".join(calls) + ")"

@@ -14,6 +14,7 @@ from twostage.importing.blocks import LEAVE_OUT
 from twostage.importing.mapping import ImportMapping
 from twostage.importing.source import Source
 from twostage.problems import Problem
+from twostage.text import text_problem
 
 #: What begins a row of totals, in the languages of its users.
 TOTALS = frozenset(table_beside(__file__)["totals"].split())
@@ -97,7 +98,7 @@ def _odd_values(cells: pd.DataFrame, patient: str, odd: list[str], scores: Seque
     filled = others[np.isfinite(others)]
     found = {}
     for id in odd:
-        rows = cells[own == id]
+        rows = cells[own.isin([id])]  # == loses a 0 character at the end
         if (rows.drop(columns=patient) == "").all(axis=None):
             found[id] = "unlike the other ids, in a row without anything else"
             continue
@@ -142,15 +143,17 @@ def resolve(
             f"{int(gone.sum())} row{'s' * (int(gone.sum()) > 1)} left out that are no patient's: {names}"
         )
         cells = cells[~gone]
-    problems = []
+    problems: list[Problem] = []
     strange = unusual(cells, patient, scores)
     for id, why in strange.items():
         if id not in mapping.unusual_patients:
-            row = int(cells.index[cells[patient] == id][0])
+            row = int(cells.index[cells[patient].isin([id])][0])
             expected = f"a patient ({why}): unusual_patients: {{{id!r}: leave out}} in the mapping, or keep"
             problems.append(Problem(source.name, row, patient, id, expected))
             # Whatever else is wrong in a row of totals has the same cause.
-            cells = cells[cells[patient] != id]
+            cells = cells[~cells[patient].isin([id])]
+    for row, id in cells[patient].drop_duplicates().items():
+        problems += filter(None, [text_problem(source.name, row, patient, id)])
     groups = similar(id for id in cells[patient].unique() if id)
     if groups and mapping.similar_ids is None:
         expected = (

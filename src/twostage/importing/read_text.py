@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from twostage.collection import SEP_LINE
 from twostage.importing.grid import Grid, cells_of, table_of
 from twostage.importing.marks import marks_of
 from twostage.importing.source import (
@@ -75,10 +76,6 @@ PACKED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 
 #: Records by which a separator is chosen.
 SAMPLE = 2000
-
-
-#: The first line that Excel understands as the separator.
-SEP_LINE = re.compile(r"\"?sep=(.)\"?\r?\n?", re.I)
 
 
 def read_text(path: Path, options: FileOptions, guess: bool = False) -> Source:

@@ -28,7 +28,7 @@ from twostage.stage1.estimator_batch import (
 )
 from twostage.stage1.estimators import BOOTSTRAPS, SEED, estimators, never_varies, within_bounds
 from twostage.stage1.large import LargePanel
-from twostage.stage1.panel import Panel, make_panel, varies
+from twostage.stage1.panel import Panel, make_panel, reliabilities, varies
 from twostage.stage1.sensitivity import sensitivity
 from twostage.stage1.vocabulary import (
     GROUPS,
