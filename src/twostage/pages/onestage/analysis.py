@@ -11,7 +11,7 @@ from twostage.records import Record
 from twostage.stage2 import Attempt, attempt, pool_records
 from twostage.stats.base import NotEstimable
 from twostage.stats.onestage import OneStageFit, fit_onestage
-from twostage.stats.pool import pool
+from twostage.stats.pool import Interval, Tau2Method, pool
 from twostage.terms import DIRECTIONS
 
 #: The ways from two stages to one; each changes one thing of the way before it.
@@ -68,7 +68,7 @@ class OneStageComparison:
     def steps(self, term: str) -> pd.Series:
         """What each step adds to an estimate, in standard errors of the two-stage analysis."""
         own = self.table[self.table["term"] == term].set_index("way")
-        moved = own["estimate"].diff().loc[list(STEPS)] / own.loc[TWO_STAGE, "std_error"]
+        moved = own["estimate"].diff().loc[list(STEPS)] / own["std_error"].loc[TWO_STAGE]
         return moved.rename(index=STEPS)
 
     def _repr_html_(self) -> str:
@@ -76,7 +76,13 @@ class OneStageComparison:
 
 
 def compare_stages(
-    sums: Sequence[Record], lagged: Sequence[Record], direction: str, *, method: str, ci: str, level: float
+    sums: Sequence[Record],
+    lagged: Sequence[Record],
+    direction: str,
+    *,
+    method: Tau2Method,
+    ci: Interval,
+    level: float,
 ) -> OneStageComparison:
     """Fit one model to all patients of the studies that have sums, and pool the same studies in two stages.
 
