@@ -224,3 +224,8 @@ def show_text(text: str) -> Markdown:
 def rows_of(table: pd.DataFrame) -> Iterable[Any]:
     """The rows of a table, a column's value as an attribute; of any type, as a table's cells are."""
     return table.itertuples()
+
+
+def row_of(table: pd.DataFrame, name: str) -> Any:
+    """The row of that name; its cells are of any type, as a table's are."""
+    return table.loc[name]

@@ -129,8 +129,8 @@ def simulate(
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    n, patients = len(drawn.registry), drawn.registry["n"].sum()
-    typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {patients} patients")
+    n, total = len(drawn.registry), drawn.registry["n"].sum()
+    typer.echo(f"{folder}: {n} synthetic stud{'y' if n == 1 else 'ies'}, {total} patients")
 
 
 class Format(StrEnum):

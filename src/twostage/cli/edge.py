@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -30,12 +29,12 @@ INTERRUPTED = 128 + signal.SIGINT
 class Edge(TyperGroup):
     """The commands, with one way out for all of them."""
 
-    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
         """Understand what was asked; the libraries that this takes are imported meanwhile."""
         with orderly_end():
             return super().make_context(*arguments, **named)
 
-    def invoke(self, ctx: click.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         """Carry out a command."""
         with orderly_end(), _plain_warnings():
             try:
@@ -57,7 +56,7 @@ def _plain_warnings() -> Iterator[None]:
     def show(message: Warning | str, *_: object, **__: object) -> None:
         typer.echo(f"note: {terminal(message)}", err=True)
 
-    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.showwarning = show
     try:
         yield
     finally:

@@ -52,8 +52,8 @@ def refuse(error: Exception, how: str, everything: bool = False) -> NoReturn:
     everything : bool
         Whether to show each.
     """
-    short = isinstance(error, ProblemError) and not everything
-    typer.echo(error.summary(how) if short else str(error), err=True)
+    short = error.summary(how) if isinstance(error, ProblemError) and not everything else ""
+    typer.echo(short or str(error), err=True)
     typer.echo("nothing was written", err=True)
     raise typer.Exit(2) from None
 

@@ -51,9 +51,11 @@ def pull(
     # The other commands need not wait for what only this one imports.
     from twostage.interchange import pull
 
-    chosen = {"studies": tuple(study or ()), "prefix": prefix, "replace": replace}
+    studies = tuple(study or ())
     try:
-        added = pull(source, to, today=date.today(), mapping=mapping, **chosen)
+        added = pull(
+            source, to, today=date.today(), mapping=mapping, studies=studies, prefix=prefix, replace=replace
+        )
     except ProblemError as error:
         refuse(error, "--all-problems", all_problems)
     for bundle in added:

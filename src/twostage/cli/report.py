@@ -54,7 +54,7 @@ def left_out(folder: Path) -> Iterator[str]:
             table = read_csv(file, texts=True)
             for reason, rows in table[table["variant"] == "main"].groupby("reason", sort=False):
                 studies = ", ".join(dict.fromkeys(rows["study"]))
-                yield f"not in the pool ({analysis}): {studies}: {say(reason)}"
+                yield f"not in the pool ({analysis}): {studies}: {say(str(reason))}"
 
 
 def nobody(parameters: "Parameters") -> str:

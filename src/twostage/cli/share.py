@@ -98,7 +98,7 @@ def share(
 
     target = out or Path(f"{study}.zip")
     try:
-        filters = Filters(tab=tab, glm=glm, subset=subset, digits=digits)
+        filters = Filters.model_validate({"tab": tab, "glm": glm, "subset": subset, "digits": digits})
         content = read_collection(collection)
         parameters = _parameters(content, params, assignments or [])
         _share(study, content, parameters, filters, target, force, second, sums)

@@ -176,7 +176,7 @@ def no_one_outweighs(apart: np.ndarray) -> bool:
 
 def within_hides(rows: pd.DataFrame, least: int) -> bool:
     """Whether the cross-products about the patients' means hide each patient."""
-    columns = [c for c in rows if "_within" in c or c == "outcome"]
+    columns = [c for c in map(str, rows) if "_within" in c or c == "outcome"]
     apart = rows[columns] - rows.groupby("patient")[columns].transform("mean")
     patients = rows["patient"].to_numpy()
     if any(few_differ(Values(apart[c].to_numpy(), patients), least) for c in columns):

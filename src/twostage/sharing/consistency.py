@@ -120,9 +120,10 @@ def _counts(record: Record) -> Iterator[Finding]:
     for e in record.estimates:
         if n is not None and e.n_patients > n:
             yield "n_patients", e.n_patients, f"at most n_enrolled = {n}"
-    if n is None or any(e.n_patients is None for e in record.exclusions):
+    excluded = [e.n_patients for e in record.exclusions if e.n_patients is not None]
+    if n is None or len(excluded) < len(record.exclusions):
         return
-    left = n - sum(e.n_patients for e in record.exclusions)
+    left = n - sum(excluded)
     if left < 0:
         yield "exclusions", n - left, f"at most n_enrolled = {n} in all"
         return
@@ -201,7 +202,7 @@ def _sessions(record: Record) -> Iterator[Finding]:
 
 def _enrolled(records: dict[str, Record], info: dict[str, str]) -> list[Problem]:
     expected = int(info["n"]) if info["n"] else None
-    found = {RECORD_MEMBERS[a]: r.n_enrolled for a, r in records.items()}
+    found: dict[str, float | None] = {RECORD_MEMBERS[a]: r.n_enrolled for a, r in records.items()}
     found |= {
         f"{RECORD_MEMBERS[a]}, summary": r.summary["n_enrolled"]
         for a, r in records.items()

@@ -4,7 +4,8 @@ Withheld numbers become null. Nothing that a pooled analysis needs is changed: a
 if it rests on too few patients, not at all, and is then named as a failure with the reason.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from twostage.problems import Problem
 from twostage.records import ONE_STAGE, Exclusion, Record
@@ -12,7 +13,7 @@ from twostage.sharing.layout import RECORD_MEMBERS, Check, DisclosureError, Filt
 from twostage.sharing.local import Local
 from twostage.sharing.remains import remains
 from twostage.sharing.rounding import rounded
-from twostage.sharing.summaries import NEVER, Counts, of_variables, protect_summary
+from twostage.sharing.summaries import NEVER, Counts, of_variables, own_count, protect_summary
 from twostage.sharing.sums import SUMS, SUMS_RULE, cell_sizes, protect_sums
 from twostage.sharing.verdicts import CONCENTRATION, DESCRIPTIVE, verdicts, without_models
 
@@ -110,13 +111,15 @@ def without_intercepts(records: Mapping[str, Record]) -> dict[str, Record]:
     kept = {}
     for analysis, record in records.items():
         matrices = tuple(
-            c.model_copy(
-                update={"matrix": _where(c.matrix, lambda i, j, t=c.terms: INTERCEPT not in (t[i], t[j]))}
-            )
+            c.model_copy(update={"matrix": _where(c.matrix, partial(_of_slopes, c.terms))})
             for c in record.covariances
         )
         kept[analysis] = record.model_copy(update={"covariances": matrices})
     return kept
+
+
+def _of_slopes(terms: Sequence[str], i: int, j: int) -> bool:
+    return INTERCEPT not in (terms[i], terms[j])
 
 
 def _variances(matrix: Matrix) -> Matrix:
@@ -204,7 +207,7 @@ def protect(
 
 
 def _panel_size(records: Mapping[str, Record], filters: Filters) -> int:
-    sizes = [r.summary["n_patients"] for r in records.values() if r.summary.get("n_patients") is not None]
+    sizes = [n for r in records.values() if (n := r.summary.get("n_patients")) is not None]
     n = int(min(sizes, default=0))
     if n < filters.subset:
         expected = f"at least nfilter.subset = {filters.subset} patients in the panel, or nothing is shared"
@@ -221,16 +224,16 @@ def _model_sizes(record: Record) -> list[tuple[str, int]]:
 
 def _flow(record: Record) -> list[int]:
     """Patients left after each exclusion, beginning with all."""
-    left = [record.n_enrolled]
+    left = [own_count(record.n_enrolled)]
     for exclusion in record.exclusions:
-        left.append(left[-1] - exclusion.n_patients)
+        left.append(left[-1] - own_count(exclusion.n_patients))
     return left
 
 
 def _exclusions(record: Record, totals: list[int | None], least: int) -> tuple[Exclusion, ...]:
     shown = []
     for exclusion, before, after in zip(record.exclusions, totals[:-1], totals[1:], strict=True):
-        n = exclusion.n_patients
+        n = own_count(exclusion.n_patients)
         safe = n == 0 or (n >= least and before is not None and after is not None)
         shown.append(exclusion.model_copy(update={"n_patients": n if safe else None}))
     return tuple(shown)
@@ -245,13 +248,12 @@ def _withheld(record: Record, change: dict, local: Local) -> Iterator[tuple[str,
         if value is None and record.summary[name] is not None:
             yield name, CONCENTRATION if of_variables(name) & set(local.variables) else "nfilter.tab"
     for before, after in zip(record.sessions, change["sessions"], strict=True):
+        session = own_count(before["session"])
         lost = [n for n, v in after.items() if v is None and before[n] is not None and n not in NEVER]
-        telling = [
-            n for n in lost if (int(before["session"]), n[0]) in local.sessions and f"n_{n[0]}" not in lost
-        ]
+        telling = [n for n in lost if (session, n[0]) in local.sessions and f"n_{n[0]}" not in lost]
         for own, rule in (([n for n in lost if n not in telling], "nfilter.tab"), (telling, CONCENTRATION)):
             if own:
-                yield f"session {before['session']:g}, {', '.join(own)}", rule
+                yield f"session {session}, {', '.join(own)}", rule
 
 
 def _finished(record: Record, filters: Filters) -> Record:

@@ -146,7 +146,7 @@ def read_ledger(collection: Path) -> Ledger:
     except FileNotFoundError:
         return Ledger()
     except OSError as error:
-        raise _unusable(path, error.strerror) from None
+        raise _unusable(path, error.strerror or str(error)) from None
     try:
         read_json(content)
         return Ledger.model_validate_json(content, strict=True)

@@ -123,7 +123,7 @@ def _values(rows: pd.DataFrame, numbers: pd.Series) -> Values:
 
 def _by_session(panel: Panel, variable: str) -> dict[int, Values]:
     groups = panel.everyone.groupby("session")
-    return {int(session): _values(rows, rows[variable]) for session, rows in groups}
+    return {int(str(session)): _values(rows, rows[variable]) for session, rows in groups}
 
 
 def _variables(panel: Panel, least: int) -> dict[str, str]:

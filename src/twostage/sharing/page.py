@@ -120,7 +120,7 @@ def _settings(manifest: Mapping[str, Any]) -> list[str]:
         text = f"{of['label']} ({of['name']}), {of['better']} is better"
         rows.append((_both({"x": "first variable", "y": "second variable"}[v], v), _text(text)))
     for name, value in manifest["parameters"].items():
-        rows.append((_both(Parameters.model_fields[name].description, name), _text(shown(value))))
+        rows.append((_both(Parameters.model_fields[name].description or name, name), _text(shown(value))))
     return [f"<h2>How it was analysed {_small(MANIFEST)}</h2>", _table(["", ""], rows)]
 
 

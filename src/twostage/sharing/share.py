@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twostage.collection import Collection, Study, schema
 from twostage.files import write_files
@@ -43,6 +43,7 @@ from twostage.sharing.ledger import (
 )
 from twostage.sharing.local import look
 from twostage.sharing.page import disclosure_page
+from twostage.sharing.summaries import own_count
 from twostage.sharing.sums import cell_sizes
 
 
@@ -181,12 +182,13 @@ def make_bundle(
 def _protected(
     collection: Collection, study: str, parameters: Parameters, filters: Filters, sums: bool
 ) -> _Protected:
-    data = collection.study(study)
+    # What follows chooses by the kind of study, which type checkers do not see.
+    data: Any = collection.study(study)
     records = stage1_records(data, parameters)
     true = {name: record for name, record in records.items() if sums or name != ONE_STAGE}
     local = look(data, parameters, filters.tab, cell_sizes(filters) if sums else None)
     protected, report = protect(true, filters, local)
-    return _Protected(data, protected, report, int(true["data"].summary["n_patients"]))
+    return _Protected(data, protected, report, own_count(true["data"].summary["n_patients"]))
 
 
 def _packed(

@@ -40,7 +40,8 @@ def stored_bundles(collection: Collection) -> dict[str, Bundle]:
     BundleError
         With the problems of all.
     """
-    found, problems = {}, []
+    found: dict[str, Bundle] = {}
+    problems: list[Problem] = []
     for study in collection.shared:
         try:
             found[study] = stored_bundle(collection, study)
@@ -54,7 +55,8 @@ def stored_bundles(collection: Collection) -> dict[str, Bundle]:
 
 def _twice(bundles: dict[str, Bundle]) -> list[Problem]:
     """Bundles that are one study under two ids."""
-    problems, earlier = [], {}
+    problems: list[Problem] = []
+    earlier: dict[str, Record] = {}
     for study, bundle in bundles.items():
         problems += [
             Problem(f"{FOLDER}/{study}/{p.file}", p.row, p.column, p.value, p.expected)

@@ -154,6 +154,21 @@ def _described(name: str, numbers: Numbers) -> float | None:
     return round(value, DESCRIPTIVE_DIGITS - 1 - math.floor(math.log10(sd)))
 
 
+def own_count(value: float | None) -> int:
+    """A count of a site's own records, in which nothing is withheld yet.
+
+    Raises
+    ------
+    ValueError
+        It is withheld.
+    """
+    if value is None:
+        raise ValueError(
+            "found a record from which numbers were withheld; expected one of the site's own data"
+        )
+    return int(value)
+
+
 def _session(row: Numbers, patients: Counts, least: int, local: Local) -> Numbers:
     """One session: counts by the rule for counts, statistics of x and y where enough patients have them."""
     shown: Numbers = dict.fromkeys(row)
@@ -161,8 +176,9 @@ def _session(row: Numbers, patients: Counts, least: int, local: Local) -> Number
     for name in (name for name in row if name.startswith("n_") and name not in NEVER):
         value = row[name]
         shown[name] = None if value is None else patients.show(int(value))
+    session = own_count(row["session"])
     for variable in ("x", "y"):
-        if (int(row["session"]), variable) not in local.sessions and _spread(row, variable, least):
+        if (session, variable) not in local.sessions and _spread(row, variable, least):
             names = [f"{variable}{end}" for end in OF_SOME]
             shown |= {name: _described(name, row) for name in names}
     return {name: shown[name] for name in row}

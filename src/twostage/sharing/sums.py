@@ -80,14 +80,19 @@ def protect_sums(
             reasons[PRODUCTS, direction] = of_products.reason if of_products else _UNSAFE_PRODUCTS
             possible = False
         kept.append(Aggregate.of(direction, sums.columns(aggregate_terms(direction, products=possible))))
-    failures = [Failure(variant=v, direction=d, reason=why) for (v, d), why in reasons.items()]  # type: ignore[arg-type]
+    failures = [
+        Failure.model_validate({"variant": v, "direction": d, "reason": why})
+        for (v, d), why in reasons.items()
+    ]
     change = {"aggregates": tuple(kept), "failures": (*record.failures, *failures)}
     return record.model_copy(update=change)
 
 
 def without_sums(lagged: Record) -> Record:
     """The record of a study that shared no sums, by that of its main analysis."""
-    failures = [Failure(variant="main", direction=d, reason=NOT_CHOSEN) for d in DIRECTIONS]  # type: ignore[arg-type]
+    failures = [
+        Failure.model_validate({"variant": "main", "direction": d, "reason": NOT_CHOSEN}) for d in DIRECTIONS
+    ]
     change = {
         "estimates": (),
         "covariances": (),

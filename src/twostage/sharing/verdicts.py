@@ -112,7 +112,8 @@ def without_models(record: Record, found: Mapping[Model, Verdict], notes: dict[s
         notes[verdict.rule].append(f"{RECORD_MEMBERS[record.analysis]}: {variant}, {direction}")
     failures = [f.model_copy(update={"reason": _without_numbers(f.reason)}) for f in record.failures]
     failures += [
-        Failure(variant=v, direction=d, reason=verdict.reason) for (v, d), verdict in reasons.items()
+        Failure.model_validate({"variant": v, "direction": d, "reason": verdict.reason})
+        for (v, d), verdict in reasons.items()
     ]
     change: dict = {"failures": tuple(failures)}
     if reasons:

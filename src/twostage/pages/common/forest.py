@@ -150,8 +150,8 @@ def _lines(studies, total, extra, subgroups, term, prediction) -> list[_Line]:
         if group:
             lines.append(_Line(0.0, {"study": short(group)}, bold=True))
         for _, row in members.iterrows():
-            more = extra.loc[row["study"]].to_dict() if row["study"] in extra.index else {}
-            more = {column: short(str(cell)) for column, cell in more.items()}
+            cells = extra.loc[row["study"]] if row["study"] in extra.index else pd.Series()
+            more = {str(column): short(str(cell)) for column, cell in cells.items()}
             lines.append(
                 _Line(0.0, {"study": short(row["label"])} | more | _cells(row), rows=row.to_frame().T)
             )
@@ -161,9 +161,9 @@ def _lines(studies, total, extra, subgroups, term, prediction) -> list[_Line]:
             lines.append(_Line(0.0, name | _cells(pooled), bold=True, rows=pooled.to_frame().T))
     whole = total.copy()
     whole["weight"] = 100.0
-    name = f"pooled (k = {len(studies)})" if subgroups is None else f"all studies (k = {len(studies)})"
+    words = f"pooled (k = {len(studies)})" if subgroups is None else f"all studies (k = {len(studies)})"
     if len(studies) > 1:
-        lines.append(_Line(0.0, {"study": name} | _cells(whole), bold=True))
+        lines.append(_Line(0.0, {"study": words} | _cells(whole), bold=True))
     if prediction:
         ends = interval(float(total["pi_low"]), float(total["pi_high"]))
         lines.append(_Line(0.0, {"study": "prediction interval", "estimate [CI]": ends}))
@@ -207,7 +207,7 @@ def _canvas(
     height = ABOVE + LINE * (len(lines) + 0.4) + BELOW
     if ax is None:
         figure = plt.figure(figsize=(width, height))
-        box = [(MARGIN + left_width) / width, BELOW / height, PLOT / width, 1 - (ABOVE + BELOW) / height]
+        box = ((MARGIN + left_width) / width, BELOW / height, PLOT / width, 1 - (ABOVE + BELOW) / height)
         ax = figure.add_axes(box)
     ax.set_ylim(-0.7, len(lines) - 0.3)
     ax.set_yticks([])

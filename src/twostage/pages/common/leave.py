@@ -62,9 +62,9 @@ def save_figure(ax: "Axes", folder: str, name: str, alt: str, pixels: bool = Tru
     """
     if folder:
         # Drawing takes matplotlib, which leaving a table does not.
-        from twostage.pages.common.svg import as_png, as_svg
+        from twostage.pages.common.svg import as_png, as_svg, whole_figure
 
-        figure, target = ax.get_figure(root=True), Path(folder)
+        figure, target = whole_figure(ax), Path(folder)
         write_text(target / f"{name}.svg", as_svg(figure))
         if pixels:
             write_bytes(target / f"{name}.png", as_png(figure))

@@ -14,7 +14,7 @@ from twostage.display import show_text, shown_as
 from twostage.notebooks import check_parameters
 from twostage.pages.common.leave import draw, write_pooled
 from twostage.pages.common.style import use_style
-from twostage.pages.common.svg import as_svg
+from twostage.pages.common.svg import as_svg, whole_figure
 from twostage.pages.common.tables import collection_heading
 from twostage.params import Parameters
 from twostage.problems import CollectionError, Problem
@@ -80,9 +80,11 @@ class Page:
         """Show each at once, so that in a loop a figure stands beside what is said of it; None is not shown."""
         for one in what:
             if isinstance(one, Axes):
-                figure = one.get_figure(root=True)
+                figure = whole_figure(one)
                 display(
-                    {"image/svg+xml": as_svg(figure)}, raw=True, metadata=shown_as(figure=figure.get_label())
+                    {"image/svg+xml": as_svg(figure)},
+                    raw=True,
+                    metadata=shown_as(figure=str(figure.get_label())),
                 )
                 plt.close(figure)
             elif one is not None:

@@ -15,7 +15,7 @@ from matplotlib.font_manager import fontManager
 
 from twostage.collection import Collection
 from twostage.display import p_value
-from twostage.pages.common.svg import NO_METADATA
+from twostage.pages.common.svg import NO_METADATA, whole_figure
 from twostage.stage1 import Panel
 
 #: Colour, marker and line style of the two directions.
@@ -39,7 +39,7 @@ SHIFTS = (0.0, 9.0, -9.0, 16.0, -16.0, 26.0, -26.0)
 def name_points(ax: Axes, x: np.ndarray, y: np.ndarray, labels, which) -> None:
     """Write names beside chosen points where they cover no point and no other name; limits must be set."""
     labels = [short(label) for label in labels]
-    ax.figure.draw_without_rendering()  # a layout that is not done yet would move the points
+    whole_figure(ax).draw_without_rendering()  # a layout that is not done yet would move the points
     scale = 72.0 / ax.figure.dpi
     points = ax.transData.transform(np.column_stack([x, y])) * scale
     frame = ax.get_window_extent().get_points() * scale

@@ -4,8 +4,10 @@ import colorsys
 import io
 import math
 import re
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -48,6 +50,20 @@ COLOURS = 128
 _DRAWN: "WeakKeyDictionary[Figure, str]" = WeakKeyDictionary()
 
 
+def whole_figure(ax: Axes) -> Figure:
+    """The figure that axes are part of.
+
+    Raises
+    ------
+    ValueError
+        They were taken out of it.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes are part of no figure")
+    return figure
+
+
 def as_svg(figure: Figure) -> str:
     """A figure as SVG for light and dark pages; one that was drawn already is not drawn again."""
     if figure not in _DRAWN:
@@ -60,7 +76,7 @@ def as_svg(figure: Figure) -> str:
 def as_png(figure: Figure, tight: bool = True) -> bytes:
     """A figure as PNG, for where SVG cannot go; not `tight`: with its own size in its own dots."""
     buffer = io.BytesIO()
-    options = {"bbox_inches": "tight"} if tight else {"dpi": "figure"}
+    options: dict[str, Any] = {"bbox_inches": "tight"} if tight else {"dpi": "figure"}
     figure.savefig(buffer, format="png", **options)
     few = Image.open(buffer).convert("RGB").quantize(COLOURS)
     small = io.BytesIO()

@@ -114,7 +114,7 @@ NO_EFFECT = Effect(
 )
 
 
-def effect(row: Mapping, level: float) -> Effect:
+def effect(row: Mapping | pd.Series, level: float) -> Effect:
     """Format one row of a pooled table (a Fisher-z row as correlations, its tau staying in z)."""
     back = np.tanh if row["term"] == "partial_r_z" else float
     low, high = (float(back(row[c])) for c in ("ci_low", "ci_high"))
@@ -261,7 +261,8 @@ def _left_out(pooled: PooledTable) -> str:
 def left_out_lines(table: pd.DataFrame) -> list[str]:
     """Studies left out (study, variant, direction, reason), each with what of it and why, in words."""
     named = []
-    for (study, variant, reason), rows in table.groupby(["study", "variant", "reason"], sort=False):
+    for key, rows in table.groupby(["study", "variant", "reason"], sort=False):
+        study, variant, reason = map(str, key)
         where = [say(estimator_words(variant))] if variant != "main" else []
         directions = rows["direction"].unique()
         where += [str(d).replace("_to_", " → ") for d in directions] if len(directions) == 1 else []

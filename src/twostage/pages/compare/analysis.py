@@ -158,9 +158,13 @@ def compare(a: Results | str | Path, b: Results | str | Path) -> Comparison:
         only_a=tuple(s for s in a.checksums if s not in b.checksums),
         only_b=tuple(s for s in b.checksums if s not in a.checksums),
         changed=tuple(s for s in a.checksums if s in b.checksums and s not in same),
-        sessions=tuple(r.parameters.last_session - r.parameters.first_session + 1 for r in (a, b)),
+        sessions=(_window(a), _window(b)),
         lags=(a.parameters.lag, b.parameters.lag),
     )
+
+
+def _window(results: Results) -> int:
+    return results.parameters.last_session - results.parameters.first_session + 1
 
 
 def _ready(table: pd.DataFrame) -> pd.DataFrame:

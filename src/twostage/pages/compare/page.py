@@ -11,6 +11,7 @@ from twostage.beside import text_beside
 from twostage.display import html_table
 from twostage.files import write_bytes
 from twostage.pages.common.style import use_style
+from twostage.pages.common.svg import whole_figure
 from twostage.pages.compare.analysis import Comparison
 from twostage.pages.compare.plots import alt
 from twostage.pages.compare.plots import side_by_side as draw
@@ -80,7 +81,7 @@ def write_comparison(comparison: Comparison, folder: str | Path, book: str | Pat
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     use_style()
-    figure = draw(comparison).figure
+    figure = whole_figure(draw(comparison))
     vector, pixels = io.StringIO(), io.BytesIO()
     figure.savefig(vector, format="svg", metadata={"Date": None}, bbox_inches="tight")
     figure.savefig(pixels, format="png", bbox_inches="tight")

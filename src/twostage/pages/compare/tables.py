@@ -174,7 +174,7 @@ def _sentence(c: Comparison, row: dict) -> str:
         (False, False): "both intervals include zero",
         (True, False): f"the interval excludes zero in {c.a} only",
         (False, True): f"the interval excludes zero in {c.b} only",
-    }[tuple(bool(row[f"excludes_zero_{end}"]) for end in "ab")]
+    }[bool(row["excludes_zero_a"]), bool(row["excludes_zero_b"])]
     difference = number(row["estimate_diff"], 3)
     return (
         f"{arrow(row['direction'], c.x, c.y)}: {', '.join(parts)}; {c.b} minus {c.a}: {difference}; {zero}."

@@ -129,7 +129,7 @@ def changes(before: Release, after: Release) -> Changes:
     return Changes(before, after, comparison, pd.DataFrame(rows, columns=columns), moderators)
 
 
-def _place(row: dict[str, Any]) -> int:
+def _place(row: dict[Any, Any]) -> int:
     """Where a coefficient stands: those that answer the question, then the cross-lagged effects by the other estimators."""
     key = (row["analysis"], row["variant"], row["direction"], row["term"].replace("partial_r", "partial_r_z"))
     main = headline_terms()
@@ -140,7 +140,7 @@ def _place(row: dict[str, Any]) -> int:
     return len(main) if cross and row["variant"] != HEADLINE else -1
 
 
-def _effect(row: dict[str, Any]) -> dict[str, Any]:
+def _effect(row: dict[Any, Any]) -> dict[str, Any]:
     found = {name: row[name] for name in ("analysis", "variant", "direction", "term")}
     for name in _NUMBERS:
         found |= {f"{name}_before": row[f"{name}_a"], f"{name}_after": row[f"{name}_b"]}

@@ -20,7 +20,7 @@ _WAS = {"includes zero": "included zero", "above zero": "lay above zero", "below
 _IS = {"includes zero": "includes zero", "above zero": "lies above zero", "below zero": "lies below zero"}
 
 
-def effect_label(row: dict[str, Any], x: str, y: str) -> str:
+def effect_label(row: dict[Any, Any], x: str, y: str) -> str:
     """A coefficient in words; by another estimator, with its name."""
     if row["analysis"] == "estimators":
         return f"{arrow(row['direction'], x, y)}, {estimator_words(row['variant'])}"
@@ -91,11 +91,11 @@ def _flips(c: Changes) -> list[str]:
     return lines or [f"No verdict flipped: of {tested} intervals each says the same of zero as before."]
 
 
-def _there(row: dict[str, Any]) -> bool:
+def _there(row: dict[Any, Any]) -> bool:
     return bool(row["zero_before"] and row["zero_after"])
 
 
-def _moved(row: dict[str, Any], c: Changes) -> str:
+def _moved(row: dict[Any, Any], c: Changes) -> str:
     before, after = (
         f"{number(row[f'estimate_{end}'], 3)} {interval(row[f'ci_low_{end}'], row[f'ci_high_{end}'], 3)}"
         for end in ("before", "after")
@@ -113,7 +113,7 @@ def changes_table(changes: Changes) -> pd.DataFrame:
     return pd.DataFrame([_row(row, x, y) for row in changes.effects.to_dict("records")], columns=columns)
 
 
-def _row(row: dict[str, Any], x: str, y: str) -> dict[str, str]:
+def _row(row: dict[Any, Any], x: str, y: str) -> dict[str, str]:
     ends = ("before", "after")
     shown = [
         f"{number(row[f'estimate_{end}'], 3)} {interval(row[f'ci_low_{end}'], row[f'ci_high_{end}'], 3)}"
@@ -168,7 +168,7 @@ def _float(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _tested(row: dict[str, Any]) -> bool:
+def _tested(row: dict[Any, Any]) -> bool:
     return row["related_before"] is not None and row["related_after"] is not None
 
 

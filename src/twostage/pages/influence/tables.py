@@ -1,10 +1,14 @@
 """What each study does to a pooled cross-lagged effect, as tables and sentences for the book."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from twostage.display import count, interval, number, p_value
 from twostage.pages.influence.analysis import InfluenceReport
+from twostage.stage2 import Attempt
 from twostage.stats.influence import Baujat, Cumulative, Gosh, Influence
 
 
@@ -72,7 +76,7 @@ def gosh_table(found: Gosh) -> pd.DataFrame:
 
 def influence_sentences(report: InfluenceReport) -> dict[str, str]:
     """What came out, in words: casewise, baujat, year, precision, gosh -> a sentence or the reason."""
-    makers = {
+    makers: dict[str, tuple[Attempt, Callable[[Any], str]]] = {
         "casewise": (report.casewise, _casewise_words),
         "baujat": (report.baujat, _baujat_words),
         "year": (report.by_year, _cumulative_words),

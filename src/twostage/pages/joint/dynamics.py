@@ -147,7 +147,7 @@ def _without_bias(pooled: PooledTable, estimator: str) -> Responses:
     table = pooled.table[pooled.table["variant"] == estimator].set_index(["direction", "term"])
     if missing := [key for key in ENTRIES if key not in table.index]:
         raise NotEstimable(f"no study has {len(missing)} of the four effects by this estimator")
-    phi = table.loc[list(ENTRIES), "estimate"].to_numpy(float).reshape(2, 2)
+    phi = table["estimate"].loc[list(ENTRIES)].to_numpy(float).reshape(2, 2)
     return impulse_responses(phi, np.zeros((4, 4)), horizon=HORIZON)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -210,6 +211,7 @@ def predictions(moderation: Moderation, wanted: Sequence[StudyModerator]) -> pd.
     parts = []
     for moderator in (m for m in wanted if m.name in moderation.fits):
         used = moderation.studies[moderator.name][moderator.name]
+        counts: list[Any]
         if moderator.category:
             settings = list(dict.fromkeys(used))
             counts = [int((used == value).sum()) for value in settings]

@@ -8,6 +8,7 @@ grammar of :mod:`twostage.pages.moderators.grammar` is accepted, so that a formu
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class Moderators:
     intercept: bool
     formula: str
     factors: dict[str, tuple[str, ...]]
-    _spec: object = field(repr=False)
+    _spec: Any = field(repr=False)  # formulaic has no types
     _levels: dict = field(repr=False)
 
     def design(self, table: pd.DataFrame) -> np.ndarray:
@@ -124,10 +125,11 @@ def moderators(table: pd.DataFrame, formula: str) -> Moderators:
     levels = {
         c: table[c].drop_duplicates().tolist() for c in used if not pd.api.types.is_numeric_dtype(table[c])
     }
-    return Moderators(*_columns(matrix), formula, factors, spec, levels)
+    X, names, intercept = _columns(matrix)
+    return Moderators(X, names, intercept, formula, factors, spec, levels)
 
 
-def _parsed(formula):
+def _parsed(formula: str) -> Any:
     problem = refused(formula)
     if problem is not None:
         raise ModeratorError([problem])
@@ -142,27 +144,26 @@ def _parsed(formula):
     return parsed
 
 
-def _unreadable(formula, error):
+def _unreadable(formula: str, error: FormulaicError) -> ModeratorError:
     first = str(error).splitlines()[0]
     return ModeratorError([Problem("formula", None, None, formula, f"a formula that can be read ({first})")])
 
 
-def _problems(table, used, formula):
+def _problems(table: pd.DataFrame, used: list[str], formula: str) -> list[Problem]:
     problems = [
         Problem(formula, None, column, "no such column", f"one of {', '.join(map(str, table.columns))}")
         for column in used
         if column not in table.columns
     ]
     for column in set(used) & set(table.columns):
-        missing = np.flatnonzero(table[column].isna())
         problems += [
-            Problem(formula, None, column, "nothing", f"a value for study {table.index[i]!r}")
-            for i in missing
+            Problem(formula, None, column, "nothing", f"a value for study {study!r}")
+            for study in table.index[table[column].isna()]
         ]
     return problems
 
 
-def _columns(matrix):
+def _columns(matrix: Any) -> tuple[np.ndarray, tuple[str, ...], bool]:
     names = tuple(str(c) for c in matrix.columns)
     values = np.asarray(matrix, dtype=float)
     keep = [j for j, name in enumerate(names) if name != INTERCEPT]

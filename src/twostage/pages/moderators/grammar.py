@@ -79,12 +79,13 @@ def _is_call(text: str) -> bool:
         return False
     first, *rest = tree.args
     if tree.func.id == "I":
-        power = isinstance(first, ast.BinOp) and isinstance(first.op, ast.Pow)
         return (
             not rest
-            and power
+            and isinstance(first, ast.BinOp)
+            and isinstance(first.op, ast.Pow)
             and isinstance(first.left, ast.Name)
-            and _constant(first.right, int)
+            and isinstance(first.right, ast.Constant)
+            and isinstance(first.right.value, int)
             and 0 < first.right.value < 10
         )
     if not isinstance(first, ast.Name):
@@ -94,11 +95,8 @@ def _is_call(text: str) -> bool:
 
 def _is_contrast(node: ast.expr) -> bool:
     """``contr.treatment("level")``."""
-    function = node.func if isinstance(node, ast.Call) and not node.keywords else None
-    named = isinstance(function, ast.Attribute) and function.attr == "treatment"
-    of = named and isinstance(function.value, ast.Name) and function.value.id == "contr"
-    return bool(of) and len(node.args) == 1 and _constant(node.args[0], str | int)
-
-
-def _constant(node: ast.expr, kind: type) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, kind)
+    if not isinstance(node, ast.Call) or node.keywords or len(node.args) != 1:
+        return False
+    level = node.args[0]
+    constant = isinstance(level, ast.Constant) and isinstance(level.value, str | int)
+    return constant and ast.unparse(node.func) == "contr.treatment"

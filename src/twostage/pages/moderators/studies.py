@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import number
+from twostage.display import number, row_of
 from twostage.records import Record
 from twostage.words import say
 
@@ -89,7 +89,7 @@ def moderator_table(collection: Collection, records: Sequence[Record]) -> pd.Dat
     ]
     if strange:
         raise ValueError(f"expected data records of the collection's studies; got {', '.join(strange)}")
-    table = pd.DataFrame([_row(registry.loc[r.study], r) for r in records])
+    table = pd.DataFrame([_row(row_of(registry, r.study), r) for r in records])
     same = table.groupby("y_instrument")["severity"]
     alone = same.transform("count") < 2
     return table.assign(severity_within=(table["severity"] - same.transform("mean")).mask(alone))
@@ -128,4 +128,8 @@ def shown_moderators(table: pd.DataFrame) -> pd.DataFrame:
     cells = {c: [number(x, d) for x in table[c]] for c, d in numbers.items()}
     shown = table.assign(year=[number(x, 0) for x in table["year"]], **cells)
     texts = ["label", "setting", "design", "country", "x_instrument", "y_instrument", "year"]
-    return shown[[*texts, *numbers]].fillna("–").rename(columns=lambda name: say(_HEADS.get(name, name)))
+    return (
+        shown[[*texts, *numbers]]
+        .fillna("–")
+        .rename(columns=lambda name: say(_HEADS.get(str(name), str(name))))
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number, p_value, rows_of
+from twostage.display import interval, number, p_value, row_of, rows_of
 from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation, capital
 from twostage.pages.moderators.studies import StudyModerator
 from twostage.stage2 import Attempt
@@ -117,7 +117,7 @@ def caution_words(moderation: Moderation, level: float) -> str:
 
 def bubble_alt(moderation: Moderation, name: str) -> str:
     """Text for those who cannot see a bubble plot."""
-    row = moderation.table.set_index("moderator").loc[name]
+    row = row_of(moderation.table.set_index("moderator"), name)
     change = f"{number(row['slope'], 3)} {interval(row['ci_low'], row['ci_high'], 3)}"
     return (
         f"Bubble plot of {row['k']} studies against {row['label']}: change of the effect per unit {change}."

@@ -79,7 +79,7 @@ def _curve(ax: Axes, m: Multiverse, view: View, order: np.ndarray) -> None:
     ax.set_ylim(*_reach(t))
     legend = ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     for handle in legend.legend_handles[:-1]:
-        handle.set_markersize(8)
+        plt.setp(handle, markersize=8)
 
 
 def _reach(t: pd.DataFrame) -> tuple[float, float]:

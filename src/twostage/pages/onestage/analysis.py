@@ -12,7 +12,7 @@ from twostage.stage1 import PRODUCTS
 from twostage.stage2 import Attempt, attempt, pool_records
 from twostage.stats.base import NotEstimable
 from twostage.stats.onestage import OneStageFit, fit_onestage
-from twostage.stats.pool import pool
+from twostage.stats.pool import Interval, Tau2Method, pool
 from twostage.terms import DIRECTIONS
 
 #: The ways from two stages to one; each changes one thing of the way before it.
@@ -69,7 +69,7 @@ class OneStageComparison:
     def steps(self, term: str) -> pd.Series:
         """What each step adds to an estimate, in standard errors of the two-stage analysis."""
         own = self.table[self.table["term"] == term].set_index("way")
-        moved = own["estimate"].diff().loc[list(STEPS)] / own.loc[TWO_STAGE, "std_error"]
+        moved = own["estimate"].diff().loc[list(STEPS)] / own["std_error"].loc[TWO_STAGE]
         return moved.rename(index=STEPS)
 
     def _repr_html_(self) -> str:
@@ -82,8 +82,8 @@ def compare_stages(
     direction: str,
     *,
     products: bool = False,
-    method: str,
-    ci: str,
+    method: Tau2Method,
+    ci: Interval,
     level: float,
 ) -> OneStageComparison:
     """Fit one model to all patients of the studies that have sums, and pool the same studies in two stages.

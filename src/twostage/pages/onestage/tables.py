@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, rows_of
+from twostage.display import count, interval, number, row_of, rows_of
 from twostage.pages.onestage.analysis import SEPARATE, TWO_STAGE, OneStageComparison
 from twostage.stage2 import Attempt
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -79,9 +79,9 @@ def _differences(result: OneStageComparison, collection: Collection) -> str:
 
 def _difference(result: OneStageComparison, term: str, collection: Collection) -> str:
     own = result.table[result.table["term"] == term].set_index("way")
-    two, one = own.loc[TWO_STAGE], own.loc[SEPARATE]
+    two, one = row_of(own, TWO_STAGE), row_of(own, SEPARATE)
     name, steps = _name(result, term, collection), result.steps(term)
-    largest, near = steps.abs().idxmax(), "" if one["exact"] else APPROXIMATE
+    largest, near = str(steps.abs().idxmax()), "" if one["exact"] else APPROXIMATE
     text = (
         f"{name} is {number(two['estimate'], 3)} {interval(two['ci_low'], two['ci_high'], 3)} in two stages and "
         f"{number(one['estimate'], 3)} {interval(one['ci_low'], one['ci_high'], 3)} in one{near}, from {one['k']:.0f} "

@@ -125,7 +125,7 @@ def _each(rows: dict[str, pd.Series], measure: str, collection: Collection) -> s
 def _direction(recovery: Recovery, kind: Condition, collection: Collection) -> str:
     """Which way the main analysis errs on average, as far as that is more than Monte Carlo error."""
     rows = _rows(recovery, kind.name, HEADLINE)
-    ways = {}
+    ways: dict[str, list[str]] = {}
     for direction, row in rows.items():
         clear = abs(row["bias"]) > Z * row["bias_mcse"]
         way = "toward zero" if row["bias"] * row["truth"] < 0 else "away from zero"

@@ -59,7 +59,7 @@ def flow_steps(flow: pd.DataFrame, found: StudiesFound, results_only: int, synth
         steps[-1] = Step(steps[-1].text, _fewer([*counts.values()][-1] - studies, "data not obtained"))
     what = "Studies simulated" if synthetic else "Studies whose data or results were obtained"
     shared = f" (of these {results_only} shared results only)" if results_only else ""
-    reasons = [column for column in flow if column not in ("study", "label", "enrolled", "included")]
+    reasons = [str(column) for column in flow if column not in ("study", "label", "enrolled", "included")]
     lost = tuple(f"{_sum(flow, reason)} {say(reason)}" for reason in reasons if _any(flow[reason]))
     steps.append(Step(f"{what}: {studies}{shared}"))
     steps.append(Step(f"{say('Patients')} in these studies: {_sum(flow, 'enrolled')}", lost))

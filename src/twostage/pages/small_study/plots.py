@@ -41,7 +41,7 @@ def funnel(
         ax.fill_betweenx(heights, *ends, color=SHADES[i], lw=0, zorder=0)
     ax.plot(found.y, found.std_error, "o", color=PLAIN, mec="white", ms=7.5, zorder=4, label="study")
     ax.axvline(found.estimate, color=INK, lw=1.2, zorder=2, label="pooled")
-    if filled is not None and filled.k0:
+    if filled is not None and extra is not None and filled.k0:
         ax.plot(extra["estimate"], extra["std_error"], "s", mfc="white", color=MARKED, ms=7, mew=1.6, zorder=3,
                 label="filled")  # fmt: skip
         ax.axvline(filled.filled.estimate, color=MARKED, lw=1.4, ls="--", zorder=2, label="pooled, filled")
@@ -121,7 +121,9 @@ def radial(found: Radial, ax: Axes | None = None, effect: str = "effect") -> Axe
 def _slopes(ax: Axes, found: Radial, right: float, effect: str) -> None:
     """A scale of effects on the right border: where a line from the origin with that slope ends."""
     low, high = ax.get_ylim()
-    scale = ax.secondary_yaxis("right", functions=(lambda z: z / right, lambda b: b * right))
+    scale = ax.secondary_yaxis(
+        "right", functions=(lambda z: np.asarray(z) / right, lambda b: np.asarray(b) * right)
+    )
     scale.set_ylabel(folded(short(effect, 60), 40))
     ticks = plt.MaxNLocator(ARC_TICKS).tick_values(low / right, high / right)
     scale.set_yticks(ticks)

@@ -98,14 +98,11 @@ def _row(name: str, fit: RiclpmFit, plain: RiclpmFit | None) -> dict:
         "aic": fit.aic,
         "bic": fit.bic,
     }
-    tested = plain is not None and name != PLAIN and MODELS[name][1]
-    chi2 = max(0.0, 2 * (fit.loglik - plain.loglik)) if tested else np.nan
-    df = fit.n_parameters - plain.n_parameters if tested else 0
-    return row | {
-        "chi2": chi2,
-        "df": float(df) if tested else np.nan,
-        "p_value": float(chdtrc(df, chi2)) if tested else np.nan,
-    }
+    if plain is None or name == PLAIN or not MODELS[name][1]:
+        return row | dict.fromkeys(("chi2", "df", "p_value"), np.nan)
+    chi2 = max(0.0, 2 * (fit.loglik - plain.loglik))
+    df = fit.n_parameters - plain.n_parameters
+    return row | {"chi2": chi2, "df": float(df), "p_value": float(chdtrc(df, chi2))}
 
 
 def _fit(found: Attempt) -> str:

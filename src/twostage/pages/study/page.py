@@ -77,4 +77,6 @@ def open_page(notebook: str, namespace: Mapping[str, Any]) -> StudyPage:
     """Open the page of a notebook on one study; see :func:`twostage.pages.common.page.open_page`."""
     parameters, collection = opened(notebook, namespace)
     study = collection.study(namespace["study"])
-    return StudyPage(collection, study, parameters, make_panel(study, parameters), namespace["record_folder"])
+    # make_panel chooses by the kind of study, which type checkers do not see.
+    panel = make_panel(study, parameters)  # type: ignore[arg-type]
+    return StudyPage(collection, study, parameters, panel, namespace["record_folder"])

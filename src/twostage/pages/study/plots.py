@@ -37,9 +37,9 @@ def trajectories(panel: Panel, variable: str, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(6, 4), layout="constrained")[1]
     scores = panel.everyone.dropna(subset=[variable])
-    chosen = scores["patient"].drop_duplicates()
+    patients = scores["patient"].drop_duplicates()
     # Every n-th patient in the file's order: a sample without a seed to explain.
-    chosen = set(chosen.iloc[:: max(1, len(chosen) // MOST_LINES)])
+    chosen = set(patients.iloc[:: max(1, len(patients) // MOST_LINES)])
     for _, line in scores[scores["patient"].isin(chosen)].groupby("patient"):
         ax.plot(line["session"], line[variable], color=GREY, lw=0.6, alpha=0.5)
     means = scores.groupby("session")[variable].agg(["mean", "sem"]).reset_index()
