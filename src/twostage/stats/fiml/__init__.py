@@ -20,5 +20,5 @@ from twostage.stats.fiml.likelihood import (
     sums,
     well_determined,
 )
-from twostage.stats.fiml.maximum import maximise, maximise_again
+from twostage.stats.fiml.maximum import maximise, maximise_again, maximise_lost
 from twostage.stats.fiml.pieces import PatternSums

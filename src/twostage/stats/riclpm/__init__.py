@@ -12,7 +12,7 @@ likelihood of panels with drop-out only, latent_search.py finds the maximum.
 
 from twostage.stats.riclpm.error import fit_starts, fit_starts_many
 from twostage.stats.riclpm.fit import fit_riclpm, fit_riclpm_many, fit_riclpm_sums
-from twostage.stats.riclpm.fit_indices import FitIndices, fit_indices
+from twostage.stats.riclpm.fit_indices import FitIndices, fit_indices, indices_of
 from twostage.stats.riclpm.latent_results import StartsBatch, StartsFit
 from twostage.stats.riclpm.model import (
     FEWEST_OCCASIONS,
