@@ -144,6 +144,7 @@ NOTEBOOKS = {
             leaves=("sensitivity",),
             reads=("lagged", "sensitivity"),
             facts=("country",),
+            uses=("data",),
             fewest=2,
             chapter="results_sensitivity",
         ),

@@ -52,6 +52,7 @@ TITLES = {
     "study_moderators": "Moderators of Each Study",
     "tests": "Tests of Small-Study Effects",
     "type_1": "Type I Error of the Estimators in the Recovery Study",
+    "unseen": "Pooled Effects if Unseen Scores Were Other Than Predicted",
     "variants": "Pooled Effects Under Other Choices",
     "windows": "Two Windows of Sessions",
 }

@@ -8,6 +8,7 @@ The panel models in `riclpm` and `dpm` are such structures.
 from twostage.stats.fiml.likelihood import (
     STEP,
     LinearStructure,
+    Patterns,
     evaluate,
     group_patterns,
     group_rows,

@@ -3,6 +3,7 @@
 - `fit_riclpm`: one panel. `fit_riclpm_many`: many side by side. `fit_riclpm_sums`: one whose persons came in pieces.
 - `fit_starts`, `fit_starts_many`: the same with measurement error, with each person's own line, or both.
 - `fit_indices`: how well a model fits (chi-square, RMSEA, CFI).
+- `fit_unseen`: what they would be if those who left had later scores other than predicted.
 - `reliability_curve`, `profile_effects`: what a lagged effect would be under other reliabilities; its profile likelihood.
 
 Panels with drop-out only are fitted by one-step prediction (steps.py), others by missingness pattern (`fiml`);
@@ -31,3 +32,4 @@ from twostage.stats.riclpm.profile import (
     reliability_curve,
 )
 from twostage.stats.riclpm.results import RiclpmBatch, RiclpmFit
+from twostage.stats.riclpm.unseen import UnseenFit, fit_unseen
