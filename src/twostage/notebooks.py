@@ -179,7 +179,7 @@ NOTEBOOKS = {
             _STAGE2,
             leaves=("estimators",),
             reads=("data", "estimators"),
-            uses=("truth",),
+            uses=("data", "truth"),
             chapter="results_estimators",
         ),
         Notebook(

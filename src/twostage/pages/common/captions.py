@@ -39,6 +39,7 @@ TITLES = {
     "lags": "The Estimators at Longer Lags",
     "leave_one_out": "Pooled Effects Without Each Study",
     "overview": "Specifications by Family of Estimators",
+    "nested": "Nested Panel Models Over All Studies",
     "onestage": "One Model of All Patients Beside Two Stages",
     "moderators": "Moderators of the Effect",
     "panel": "Casewise Diagnostics",

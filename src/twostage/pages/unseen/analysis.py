@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage.collection import Collection
+from twostage.collection import Collection, LargeStudy
 from twostage.params import Parameters
-from twostage.stage1 import LargePanel, make_panel
+from twostage.stage1 import make_panel
 from twostage.stats.base import NotEstimable, attempt
 from twostage.stats.pool import pool
 from twostage.stats.riclpm import UnseenFit, fit_unseen
@@ -97,10 +97,10 @@ def pool_unseen(collection: Collection, parameters: Parameters, how: Mapping[str
 
 
 def _fit(collection: Collection, study: str, parameters: Parameters, shifts: np.ndarray) -> UnseenFit:
-    panel = make_panel(collection.study(study), parameters)
-    if isinstance(panel, LargePanel):
+    read = collection.study(study)
+    if isinstance(read, LargeStudy):
         raise NotEstimable("it is read in pieces")
-    return fit_unseen(panel.wide()[0], shifts)
+    return fit_unseen(make_panel(read, parameters).wide()[0], shifts)
 
 
 def _pooled(fits: Mapping[str, UnseenFit], at: int, direction: str, how: Mapping[str, Any]) -> dict:

@@ -26,26 +26,28 @@ def unseen_sentence(found: Attempt, direction: str, collection: Collection) -> s
     """What shifts of unseen scores change, or why nobody knows."""
     if not found:
         return say(found.words)
-    result, parts = found.result, []
-    for moved, label in zip("xy", pair(collection), strict=True):
+    result, labels = found.result, dict(zip("xy", pair(collection), strict=True))
+    low, high = (number(abs(GRID[at]), 2) for at in (0, -1))
+    parts = []
+    for moved, label in labels.items():
         rows = result.of(direction, moved)
-        ends = [f"{number(e, 3)}" for e in rows["estimate"].iloc[[0, -1]]]
+        first, last = (number(e, 3) for e in rows["estimate"].iloc[[0, -1]])
         parts.append(
-            f"With unseen {label} from {number(-GRID[0], 2)} SD lower to {number(GRID[-1], 2)} SD higher than predicted it goes "
-            f"from {ends[0]} to {ends[1]}; {_tips(*tipping(rows))}."
+            f"With unseen {label} from {low} SD lower to {high} SD higher than predicted it goes from {first} to {last}; "
+            f"{_tips(*tipping(rows))}."
         )
-    plain = result.of(direction, "x").query("shift == 0").iloc[0]
-    d, labels = DIRECTIONS[direction], dict(zip("xy", pair(collection), strict=True))
-    first = (
-        f"{count(result.n_left)} of {count(result.n_patients)} patients ({percent(result.n_left / result.n_patients)}) have no "
-        "score at the window's last session. "
+    plain, d = result.of(direction, "x").query("shift == 0").iloc[0], DIRECTIONS[direction]
+    share = percent(result.n_left / result.n_patients)
+    who = (
+        f"{count(result.n_left)} of {count(result.n_patients)} patients ({share}) have no score at the window's last "
+        "session. "
     )
     effect = (
-        f"If their unseen scores are what the model predicts from those seen, the pooled effect of {labels[d.predictor]} on later "
-        f"{labels[d.outcome]} (random-intercept cross-lagged panel model, k = {plain['k']}) is {number(plain['estimate'], 3)} "
-        f"{interval(plain['ci_low'], plain['ci_high'], 3)}. "
+        "If their unseen scores are what the model predicts from those seen, the pooled effect of "
+        f"{labels[d.predictor]} on later {labels[d.outcome]} (random-intercept cross-lagged panel model, k = "
+        f"{plain['k']}) is {number(plain['estimate'], 3)} {interval(plain['ci_low'], plain['ci_high'], 3)}. "
     )
-    text = f"{say(first)}{effect}{' '.join(parts)}"
+    text = f"{say(who)}{effect}{' '.join(parts)}"
     if result.left_out:
         names = "; ".join(f"{study}: {reason}" for study, reason in result.left_out.items())
         text += f" Not in these pools: {names}."
