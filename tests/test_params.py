@@ -83,7 +83,7 @@ WRONG = [
     ("random_slopes", "false", "True | False"),
     ("random_slopes", 0, "True | False"),
     ("random_slopes", "yes", "True | False"),
-    ("stage1_errors", "cr2", "patients | model"),
+    ("stage1_errors", "cr2", "patients | model | robust"),
     ("early_last_session", "3", "whole number"),
     ("tau2_method", "reml", "REML | DL"),
     ("ci_method", "knha", "hartung-knapp | hartung-knapp-adhoc | wald"),

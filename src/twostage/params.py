@@ -64,10 +64,10 @@ class Parameters(pydantic.BaseModel):
     random_slopes: Annotated[bool, Field(strict=True)] = Field(
         False, description="let the two lagged effects vary between patients (true) or not (false)"
     )
-    stage1_errors: Literal["patients", "model"] = Field(
+    stage1_errors: Literal["patients", "model", "robust"] = Field(
         "patients",
         description="standard errors of the lagged models: with patients as clusters (patients: CR2, Satterthwaite's "
-        "degrees of freedom), or the model's own (model)",
+        "degrees of freedom), the model's own (model), or as patients, and the panel models' robust too (robust: sandwich)",
     )
     early_last_session: Session = Field(
         3, description="last session of the early x that predicts the outcome", json_schema_extra=SESSION

@@ -1,5 +1,7 @@
 """Grids: the default, a file's, and what is wrong with one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,13 @@ def test_a_wrong_file_is_refused_by_name(small, three, text, says):
 def test_a_file_that_is_not_there_is_refused(three, tmp_path):
     with pytest.raises(GridError, match="readable file"):
         make_grid(three, tmp_path / "none.yml")
+
+
+def test_kinds_of_errors_count_once_where_they_are_the_same(three):
+    grid = make_grid(three)
+    values = dict(grid.values) | {"stage1_errors": ("patients", "model", "robust")}
+    table = specify(replace(grid, values=values)).table()
+    kinds = {e: set(of["stage1_errors"]) for e, of in table.groupby("estimator")}
+    assert kinds["centred"] == {"patients", "model"}
+    assert kinds["riclpm"] == kinds["dpm"] == {"patients", "robust"}
+    assert kinds["jackknife"] == {"patients"}

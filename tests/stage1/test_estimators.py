@@ -1,5 +1,7 @@
 """Every estimator of one study, and of many panels at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from twostage.stage1.estimator_batch import COEFFICIENTS, PLACES, estimate_batch
 from twostage.stage1.estimators import BOOTSTRAPS, SEED, estimators
 from twostage.stage1.panel import make_panel
 from twostage.stats.centred.jackknife import fit_jackknife
+from twostage.stats.dpm import fit_dpm
 from twostage.stats.mixed import clustered, fit_mixed, with_clustered_errors
 from twostage.stats.riclpm.fit import fit_riclpm
 from twostage.terms import DIRECTIONS, ESTIMATORS, HEADLINE
@@ -104,6 +107,23 @@ def test_the_others_are_the_models_themselves(panels, results):
         for key, place in zip(COEFFICIENTS, PLACES, strict=True):
             assert found.loc[("jackknife", *key), "estimate"] == half.phi[place]
             assert found.loc[("jackknife", *key), "std_error"] == half.phi_se[place]
+
+
+def test_robust_errors_are_the_panel_models_sandwich_and_the_others_as_they_were(panels, results):
+    study = next(study for study, result in results.items() if len(rows(result, "dpm")) == len(COEFFICIENTS))
+    panel = panels[study]
+    robust = estimators(
+        replace(panel, parameters=panel.parameters.model_copy(update={"stage1_errors": "robust"}))
+    )
+    found, usual = (r.table.set_index(["estimator", *KEY]) for r in (robust, results[study]))
+    pd.testing.assert_series_equal(found["estimate"], usual["estimate"])
+    moved = found["std_error"] != usual["std_error"]
+    assert set(found.index[moved].get_level_values("estimator")) == {"riclpm", "dpm", "riclpm_error"}
+    scores, _ = panel.wide()
+    for name, fit in (("riclpm", fit_riclpm), ("dpm", fit_dpm)):
+        own = fit(scores, se="sandwich")
+        for key, place in zip(COEFFICIENTS, PLACES, strict=True):
+            assert found.loc[(name, *key), "std_error"] == pytest.approx(own.phi_se[place], rel=1e-6)
 
 
 def test_structural_models_take_everyone_with_a_score(panels, results):

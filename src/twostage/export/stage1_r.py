@@ -208,11 +208,11 @@ class Script:
 
     def _estimates(self) -> Iterator[str]:
         yield "# --- what goes on to stage 2"
-        if self.parameters.stage1_errors == "patients":
+        if self.parameters.stage1_errors != "model":
             yield from _CLUSTERED
         yield "of <- function(fit, analysis, direction) {"
         yield "  s <- as.data.frame(coef(summary(fit)))"
-        if self.parameters.stage1_errors == "patients":
+        if self.parameters.stage1_errors != "model":
             yield '  s[c("Std. Error", "df")] <- clustered(fit)'
         yield "  data.frame(analysis, direction, term = rownames(s), estimate = s$Estimate,"
         yield '    std_error = s[["Std. Error"]], df = s$df)'

@@ -1,6 +1,6 @@
 """Which combinations of choices are specifications, and why the others are none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -145,6 +145,19 @@ def _repeats(choice: str, of: Callable[[Stage1], bool]) -> Callable[[Stage1, Gri
     return lambda one, grid: of(one) and getattr(one, choice) != grid.values[choice][0]
 
 
+def _errors(one: Stage1, value: str) -> str:
+    """What a kind of standard errors is for an estimator."""
+    if _models_sessions(one):
+        return "robust" if value == "robust" else "model"
+    return ("model" if value == "model" else "patients") if one.estimator in (*_PLAIN, "detrended") else ""
+
+
+def _same_errors(one: Stage1, values: Sequence[str]) -> bool:
+    """Whether an earlier kind of standard errors is the same for the estimator."""
+    earlier = values[: values.index(one.stage1_errors)]
+    return _errors(one, one.stage1_errors) in (_errors(one, value) for value in earlier)
+
+
 #: What a combination of stage 1 must not be, and why; the first that holds is the reason.
 _REASONS: tuple[tuple[Callable[[Stage1, Grid], bool], str], ...] = (
     (
@@ -164,8 +177,9 @@ _REASONS: tuple[tuple[Callable[[Stage1, Grid], bool], str], ...] = (
         "the same: the panel models take everyone, however few their sessions",
     ),
     (
-        _repeats("stage1_errors", lambda one: one.estimator not in (*_PLAIN, "detrended")),
-        "the same: only the centred estimators have two kinds of standard errors",
+        lambda one, grid: _same_errors(one, grid.values["stage1_errors"]),
+        "the same: the centred estimators have errors of patients or of the model, the panel models of the model or robust "
+        "ones, the jackknife one kind",
     ),
     (
         lambda one, grid: one.estimator == "detrended" and one.detrend != "none",

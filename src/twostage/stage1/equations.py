@@ -198,7 +198,7 @@ def _fit_mixed(rows, direction, parameters, design) -> Equation:
     Z = table[["intercept", direction.cross, direction.auto]].to_numpy() if parameters.random_slopes else None
     fit = fit_mixed(y, X, clusters, Z, names=names)
     labels, added = influence(fit, y, X, clusters, Z)
-    if parameters.stage1_errors == "patients":
+    if parameters.stage1_errors != "model":
         fit = with_clustered_errors(fit, clustered(fit, y, X, clusters, Z))
     estimates = fit.tidy(parameters.level).assign(converged=fit.converged, singular=fit.singular)
     covariance = pd.DataFrame(fit.cov_coef, index=names, columns=names)

@@ -95,7 +95,7 @@ def estimate_batch(
     seed=0,
     reliability=None,
     reliability_kind: Literal["within", "total"] = "within",
-    errors: Literal["patients", "model"] = "patients",
+    errors: Literal["patients", "model", "robust"] = "patients",
 ) -> EffectBatch:
     """Estimate both directions' lagged effects of many panels.
 
@@ -117,8 +117,9 @@ def estimate_batch(
         error variance is estimated.
     reliability_kind : {"within", "total"}
         What it is a share of: of the variance within patients, or of all.
-    errors : {"patients", "model"}
-        Standard errors of the centred estimators: with patients as clusters, or the model's.
+    errors : {"patients", "model", "robust"}
+        Standard errors of the centred estimators: the model's, or else with patients as clusters. Robust: those of the
+        covariance-structure models are sandwich errors, too, instead of those from the observed information.
 
     Returns
     -------
@@ -157,7 +158,7 @@ def _centred(
             fit = fit_mixed_many(
                 y[inside], design, patient[inside], index, n_data_sets=len(numbers), names=labels
             )
-            if given[-1] == "patients":
+            if given[-1] != "model":
                 fit = _with_patients(fit, y[inside], design, patient[inside], index)
             _fill(columns, fit, np.ix_(numbers, np.arange(4)[where]))
         if own_lines:
@@ -265,7 +266,7 @@ def _jackknife(panels, lag, bootstraps, seed, *_) -> EffectBatch:
     return EffectBatch(**columns)
 
 
-def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *_) -> EffectBatch:
+def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *given: Any) -> EffectBatch:
     sessions = panels[0].shape[1]
     if lag != 1 or sessions < FEWEST_SESSIONS:
         return wrong_window(len(panels), lag, sessions)
@@ -274,7 +275,7 @@ def _structural(fit_many: Callable, panels: Sequence[np.ndarray], lag: int, *_) 
         seen = np.isfinite(panel)
         transitions = seen[:, :-1].all(axis=2) & seen[:, 1:].any(axis=2)
         counts.append((seen.any(axis=(1, 2)).sum(), transitions.sum()))
-    return from_structural(fit_many(panels), counts)
+    return from_structural(fit_many(panels, se="sandwich" if given[-1] == "robust" else "observed"), counts)
 
 
 def wrong_window(B: int, lag: int, sessions: int) -> EffectBatch:
@@ -307,16 +308,16 @@ def from_structural(fit, counts) -> EffectBatch:
     return EffectBatch(**columns)
 
 
-def _with_error(panels, lag, _bootstraps, _seed, reliability, kind, _errors) -> EffectBatch:
+def _with_error(panels, lag, _bootstraps, _seed, reliability, kind, errors) -> EffectBatch:
     known = np.broadcast_to(np.nan if reliability is None else reliability, (len(panels), 2))
 
-    def fit_many(panels):
-        fit = fit_starts_many(panels, error=known, kind=kind)
+    def fit_many(panels, se):
+        fit = fit_starts_many(panels, error=known, kind=kind, se=se)
         # A search along a ridge that rises for ever has numbers, but they are no estimates.
         phi = np.where(fit.converged[:, None, None], fit.phi, np.nan)
         return replace(fit, phi=phi, admissible=fit.admissible & ~fit.boundary.any(axis=1))
 
-    return _structural(fit_many, panels, lag)
+    return _structural(fit_many, panels, lag, errors)
 
 
 #: Estimator -> what estimates it, called with the panels, the lag, replicates and seed of a bootstrap, reliabilities and

@@ -22,6 +22,7 @@ _VALUES = {
     ("detrend", "patient"): "each patient's line",
     ("stage1_errors", "patients"): "patients as clusters",
     ("stage1_errors", "model"): "of the model",
+    ("stage1_errors", "robust"): "patients as clusters, robust in panel models",
 }
 
 

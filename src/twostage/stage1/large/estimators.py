@@ -36,6 +36,10 @@ NO_JACKKNIFE = (
 )
 
 
+#: Why it has no robust errors of panel models.
+NO_SANDWICH = "robust errors of panel models add up patients in memory; this study is read in pieces"
+
+
 #: Why it has no model with measurement error.
 NO_ERROR = (
     "the model with measurement error is fitted to patients in memory only; this study is read in pieces"
@@ -167,6 +171,8 @@ def _structural(fit: Callable, panel: LargePanel, seen: Seen) -> EffectBatch:
     lag, sessions = panel.parameters.lag, len(panel.treatment.sessions)
     if lag != 1 or sessions < FEWEST_SESSIONS:
         return wrong_window(1, lag, sessions)
+    if panel.parameters.stage1_errors == "robust":
+        return _not_in_pieces(NO_SANDWICH, panel, seen)
     return from_structural(fit(seen.patterns), [(seen.patterns.n, seen.n_transitions)])
 
 

@@ -3,7 +3,7 @@ they can be fitted to, the covariance structure of a direction, and both directi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,30 +18,35 @@ from twostage.stats.fiml import (
     inverse_positive,
     maximise,
     maximise_again,
+    maximise_lost,
     score_products,
 )
 from twostage.stats.riclpm import (
     FEWEST_OCCASIONS,
     SAME,
+    FitIndices,
     PanelMoments,
     RiclpmStructure,
     check_panels,
     check_variables,
     common_occasions,
+    indices_of,
 )
 from twostage.stats.riclpm import starting_values as riclpm_starting_values
 
 
 @dataclass(frozen=True)
 class DpmPanel:
-    """A checked panel with covariates.
+    """A checked panel with covariates and further predictors.
 
     Attributes
     ----------
     rows : (n, k + 2T) array
         Persons with a score; columns z_1 .. z_k, x_1, y_1, x_2, ..., each variable in units of its spread.
-    spread : (k + 2,) array
-        Of z_1 .. z_k, x, y.
+    further : (n, T, m) array
+        The further predictors w, in units of their spread.
+    spread : (k + 2 + m,) array
+        Of z_1 .. z_k, x, y, w_1 .. w_m.
     covariates : int
         k.
     dropped : int
@@ -49,6 +54,7 @@ class DpmPanel:
     """
 
     rows: np.ndarray
+    further: np.ndarray
     spread: np.ndarray
     covariates: int
     dropped: int
@@ -59,22 +65,26 @@ class DpmPanel:
         return self.rows[:, self.covariates :]
 
     def direction(self, outcome: int):
-        """The columns of one direction, predictor before outcome, without the predictor's last; and their spreads.
+        """The columns of one direction, predictors before outcome, without the predictors' last; and their spreads.
 
         Parameters
         ----------
         outcome : int
             0: x is the outcome; 1: y.
         """
-        k, order = self.covariates, [1 - outcome, outcome]
-        pairs = self.scores.reshape(len(self.rows), -1, 2)[:, :, order].reshape(len(self.rows), -1)
-        kept = np.delete(np.arange(pairs.shape[1]), -2)
-        spread = np.tile(self.spread[k:][order], pairs.shape[1] // 2)[kept]
-        return np.hstack([self.rows[:, :k], pairs[:, kept]]), np.concatenate([self.spread[:k], spread])
+        k, (n, T, m) = self.covariates, self.further.shape
+        order = [1 - outcome, *range(2, 2 + m), outcome]
+        both = np.concatenate([self.scores.reshape(n, T, 2), self.further], axis=2)[:, :, order].reshape(
+            n, -1
+        )
+        kept = np.r_[: (T - 1) * (m + 2), both.shape[1] - 1]
+        spread = np.tile(self.spread[k:][order], T)[kept]
+        return np.hstack([self.rows[:, :k], both[:, kept]]), np.concatenate([self.spread[:k], spread])
 
 
-def check_dpm(Y, covariates, variables, names, n_parameters: int) -> DpmPanel:
-    """Check a panel Y (n, T, 2) and its covariates (n, k) for models of `n_parameters` besides the means.
+def check_dpm(Y, covariates, variables, names, n_parameters: int, further=None, further_names=()) -> DpmPanel:
+    """Check a panel Y (n, T, 2), its covariates (n, k) and further predictors (n, T, m) for models of `n_parameters`
+    besides the means.
 
     Raises
     ------
@@ -82,7 +92,7 @@ def check_dpm(Y, covariates, variables, names, n_parameters: int) -> DpmPanel:
         Wrong shapes, fewer than three occasions, infinite values (their places are named).
     NotEstimable
         As :func:`twostage.stats.riclpm.model.check_panels`; an occasion at which nobody has one of the variables or
-        it does not vary (its covariances are all free); a covariate that never varies.
+        it does not vary (its covariances are all free); the same of a further predictor; a covariate that never varies.
     """
     if not len(Y):
         raise NotEstimable("there are no persons")
@@ -90,10 +100,16 @@ def check_dpm(Y, covariates, variables, names, n_parameters: int) -> DpmPanel:
     if panel.refused:
         raise panel.refused[0]
     _columns_vary(panel.rows, variables)
-    z = covariates[~np.isnan(np.asarray(Y, dtype=float)).all(axis=(1, 2))]
+    kept = ~np.isnan(np.asarray(Y, dtype=float)).all(axis=(1, 2))
+    z = covariates[kept]
     spread = _covariate_spread(z, names)
     rows = np.hstack([z / spread, panel.rows])
-    return DpmPanel(rows, np.concatenate([spread, panel.spread[0]]), z.shape[1], int(panel.dropped[0]))
+    w = np.empty((*np.shape(Y)[:2], 0))[kept] if further is None else further[kept]
+    # Of the last occasion nothing is used.
+    _columns_vary(w[:, :-1].reshape(len(w), -1), further_names)
+    scale = np.nanstd(w[:, :-1], axis=(0, 1))
+    spreads = np.concatenate([spread, panel.spread[0], scale])
+    return DpmPanel(rows, w / scale, spreads, z.shape[1], int(panel.dropped[0]))
 
 
 def with_scores(Y):
@@ -118,7 +134,7 @@ def with_scores(Y):
 def _columns_vary(rows, variables) -> None:
     seen = ~np.isnan(rows)
     for column, present in enumerate(seen.T):
-        name, occasion = variables[column % 2], column // 2 + 1
+        name, occasion = variables[column % len(variables)], column // len(variables) + 1
         if not present.any():
             raise NotEstimable(f"nobody has {name} at occasion {occasion}")
         values = rows[present, column]
@@ -132,13 +148,40 @@ def check_covariates(covariates, names, n: int):
     z = z[:, None] if z.ndim == 1 else z
     if z.ndim != 2 or len(z) != n:
         raise ValueError(f"covariates must be ({n}, k), one row per person, got {np.shape(covariates)}")
-    if np.isinf(z).any():
-        person, column = np.argwhere(np.isinf(z))[0]
-        raise ValueError(f"covariates must be finite, or NaN where missing: person {person}, column {column}")
-    names = tuple(f"z{j + 1}" for j in range(z.shape[1])) if names is None else tuple(map(str, names))
-    if len(names) != z.shape[1] or len(set(names)) != len(names):
-        raise ValueError(f"{z.shape[1]} different names of covariates are needed, got {names}")
-    return z, names
+    return z, _finite_and_named(z, "covariates", "z", names)
+
+
+def check_predictors(predictors, predetermined, names, shape):
+    """Further predictors as an (n, T, m) array, m = 0 without, m marks and m names; `shape` is that of Y."""
+    n, T = shape[:2]
+    w = np.empty((n, T, 0)) if predictors is None else real_array(predictors, "predictors", booleans=True)
+    w = w[:, :, None] if w.ndim == 2 else w
+    if w.ndim != 3 or w.shape[:2] != (n, T):
+        raise ValueError(
+            f"predictors must be ({n}, {T}, m), persons and occasions as Y's, got {np.shape(predictors)}"
+        )
+    names = _finite_and_named(w, "predictors", "w", names)
+    marks = (predetermined,) * len(names) if isinstance(predetermined, bool) else tuple(predetermined)
+    if len(marks) != len(names) or not all(isinstance(mark, (bool, np.bool_)) for mark in marks):
+        raise ValueError(
+            f"predetermined must be True or False, or that for each of {len(names)} predictors, got {predetermined}"
+        )
+    return w, tuple(map(bool, marks)), names
+
+
+def _finite_and_named(values, what: str, letter: str, names) -> tuple[str, ...]:
+    """Names of the columns (last axis) of values that are finite or missing."""
+    if np.isinf(values).any():
+        person, *between, column = np.argwhere(np.isinf(values))[0]
+        where = "".join(f", occasion {t + 1}" for t in between)
+        raise ValueError(
+            f"{what} must be finite, or NaN where missing: person {person}{where}, column {column}"
+        )
+    count = values.shape[-1]
+    names = tuple(f"{letter}{j + 1}" for j in range(count)) if names is None else tuple(map(str, names))
+    if len(names) != count or len(set(names)) != count:
+        raise ValueError(f"{count} different names of {what} are needed, got {names}")
+    return names
 
 
 def _covariate_spread(z, names) -> np.ndarray:
@@ -182,19 +225,21 @@ class DpmSolved:
 
 @dataclass(frozen=True)
 class DpmStructure:
-    """``y_t = b1 x_{t-1} + b2 y_{t-1} + c'z + u_t``, ``u_t = alpha + e_t``, t = 2 .. T.
+    """``y_t = b1 x_{t-1} + b2 y_{t-1} + d'w_{t-1} + c'z + u_t``, ``u_t = alpha + e_t``, t = 2 .. T.
 
-    Observed columns are z_1 .. z_k, then x_1, y_1, x_2, y_2, ..., x_{T-1}, y_{T-1}, y_T. The unit effect alpha
-    shows in the covariances of the u: with one another (its variance A), with y_1 and with each x_s of the past
-    (its covariances G); it is uncorrelated with z. Where x_s comes after e_t their covariance is free. So every
-    covariance is one parameter, and theta is: b1, b2, c, A, V (variance of u_t, A and that of e_t; per occasion
-    if `residuals` are free), G with y_1 and x_1 .. x_{T-1}, the covariances of z, x and y_1, and those of u_t with
-    later x.
+    Observed columns are z_1 .. z_k, then x_1, w_1, y_1, x_2, w_2, y_2, ..., y_{T-1}, y_T. The unit effect alpha
+    shows in the covariances of the u: with one another (its variance A), with y_1 and with each x_s and w_s of the past
+    (its covariances G); it is uncorrelated with z. Where x_s, or a predetermined w_s, comes after e_t their covariance
+    is free; with other w all covariances of u are G. So every covariance is one parameter, and theta is: b1, b2, d, c,
+    A, V (variance of u_t, A and that of e_t; per occasion if `residuals` are free), G with y_1, x_1 .. x_{T-1} and each
+    w_1 .. w_{T-1}, the covariances of z, x, w and y_1, and those of u_t with later x and w.
 
     Attributes
     ----------
     occasions, covariates : int
         T and k.
+    predetermined : tuple of bool
+        Of each further predictor w, whether e_t may correlate with later ones (False: it is strictly exogenous).
     residuals : {"equal", "free"}
         Variance of e_t.
     simultaneous : bool
@@ -205,6 +250,7 @@ class DpmStructure:
     covariates: int
     residuals: str
     simultaneous: bool
+    predetermined: tuple[bool, ...] = ()
     base: LinearStructure = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
@@ -216,13 +262,23 @@ class DpmStructure:
         return self.base.n_parameters
 
     @property
+    def n_predictors(self) -> int:
+        """x and the further ones."""
+        return 1 + len(self.predetermined)
+
+    @property
+    def n_paths(self) -> int:
+        """Coefficients: b1, b2, d, c."""
+        return 1 + self.n_predictors + self.covariates
+
+    @property
     def n_columns(self) -> int:
         """Observed columns."""
-        return self.covariates + 2 * self.occasions - 1
+        return self.y(self.occasions) + 1
 
     @property
     def curved(self) -> tuple[int, ...]:
-        """Parameters in which Sigma is not linear when the others are held: b1, b2, c."""
+        """Parameters in which Sigma is not linear when the others are held: b1, b2, d, c."""
         return self.base.curved
 
     @property
@@ -242,29 +298,34 @@ class DpmStructure:
         """Inner products of the derivatives with symmetric matrices G, (..., K)."""
         return self.base.pullback(theta, G)
 
-    def x(self, t: int) -> int:
-        """Column of x_t, t = 1 .. T - 1."""
-        return self.covariates + 2 * (t - 1)
+    def x(self, t: int, j: int = 0) -> int:
+        """Column of x_t, or of further predictor j = 1, 2, ..., t = 1 .. T - 1."""
+        return self.covariates + (self.n_predictors + 1) * (t - 1) + j
 
     def y(self, t: int) -> int:
         """Column of y_t."""
-        return self.covariates + 2 * (t - 1) + (t < self.occasions)
+        return self.x(t, self.n_predictors if t < self.occasions else 0)
+
+    def freed(self, t: int, s: int, j: int) -> bool:
+        """Whether e_t may correlate with x_s, or with further predictor j = 1, 2, ... at s."""
+        return (j == 0 or self.predetermined[j - 1]) and s >= (t if self.simultaneous else t + 1)
 
     def reported(self, theta, cov):
-        """b1, b2, c, A and the variances of e: values (b, r) and their covariances (b, r, r)."""
-        first = self.covariates + 2
+        """b1, b2, d, c, A and the variances of e: values (b, r) and their covariances (b, r, r)."""
+        first = self.n_paths
         turn = np.eye(first + 1 + self.n_residuals, self.n_parameters)
         turn[first + 1 :, first] = -1.0
         return theta @ turn.T, turn @ cov @ turn.T
 
     def unit_effects(self, theta):
-        """Covariance matrix of alpha, z, x_1 .. x_{T-1} and y_1, (b, k + T + 1, k + T + 1), from theta (b, K)."""
-        first = self.covariates + 2
+        """Covariance matrix of alpha, z, x_1 .. x_{T-1}, w and y_1, (b, .., ..), from theta (b, K)."""
+        first = self.n_paths
         shared = first + 1 + self.n_residuals
-        exogenous = self.covariates + self.occasions
+        past = self.n_predictors * (self.occasions - 1) + 1
+        exogenous = self.covariates + past
         rows, cols = np.tril_indices(exogenous)
         out = np.zeros((len(theta), exogenous + 1, exogenous + 1))
-        at = shared + self.occasions
+        at = shared + past
         out[:, rows + 1, cols + 1] = out[:, cols + 1, rows + 1] = theta[:, at : at + len(rows)]
         out[:, 0, 0] = theta[:, first]
         places = [*range(self.covariates + 1, exogenous), exogenous]
@@ -272,9 +333,9 @@ class DpmStructure:
         out[:, 0, places] = out[:, places, 0] = np.column_stack([with_x, with_y])
         return out
 
-    def names(self, predictor: str, outcome: str, covariates) -> tuple[str, ...]:
-        """Names of the `reported` parameters."""
-        arrows = [f"{name}->{outcome}" for name in (predictor, outcome, *covariates)]
+    def names(self, predictor: str, outcome: str, others) -> tuple[str, ...]:
+        """Names of the `reported` parameters; `others` are those of further predictors, then covariates."""
+        arrows = [f"{name}->{outcome}" for name in (predictor, outcome, *others)]
         residual = f"var(residual_{outcome})"
         free = [f"{residual}[{t}]" for t in range(2, self.occasions + 1)]
         return (*arrows, f"var(unit_effect_{outcome})", *(free if self.residuals == "free" else [residual]))
@@ -299,9 +360,12 @@ def solve(structure: DpmStructure, panels, outcome: int, se: str) -> DpmSolved:
 
 def _solve_patterns(structure: DpmStructure, patterns, whole, spread, se: str) -> DpmSolved:
     """The same of data sets by pattern; `whole` has all columns of the scores, `spread` (b, p) the columns' units."""
-    optimum = maximise(structure.base, patterns, starting_values(structure, whole))
-    persistent = starting_values(structure, whole, persistent=True)
+    usual, persistent = (starting_values(structure, whole, persistent=last) for last in (False, True))
+    optimum = maximise(structure.base, patterns, usual)
     optimum = maximise_again(structure.base, patterns, optimum, persistent, ~optimum.converged)
+    if not optimum.converged.all():
+        loose = (unrelated(structure, patterns, lag) for lag in _OWN_LAGS)
+        optimum = maximise_lost(structure.base, patterns, optimum, (usual, persistent, *loose))
     information = inverse_positive(optimum.information)
     if se == "sandwich":
         information = information @ score_products(structure.base, patterns, optimum.point) @ information
@@ -325,7 +389,7 @@ def _solve_patterns(structure: DpmStructure, patterns, whole, spread, se: str) -
 
 def faults(structure: DpmStructure, estimate, least, names) -> tuple[str, ...]:
     """What is not admissible in one direction, in words with numbers: `estimate` (r,), `least` its eigenvalue."""
-    first = structure.covariates + 2
+    first = structure.n_paths
     variances = zip(names[first:], estimate[first:], strict=True)
     found = [f"{name} is negative ({value:.4g})" for name, value in variances if value < 0.0]
     if not found and least < 0.0:
@@ -337,19 +401,19 @@ def faults(structure: DpmStructure, estimate, least, names) -> tuple[str, ...]:
 def _linear(model: DpmStructure) -> LinearStructure:
     """Places of the parameters among the columns; y_t's place in S is u_t's."""
     T, k = model.occasions, model.covariates
-    later = range(2, T + 1)
-    x, y = model.x, model.y
+    later, past = range(2, T + 1), range(1, T)
+    x, y, predictors, freed = model.x, model.y, range(model.n_predictors), model.freed
     paths = [[(y(t), x(t - 1)) for t in later], [(y(t), y(t - 1)) for t in later]]
+    paths += [[(y(t), x(t - 1, j)) for t in later] for j in predictors[1:]]
     paths += [[(y(t), z) for t in later] for z in range(k)]
     own = [[(y(t), y(t))] for t in later]
     groups = [[(y(t), y(s)) for t in later for s in later if s < t]]
     groups += own if model.residuals == "free" else [[place for one in own for place in one]]
     groups += [[(y(t), y(1)) for t in later]]
-    gap = 1 if model.simultaneous else 0
-    groups += [[(y(t), x(s)) for t in later if t >= s + gap] for s in range(1, T)]
-    exogenous = [*range(k), *(x(s) for s in range(1, T)), y(1)]
+    groups += [[(y(t), x(s, j)) for t in later if not freed(t, s, j)] for j in predictors for s in past]
+    exogenous = [*range(k), *(x(s, j) for j in predictors for s in past), y(1)]
     groups += [[(a, b)] for at, a in enumerate(exogenous) for b in exogenous[: at + 1]]
-    groups += [[(y(t), x(s))] for t in later for s in range(t, T) if s >= t + 1 - gap]
+    groups += [[(y(t), x(s, j))] for j in predictors for t in later for s in past if freed(t, s, j)]
     covariances = [[(max(place), min(place)) for place in group] for group in groups]
     numbered = dict(enumerate(covariances, start=len(paths)))
     return LinearStructure(
@@ -373,9 +437,10 @@ def starting_values(model: DpmStructure, panels, *, persistent=False):
         theta[:, -2] = 0.0
     whole = special.sigma(theta)
     kept = [*range(2 * model.occasions - 2), 2 * model.occasions - 1]
-    k, p = model.covariates, model.n_columns
+    p, T = model.n_columns, model.occasions
     sigma = np.broadcast_to(np.eye(p), (len(theta), p, p)).copy()
-    sigma[:, k:, k:] = whole[:, kept][:, :, kept]
+    places = np.array([*(column for t in range(1, T) for column in (model.x(t), model.y(t))), model.y(T)])
+    sigma[:, places[:, None], places] = whole[:, kept][:, :, kept]
     out = np.zeros((len(theta), model.n_parameters))
     out[:, :2] = special.phi(theta)[:, 1]
     B = np.zeros_like(sigma)
@@ -390,6 +455,24 @@ def starting_values(model: DpmStructure, panels, *, persistent=False):
     return out
 
 
+# Own lags of y to start from where nothing else led to a maximum, and the share of the errors that is the unit effect's.
+_OWN_LAGS, _LASTING = (0.0, 0.9), 0.05
+
+
+def unrelated(model: DpmStructure, patterns, lag: float):
+    """Starting values (b, K) with an own lag of y and no other relation, for `patterns` of the model's columns."""
+    variance = np.einsum("bpp->bp", patterns.pairwise_covariance()[0])
+    out = np.zeros((patterns.n_sets, model.n_parameters))
+    out[:, 1] = lag
+    errors = range(model.n_paths + 1, model.n_paths + 1 + model.n_residuals)
+    for c, places in model.base.covariances.items():
+        i, j = np.transpose(places)
+        if (i == j).all():
+            out[:, c] = variance[:, i].mean(axis=1) * (1.0 - lag**2 if c in errors else 1.0)
+    out[:, model.n_paths] = _LASTING * out[:, errors].min(axis=1)
+    return out
+
+
 _ALLOWED = {"residuals": ("equal", "free"), "se": ("observed", "sandwich")}
 
 
@@ -401,17 +484,20 @@ def fit_dpm(
     Y: ArrayLike,
     *,
     covariates: ArrayLike | None = None,
+    predictors: ArrayLike | None = None,
+    predetermined: bool | Sequence[bool] = True,
     residuals: Literal["equal", "free"] = "equal",
     simultaneous: bool = True,
     se: Literal["observed", "sandwich"] = "observed",
     level: float = 0.95,
     variables: tuple[str, str] = ("x", "y"),
     covariate_names: Sequence[str] | None = None,
+    predictor_names: Sequence[str] | None = None,
 ) -> DpmFit:
     """Fit dynamic panel models of x on y and of y on x by maximum likelihood on all available data.
 
-    ``y_it = mu_t + b1 x_i,t-1 + b2 y_i,t-1 + c'z_i + alpha_i + e_it``, t = 2 .. T, and the same with the roles
-    exchanged. The unit effect alpha correlates freely with y_1 and with every x; x is predetermined: e_t is
+    ``y_it = mu_t + b1 x_i,t-1 + b2 y_i,t-1 + d'w_i,t-1 + c'z_i + alpha_i + e_it``, t = 2 .. T, and the same with the
+    roles exchanged. The unit effect alpha correlates freely with y_1 and with every x and w; x is predetermined: e_t is
     uncorrelated with x and y of the past, free to correlate with x of its own occasion (`simultaneous`) and later.
 
     Parameters
@@ -422,6 +508,11 @@ def fit_dpm(
     covariates : (n, k) array, optional
         Time-invariant predictors z, uncorrelated with alpha; NaN where missing. Persons without any score are left
         out whatever their covariates.
+    predictors : (n, T, m) array, optional
+        Further time-varying predictors w, each with an effect on the next occasion's y; NaN where missing. For an
+        effect at its own occasion, give the predictor one occasion earlier.
+    predetermined : bool, or one for each further predictor
+        True: what was said of x. False: strictly exogenous, e_t is uncorrelated with w of all occasions.
     residuals : {"equal", "free"}
         Variance of e_t the same at all occasions, or one per occasion.
     simultaneous : bool
@@ -433,8 +524,8 @@ def fit_dpm(
         Coverage of confidence intervals.
     variables : (str, str)
         Names of the two variables.
-    covariate_names : sequence of str, optional
-        Default z1, z2, ...
+    covariate_names, predictor_names : sequence of str, optional
+        Default z1, z2, ... and w1, w2, ...
 
     Returns
     -------
@@ -456,7 +547,8 @@ def fit_dpm(
     common part of the errors alpha + e_t, so no variance is constrained: one that comes out negative is reported
     and the fit is not `admissible`. The last x of a direction has no role in it. The random-intercept
     cross-lagged panel model is a special case. Three occasions barely identify the model: look at `converged` and
-    the errors. Checked against lavaan on complete and incomplete panels.
+    the errors. Checked against lavaan on complete and incomplete panels, on panels near a unit root, and on the
+    published model of weeks worked (Allison et al. 2017, table 3), with a predetermined and an exogenous predictor.
 
     Examples
     --------
@@ -468,12 +560,17 @@ def fit_dpm(
            [-0.231,  0.454]])
     """
     rules = _rules(residuals, simultaneous, se, level, variables)
-    z, named = check_covariates(covariates, covariate_names, len(Y))
+    z, z_names = check_covariates(covariates, covariate_names, len(Y))
+    w, marks, w_names = check_predictors(predictors, predetermined, predictor_names, np.shape(Y))
+    named = (*rules["variables"], *w_names, *z_names)
+    if len(set(named)) < len(named):
+        raise ValueError(f"variables, predictors and covariates need different names, got {named}")
     Y, occasions = with_scores(Y)
-    structure = _structure([Y], z.shape[1], rules)
-    panel = check_dpm(Y, z, rules["variables"], named, structure.n_parameters)
+    w = w[:, occasions[0] - 1 : occasions[1]]
+    structure = replace(_structure([Y], z.shape[1], rules), predetermined=marks)
+    panel = check_dpm(Y, z, rules["variables"], z_names, structure.n_parameters, w, w_names)
     pair = [solve(structure, [panel], k, se) for k in (0, 1)]
-    names = _names(structure, rules, named)
+    names = _names(structure, rules, named[2:])
     found = [faults(structure, one.estimate[0], one.least[0], names[k]) for k, one in enumerate(pair)]
     arrays = ("estimate", "std_error", "cov", "loglik", "n_parameters", "converged", "n_obs", "iterations")
     both = {name: np.array([getattr(one, name)[0] for one in pair]) for name in arrays}
@@ -489,6 +586,47 @@ def fit_dpm(
         **both,
         **rules,
     )
+
+
+def dpm_indices(Y, fit: DpmFit, *, covariates=None, predictors=None) -> tuple[FitIndices, FitIndices]:
+    """Goodness of fit of both directions' models, of x and of y.
+
+    Parameters
+    ----------
+    Y, covariates, predictors
+        As given to :func:`fit_dpm`, which made `fit`.
+
+    Returns
+    -------
+    tuple of two :class:`~twostage.stats.riclpm.fit_indices.FitIndices`
+
+    Raises
+    ------
+    NotEstimable
+        A direction, or the model without restrictions, did not converge.
+
+    Examples
+    --------
+    >>> import twostage as ts
+    >>> from twostage.stats.dpm import dpm_indices
+    >>> scores, _ = ts.make_panel(ts.read_collection("data").study("S02")).wide()
+    >>> of_x, of_y = dpm_indices(scores, ts.fit_dpm(scores))
+    >>> of_y.df
+    37
+    """
+    if not fit.converged.all():
+        raise NotEstimable("the panel model did not converge")
+    z, _ = check_covariates(covariates, None, len(Y))
+    w, _, _ = check_predictors(predictors, True, None, np.shape(Y))
+    Y, (first, last) = with_scores(Y)
+    scored = ~np.isnan(Y).all(axis=(1, 2))
+    spread = np.ones(z.shape[1] + 2 + w.shape[2])
+    rows = np.hstack([z, Y.reshape(len(Y), -1)])[scored]
+    panel = DpmPanel(rows, w[scored, first - 1 : last], spread, z.shape[1], fit.n_dropped)
+    of_x, of_y = (
+        indices_of(panel.direction(k)[0], float(fit.loglik[k]), int(fit.n_parameters[k])) for k in (0, 1)
+    )
+    return of_x, of_y
 
 
 def fit_dpm_many(
@@ -641,10 +779,10 @@ def _structure(sets, covariates, rules) -> DpmStructure:
     return DpmStructure(common_occasions(sets), covariates, rules["residuals"], rules["simultaneous"])
 
 
-def _names(structure, rules, covariates):
+def _names(structure, rules, others):
     """Names of the reported parameters of the equations of x and of y."""
     x, y = rules["variables"]
-    return structure.names(y, x, covariates), structure.names(x, y, covariates)
+    return structure.names(y, x, others), structure.names(x, y, others)
 
 
 def _phi(reported):

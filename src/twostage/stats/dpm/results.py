@@ -17,8 +17,8 @@ class DpmFit:
     phi, phi_se : (2, 2) arrays
         phi[i, j] is the effect of variable j at t on variable i at t + 1; standard errors.
     names : tuple of two tuples of str
-        The r parameters of each direction: both lagged effects, covariates' effects, variances of the unit effect
-        and of the residual.
+        The r parameters of each direction: both lagged effects, effects of further predictors and of covariates,
+        variances of the unit effect and of the residual.
     estimate, std_error : (2, r) arrays
     cov : (2, r, r) array
         Covariance matrices of `estimate`.

@@ -8,6 +8,7 @@ The panel models in `riclpm` and `dpm` are such structures.
 from twostage.stats.fiml.likelihood import (
     STEP,
     LinearStructure,
+    Patterns,
     evaluate,
     group_patterns,
     group_rows,
@@ -20,5 +21,5 @@ from twostage.stats.fiml.likelihood import (
     sums,
     well_determined,
 )
-from twostage.stats.fiml.maximum import maximise, maximise_again
+from twostage.stats.fiml.maximum import maximise, maximise_again, maximise_lost
 from twostage.stats.fiml.pieces import PatternSums

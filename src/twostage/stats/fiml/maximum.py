@@ -27,6 +27,11 @@ TOLERANCE = 1e-14
 MAX_ITERATIONS = 200
 
 
+MORE_ITERATIONS = (
+    1000  # of a search by shortened steps, which is for likelihoods that the usual one does not climb
+)
+
+
 _DAMPING = 1e-3  # first damping after a step that did not help, relative to the information's diagonal
 
 
@@ -87,7 +92,9 @@ class Optimum:
         return f"no maximum within {self.iterations[b]} steps: Newton's decrement is still {self.decrement[b]:.1e}"
 
 
-def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS) -> Optimum:
+def maximise(
+    structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=MAX_ITERATIONS, shorten=False
+) -> Optimum:
     """Maximise the Gaussian likelihood of incomplete data over theta, per data set; means are free.
 
     Fisher scoring until the decrement is below 1, then Newton steps with exact second derivatives; a step that
@@ -104,12 +111,16 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     tolerance : float
         Newton's decrement at which a maximum counts as reached.
     max_iterations : int
+    shorten : bool
+        A step that does not raise the likelihood is only shortened, not turned. Turned steps depend on the parameters'
+        units and creep where covariance matrices are nearly singular (scores that are nearly one another's copies);
+        shortened ones do not, but end more easily at a lower one of several maxima.
 
     Returns
     -------
     Optimum
     """
-    search = _Search(structure, patterns, np.array(start, dtype=float), max_iterations)
+    search = _Search(structure, patterns, np.array(start, dtype=float), max_iterations, shorten)
     search.scores()
     search.newton(tolerance)
     decrement = np.where(well_determined(search.information), search.decrement, np.inf)
@@ -121,7 +132,7 @@ def maximise(structure, patterns, start, *, tolerance=TOLERANCE, max_iterations=
     return Optimum(point, search.information, converged, search.iterations, search.evaluations, decrement)
 
 
-def maximise_again(structure, patterns, first: Optimum, start, again) -> Optimum:
+def maximise_again(structure, patterns, first: Optimum, start, again, *, shorten=False) -> Optimum:
     """The better of the maxima found first and of those found from other starting values.
 
     Parameters
@@ -132,10 +143,14 @@ def maximise_again(structure, patterns, first: Optimum, start, again) -> Optimum
     start : (b, K) array
     again : (b,) array of bool
         Data sets to search again.
+    shorten : bool
+        As of :func:`maximise`, with more steps.
     """
     if not again.any():
         return first
-    second = maximise(structure, patterns, np.where(again[:, None], start, first.point.theta))
+    start = np.where(again[:, None], start, first.point.theta)
+    limit = MORE_ITERATIONS if shorten else MAX_ITERATIONS
+    second = maximise(structure, patterns, start, max_iterations=limit, shorten=shorten)
     better = again & second.converged & (~first.converged | (second.point.value < first.point.value))
     if not better.any():
         return first
@@ -147,11 +162,19 @@ def maximise_again(structure, patterns, first: Optimum, start, again) -> Optimum
     return Optimum(_merged(second.point, first.point, better, patterns), **fields)
 
 
+def maximise_lost(structure, patterns, first: Optimum, starts) -> Optimum:
+    """Where no maximum was found, the best of those found by shortened steps from each of `starts`, (b, K) arrays."""
+    lost = ~first.converged
+    for start in starts:
+        first = maximise_again(structure, patterns, first, start, lost, shorten=True)
+    return first
+
+
 class _Search:
     """All data sets on their way to the maximum."""
 
-    def __init__(self, structure, patterns, start, limit):
-        self.structure, self.patterns, self.limit = structure, patterns, limit
+    def __init__(self, structure, patterns, start, limit, shorten):
+        self.structure, self.patterns, self.limit, self.shorten = structure, patterns, limit, shorten
         self.point = evaluate(structure, patterns, start)
         self.information = np.full((*start.shape, start.shape[1]), np.nan)
         self.proposal = np.zeros(start.shape)
@@ -239,14 +262,19 @@ class _Work:
 
     def _damped(self):
         """The step of the busy data sets where the damped information is positive definite, and which these are."""
-        if not self.damping.any() and np.isfinite(self.decrement).all():
-            step, good = self.proposal, np.ones(len(self.sets), dtype=bool)
+        plain = np.isfinite(self.decrement) & (self.search.shorten | (self.damping == 0.0))
+        # The first damping halves a step that is only shortened.
+        shortened = self.proposal / (1.0 + self.damping / _DAMPING)[:, None]
+        if plain.all():
+            step, good = shortened, plain
         else:
             size = np.abs(np.einsum("bkk->bk", self.H))
             ridge = self.damping[:, None] * np.where(size > 0.0, size, 1.0)
             step, good = solve_positive(
                 self.H + ridge[:, :, None] * np.eye(size.shape[1]), self.point.gradient
             )
+            if self.search.shorten:
+                step, good = np.where(plain[:, None], shortened, step), plain | good
         good = good & self.busy
         return np.where(good[:, None], step, 0.0), good
 

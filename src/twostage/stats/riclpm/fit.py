@@ -14,6 +14,7 @@ from twostage.stats.fiml import (
     inverse_positive,
     maximise,
     maximise_again,
+    maximise_lost,
     reached_message,
     score_products,
 )
@@ -411,11 +412,12 @@ def _by_pattern(structure, stacked, se, variables):
 def _of_patterns(structure, patterns, spread, n_values, se):
     """Estimates of data sets whose patterns are of variables divided by `spread` (b, 2)."""
     core = structure.core
-    optimum = maximise(core, patterns, starting_values(structure, patterns))
+    usual, persistent = (starting_values(structure, patterns, persistent=last) for last in (False, True))
+    optimum = maximise(core, patterns, usual)
     # Where much is carried over, a maximum with negative variances can hide a higher one without.
     doubtful = ~(optimum.converged & _admissible(structure, optimum.point.theta))
-    persistent = starting_values(structure, patterns, persistent=True)
     optimum = maximise_again(core, patterns, optimum, persistent, doubtful)
+    optimum = maximise_lost(core, patterns, optimum, (usual, persistent))
     cov = inverse_positive(optimum.information)
     if se == "sandwich":
         cov = cov @ score_products(core, patterns, optimum.point) @ cov

@@ -76,11 +76,15 @@ def fit_indices(Y: ArrayLike, fit: RiclpmFit) -> FitIndices:
     """
     if not fit.converged:
         raise NotEstimable("the panel model did not converge")
-    rows = np.asarray(Y, dtype=float).reshape(len(Y), -1)
+    return indices_of(np.asarray(Y, dtype=float).reshape(len(Y), -1), fit.loglik, fit.n_parameters)
+
+
+def indices_of(rows: np.ndarray, loglik: float, n_parameters: int) -> FitIndices:
+    """The same of a model with `n_parameters`, means included, of columns (n, p), NaN where missing."""
     rows = rows[~np.isnan(rows).all(axis=1)]
     saturated, independent = _saturated(rows), _independent(rows)
     columns = rows.shape[1]
-    chi2, df = 2 * (saturated - fit.loglik), columns + columns * (columns + 1) // 2 - fit.n_parameters
+    chi2, df = 2 * (saturated - loglik), columns + columns * (columns + 1) // 2 - n_parameters
     base, df_base = 2 * (saturated - independent), columns * (columns - 1) // 2
     beyond, beyond_base = max(chi2 - df, 0.0), max(base - df_base, chi2 - df, 0.0)
     return FitIndices(

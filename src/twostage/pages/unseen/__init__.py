@@ -1,0 +1,1 @@
+"""Dropout that depends on scores nobody saw: the pooled effects if they were other than predicted."""
