@@ -22,7 +22,16 @@ post,symptom score after treatment on the study's symptom instrument,scale point
 """
 
 
-def collection_yml() -> str:
+#: Of a collection with the day of each session, below the session.
+DAY = 'day,"day of the session, counted from the patient\'s first one",days,0,1000,\n'
+
+
+def dictionary(days: bool) -> str:
+    """Content of ``dictionary.csv``."""
+    return DICTIONARY.replace("alliance,", f"{DAY}alliance,", 1) if days else DICTIONARY
+
+
+def collection_yml(days: bool) -> str:
     """Content of ``collection.yml``."""
     content = {
         "title": "Alliance and early symptoms",
@@ -32,6 +41,7 @@ def collection_yml() -> str:
         "x": {"name": "alliance", "label": "alliance", "better": "higher"},
         "y": {"name": "symptoms", "label": "symptom severity", "better": "lower"},
         "parameters": {"first_session": 1, "last_session": 7},
+        **({"sessions": {"columns": {"day": "day"}}} if days else {}),
         "patients": {
             "file": "patients/{study}.csv",
             "columns": {c: c for c in ("patient", "therapist", "age", "gender", "pre", "post")},
@@ -40,8 +50,12 @@ def collection_yml() -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def readme(seed: int, n_studies: int, n_patients: int) -> str:
+def readme(seed: int, n_studies: int, n_patients: int, days: bool) -> str:
     """Content of the folder's README."""
+    weekly = (
+        " Sessions are weekly, each up to\na day before or two days after its weekday; the process goes by sessions, not "
+        "by days."
+    )
     return f"""\
 # Synthetic collection
 
@@ -66,7 +80,7 @@ The generating model is written out at the top of `src/twostage/simulation/model
 VAR(1) around correlated random intercepts, linear session trends, patients' cross-lagged effects that depend
 on their intercepts, every coefficient different from study to study; scores rounded to the instrument's step
 and clipped to its range; sessions skipped at random; dropout that depends on the last symptoms; a
-posttreatment score that depends on intake and on early alliance. The values are choices of this project,
+posttreatment score that depends on intake and on early alliance.{weekly * days} The values are choices of this project,
 made so that the centred estimator shows every sign; nothing in them estimates anything.
 
 File names are not those of Psych-DS: its data files must all lie in one folder under names like

@@ -8,6 +8,7 @@ from twostage.stage1.bounds import (
     LARGEST_OTHER,
     LEAST_VARIANCE,
 )
+from twostage.stage1.continuous import continuous, day_gaps
 from twostage.stage1.describe import Description, describe
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows
@@ -15,6 +16,7 @@ from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import (
     COEFFICIENTS,
     FEWEST_SESSIONS,
+    PLACES,
     EffectBatch,
     estimate_batch,
     without_own_lines,
