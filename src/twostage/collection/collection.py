@@ -285,7 +285,7 @@ def read_collection(path: str | Path) -> Collection:
     (17, 'alliance', 'symptom severity')
     >>> study = collection.study("S01")
     >>> list(study.sessions)
-    ['patient', 'session', 'x', 'y']
+    ['patient', 'session', 'x', 'y', 'day']
     """
     path = locate_collection(path)
     if (part := collection_part.read_part(path)) is not None:
