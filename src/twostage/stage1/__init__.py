@@ -18,6 +18,7 @@ from twostage.stage1.estimator_batch import (
     FEWEST_SESSIONS,
     PLACES,
     EffectBatch,
+    empty_columns,
     estimate_batch,
     without_own_lines,
 )
