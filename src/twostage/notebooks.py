@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: What a notebook may read besides records; what a collection may lack; what notebooks are about.
 USES, NEEDS, KINDS = (
     {"data", "truth", "recovery", "multiverse"},
-    {"", "outcome", "recovery", "multiverse", "history"},
+    {"", "outcome", "recovery", "multiverse", "history", "days"},
     ("stage1", "stage2", "tutorial"),
 )
 
@@ -47,7 +47,8 @@ class Notebook:
         What a stage-2 notebook reads besides: the studies' `data`, generating values (`truth`), a stored `recovery`
         study or `multiverse`.
     needs : str
-        What the collection must have for it to be run: `outcome` scores, a stored `recovery` study or `multiverse`.
+        What the collection must have for it to be run: `outcome` scores, a stored `recovery` study or `multiverse`, the
+        `days` of the sessions.
     fewest : int
         Studies that it needs: with fewer it has nothing to say, and is not run.
     chapter : str

@@ -68,7 +68,7 @@ def complete():
 
 @pytest.fixture(scope="module")
 def whole():
-    return simulate_collection()
+    return simulate_collection(days=True)
 
 
 def least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -350,10 +350,24 @@ def test_another_seed_gives_other_data(whole):
 
 
 def test_a_study_does_not_depend_on_how_many_follow(whole):
-    few = simulate_collection(n_studies=3)
+    few = simulate_collection(n_studies=3, days=True)
     for name, study in few.studies.items():
         pd.testing.assert_frame_equal(study.sessions, whole.studies[name].sessions)
         pd.testing.assert_frame_equal(study.patients, whole.studies[name].patients)
+
+
+def test_days_change_nothing_else_and_are_weekly(whole):
+    plain = simulate_collection(n_studies=2)
+    for name, study in plain.studies.items():
+        sessions = whole.studies[name].sessions
+        pd.testing.assert_frame_equal(sessions.drop(columns="day"), study.sessions)
+        pd.testing.assert_frame_equal(whole.studies[name].patients, study.patients)
+        first = sessions.groupby("patient")["day"].first()
+        apart = sessions.groupby("patient")[["session", "day"]].diff().dropna()
+        assert (first == 0).all()
+        # A day before to two days after the weekday: two sessions' intervals are off by three days at most.
+        assert ((apart["day"] - 7 * apart["session"]).abs() <= 3).all()
+        assert (apart["day"] > 0).all() and apart["day"].nunique() > 5
 
 
 @pytest.mark.parametrize(("studies", "patients"), [(1, 10), (3, 150), (17, 170), (5, 333)])

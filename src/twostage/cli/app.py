@@ -119,12 +119,13 @@ def simulate(
     force: Annotated[
         bool, typer.Option("--force", help="replace the synthetic collection that is there")
     ] = False,
+    days: Annotated[bool, typer.Option(help="write on which day each session was")] = True,
 ) -> None:
     """Draw a synthetic collection with known truth and write its files."""
     from twostage.simulation import simulate_collection, write_collection
 
     try:
-        drawn = simulate_collection(seed, n_studies=studies, n_patients=patients)
+        drawn = simulate_collection(seed, n_studies=studies, n_patients=patients, days=days)
         folder = write_collection(drawn, out, replace=force)
     except (ValueError, FileExistsError) as error:
         typer.echo(str(error), err=True)

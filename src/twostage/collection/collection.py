@@ -44,7 +44,8 @@ class Study:
         Its row of the registry.
     x, y : Variable
     sessions : pandas.DataFrame
-        patient (str), session (int), x, y (float, NaN where missing), sorted; scores as in the file.
+        patient (str), session (int), x, y (float, NaN where missing), sorted; scores as in the file. Where the collection
+        has it, day (float, NaN where not known): days from any day that is the same for all of a patient's sessions.
     patients : pandas.DataFrame or None
         patient and, as far as the study has them, therapist, age, gender, pre, post.
     checksum : str
@@ -96,6 +97,8 @@ class Collection:
         Judgements of the studies' risk of bias: study, domain, judgement, reason.
     pre, post : str or None
         The patient-level columns of intake and outcome.
+    day : str or None
+        The sessions' column with the day of each.
     defaults : dict
         Parameters that differ from the package's defaults.
     studies : pandas.DataFrame
@@ -120,6 +123,7 @@ class Collection:
     risk_of_bias: pd.DataFrame | None
     pre: str | None
     post: str | None
+    day: str | None
     defaults: dict[str, Any]
     studies: pd.DataFrame
     dictionary: pd.DataFrame
@@ -281,7 +285,7 @@ def read_collection(path: str | Path) -> Collection:
     (17, 'alliance', 'symptom severity')
     >>> study = collection.study("S01")
     >>> list(study.sessions)
-    ['patient', 'session', 'x', 'y']
+    ['patient', 'session', 'x', 'y', 'day']
     """
     path = locate_collection(path)
     if (part := collection_part.read_part(path)) is not None:
@@ -310,6 +314,7 @@ def _collection(path: Path, registry: Registry) -> Collection:
         risk_of_bias=registry.risk_of_bias,
         pre=settings.patient_column("pre"),
         post=settings.patient_column("post"),
+        day=settings.day,
         defaults=dict(settings.parameters),
         studies=with_shared(registry.studies, registry.shared),
         dictionary=registry.dictionary.reset_index(drop=True),

@@ -75,7 +75,8 @@ def session_table(
     patient, session = columns["patient"], columns["session"]
     if not _match(patient, schema.PATIENT[0]) or not _match(session, schema.SESSION[0]):
         return None
-    numbers = {v: _numbers(columns[v], names[v], ranges, missing) for v in ("session", "x", "y")}
+    numeric = [v for v in schema.SESSION_COLUMNS[1:] if v in columns]
+    numbers = {v: _numbers(columns[v], names[v], ranges, missing) for v in numeric}
     if any(values is None for values in numbers.values()):
         return None
     values = {v: found for v, found in numbers.items() if found is not None}
@@ -88,7 +89,9 @@ def session_table(
         return None
     rows = Distinct(patient.texts, patient.codes[order])
     scores = {v: found[order] for v, found in values.items()}
-    return pd.DataFrame({"patient": rows.column(), "session": occasion[order], **scores})
+    table = pd.DataFrame({"patient": rows.column(), "session": occasion[order], **scores})
+    ours = {name: name for name in schema.SESSION_COLUMNS}
+    return None if "day" in table and schema.check_days(table, "", ours) else table
 
 
 def patient_table(

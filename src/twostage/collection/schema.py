@@ -102,6 +102,10 @@ PATIENT = (r"\S(?:.*\S)?", "a patient, without blanks around the name")
 SESSION = (r"[0-9]{1,9}", "a whole number, 0 or more")
 
 
+#: Columns of the table of sessions in our names; the day of a session may lack.
+SESSION_COLUMNS = ("patient", "session", "x", "y", "day")
+
+
 #: Sessions that analyses can take (:mod:`twostage.params`), where the dictionary gives no limits.
 SESSION_LIMITS = (0.0, 1000.0)
 
@@ -192,6 +196,28 @@ def check_unique(table: pd.DataFrame, name: str, columns: list[str], expected: s
     return [
         Problem(name, row, column, ", ".join(f"{c} {cells[c]}" for c in columns) + " again", expected)
         for row, cells in zip(again.index, again.to_dict("records"), strict=True)
+    ]
+
+
+def check_days(table: pd.DataFrame, name: str, names: Mapping[str, str]) -> list[Problem]:
+    """Check that a patient's sessions are in the order of their days, where these are known.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Its index the rows of the file; sessions and days are numbers.
+    name : str
+        The file.
+    names : mapping
+        Our name -> the file's, of patient, session and day.
+    """
+    patient, session, day = (names[column] for column in ("patient", "session", "day"))
+    known = table[table[day].notna()].sort_values([patient, session], kind="stable")
+    before = known.groupby(patient)[day].shift()
+    wrong = known[known[day] <= before]
+    return [
+        Problem(name, int(row), day, cells[day], f"a day after {before[row]:g}, that of the session before")
+        for row, cells in zip(wrong.index, wrong.to_dict("records"), strict=True)
     ]
 
 

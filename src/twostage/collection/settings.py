@@ -83,7 +83,7 @@ class Layout(_Model):
 
 class _SessionsBlock(_Model):
     file: Pattern = "sessions/{study}.csv"
-    columns: dict[Literal["patient", "session", "x", "y"], str] = {}
+    columns: dict[Literal["patient", "session", "x", "y", "day"], str] = {}
     where: dict[str, str] = {}
     in_pieces: bool | None = None
 
@@ -180,6 +180,11 @@ class Settings:
     in_pieces: bool | None = None
     review: Review = Review()
     condition: Kind = "realistic"
+
+    @property
+    def day(self) -> str | None:
+        """The sessions' column with the day of each, or None."""
+        return self.sessions.columns.get("day")
 
     def patient_column(self, name: str) -> str | None:
         """The file's column for `pre` or `post`, or None."""

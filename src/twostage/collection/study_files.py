@@ -113,6 +113,8 @@ class StudyFiles:
     def _session_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
         names = self.settings.sessions.columns
         ranges = {names[v]: (float(info[f"{v}_min"]), float(info[f"{v}_max"])) for v in ("x", "y")}
+        if "day" in names:
+            ranges[names["day"]] = self._limits(names["day"], (-np.inf, np.inf))
         return ranges | {names["session"]: self._limits(names["session"], schema.SESSION_LIMITS)}
 
     def _patient_ranges(self, info: dict[str, Any]) -> dict[str, tuple[float, float]]:
@@ -192,17 +194,19 @@ class StudyFiles:
         problems = [*table.problems, *schema.check_texts(cells, file, rules)]
         keys = [names["patient"], names["session"]]
         problems += schema.check_unique(cells, file, keys, "each patient and session once")
-        scores = [names[v] for v in ("x", "y") if names[v] in cells]
+        scores = [names[v] for v in ("x", "y", "day") if names.get(v) in cells]
         cells, wrong = schema.to_numbers(cells, file, scores, self._missing())
         if names["session"] in cells:
             whole = cells[names["session"]].str.fullmatch(schema.SESSION[0])
             numbers = pd.to_numeric(cells[names["session"]].where(whole)).astype(float)
             cells = cells.assign(**{names["session"]: numbers})
         problems += [*wrong, *schema.check_numbers(cells, file, self._session_ranges(info))]
+        if not problems and "day" in names:
+            problems += schema.check_days(cells, file, names)
         if problems:
             return cells, problems
         cells = cells.rename(columns={old: new for new, old in names.items()})
-        cells = cells[["patient", "session", "x", "y"]].astype({"session": int})
+        cells = cells[list(schema.SESSION_COLUMNS[: len(names)])].astype({"session": int})
         return cells.sort_values(["patient", "session"], kind="stable").reset_index(drop=True), []
 
     def _patients(self, table: Table, info: dict[str, Any]) -> tuple[pd.DataFrame, list[Problem]]:

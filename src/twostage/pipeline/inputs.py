@@ -100,6 +100,7 @@ def prepare(
         # They are of all studies; a run of some has none.
         has_recovery=not only and bool(stored["recovery"]),
         has_multiverse=not only and bool(stored["multiverse"]),
+        has_days=content.day is not None,
         has_history=bool(history),
         sources=sources_of(project),
     )

@@ -63,6 +63,8 @@ class Run:
         Whether a recovery study is stored with the collection.
     has_multiverse : bool
         Whether a multiverse is.
+    has_days : bool
+        Whether the collection has the day of each session.
     has_history : bool
         Whether releases of the results are listed with the collection, and the run is as they were made.
     sources : Path, optional
@@ -78,6 +80,7 @@ class Run:
     shared: tuple[str, ...] = ()
     has_recovery: bool = False
     has_multiverse: bool = False
+    has_days: bool = False
     has_history: bool = False
     sources: Path | None = None
 
@@ -112,6 +115,7 @@ class Run:
             "outcome": self.has_outcome,
             "recovery": self.has_recovery,
             "multiverse": self.has_multiverse,
+            "days": self.has_days,
             "history": self.has_history,
         }
         return {"": True, **there}[need]
@@ -224,6 +228,7 @@ class Run:
             "shared": list(self.shared),
             "has_recovery": self.has_recovery,
             "has_multiverse": self.has_multiverse,
+            "has_days": self.has_days,
             "has_history": self.has_history,
         }
         return as_json(content)
@@ -281,8 +286,9 @@ def load_run(folder: Path) -> Run:
         has_outcome=content["has_outcome"],
         shared=tuple(content["shared"]),
         has_recovery=content["has_recovery"],
-        # Runs from before there were multiverses and releases do not say it.
+        # Runs from before there were multiverses, releases and days do not say it.
         has_multiverse=content.get("has_multiverse", False),
+        has_days=content.get("has_days", False),
         has_history=content.get("has_history", False),
         sources=sources_of(project),
     )

@@ -26,13 +26,20 @@ def draw_study(
     ndarray, shape (replicates, n, T, 2)
         x and y on the latent scale of :mod:`twostage.simulation.model`, NaN where not observed.
     """
+    return draw_timed_study(rng, condition, design, replicates)[0]
+
+
+def draw_timed_study(
+    rng: np.random.Generator, condition: Condition, design: StudyDesign, replicates: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of :func:`draw_study`, and when each session was, shape (replicates, n, T), in steps of the process."""
     n, sessions = design.observed.shape[:2]
-    scores = draw_scores(rng, condition, replicates, n, sessions)
+    scores, when = draw_timed_scores(rng, condition, replicates, n, sessions)
     if condition.dropout:
         observed = observed_by_scores(rng, scores[..., 1], design, condition.dropout, unseen=condition.unseen)
     else:
         observed = np.broadcast_to(design.observed, scores.shape)
-    return np.where(observed, scores, np.nan)
+    return np.where(observed, scores, np.nan), when
 
 
 def draw_scores(
@@ -57,17 +64,24 @@ def draw_scores(
     session is drawn from the distribution in which the process of the study's average patient stays. A trend goes by
     sessions.
     """
+    return draw_timed_scores(rng, condition, replicates, n, sessions)[0]
+
+
+def draw_timed_scores(
+    rng: np.random.Generator, condition: Condition, replicates: int, n: int, sessions: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of :func:`draw_scores`, and when each session was, shape (replicates, n, sessions)."""
     shape = (replicates, n)
     t = _coefficients(rng, condition, replicates)
     levels, own = _patients(rng, condition, t, shape)
-    scores = _process(rng, condition, t, own, shape, sessions)
+    scores, when = _process(rng, condition, t, own, shape, sessions)
     time = np.arange(sessions, dtype=float)
     middle = time - time.mean()
     for v, name in enumerate(("trend_x", "trend_y")):
         scores[..., v] += levels[v][..., None] + t[name][..., None] * time
         if condition.own_trends:
             scores[..., v] += condition.own_trends * rng.standard_normal(shape)[..., None] * middle
-    return _measured(rng, condition, t, scores)
+    return _measured(rng, condition, t, scores), when
 
 
 def _measured(rng, condition, t, scores):
@@ -131,11 +145,11 @@ def _therapists(rng, condition, variances, shape):
 
 
 def _process(rng, condition, t, own, shape, sessions):
-    """The within-patient process, shape (replicates, n, sessions, 2)."""
+    """The within-patient process, shape (replicates, n, sessions, 2), and when each session is, in its steps."""
     vx, vy = 1 - t["icc_x"], 1 - t["icc_y"]
     cov = t["r_within"] * np.sqrt(vx * vy)
     innovations = innovation_covariance(t, vx, vy, cov)
-    within = np.empty((*shape, sessions, 2))
+    within, when = np.empty((*shape, sessions, 2)), np.zeros((*shape, sessions))
     x, y = draw_pair(rng, shape, vx, vy, cov)
     within[..., 0, 0], within[..., 0, 1] = x, y
     for s in range(sessions - 1):
@@ -146,7 +160,8 @@ def _process(rng, condition, t, own, shape, sessions):
             moved = own["phi_xx"] * x + own["b_yx"] * y + e_x, own["b_xy"] * x + own["phi_yy"] * y + e_y
             x, y = (np.where(step < steps, new, old) for new, old in zip(moved, (x, y), strict=True))
         within[..., s + 1, 0], within[..., s + 1, 1] = x, y
-    return within
+        when[..., s + 1] = when[..., s] + steps
+    return within, when
 
 
 def observed_by_scores(

@@ -8,7 +8,8 @@ import pandas as pd
 
 from twostage.recovery.conditions import ALL, FEW, Condition
 from twostage.recovery.design import StudyDesign
-from twostage.recovery.draw import draw_study
+from twostage.recovery.draw import draw_timed_study
+from twostage.recovery.spacing import SPACED, estimate_spaced
 from twostage.stage1 import COEFFICIENTS, EffectBatch, estimate_batch
 from twostage.stats.pool import pool_many
 from twostage.terms import ESTIMATORS
@@ -30,6 +31,8 @@ def replicate(
 ) -> pd.DataFrame:
     """Draw some replicates of a collection under one condition and run both stages with every estimator of its lag.
 
+    Where the time between sessions varies, the process in continuous time is one of them.
+
     Parameters
     ----------
     condition : Condition
@@ -50,11 +53,12 @@ def replicate(
         condition, pool (:data:`ALL`, or of :data:`FEW` studies), replicate, estimator, direction, term, k, :data:`KEPT`;
         one row per replicate, pool, estimator and coefficient.
     """
-    panels = []
+    panels, times = [], []
     for position, design in enumerate(designs):
         entropy = [seed, zlib.crc32(condition.name.encode()), chunk, position]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
-        panels += list(draw_study(rng, condition, design, replicates))
+        scores, when = draw_timed_study(rng, condition, design, replicates)
+        panels, times = [*panels, *scores], [*times, *when]
     bootstrap = np.random.SeedSequence([seed, zlib.crc32(b"bootstrap"), chunk])
     options = {
         "min_sessions": min_sessions,
@@ -67,6 +71,8 @@ def replicate(
     # The covariance-structure models, which take everyone, are for lag 1 only.
     names = [e.name for e in ESTIMATORS.values() if condition.lag == 1 or e.rows != "everyone"]
     found = {name: estimate_batch(name, panels, **options) for name in names}
+    if len(condition.spacing) > 1:
+        found[SPACED] = estimate_spaced(panels, times, condition.spacing)
     pools = _pools([seed, zlib.crc32(condition.name.encode()), chunk], len(designs), replicates)
     tables = [
         _pooled(batch, studies, pooling).assign(estimator=estimator, pool=pool)

@@ -50,6 +50,10 @@ COEFFICIENT = {name: tuple(row["generates"]) for name, row in _ROWS.items() if "
 LAST_SESSION = 7
 
 
+#: Days from a session to the next one's usual day.
+DAYS_APART = 7
+
+
 #: Largest modulus of the eigenvalues of a patient's own VAR(1).
 RADIUS = 0.95
 
@@ -155,6 +159,17 @@ def simulate_study(
         | {c: v.ravel() for c, v in columns.items()}
     )
     return Simulated(sessions, patients, truth, latent, pd.DataFrame({"patient": names} | persons))
+
+
+def with_days(rng: np.random.Generator, sessions: pd.DataFrame) -> pd.DataFrame:
+    """The sessions with the day of each, from 0: the patient's weekday, or one day before or up to two days after it."""
+    patients, which = np.unique(sessions["patient"].to_numpy(dtype=str), return_inverse=True)
+    late = rng.choice([-1, 0, 1, 2], size=(len(patients), LAST_SESSION), p=(0.15, 0.6, 0.15, 0.1))
+    day = DAYS_APART * np.arange(LAST_SESSION) + late
+    session = sessions["session"].to_numpy() - 1
+    first = np.full(len(patients), LAST_SESSION)
+    np.minimum.at(first, which, session)
+    return sessions.assign(day=day[which, session] - day[which, first[which]])
 
 
 def draw_pair(rng, size, variance_1: float, variance_2: float, covariance: float):

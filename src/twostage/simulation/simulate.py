@@ -1,6 +1,6 @@
 """A synthetic collection with known truth, and its files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,20 @@ from twostage.beside import table_beside
 from twostage.collection import read_settings
 from twostage.files import replace_folder, unfinished_folder
 from twostage.project import SEED
-from twostage.simulation.files import COLLECTION, DICTIONARY, readme
-from twostage.simulation.model import COEFFICIENT, GENERATING, MEANING, Instrument, Simulated, simulate_study
+from twostage.simulation.files import collection_yml, dictionary, readme
+from twostage.simulation.model import (
+    COEFFICIENT,
+    GENERATING,
+    MEANING,
+    Instrument,
+    Simulated,
+    simulate_study,
+    with_days,
+)
+
+#: Of the stream of random numbers that the sessions' days come from.
+DAYS = 1
+
 
 SIZES = (35, 140, 48, 230, 1500, 62, 320, 95, 460, 80, 198, 681, 118, 385, 167, 556, 275)
 
@@ -50,7 +62,7 @@ class SimulatedCollection:
 
 
 def simulate_collection(
-    seed: int = SEED, *, n_studies: int = len(_STUDIES), n_patients: int | None = None
+    seed: int = SEED, *, n_studies: int = len(_STUDIES), n_patients: int | None = None, days: bool = False
 ) -> SimulatedCollection:
     """Draw a collection.
 
@@ -61,6 +73,8 @@ def simulate_collection(
         1 to 17.
     n_patients : int, optional
         Patients in all; otherwise the studies' own sizes, 5,350 for the whole collection.
+    days : bool
+        Whether sessions have days, weekly but for a day or two; all else is the same with days and without.
 
     Returns
     -------
@@ -79,7 +93,11 @@ def simulate_collection(
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i])))
         x, y = _ALLIANCE[about[5]], _SYMPTOMS[about[6]]
         study = f"S{i + 1:02d}"
-        drawn[study] = simulate_study(rng, size, x, y, skip=0.03 + 0.09 * float(rng.random()))
+        one = simulate_study(rng, size, x, y, skip=0.03 + 0.09 * float(rng.random()))
+        if days:
+            stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i, DAYS])))
+            one = replace(one, sessions=with_days(stream, one.sessions))
+        drawn[study] = one
         rows.append(_registry_row(study, size, about, x, y))
     return SimulatedCollection(seed, pd.DataFrame(rows), drawn, _truth(drawn))
 
@@ -159,9 +177,10 @@ def _is_synthetic(folder: Path) -> bool:
 
 def _write_files(collection: SimulatedCollection, folder: Path) -> None:
     n = int(collection.registry["n"].sum())
-    _text(folder / "collection.yml", COLLECTION)
-    _text(folder / "README.md", readme(collection.seed, len(collection.registry), n))
-    _text(folder / "dictionary.csv", DICTIONARY)
+    days = all("day" in one.sessions for one in collection.studies.values())
+    _text(folder / "collection.yml", collection_yml(days))
+    _text(folder / "README.md", readme(collection.seed, len(collection.registry), n, days))
+    _text(folder / "dictionary.csv", dictionary(days))
     _csv(collection.registry, folder / "studies.csv")
     _csv(collection.truth.round({"value": 6}), folder / "truth.csv")
     for kind in ("sessions", "patients"):

@@ -15,6 +15,7 @@ from twostage.stage1.bounds import (
     LARGEST_OTHER,
     LEAST_VARIANCE,
 )
+from twostage.stage1.continuous import continuous, day_gaps
 from twostage.stage1.describe import Description, describe
 from twostage.stage1.each_transition import transition
 from twostage.stage1.equations import crosslevel, lagged, outcome, outcome_rows
@@ -22,7 +23,9 @@ from twostage.stage1.estimates import StudyEstimates
 from twostage.stage1.estimator_batch import (
     COEFFICIENTS,
     FEWEST_SESSIONS,
+    PLACES,
     EffectBatch,
+    empty_columns,
     estimate_batch,
     without_own_lines,
 )

@@ -45,7 +45,8 @@ class Panel:
         Eligible patients' sessions in the window: patient, session, x, y (oriented, standardized, detrended),
         x_mean, y_mean (person means), x_within, y_within (deviations from them).
     everyone : pandas.DataFrame
-        The same columns x and y for all patients of the window, before eligibility; for description.
+        The same columns x and y for all patients of the window, before eligibility; for description. With the day of
+        each session, where the collection has it.
     patients : pandas.DataFrame or None
         The study's patient file, pre and post oriented like y.
     scale : dict
@@ -132,6 +133,15 @@ class Panel:
         where = patients.get_indexer(self.everyone["patient"]), self.everyone["session"].to_numpy() - first
         scores[where] = self.everyone[["x", "y"]].to_numpy(dtype=float)
         return scores, patients
+
+    def days(self) -> np.ndarray:
+        """The day of each session of :meth:`wide`, shape (n, T); NaN where there is none, or where it is not known."""
+        scores, patients = self.wide()
+        days = np.full(scores.shape[:2], np.nan)
+        if "day" in self.everyone:
+            session = self.everyone["session"].to_numpy() - self.parameters.first_session
+            days[patients.get_indexer(pd.Index(self.everyone["patient"])), session] = self.everyone["day"]
+        return days
 
     def flow(self) -> pd.DataFrame:
         """Patients from enrolment to analysis: step, n_patients (for the PRISMA-IPD flow)."""
@@ -245,7 +255,7 @@ def reliabilities(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _oriented(study: Study, parameters: Parameters) -> pd.DataFrame:
     inside = study.sessions["session"].between(parameters.first_session, parameters.last_session)
-    window = study.sessions.loc[inside, ["patient", "session", "x", "y"]].dropna(subset=["x", "y"], how="all")
+    window = study.sessions[inside].dropna(subset=["x", "y"], how="all")
     for name, direction in (("x", study.x_direction), ("y", study.y_direction)):
         window[name] = _reflected(window[name], study, name, direction)
     return window.reset_index(drop=True)

@@ -8,6 +8,7 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.display import count, number, percent, percent_of, rows_of
 from twostage.recovery.conditions import ALL, CONDITIONS, FEW, LAG_CONDITIONS, LAGS
+from twostage.recovery.spacing import SPACED, SPACED_WORDS
 from twostage.recovery.store import Recovery
 from twostage.recovery.verdict import SLACK, Z, best_estimators
 from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
@@ -111,7 +112,7 @@ def performance_table(
             ({"lag": str(condition.lag)} if condition.lag > 1 else {})
             | {
                 "condition": say(condition.words) + (", no effects" if condition.null else ""),
-                "estimator": estimator_words(r.estimator),
+                "estimator": SPACED_WORDS if r.estimator == SPACED else estimator_words(r.estimator),
                 "truth": number(r.truth, 2),
                 "bias": _with_error(r.bias, r.bias_mcse),
                 "empirical SE": _with_error(r.empirical_se, r.empirical_se_mcse),

@@ -14,6 +14,7 @@ from twostage.words import say
 #: What a collection lacks, by what a notebook needs.
 _LACKS = {
     "outcome": "the collection has no {scores} scores",
+    "days": "the collection does not say on which day each {session} was",
     "recovery": "no recovery study is stored with the collection",
     "multiverse": "no multiverse is stored with the collection",
 }
@@ -107,7 +108,7 @@ def _moderators_tested(output: Path) -> bool:
 
 def _reason(run: Run, notebook: Notebook, having: Mapping[str, int]) -> str:
     if not run.has(notebook.needs):
-        return _LACKS[notebook.needs].format(scores=say("intake and outcome"))
+        return _LACKS[notebook.needs].format(scores=say("intake and outcome"), session=say("session"))
     if notebook.needs in _STORED or notebook.name == _MAIN:
         return ""
     k = having["outcome" if notebook.needs == "outcome" else "lagged"]
