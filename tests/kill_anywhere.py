@@ -43,7 +43,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 UNWANTED = ("Traceback", "leaked", "caught in kernel", "Exception ignored")
 
 #: Differs between two equal runs: memory of the orchestration, logs, times.
-NOT_RESULTS = ("state", ".lock", "book.log", "book", "tmp", ".doctrees")
+NOT_RESULTS = ("state", ".lock", "book.log", "book", "book_build", "tmp", ".doctrees")
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ def _executed(template: Path, values: dict, folder: Path) -> nbformat.NotebookNo
 
 def _rendered(source: Path, html: Path) -> None:
     """The assembled source as it is stands for the pages; MathJax and the package's documentation are left out."""
+    shutil.rmtree(html, ignore_errors=True)
     shutil.copytree(source, html, ignore=shutil.ignore_patterns("mathjax", "api"))
     (html / "index.html").write_text((source / "index.md").read_text())
     (html / "made.json").write_text(json.dumps([code.code(results=False), code.book_libraries()]))

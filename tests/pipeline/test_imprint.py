@@ -10,7 +10,7 @@ from pybtex.database import parse_string
 
 from twostage.files import write_text
 from twostage.pipeline.book.imprint import make_imprint
-from twostage.pipeline.book.scripts import CITE_ADDRESS
+from twostage.pipeline.book.footer import CITE_ADDRESS
 from twostage.pipeline.run import Run
 
 

@@ -9,7 +9,11 @@ import pytest
 from twostage.stats.base import NotEstimable
 from twostage.stats.mixed import fit_mixed, fit_mixed_many
 from twostage.stats.mixed.clustered import (
+    SMALL,
     WorkingModels,
+    _by_eigenvalues,
+    _by_series,
+    _of_groups,
     cluster_sums,
     clustered,
     with_clustered_errors,
@@ -133,3 +137,22 @@ def test_what_cannot_be_seen_between_groups_is_refused_by_name():
     with pytest.raises(NotEstimable, match="3 patients for 3 coefficients"):
         X[:, 2] = rng.normal(size=30)
         robust(y[few], X[few], groups[few])
+
+
+def test_groups_that_say_little_have_the_parts_that_eigenvalues_give():
+    # A hundred patients of the largest trace that is summed as a series, and in between some that are not.
+    rng = np.random.default_rng(5)
+    half = rng.normal(size=(100, 6, 4))
+    H = half.swapaxes(1, 2) @ half
+    H *= (SMALL / np.trace(H, axis1=1, axis2=2))[:, None, None]
+    g, C, which = (
+        rng.normal(size=(100, 4)),
+        np.broadcast_to(rng.normal(size=(4, 4)), H.shape),
+        np.array([1, 3]),
+    )
+    # Sums of a few products of numbers near 1: `own` and `known` are up to SMALL, and differ in its digits.
+    for series, other in zip(_by_series(H, g, C, which), _by_eigenvalues(H, g, C, which), strict=True):
+        np.testing.assert_allclose(series, other, rtol=1e-11, atol=1e-15)
+    H[::3] *= 300.0
+    for mixed, other in zip(_of_groups(H, g, C, which), _by_eigenvalues(H, g, C, which), strict=True):
+        np.testing.assert_allclose(mixed, other, rtol=1e-11, atol=1e-15)

@@ -1,13 +1,19 @@
-"""Turns the assembled source into pages: Jupyter Book, with every warning an error."""
+"""Turns the assembled source into pages: Jupyter Book, with every warning an error.
+
+A run keeps its last build; the next one writes only the pages that differ (:mod:`twostage.pipeline.book.incremental`).
+"""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from twostage.characters import terminal
-from twostage.files import replace_folder, write_text
+from twostage.files import replace_folder, unfinished_folder, write_text
+from twostage.pipeline.book.footer import FILE, place_footers
+from twostage.pipeline.book.incremental import dates, frame, keep_dates
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.book.trim import trim
 from twostage.pipeline.child import child_command
@@ -17,6 +23,10 @@ from twostage.pipeline.run import Run
 
 #: How many of the messages of a failed build are shown; all are in the log.
 SHOWN_MESSAGES = 20
+
+
+#: File of a build with its frame; there only where the build was finished.
+FRAME = "frame.json"
 
 
 def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
@@ -40,21 +50,39 @@ def build_book(run: Run, confirm: Callable[[], None] = lambda: None) -> Path:
         If a page cannot be filled or the build warns; the earlier book stays as it was.
     """
     source, built = run.folder / "book", run.folder / "book_build"
+    before = dates(source)
     results = assemble(run, source)
-    shutil.rmtree(built, ignore_errors=True)
-    _jupyter_book(source, built, run.folder / "book.log")
-    trim(built / "_build" / "html")
-    confirm()
-    write_results(run, results)
-    replace_folder(built / "_build" / "html", run.html)
-    shutil.rmtree(built)
+    keep_dates(before)
+    with _built_on(built, frame(source, run.manuscript / "assets")):
+        _jupyter_book(source, built, run.folder / "book.log")
+    with unfinished_folder(run.html) as new:
+        # The build stays as it is, for the next one.
+        shutil.copytree(built / "_build" / "html", new, dirs_exist_ok=True)
+        trim(new)
+        place_footers(new, (source / FILE).read_text(encoding="utf-8"))
+        confirm()
+        write_results(run, results)
+        replace_folder(new, run.html)
     return run.html / "index.html"
 
 
+@contextmanager
+def _built_on(built: Path, frame: str) -> Iterator[None]:
+    """Keep an earlier build if it was finished and has the same frame; else begin from nothing."""
+    said = built / FRAME
+    if not said.is_file() or said.read_text(encoding="utf-8") != frame:
+        shutil.rmtree(built, ignore_errors=True)
+    said.unlink(missing_ok=True)
+    # Sphinx copies them anyway, and marks styles by their content only where they are there before.
+    shutil.rmtree(built / "_build" / "html" / "_static", ignore_errors=True)
+    yield
+    write_text(said, frame)
+
+
 def _jupyter_book(source: Path, built: Path, log: Path) -> None:
-    # Incremental builds keep removed pages and old numbers, hence --all. A relative --toc is not found.
+    # A relative --toc is not found.
     options = ["--config", str(source / "_config.yml"), "--toc", str(source / "_toc.yml")]
-    options += ["--path-output", str(built), "--all", "--warningiserror", "--keep-going", "--quiet"]
+    options += ["--path-output", str(built), "--warningiserror", "--keep-going", "--quiet"]
     finished = subprocess.run(
         child_command("jupyter_book.cli.main:main", "build", str(source), *options),
         capture_output=True,

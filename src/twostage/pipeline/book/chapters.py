@@ -6,9 +6,9 @@ from pathlib import Path
 
 from twostage.notebooks import HOME, STAGE2, Notebook
 from twostage.pipeline.book.pages import Pages
+from twostage.pipeline.book.read import read_table
 from twostage.pipeline.run import POOLED_FOLDER, Run
 from twostage.terms import DIRECTIONS
-from twostage.text import read_csv
 from twostage.words import say
 
 #: What a collection lacks, by what a notebook needs.
@@ -92,7 +92,7 @@ def _most(run: Run, analysis: str, keys: list[tuple[str, str]]) -> int:
     path = run.output_folder(HOME[analysis]) / f"pooled_{analysis}.csv"
     if not path.is_file():
         return len(run.studies)
-    table = read_csv(path)
+    table = read_table(path)
     main = table[table["variant"] == "main"]
     asked = [key in keys for key in zip(main["direction"], main["term"], strict=True)]
     return max(main.loc[asked, "k"].astype(int).tolist(), default=0)
@@ -103,7 +103,7 @@ def _moderators_tested(output: Path) -> bool:
     if not folder.is_dir():
         return False
     tables = list(folder.glob("moderators_*.csv"))
-    return not tables or any(len(read_csv(path, texts=True)) for path in tables)
+    return not tables or any(len(read_table(path, texts=True)) for path in tables)
 
 
 def _reason(run: Run, notebook: Notebook, having: Mapping[str, int]) -> str:

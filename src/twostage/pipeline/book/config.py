@@ -10,7 +10,6 @@ import yaml
 
 from twostage.pipeline.book.launch import Launch, take_launch
 from twostage.pipeline.book.links import STUDIES
-from twostage.pipeline.book.scripts import FOOTER
 from twostage.pipeline.book.text import SETTING, kept_texts
 from twostage.pipeline.errors import PipelineError
 from twostage.text import rich_html, strict_yaml
@@ -35,7 +34,6 @@ def write_config(
     author: str,
     texts: list[str],
     assets: Path,
-    footer: str = "",
     beside: list[Path] | None = None,
     studies: Mapping[str, str] | None = None,
 ) -> Launch:
@@ -53,8 +51,6 @@ def write_config(
         What pages show of the collection, as it is: see :mod:`twostage.pipeline.book.text`.
     assets : Path
         Folder whose content the pages load: see :func:`copy_assets`.
-    footer : str
-        HTML at the foot of each page.
     beside : list of Path, optional
         Folders whose content is to lie beside the pages.
     studies : mapping, optional
@@ -72,7 +68,7 @@ def write_config(
     # The theme takes a text that begins with http for the address of one.
     # Sphinx' theme options replace those that Jupyter Book makes from its own `html` block.
     sphinx.setdefault("html_theme_options", {})["announcement"] = f"<span>{rich_html(note)}</span>"
-    sphinx[SETTING], sphinx[FOOTER], sphinx[STUDIES] = kept_texts(texts), footer, dict(studies or {})
+    sphinx[SETTING], sphinx[STUDIES] = kept_texts(texts), dict(studies or {})
     sphinx["html_static_path"] = [*sphinx.get("html_static_path", []), str(assets)]
     sphinx["html_extra_path"] = [*sphinx.get("html_extra_path", []), *map(str, beside or [])]
     styles = sorted(path.name for path in assets.glob("*.css"))

@@ -10,9 +10,10 @@ import pandas as pd
 from twostage.collection import Collection
 from twostage.notebooks import HOME
 from twostage.pages.common.tables import effect
+from twostage.pipeline.book.read import read_table
 from twostage.pipeline.book.scripts import FOREST, MULTIVERSE
 from twostage.terms import DIRECTIONS, HEADLINE, arrow, estimator_words
-from twostage.text import Markup, read_csv, rich_texts
+from twostage.text import Markup, rich_texts
 from twostage.words import say
 
 #: Columns of the registry by which studies can be chosen.
@@ -140,7 +141,7 @@ def _effects(collection: Collection, lag: int, unit: str) -> Iterator[_Effect]:
 
 def _read(output: Path, kind: str, analysis: str) -> pd.DataFrame:
     path = output / HOME[analysis] / f"{kind}_{analysis}.csv"
-    return read_csv(path) if path.is_file() else pd.DataFrame(columns=["variant", "direction", "term"])
+    return read_table(path) if path.is_file() else pd.DataFrame(columns=["variant", "direction", "term"])
 
 
 def _of(table: pd.DataFrame, e: _Effect) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import metadata, version
 
 from twostage.collection import Collection
-from twostage.pipeline.book.scripts import CITE_ADDRESS
+from twostage.pipeline.book.footer import CITE_ADDRESS
 from twostage.pipeline.day import today
 from twostage.pipeline.run import Run
 from twostage.recovery.simulations import source_commit

@@ -61,11 +61,12 @@ def _meanings(app: Sphinx) -> dict[str, tuple[str, str]]:
     found = _FOUND.get(app)
     if found is None:
         page = app.env.get_doctree(GLOSSARY) if GLOSSARY in app.env.all_docs else nodes.Element()
-        found = _FOUND[app] = dict(_explained(page))
+        found = _FOUND[app] = dict(explained(page))
     return found
 
 
-def _explained(page: nodes.Element) -> Iterator[tuple[str, tuple[str, str]]]:
+def explained(page: nodes.Element) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Terms of the glossary, each with its place on its page and its meaning."""
     for item in page.findall(nodes.definition_list_item):
         text = " ".join(item[-1].astext().split())
         shown = text if len(text) <= _MEANING else text[:_MEANING].rsplit(" ", 1)[0] + " …"

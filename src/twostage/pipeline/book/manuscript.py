@@ -21,12 +21,13 @@ from twostage.params import Parameters
 from twostage.pipeline.book.captions import Captions
 from twostage.pipeline.book.first_screen import answer, first_figure, scale_points
 from twostage.pipeline.book.forest import forest_data, live_curve, live_forest
+from twostage.pipeline.book.read import read_table
 from twostage.pipeline.book.reporting import reporting_context
 from twostage.recovery.simulations import read_simulation
 from twostage.recovery.store import read_recovery
 from twostage.stage1 import OUTCOME_TERMS
 from twostage.terms import DIRECTIONS, ESTIMATORS, arrow, estimator_words, term_label
-from twostage.text import Markup, essay_myst, read_csv, rich_myst
+from twostage.text import Markup, essay_myst, rich_myst
 from twostage.words import say
 
 
@@ -60,7 +61,7 @@ def estimator_context(output: Path, collection: Collection) -> dict:
 
 
 def _comparison(output: Path) -> pd.DataFrame:
-    return read_csv(output / HOME["estimators"] / "comparison.csv")
+    return read_table(output / HOME["estimators"] / "comparison.csv")
 
 
 def _names(output: Path, direction: str, term: str) -> list[str]:
@@ -141,7 +142,7 @@ def book_context(
     """
     output = Path(run_folder) / "output"
     # Whole numbers stay whole where some are withheld.
-    flow = read_csv(output / HOME["lagged"] / "flow.csv").convert_dtypes()
+    flow = read_table(output / HOME["lagged"] / "flow.csv").convert_dtypes()
     works = _works(Path(book) / "references.bib")
     captions = Captions(collection, parameters, output)
     parts = _counts(collection, flow) | estimator_context(output, collection)
@@ -259,7 +260,7 @@ def _chosen(parameters: Parameters) -> pd.DataFrame:
 
 
 def _read(output: Path, analysis: str, kind: str = "pooled") -> pd.DataFrame:
-    return read_csv(output / HOME[analysis] / f"{kind}_{analysis}.csv")
+    return read_table(output / HOME[analysis] / f"{kind}_{analysis}.csv")
 
 
 #: Coefficients that pages quote, by direction.
@@ -352,7 +353,7 @@ def _truth(collection: Collection, output: Path) -> str:
 
 def _sentence(output: Path, notebook: str, direction: str, name: str) -> str:
     """A sentence that a pooled notebook left."""
-    table = read_csv(output / notebook / "sentences.csv", texts=True).set_index(["direction", "name"])
+    table = read_table(output / notebook / "sentences.csv", texts=True).set_index(["direction", "name"])
     return table.loc[(direction, name), "text"]
 
 
@@ -365,7 +366,7 @@ def _trend(output: Path) -> str:
 def _table(captions: Captions, notebook: str, name: str) -> Markup:
     """A table of texts that a pooled notebook left; nothing where it left none, or none with rows."""
     path = captions.output / notebook / f"{name}.csv"
-    table = read_csv(path, texts=True) if path.is_file() else pd.DataFrame()
+    table = read_table(path, texts=True) if path.is_file() else pd.DataFrame()
     html = html_table(table) if len(table) else ""
     return captions.result(html, notebook, name, f"/output/{notebook}/{name}.csv")
 
@@ -374,7 +375,7 @@ def _without(captions: Captions, direction: str) -> Markup:
     """The pooled effect without each study in turn; nothing where no study can be left out."""
     home, name = HOME["sensitivity"], f"leave_one_out_{direction}"
     path = captions.output / home / f"{name}.csv"
-    found = read_csv(path) if path.is_file() else pd.DataFrame()
+    found = read_table(path) if path.is_file() else pd.DataFrame()
     if found.empty:
         return Markup("")
     shown = pd.DataFrame(

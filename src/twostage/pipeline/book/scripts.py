@@ -6,15 +6,16 @@ each kind of picture, and its data (:mod:`twostage.pipeline.book.forest`, :mod:`
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from markupsafe import escape
 from sphinx.application import Sphinx
 
 from twostage.files import write_text
+from twostage.pipeline.book.footer import CITE_PAGE, PLACE
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,6 @@ MULTIVERSE = Live(
 )
 
 
-#: Name of the setting with the HTML at the foot of each page; the page that it leads to, and what stands for its address.
-FOOTER, CITE_PAGE, CITE_ADDRESS = "twostage_footer", "how_to_cite", "TWOSTAGE-HOW-TO-CITE"
-
-
-#: At the foot of each page: what stands before the path of a file beside the pages, and for the page on such files.
-BESIDE_ADDRESS, SOFTWARE_PAGE, SOFTWARE_ADDRESS = "TWOSTAGE-BESIDE/", "for_software", "TWOSTAGE-FOR-SOFTWARE"
 #: The picture beside a link to a page, as :mod:`twostage.pipeline.book.card` draws it.
 CARD = "card.png"
 
@@ -106,6 +101,14 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
                 app.add_js_file(script, loading_method="defer")
 
 
+def _note_data(app: Sphinx, tree: nodes.document) -> None:
+    """Pages name what they load with its checksum: one with a live picture is another where the picture's data are."""
+    texts = [part.astext() for part in tree.findall(nodes.raw)]
+    for live in (FOREST, MULTIVERSE):
+        if any(f'class="{live.css}"' in text for text in texts):
+            app.env.note_dependency(f"assets/{live.data}")
+
+
 def _formulas_only(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """No MathJax, two megabytes, on pages without a formula; Sphinx loads it where any page below has one."""
     if _FORMULA.search(context.get("body", "")):
@@ -121,11 +124,11 @@ def _parts(script: Any) -> tuple[str, str]:
 
 
 def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """The imprint, a title that no other page has, and a description for those who find the page."""
+    """The place of the imprint, a title that no other page has, and a description for those who find the page."""
     if page.startswith(_COMPUTATION) and "title" in context:
         context["title"] = f"{context['title']}: computation"
-    if app.config[FOOTER] and CITE_PAGE in app.env.all_docs:
-        context["theme_extra_footer"] = _addressed(app.config[FOOTER], context["pathto"])
+    if CITE_PAGE in app.env.all_docs:
+        context["theme_extra_footer"] = PLACE
     # What the theme found there has the tags of the parts that are HTML.
     about = " ".join(re.sub(r"<[^>]*>", " ", str(context.get("page_description", ""))).split())
     if about:
@@ -140,17 +143,9 @@ def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, An
         context["metatags"] = f"{context.get('metatags', '')}{tags}{more}"
 
 
-def _addressed(footer: str, pathto: Callable[..., str]) -> str:
-    """The foot of a page with addresses as that page has them."""
-    parts = {CITE_ADDRESS: pathto(CITE_PAGE), SOFTWARE_ADDRESS: pathto(SOFTWARE_PAGE)}
-    for word, address in parts.items():
-        footer = footer.replace(word, address)
-    return re.sub(rf"{BESIDE_ADDRESS}([\w./-]+)", lambda found: pathto(found[1], 1), footer)
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.add_config_value(FOOTER, "", "html")
+    app.connect("doctree-read", _note_data)
     app.connect("html-page-context", _load)
     # After Sphinx' own extension, which adds it.
     app.connect("html-page-context", _formulas_only, priority=700)

@@ -8,7 +8,7 @@ import pandas as pd
 from twostage.display import html_table
 from twostage.files import write_files
 from twostage.interchange import COLUMNS, FOLDER, LINKED, MEANINGS, Pooled
-from twostage.pipeline.book.scripts import BESIDE_ADDRESS, SOFTWARE_ADDRESS
+from twostage.pipeline.book.footer import BESIDE_ADDRESS, SOFTWARE_ADDRESS
 from twostage.text import Markup
 
 #: Folder of the book's source whose content lies beside the pages.

@@ -9,7 +9,7 @@ import yaml
 
 from twostage.collection import Collection, read_collection
 from twostage.display import MISSING
-from twostage.files import emptied, read_json
+from twostage.files import emptied, read_json, write_text
 from twostage.notebooks import HOME, STAGE2
 from twostage.pages.addition.analysis import read_estimates
 from twostage.pages.multiverse.live import LIVE
@@ -20,6 +20,7 @@ from twostage.pipeline.book.captions import Captions
 from twostage.pipeline.book.card import write_card
 from twostage.pipeline.book.chapters import Chapters, find_chapters
 from twostage.pipeline.book.config import copy_assets, read_yaml, write_config
+from twostage.pipeline.book.footer import FILE as FOOTER_FILE
 from twostage.pipeline.book.history import history_context
 from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.launch import Launch
@@ -103,8 +104,9 @@ def _assemble(run: Run, collection: Collection, target: Path) -> dict[str, bytes
     labels = {row["study"]: str(row["label"]) for row in collection.studies.to_dict("records")}
     config = {"title": collection.title, "note": collection.note, "author": collection.authors}
     config |= {"texts": _texts(collection), "assets": target / "assets", "studies": labels}
-    config |= {"footer": imprint.footer + results_footer(results), "beside": offer(results, target)}
+    config |= {"beside": offer(results, target)}
     launch = write_config(run.config, target / "_config.yml", **config)
+    write_text(target / FOOTER_FILE, imprint.footer + results_footer(results))
     shutil.copy(run.manuscript / "references.bib", target)
     for notebook in run.stage2:
         shutil.copytree(run.output_folder(notebook), target / "output" / notebook)

@@ -22,6 +22,14 @@ SEEN = 0.5
 FITTED_EXACTLY = "most of what is known of it comes from patients who are fitted exactly"
 
 
+# Trace of ``H_i'H_i`` up to which the inverse root of ``I - H_i'H_i`` is summed as the series of ``(1 - t)^(-1/2)``: what
+# its terms up to the fifth leave, some ``0.23 trace^6``, is below the rounding of doubles. Beyond, by eigenvalues.
+SMALL = 1e-3
+
+
+SERIES = (63 / 256, 35 / 128, 5 / 16, 3 / 8, 1 / 2, 1.0)
+
+
 # Groups worked on together: arrays of a few megabytes.
 CHUNK_GROUPS = 8192
 
@@ -208,9 +216,16 @@ def _whitened(columns, Z, starts, R):
     """``H_i'H_i`` (N, p, p) and ``H_i'e_i`` (N, p) of groups, from their rows in units of the residual spread."""
     p, q = columns.shape[1] - 1, Z.shape[1]
     white = columns[:, :p]
-    gram = np.add.reduceat(white[:, :, None] * columns[:, None, :], starts, axis=0)
-    both = np.concatenate([Z, columns], axis=1)
-    ZC = R @ np.add.reduceat(Z[:, :, None] * both[:, None, :], starts, axis=0)
+    n, groups = len(Z), len(starts)
+    # Several times faster than `np.add.reduceat`, in the same order.
+    of_rows = csr_array((np.ones(n), np.arange(n), np.append(starts, n)), shape=(groups, n))
+
+    def summed(left, right):
+        products = left[:, :, None] * right[:, None, :]
+        return (of_rows @ products.reshape(n, -1)).reshape(groups, *products.shape[1:])
+
+    gram = summed(white, columns)
+    ZC = R @ summed(Z, np.concatenate([Z, columns], axis=1))
     middle = np.eye(q) + ZC[:, :, :q] @ R.swapaxes(1, 2)
     inner = ZC[:, :, q:] / middle if q == 1 else np.linalg.solve(middle, ZC[:, :, q:])
     gram = gram - np.einsum("nqp,nqk->npk", ZC[:, :, q : q + p], inner)
@@ -219,6 +234,30 @@ def _whitened(columns, Z, starts, R):
 
 def _of_groups(H, g, C, which):
     """Each group's part of the sums, and its scores."""
+    small = np.trace(H, axis1=1, axis2=2) <= SMALL
+    ways = [(way, at) for way, at in ((_by_series, small), (_by_eigenvalues, ~small)) if at.any()]
+    parts = [way(H[at], g[at], C[at], which) for way, at in ways]
+    whole = [np.empty((len(H), *part.shape[1:])) for part in parts[0]]
+    for (_, at), part in zip(ways, parts, strict=True):
+        for values, some in zip(whole, part, strict=True):
+            values[at] = some
+    return whole
+
+
+def _by_series(H, g, C, which):
+    """The parts of groups that say little beside all others."""
+    adjusted = SERIES[0] * C
+    for term in SERIES[1:]:
+        adjusted = adjusted @ H + term * C
+    score, c = np.einsum("nij,nj->ni", adjusted, g), C[:, which]
+    adjusted = adjusted[:, which]
+    through = adjusted @ H
+    information = ((c @ H) * c).sum(axis=2)
+    return score, (adjusted * through).sum(axis=2), (through**2).sum(axis=2), through, information
+
+
+def _by_eigenvalues(H, g, C, which):
+    """The parts of any groups."""
     values, vectors = np.linalg.eigh(H)
     left = 1.0 - values
     root = np.where(left > NULL, 1.0 / np.sqrt(np.where(left > NULL, left, 1.0)), 0.0)
@@ -235,6 +274,15 @@ def _add(out, of, score, own, known, through, information) -> None:
     """Add a chunk's groups to the sums of their models; models' groups lie together."""
     first, last = int(of[0]), int(of[-1]) + 1
     here, n = slice(first, last), len(of)
+    if last - first == 1:
+        # Of one model, by matrix products: the outer products of all groups would be many times the data.
+        outer = through.transpose(1, 2, 0) @ through.transpose(1, 0, 2)
+        squares = [part.sum(axis=0) for part in (own - known, own**2, own * known)]
+        for total, part in zip(
+            out, [score.T @ score, *squares, outer, information.sum(axis=0), n], strict=True
+        ):
+            total[first] += part
+        return
     sum_up = csr_array((np.ones(n), (of - first, np.arange(n))), shape=(last - first, n))
     outer = through[:, :, :, None] * through[:, :, None, :]
     parts = [score[:, :, None] * score[:, None], own - known, own**2, own * known, outer, information]
