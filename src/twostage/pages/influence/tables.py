@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import count, interval, number, p_value
+from twostage.display import count, interval, number, number_in, p_value
 from twostage.pages.influence.analysis import InfluenceReport
 from twostage.stats.influence import Baujat, Cumulative, Gosh, Influence
 
@@ -44,7 +44,9 @@ def cumulative_table(found: Cumulative) -> pd.DataFrame:
         {
             "k": [str(i + 1) for i in steps],
             "study added": found.labels,
-            "estimate": [number(float(found.estimate[i]), 3) for i in steps],
+            "estimate": [
+                number_in(float(found.estimate[i]), found.ci_low[i], found.ci_high[i], 3) for i in steps
+            ],
             f"{100 * found.fit.level:g} % CI": [
                 interval(found.ci_low[i], found.ci_high[i], 3) for i in steps
             ],
