@@ -39,6 +39,8 @@ title: {title}
 note: {note}
 # Who signs the book, as in "A. Author, B. Author"; nobody while it is empty.
 authors: ""
+# Where the book is on the web once it is published, its DOI if it has one ("https://doi.org/..."): part of how it is cited.
+address: ""
 synthetic: false
 
 # The pair. `name` is the column in sessions/<study>.csv; `better` says which end of the scale is the good one.

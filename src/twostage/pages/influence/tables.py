@@ -84,15 +84,17 @@ def influence_sentences(report: InfluenceReport) -> dict[str, str]:
     return {name: make(found.result) if found else found.words for name, (found, make) in makers.items()}
 
 
+#: What makes a study influential (:mod:`twostage.stats.influence.casewise`).
+_RULE = "By the usual limits of DFFITS, Cook's distance, hat values and DFBETAS"
+
+
 def _casewise_words(found: Influence) -> str:
     names = [s for s, flag in zip(found.labels, found.is_influential, strict=True) if flag]
     if names:
         verb = "is" if len(names) == 1 else "are"
-        text = (
-            f"By the rule, {len(names)} of the {found.fit.k} studies {verb} influential: {', '.join(names)}."
-        )
+        text = f"{_RULE}, {len(names)} of the {found.fit.k} studies {verb} influential: {', '.join(names)}."
     else:
-        text = f"By the rule, none of the {found.fit.k} studies is influential."
+        text = f"{_RULE}, none of the {found.fit.k} studies is influential."
     if np.isfinite(found.cook_d).any():
         first = int(np.argmax(np.nan_to_num(found.cook_d, nan=-1.0, posinf=-1.0)))
         text += f" The largest Cook's distance, {number(float(found.cook_d[first]))}, is that of {found.labels[first]}."
