@@ -111,7 +111,7 @@ def joint_sentences(found: Attempt, collection: Collection) -> dict[str, str]:
     }
 
 
-def _with_interval(contrast, level, digits=2) -> str:
+def _with_interval(contrast, level, digits=3) -> str:
     ends = interval(contrast.ci_low, contrast.ci_high, digits)
     estimate = number_in(contrast.estimate, contrast.ci_low, contrast.ci_high, digits)
     return f"{estimate} ({100 * level:g} % CI {ends})"
@@ -133,7 +133,7 @@ def _difference(result) -> str:
         if x.ci_low > 0 or x.ci_high < 0
         else "the data do not tell the two apart"
     )
-    text = _with_interval(x, result.level, 3)
+    text = _with_interval(x, result.level)
     return f"The first minus the second is {text}, p {p if p.startswith('<') else '= ' + p}: {verdict}."
 
 

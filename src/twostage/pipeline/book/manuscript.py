@@ -214,7 +214,7 @@ def _first_screen(run_folder: Path, collection: Collection, parameters: Paramete
     return {
         "answer": lambda direction: answer(of(direction), direction, collection, lag, unit),
         "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
-        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
+        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}, collection.synthetic),
         "forests": data,
         "effects": lambda: {e["words"]: of(e["key"]) for e in data()["effects"] if e["key"] in DIRECTIONS},
     }
