@@ -44,4 +44,7 @@ def test_the_first_screen_is_one(finished_project, tmp_path, width, height, edge
     with browser(tmp_path / "profile", port=9552) as window:
         window.resize(width, height)
         window.open(finished_project / "runs" / "default" / "html" / "index.html")
-        assert window.run(f"return document.querySelector('.first-figure').getBoundingClientRect().{edge}") <= height
+        assert (
+            window.run(f"return document.querySelector('.first-figure').getBoundingClientRect().{edge}")
+            <= height
+        )
