@@ -99,8 +99,8 @@ class Imprint:
         texts = []
         if not self.address:
             texts.append(
-                "The reference has no address, since none is stated: once the book is published, its DOI or URL belongs into "
-                "the setting “address” of the collection's collection.yml, and stands here from then on."
+                "The reference has no address, since none is stated: once the book is published, its DOI or URL "
+                "belongs into the setting “address” of the collection's collection.yml, and stands here from then on."
             )
         if not self.software_address:
             texts.append("The software's repository is not public so far: its entry has no address either.")
