@@ -60,7 +60,7 @@ bench: $(READY)
 	@.bench/bin/python benchmarks/peers.py
 
 clean:
-	rm -rf runs $(VENV) .bench
+	rm -rf runs $(VENV) .bench .readers
 
 # Packages in .venv are of one Python: another one that is asked for needs them again.
 VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'

@@ -2,9 +2,13 @@
 
 import math
 import re
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twostage.display import (
     count,
@@ -12,11 +16,16 @@ from twostage.display import (
     html_table,
     interval,
     number,
+    number_in,
     p_value,
     percent,
     percent_of,
     readable,
+    with_interval,
 )
+
+sys.path.insert(0, str(Path(__file__).parent))
+from intervals import outside
 
 
 @pytest.mark.parametrize(
@@ -112,3 +121,23 @@ def test_points_stand_below_each_other():
 def test_a_row_of_mixed_types_keeps_its_integers_whole():
     table = pd.DataFrame({"k": [17], "estimate": [0.12345], "note": [None]})
     assert readable(table).iloc[0].tolist() == ["17", "0.123", "–"]
+
+
+ENDS = st.floats(-10, 10, allow_subnormal=False)
+
+
+@given(ends=st.lists(ENDS, min_size=3, max_size=3), digits=st.integers(0, 4))
+def test_a_number_is_shown_within_its_interval_with_as_many_digits(ends, digits):
+    low, value, high = sorted(ends)
+    shown = f"[{number_in(value, low, high, digits)}]"
+    low_shown, high_shown = interval(low, high, digits).strip("[]").split(", ")
+    assert len({text.strip("[]").partition(".")[2].__len__() for text in (shown, low_shown, high_shown)}) == 1
+    assert float(low_shown.replace("−", "-")) <= float(shown.strip("[]").replace("−", "-"))
+    assert not outside(f'estimate,95 % CI\n{shown.strip("[]")},"{interval(low, high, digits)}"\n')
+    assert with_interval(value, low, high, digits) == f"{shown.strip('[]')} {interval(low, high, digits)}"
+
+
+def test_what_lies_outside_its_interval_is_found():
+    assert outside('estimate,95 % CI\n0.000,"[−0.0007, −0.0002]"\n') == [("0.000", "[−0.0007, −0.0002]")]
+    assert outside('effect,change [95 % CI]\na,"0.31 [0.10, 0.30]"\n') == [("0.31", "0.31 [0.10, 0.30]")]
+    assert not outside('τ,"τ, 95 % CI"\n0.02,"[0.00, 0.05]"\n')

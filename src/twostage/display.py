@@ -51,11 +51,33 @@ def interval(low: float, high: float, digits: int = 2) -> str:
     """
     if all(end is None or math.isnan(end) for end in (low, high)):
         return MISSING
+    digits = _digits(low, high, digits)
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def number_in(value: float | None, low: float, high: float, digits: int = 2) -> str:
+    """A number with as many digits as :func:`interval` gives its interval: what lies within it is shown within it.
+
+    Examples
+    --------
+    >>> number_in(-0.00045, -0.0007, -0.0002, 3), interval(-0.0007, -0.0002, 3)
+    ('−0.0005', '[−0.0007, −0.0002]')
+    """
+    return number(value, _digits(low, high, digits))
+
+
+def with_interval(value: float | None, low: float, high: float, digits: int = 2) -> str:
+    """``−0.05 [−0.08, −0.02]``: a number and its interval with equally many digits."""
+    return f"{number_in(value, low, high, digits)} {interval(low, high, digits)}"
+
+
+def _digits(low: float, high: float, digits: int) -> int:
+    """As many digits, or as many more as it takes to tell the nearer end from zero."""
     if low is not None and high is not None and (low > 0 or high < 0):
         nearest = min(abs(low), abs(high))
         while float(fixed(nearest, digits)) == 0 and digits < 17:
             digits += 1
-    return f"[{number(low, digits)}, {number(high, digits)}]"
+    return digits
 
 
 def p_value(value: float | None) -> str:

@@ -46,6 +46,7 @@ SETTINGS = Settings(
     title="t",
     note="n",
     authors="",
+    address="",
     synthetic=True,
     x=Variable("alliance", "alliance", "higher"),
     y=Variable("symptoms", "symptoms", "lower"),

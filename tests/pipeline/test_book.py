@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -16,6 +18,9 @@ from twostage.pipeline.book.pages import copy_notebook
 from twostage.pipeline.book.source import assemble
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.run import load_run
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from intervals import outside
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +97,13 @@ def test_pages_fetch_nothing_from_elsewhere(html):
     assert {path.name: fetches(path.read_text()) for path in pages(html) if fetches(path.read_text())} == {}
     styles = {path.name: STYLE_FETCHES.findall(path.read_text()) for path in html.rglob("*.css")}
     assert {name: found for name, found in styles.items() if found} == {}
+
+
+def test_every_estimate_lies_in_its_interval_as_printed(finished_project, html):
+    output = finished_project / "runs" / "default" / "output"
+    tables = [*output.rglob("*.csv"), *(html / "_downloads").rglob("*.csv")]
+    found = {path.name: wrong for path in tables if (wrong := outside(path.read_text(encoding="utf-8")))}
+    assert found == {} and len(tables) > 50
 
 
 def test_scripts_name_no_server_to_fetch_from(html):

@@ -13,6 +13,12 @@ return [...document.querySelectorAll(".bd-article *, .bd-footer-content *")].fil
   && e.getBoundingClientRect().right > edge && !kept(e)).map((e) => `${e.tagName}.${e.className}`).slice(0, 5);"""
 
 
+#: Boxes with a table in them that a reader would have to scroll.
+SCROLLED = """return [...document.querySelectorAll(".bd-article *")].filter((e) => e.querySelector("table")
+  && ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1)
+  .map((e) => `${e.scrollWidth} > ${e.clientWidth}: ${e.textContent.trim().slice(0, 40)}`);"""
+
+
 @pytest.mark.skipif(not has_browser(), reason="needs chromium and chromedriver")
 def test_nothing_overflows(finished_project, tmp_path):
     html = finished_project / "runs" / "default" / "html"
@@ -26,4 +32,19 @@ def test_nothing_overflows(finished_project, tmp_path):
                 across = window.run("return document.documentElement.scrollWidth")
                 if found := window.run(TOO_WIDE) or ([across] if across > width else []):
                     wide[width, page.relative_to(html).as_posix()] = found
+                if width == 1440 and (found := window.run(SCROLLED)):
+                    wide["scrolled", page.relative_to(html).as_posix()] = found
     assert wide == {}
+
+
+@pytest.mark.skipif(not has_browser(), reason="needs chromium and chromedriver")
+@pytest.mark.parametrize(("width", "height", "edge"), [(1440, 900, "bottom"), (390, 844, "top")])
+def test_the_first_screen_is_one(finished_project, tmp_path, width, height, edge):
+    """All of it on a screen, and what stands above the figure on a phone."""
+    with browser(tmp_path / "profile", port=9552) as window:
+        window.resize(width, height)
+        window.open(finished_project / "runs" / "default" / "html" / "index.html")
+        assert (
+            window.run(f"return document.querySelector('.first-figure').getBoundingClientRect().{edge}")
+            <= height
+        )

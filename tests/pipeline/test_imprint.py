@@ -48,6 +48,18 @@ def test_the_checksum_is_that_of_the_studies_data(run, three):
     assert make_imprint(run, three).checksum != first
 
 
+def test_an_address_is_cited_and_a_missing_one_is_called_missing(run, three):
+    without = make_imprint(run, three)
+    assert without.sentence.endswith("].") and "no address" in without.cited()
+    doi, url = (replace(three, address=a) for a in ("https://doi.org/10.1/a_b", "https://a.org/book"))
+    found = make_imprint(run, doi)
+    assert found.sentence.endswith("]. https://doi.org/10.1/a_b") and "of the collection" not in found.cited()
+    assert (
+        "doi = {10.1/a\\_b}" in found.bibtex()
+        and "url = {https://a.org/book}" in make_imprint(run, url).bibtex()
+    )
+
+
 @pytest.mark.parametrize("text", [*TEXTS, "50 % of A & B: {x}_1 ~ \\y^2 #3 $"])
 def test_any_title_and_any_name_is_cited(run, three, text):
     found = make_imprint(run, replace(three, title=text, authors=text))

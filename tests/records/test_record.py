@@ -444,22 +444,21 @@ def test_parameters_travel_with_the_record(three, tmp_path):
 
 @pytest.mark.slow
 def test_a_thousand_studies_in_one_stage_and_in_two_take_seconds():
-    rng, texts = np.random.default_rng(3), []
+    rng, texts, d = np.random.default_rng(3), [], DIRECTIONS["x_to_y"]
     patient = np.repeat(np.arange(40), 5)
     for _ in range(1000):
-        X = np.ones((200, 5))
-        X[:, 1:3], X[:, 3:] = rng.normal(size=(200, 2)), rng.normal(size=(40, 2))[patient]
-        y = (
-            X @ np.r_[0.0, rng.normal([-0.1, 0.2], 0.1), 0.1, 0.3]
-            + rng.normal(size=40)[patient]
-            + rng.normal(size=200)
-        )
-        sums = StudySums.of(MixedSums(DIRECTIONS["x_to_y"].lagged).add(y, X, patient), OUTCOME)
+        X = np.ones((200, 7))
+        X[:, 1:3], X[:, 3:5] = rng.normal(size=(200, 2)), rng.normal(size=(40, 2))[patient]
+        X[:, 5:] = X[:, [1]] * X[:, 3:5]
+        slopes = np.r_[0.0, rng.normal([-0.1, 0.2], 0.1), 0.1, 0.3, rng.normal(0.0, 0.05, size=2)]
+        y = X @ slopes + rng.normal(size=40)[patient] + rng.normal(size=200)
+        sums = StudySums.of(MixedSums(d.crosslevel).add(y, X, patient), OUTCOME)
         texts.append(records.Aggregate.of("x_to_y", sums).model_dump_json())
     begin = process_time()
     for _ in DIRECTIONS:
         studies = [records.Aggregate.model_validate_json(text).sums() for text in texts]
-        fit = fit_onestage(studies, ("x_within", "y_within"))
+        narrow = [one.columns(records.aggregate_terms("x_to_y")) for one in studies]
+        fit, products = fit_onestage(narrow, (d.cross, d.auto)), fit_onestage(studies, d.interactions)
         pooled = pool(fit.slopes[:, 0], fit.slope_errors[:, 0] ** 2)
     assert process_time() - begin < 5.0
-    assert fit.converged and pooled.converged
+    assert fit.converged and products.converged and pooled.converged

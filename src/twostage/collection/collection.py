@@ -81,7 +81,7 @@ class Collection:
     path : Path
     name, title, note : str
         Folder's name, title of the book, and the sentence on what the data are that each page shows.
-    authors : str
+    authors, address : str
         Who signs the book; empty if nobody does.
     synthetic : bool
     x, y : Variable
@@ -113,6 +113,7 @@ class Collection:
     title: str
     note: str
     authors: str
+    address: str
     synthetic: bool
     x: Variable
     y: Variable
@@ -304,6 +305,7 @@ def _collection(path: Path, registry: Registry) -> Collection:
         title=settings.title,
         note=settings.note,
         authors=settings.authors,
+        address=settings.address,
         synthetic=settings.synthetic,
         x=settings.x,
         y=settings.y,

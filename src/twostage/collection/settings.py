@@ -144,10 +144,15 @@ Kind = Literal[
 ]
 
 
+#: Where a book is on the web, such as its DOI; empty while it is nowhere. Pages take it as it is.
+ADDRESS = r"^(https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+)?$"
+
+
 class _File(_Model):
     title: str = Field(min_length=1)
     note: str = Field(min_length=1)
     authors: Annotated[str, BeforeValidator(_signed)] = ""
+    address: Annotated[str, StringConstraints(pattern=ADDRESS, max_length=300)] = ""
     synthetic: bool
     x: VariableSettings
     y: VariableSettings
@@ -170,6 +175,7 @@ class Settings:
     title: str
     note: str
     authors: str
+    address: str
     synthetic: bool
     x: Variable
     y: Variable
@@ -262,6 +268,7 @@ def _complete(file: _File) -> Settings:
         title=file.title,
         note=file.note,
         authors=file.authors,
+        address=file.address,
         synthetic=file.synthetic,
         words=file.words.complete(),
         parameters=file.parameters,

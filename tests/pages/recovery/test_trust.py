@@ -46,11 +46,20 @@ def test_what_an_estimator_knew_in_the_replicates_is_said(default, stored):
     assert "not estimated in any study" not in said
 
 
-def test_the_first_screen_has_the_beginning_of_the_same(default, stored):
+def test_the_first_screen_has_the_same_shares_in_fewer_words(default, stored):
     brief, whole = (trust_sentences(stored, default, an_effect, brief=b) for b in (True, False))
-    held = brief.split(" The estimator that came closest")[0]
-    assert held.removesuffix(stored.caution()).strip() in whole
-    assert "best calibrated" not in brief and "excluded zero in" in brief
+    kind = nearest_kind(stored, default.condition)
+    shares = [
+        percent(stored.row(condition, HEADLINE, d.name, d.cross)[measure])
+        for condition, measure in ((kind.name, "coverage"), (f"{kind.name}_null", "rejection"))
+        for d in DIRECTIONS.values()
+    ]
+    assert (
+        f"held the truth in {shares[0]} and {shares[1]}, and excluded zero in {shares[2]} and {shares[3]}"
+        in brief
+    )
+    assert all(share in whole for share in shares) and kind.words in brief
+    assert "best calibrated" not in brief and len(brief) < 0.8 * len(whole)
     assert brief.endswith(stored.caution())
 
 

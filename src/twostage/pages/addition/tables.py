@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from twostage.display import inference, interval, number, p_value
+from twostage.display import inference, interval, number, p_value, with_interval
 from twostage.pages.addition.analysis import Addition
 from twostage.printing import as_markdown, rows_of
 from twostage.terms import DIRECTIONS, term_label
@@ -48,11 +48,17 @@ def _label(row: dict, x: str, y: str) -> str:
 
 
 def _with_interval(row: dict, what: str, back) -> str:
-    return f"{number(float(back(row[f'{what}_estimate'])))} {_ends(row, f'{what}_ci', back)}"
+    value = float(back(row[f"{what}_estimate"]))
+    low, high = _ends_of(row, f"{what}_ci", back)
+    return with_interval(value, low, high) if np.isfinite(low) else f"{number(value)} –"
+
+
+def _ends_of(row: dict, what: str, back) -> tuple[float, float]:
+    return float(back(row[f"{what}_low"])), float(back(row[f"{what}_high"]))
 
 
 def _ends(row: dict, what: str, back) -> str:
-    low, high = (float(back(row[f"{what}_{end}"])) for end in ("low", "high"))
+    low, high = _ends_of(row, what, back)
     return interval(low, high) if np.isfinite(low) else "–"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import interval, number, percent, rows_of
+from twostage.display import interval, number, number_in, percent, rows_of
 from twostage.pages.bayes.analysis import Priors
 from twostage.stage2 import Attempt, PooledTable
 from twostage.stats.bayes import BayesFit
@@ -22,7 +22,8 @@ def bayes_table(found: dict[str, Attempt], pooled: PooledTable, collection: Coll
         row = pooled.row(direction, DIRECTIONS[direction].cross)
         rows.append(
             {
-                "effect": name, "pooled": f"frequentist ({pooled.method})", "estimate": number(row["estimate"], 3),
+                "effect": name, "pooled": f"frequentist ({pooled.method})",
+                "estimate": number_in(row["estimate"], row["ci_low"], row["ci_high"], 3),
                 level: interval(row["ci_low"], row["ci_high"], 3), "τ": number(row["tau2"] ** 0.5, 3),
                 "a new study's effect": interval(row["pi_low"], row["pi_high"], 3), "P(effect < 0)": "–",
             }
@@ -50,7 +51,7 @@ def priors_table(
 
 def _numbers(fit: BayesFit, level: str) -> dict[str, str]:
     return {
-        "estimate": number(fit.effect.median, 3),
+        "estimate": number_in(fit.effect.median, fit.effect.ci_low, fit.effect.ci_high, 3),
         level: interval(fit.effect.ci_low, fit.effect.ci_high, 3),
         "τ": number(fit.tau.median, 3),
         "a new study's effect": interval(fit.new.ci_low, fit.new.ci_high, 3),
@@ -69,7 +70,8 @@ def shrunken_table(fit: BayesFit) -> pd.DataFrame:
     level = f"{100 * fit.level:g} % interval"
     return pd.DataFrame(
         {
-            "study": row.study, "own estimate": number(row.estimate, 3), "given all studies": number(row.median, 3),
+            "study": row.study, "own estimate": number(row.estimate, 3),
+            "given all studies": number_in(row.median, row.ci_low, row.ci_high, 3),
             level: interval(row.ci_low, row.ci_high, 3),
         }
         for row in rows_of(rows)

@@ -11,7 +11,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from twostage.collection import Collection
-from twostage.display import count, inference, interval, number
+from twostage.display import count, inference, interval, number, with_interval
 from twostage.pages.common.style import GREY, INK, LOOK, p_equals, pair, short
 from twostage.stage2 import PooledTable, as_correlations
 from twostage.stats.pool import SubgroupFit
@@ -177,7 +177,7 @@ def _cells(row: pd.Series) -> dict[str, str]:
         "patients": count(row["n_patients"]),
         "transitions": count(row["n_transitions"]),
         "weight": f"{number(float(row['weight']), 1)} %",
-        "estimate [CI]": f"{number(float(row['estimate']))} {interval(float(row['ci_low']), float(row['ci_high']))}",
+        "estimate [CI]": with_interval(float(row["estimate"]), float(row["ci_low"]), float(row["ci_high"])),
     }
 
 

@@ -21,7 +21,7 @@ from twostage.problems import CollectionError, Problem
 from twostage.project import package_project
 from twostage.records import Record
 from twostage.stage2 import Attempt, PooledTable, pool_records, read_records
-from twostage.terms import DIRECTIONS, Direction
+from twostage.terms import DIRECTIONS, Direction, arrow
 from twostage.text import myst
 from twostage.words import say, speak
 
@@ -74,6 +74,10 @@ class Page:
                 Markdown(f"**From {myst(names[direction.predictor])} to {myst(names[direction.outcome])}**")
             )
             yield direction
+
+    def arrow(self, direction: Direction) -> str:
+        """A direction in the collection's words: ``alliance → symptoms``."""
+        return arrow(direction.name, self.collection.x.label, self.collection.y.label)
 
     @staticmethod
     def show(*what: Axes | DisplayObject | None) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from twostage.collection import Collection, mark_notes
-from twostage.display import MISSING, count, inference, interval, number, p_value, rows_of
+from twostage.display import MISSING, count, inference, interval, number, number_in, p_value, rows_of
 from twostage.stage2 import PooledTable, Results, as_correlations
 from twostage.terms import DIRECTIONS, arrow, estimator_words, term_label
 from twostage.text import myst, rich_myst
@@ -124,7 +124,7 @@ def effect(row: Mapping | pd.Series, level: float) -> Effect:
         low=low,
         high=high,
         studies=k,
-        estimate=number(back(row["estimate"])),
+        estimate=number_in(float(back(row["estimate"])), low, high),
         ci=interval(low, high),
         pi=interval(float(back(row["pi_low"])), float(back(row["pi_high"]))),
         p=p_value(row["p_value"]),
@@ -203,9 +203,9 @@ def heterogeneity_table(pooled: PooledTable, collection: Collection, terms: list
             {
                 "equation": arrow(row.direction, collection.x.name, collection.y.name),
                 "effect": term_label(row.direction, row.term, collection.x.label, collection.y.label),
-                "τ": number(ends.tau, 3),
+                "τ": number_in(ends.tau, ends.tau_low, ends.tau_high, 3),
                 f"τ, {100 * pooled.level:g} % CI": interval(ends.tau_low, ends.tau_high, 3),
-                "I² (%)": number(ends.i2, 0),
+                "I² (%)": number_in(ends.i2, ends.i2_low, ends.i2_high, 0),
                 f"I², {100 * pooled.level:g} % CI": interval(ends.i2_low, ends.i2_high, 0),
             }
         )
@@ -234,13 +234,14 @@ def study_table(pooled: PooledTable, direction: str, term: str, variant: str = "
     studies = pooled.studies(direction, term, variant)
     if term == "partial_r_z":
         studies = as_correlations(studies)
+    with_ends = studies[["estimate", "ci_low", "ci_high"]].to_numpy().tolist()
     return pd.DataFrame(
         {
             "study": studies["label"],
             "patients": [count(n) for n in studies["n_patients"]],
             "transitions": [count(n) for n in studies["n_transitions"]],
-            "estimate": [number(e) for e in studies["estimate"]],
-            "interval": [interval(a, b) for a, b in zip(studies["ci_low"], studies["ci_high"], strict=True)],
+            "estimate": [number_in(e, a, b) for e, a, b in with_ends],
+            "interval": [interval(a, b) for _, a, b in with_ends],
             "weight (%)": [number(w, 1) for w in studies["weight"]],
             "singular": ["yes" if s else "no" for s in studies["singular"]],
         }

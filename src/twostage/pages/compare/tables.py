@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import fixed, interval, number
+from twostage.display import fixed, number, with_interval
 from twostage.pages.common.tables import Effect, effect
 from twostage.pages.compare.analysis import SHOWN, Comparison
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -50,8 +50,8 @@ def side_by_side(comparison: Comparison, everything: bool = False) -> pd.DataFra
 def _words(c: Comparison, row: dict) -> dict[str, str]:
     cells = {"effect": row_label(row, c.x, c.y)}
     for name, end in ((c.a, "a"), (c.b, "b")):
-        estimate, ends = number(row[f"estimate_{end}"], 3), (row[f"ci_low_{end}"], row[f"ci_high_{end}"])
-        cells[name] = f"{estimate} {interval(*ends, 3)}" if pd.notna(row[f"estimate_{end}"]) else "–"
+        estimate, *ends = (row[f"{of}_{end}"] for of in ("estimate", "ci_low", "ci_high"))
+        cells[name] = with_interval(estimate, *ends, 3) if pd.notna(estimate) else "–"
     cells[f"{c.b} − {c.a}"] = number(row["estimate_diff"], 3)
     cells["τ"] = _both(row, "tau2", lambda v: number(float(np.sqrt(v)), 3))
     cells["k"] = _both(row, "k", lambda v: str(int(v)))

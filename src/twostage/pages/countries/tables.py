@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number, p_value, rows_of
+from twostage.display import interval, number, number_in, p_value, rows_of, with_interval
 from twostage.pages.countries.analysis import CountryPool
 from twostage.stage2 import Attempt
 
@@ -18,7 +18,7 @@ def country_table(result: CountryPool) -> pd.DataFrame:
         [
             {
                 "pooled": r.pooled,
-                "estimate": number(r.estimate, 3),
+                "estimate": number_in(r.estimate, r.ci_low, r.ci_high, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
                 "df": number(r.df, 1),
                 "p": p_value(r.p_value),
@@ -39,7 +39,11 @@ def component_table(result: CountryPool) -> pd.DataFrame:
     ):
         sd = [float(np.sqrt(v)) for v in (x.estimate, x.low, x.high)]
         rows.append(
-            {"standard deviation": name, "estimate": number(sd[0], 3), level: interval(sd[1], sd[2], 3)}
+            {
+                "standard deviation": name,
+                "estimate": number_in(sd[0], sd[1], sd[2], 3),
+                level: interval(sd[1], sd[2], 3),
+            }
         )
     return pd.DataFrame(rows)
 
@@ -50,9 +54,7 @@ def country_sentence(found: Attempt) -> str:
         return found.words
     result = found.result
     several, level = int((result.studies > 1).sum()), f"{100 * result.fit.level:g} %"
-    plain, model, cr2 = (
-        f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}" for r in rows_of(result.tidy())
-    )
+    plain, model, cr2 = (with_interval(r.estimate, r.ci_low, r.ci_high, 3) for r in rows_of(result.tidy()))
     countries = f"{len(result.studies) - result.n_unknown} countries, {several} of them with more than one"
     if result.n_unknown:
         countries += f"; {result.n_unknown} without one known country count as countries of their own"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import MISSING, count, interval, number, rows_of
+from twostage.display import MISSING, count, interval, number, number_in, rows_of
 from twostage.pages.estimators.analysis import EstimatorComparison
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, HEADLINE, estimator_words, term_label
@@ -69,11 +69,13 @@ def estimator_table(comparison: EstimatorComparison, collection: Collection) -> 
                 "effect": term_label(r.direction, r.term, collection.x.label, collection.y.label),
                 "estimator": estimator_words(r.estimator),
                 "k": str(r.k),
-                "estimate": number(r.estimate, 3),
+                "estimate": number_in(r.estimate, r.ci_low, r.ci_high, 3),
                 level: interval(r.ci_low, r.ci_high, 3),
                 "τ": number(r.tau2**0.5, 3) if r.k > 1 else MISSING,
-                "difference from the main analysis": "–" if is_headline else number(r.difference_estimate, 3),
-                f"difference, {level}": "–"
+                "difference from the main analysis": MISSING
+                if is_headline
+                else number_in(r.difference_estimate, r.difference_ci_low, r.difference_ci_high, 3),
+                f"difference, {level}": MISSING
                 if is_headline
                 else interval(r.difference_ci_low, r.difference_ci_high, 3),
             }

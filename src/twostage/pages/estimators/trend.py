@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from twostage.collection import Collection
-from twostage.display import interval, number
+from twostage.display import with_interval
 from twostage.pages.common.tables import effect
 from twostage.records import Record
 from twostage.stage2 import PooledTable
@@ -75,7 +75,7 @@ def trend_sentences(trends: dict[str, PooledFit], pooled: PooledTable, collectio
     said = []
     if len(trends) == 2 and all(fit.ci_low > 0 or fit.ci_high < 0 for fit in trends.values()):
         change = " and ".join(
-            f"{getattr(collection, v).label} by {number(fit.estimate, 3)} {interval(fit.ci_low, fit.ci_high, 3)}"
+            f"{getattr(collection, v).label} by {with_interval(fit.estimate, fit.ci_low, fit.ci_high, 3)}"
             for v, fit in trends.items()
         )
         said.append(

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twostage.display import interval, number
+from twostage.display import with_interval
 from twostage.pages.common.style import GREY, INK, LOOK, in_legend
 from twostage.stats.base import NotEstimable
 from twostage.terms import DIRECTIONS, arrow
@@ -76,7 +76,7 @@ def alt(versions: pd.DataFrame, x: str, y: str) -> str:
     parts = []
     for d in DIRECTIONS.values():
         said = [
-            f"release {r['release']} {number(r['estimate'], 3)} {interval(r['ci_low'], r['ci_high'], 3)}"
+            f"release {r['release']} {with_interval(r['estimate'], r['ci_low'], r['ci_high'], 3)}"
             for r in _of(versions, d.name, d.cross).to_dict("records")
         ]
         parts.append(f"{arrow(d.name, x, y)}: {', '.join(said) or 'no estimate'}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage.display import count, interval, number, p_value
+from twostage.display import count, number, p_value, with_interval
 from twostage.pages.compare.tables import row_label
 from twostage.pages.history.analysis import Changes
 from twostage.printing import as_markdown, rows_of
@@ -97,7 +97,7 @@ def _there(row: dict[Any, Any]) -> bool:
 
 def _moved(row: dict[Any, Any], c: Changes) -> str:
     before, after = (
-        f"{number(row[f'estimate_{end}'], 3)} {interval(row[f'ci_low_{end}'], row[f'ci_high_{end}'], 3)}"
+        with_interval(row[f"estimate_{end}"], row[f"ci_low_{end}"], row[f"ci_high_{end}"], 3)
         for end in ("before", "after")
     )
     taus = [number(float(np.sqrt(row[f"tau2_{end}"])), 3) for end in ("before", "after")]
@@ -116,7 +116,7 @@ def changes_table(changes: Changes) -> pd.DataFrame:
 def _row(row: dict[Any, Any], x: str, y: str) -> dict[str, str]:
     ends = ("before", "after")
     shown = [
-        f"{number(row[f'estimate_{end}'], 3)} {interval(row[f'ci_low_{end}'], row[f'ci_high_{end}'], 3)}"
+        with_interval(row[f"estimate_{end}"], row[f"ci_low_{end}"], row[f"ci_high_{end}"], 3)
         if row[f"zero_{end}"]
         else "–"
         for end in ends
@@ -197,7 +197,8 @@ def history_table(versions: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
         cells = {"release": str(release), "date": str(day), say("studies"): str(part["studies"].iloc[0])}
         for row in part.to_dict("records"):
             if row["analysis"] == "lagged" and row["term"][0] == row["direction"][0]:
-                ends = interval(row["ci_low"], row["ci_high"], 3)
-                cells[arrow(row["direction"], x, y)] = f"{number(row['estimate'], 3)} {ends}"
+                cells[arrow(row["direction"], x, y)] = with_interval(
+                    row["estimate"], row["ci_low"], row["ci_high"], 3
+                )
         rows.append(cells)
     return pd.DataFrame(rows).fillna("–")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twostage.display import count, interval, number, p_value
+from twostage.display import count, interval, number, number_in, p_value
 from twostage.pages.influence.analysis import InfluenceReport
 from twostage.stage2 import Attempt
 from twostage.stats.influence import Baujat, Cumulative, Gosh, Influence
@@ -48,7 +48,9 @@ def cumulative_table(found: Cumulative) -> pd.DataFrame:
         {
             "k": [str(i + 1) for i in steps],
             "study added": found.labels,
-            "estimate": [number(float(found.estimate[i]), 3) for i in steps],
+            "estimate": [
+                number_in(float(found.estimate[i]), found.ci_low[i], found.ci_high[i], 3) for i in steps
+            ],
             f"{100 * found.fit.level:g} % CI": [
                 interval(found.ci_low[i], found.ci_high[i], 3) for i in steps
             ],
@@ -86,15 +88,17 @@ def influence_sentences(report: InfluenceReport) -> dict[str, str]:
     return {name: make(found.result) if found else found.words for name, (found, make) in makers.items()}
 
 
+#: What makes a study influential (:mod:`twostage.stats.influence.casewise`).
+_RULE = "By the usual limits of DFFITS, Cook's distance, hat values and DFBETAS"
+
+
 def _casewise_words(found: Influence) -> str:
     names = [s for s, flag in zip(found.labels, found.is_influential, strict=True) if flag]
     if names:
         verb = "is" if len(names) == 1 else "are"
-        text = (
-            f"By the rule, {len(names)} of the {found.fit.k} studies {verb} influential: {', '.join(names)}."
-        )
+        text = f"{_RULE}, {len(names)} of the {found.fit.k} studies {verb} influential: {', '.join(names)}."
     else:
-        text = f"By the rule, none of the {found.fit.k} studies is influential."
+        text = f"{_RULE}, none of the {found.fit.k} studies is influential."
     if np.isfinite(found.cook_d).any():
         first = int(np.argmax(np.nan_to_num(found.cook_d, nan=-1.0, posinf=-1.0)))
         text += f" The largest Cook's distance, {number(float(found.cook_d[first]))}, is that of {found.labels[first]}."

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import html_table, interval, number
+from twostage.display import html_table, interval, number, number_in, with_interval
 from twostage.pages.joint.analysis import of_study
 from twostage.records import Record
 from twostage.stage2 import Attempt, PooledTable, attempt
@@ -164,7 +164,7 @@ def responses_table(
         text = {
             "effect": name,
             say("sessions later"): row["occasion"],
-            "response": number(row["estimate"], 3),
+            "response": number_in(row["estimate"], row["ci_low"], row["ci_high"], 3),
         }
         text[f"{100 * result.responses.level:g} % CI"] = interval(row["ci_low"], row["ci_high"], 3)
         if beside is not None:
@@ -198,7 +198,7 @@ def _sentence(responses: Responses, impulse: str, labels: dict[str, str]) -> str
     variable = "y" if impulse == "x" else "x"
     table = responses.tidy().set_index(["impulse", "variable", "occasion"]).loc[(impulse, variable)]
     parts = [
-        f"{number(table.loc[at, 'estimate'], 3)} {interval(table.loc[at, 'ci_low'], table.loc[at, 'ci_high'], 3)} {words}"
+        f"{with_interval(table.loc[at, 'estimate'], table.loc[at, 'ci_low'], table.loc[at, 'ci_high'], 3)} {words}"
         for at, words in (("1", "at the next session"), ("2", "at the second"), ("3", "at the third"))
     ]
     said = f"After a session with one unit more {labels[impulse]} than usual, {labels[variable]} differs by "
@@ -206,5 +206,5 @@ def _sentence(responses: Responses, impulse: str, labels: dict[str, str]) -> str
     if not responses.stable:
         return f"{said}."
     last = table.loc["all later"]
-    ends = interval(last["ci_low"], last["ci_high"], 3)
-    return f"{said}; summed over all later sessions by {number(last['estimate'], 3)} {ends}."
+    total = with_interval(last["estimate"], last["ci_low"], last["ci_high"], 3)
+    return f"{said}; summed over all later sessions by {total}."

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import MISSING, count, interval, number, p_value, rows_of
+from twostage.display import MISSING, count, interval, number, number_in, p_value, rows_of
 from twostage.pages.joint.analysis import JointPool
 from twostage.stage2 import Attempt, PooledTable
 from twostage.terms import arrow
@@ -21,7 +21,11 @@ def joint_table(result: JointPool, collection: Collection) -> pd.DataFrame:
     fit, level = result.fit, f"{100 * result.level:g} % CI"
     rows = []
     for name, x in zip(names, (fit.first, fit.second, fit.difference), strict=True):
-        row = {"effect": name, "estimate": number(x.estimate), level: interval(x.ci_low, x.ci_high)}
+        row = {
+            "effect": name,
+            "estimate": number_in(x.estimate, x.ci_low, x.ci_high, 3),
+            level: interval(x.ci_low, x.ci_high, 3),
+        }
         row |= {"statistic": number(x.statistic), "df": number(x.df, 0), "p": p_value(x.p_value)}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -34,11 +38,18 @@ def heterogeneity(result: JointPool, collection: Collection) -> pd.DataFrame:
         ends = result.fit.fit.profile(component.term)
         sd = [float(np.sqrt(v)) for v in (component.estimate, ends.low, ends.high)]
         rows.append(
-            {"between studies": f"τ, {name}", "estimate": number(sd[0], 3), level: interval(sd[1], sd[2], 3)}
+            {
+                "between studies": f"τ, {name}",
+                "estimate": number_in(sd[0], sd[1], sd[2], 3),
+                level: interval(sd[1], sd[2], 3),
+            }
         )
     rho = {"between studies": "correlation", "estimate": "not estimable", level: MISSING}
     if result.rho is not None and result.knows_rho:
-        rho |= {"estimate": number(result.fit.rho), level: interval(result.rho.low, result.rho.high)}
+        rho |= {
+            "estimate": number_in(result.fit.rho, result.rho.low, result.rho.high),
+            level: interval(result.rho.low, result.rho.high),
+        }
     rows.append(rho)
     return pd.DataFrame(rows)
 
@@ -75,7 +86,7 @@ def joint_comparison(
             {
                 "effect": n,
                 "pooled": how,
-                "estimate": number(e, 3),
+                "estimate": number_in(e, lo, hi, 3),
                 level: interval(lo, hi, 3),
                 "τ": number(t**0.5, 3),
             }
@@ -100,9 +111,10 @@ def joint_sentences(found: Attempt, collection: Collection) -> dict[str, str]:
     }
 
 
-def _with_interval(contrast, level, digits=2) -> str:
+def _with_interval(contrast, level, digits=3) -> str:
     ends = interval(contrast.ci_low, contrast.ci_high, digits)
-    return f"{number(contrast.estimate, digits)} ({100 * level:g} % CI {ends})"
+    estimate = number_in(contrast.estimate, contrast.ci_low, contrast.ci_high, digits)
+    return f"{estimate} ({100 * level:g} % CI {ends})"
 
 
 def _effects(result, collection) -> str:
@@ -121,7 +133,7 @@ def _difference(result) -> str:
         if x.ci_low > 0 or x.ci_high < 0
         else "the data do not tell the two apart"
     )
-    text = _with_interval(x, result.level, 3)
+    text = _with_interval(x, result.level)
     return f"The first minus the second is {text}, p {p if p.startswith('<') else '= ' + p}: {verdict}."
 
 

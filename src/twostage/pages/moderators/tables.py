@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from twostage.display import interval, number, p_value, row_of, rows_of
+from twostage.display import interval, number, number_in, p_value, row_of, rows_of, with_interval
 from twostage.pages.moderators.analysis import ARRANGEMENTS, SEED, Moderation, capital
 from twostage.pages.moderators.studies import StudyModerator
 from twostage.stage2 import Attempt
@@ -28,11 +28,7 @@ def moderation_table(moderation: Moderation, level: float) -> pd.DataFrame:
     ci = f"{100 * level:g} % CI"
     rows = []
     for row in rows_of(moderation.table):
-        slope = (
-            f"{number(row.slope, 3)} {interval(row.ci_low, row.ci_high, 3)}"
-            if row.slope == row.slope
-            else "–"
-        )
+        slope = with_interval(row.slope, row.ci_low, row.ci_high, 3) if row.slope == row.slope else "–"
         rows.append(
             {
                 "k": str(row.k),
@@ -43,7 +39,7 @@ def moderation_table(moderation: Moderation, level: float) -> pd.DataFrame:
                 "permutation p": p_value(row.permutation_p_value),
                 "p (Holm)": p_value(row.holm_p_value),
                 "R² (%)": number(row.r2, 0),
-                f"residual τ [{ci}]": f"{number(row.tau, 3)} {interval(row.tau_low, row.tau_high, 3)}",
+                f"residual τ [{ci}]": with_interval(row.tau, row.tau_low, row.tau_high, 3),
             }
         )
     columns = ["k", "moderator", f"change per unit [{ci}]", "test", "p", "permutation p", "p (Holm)"]
@@ -57,7 +53,7 @@ def predictions_table(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
             "k": "" if pd.isna(row.k) else str(row.k),
             "moderator": row.label,
             "at": row.at if isinstance(row.at, str) else number(row.at, _DIGITS[row.moderator]),
-            "expected effect": number(row.estimate, 3),
+            "expected effect": number_in(row.estimate, row.ci_low, row.ci_high, 3),
             f"{100 * level:g} % CI": interval(row.ci_low, row.ci_high, 3),
             "prediction interval": interval(row.pi_low, row.pi_high, 3),
         }
@@ -74,7 +70,9 @@ def scale_table(found: Mapping[str, Attempt], wanted: tuple[StudyModerator, ...]
         {
             "k": str(fit.k),
             "moderator": labels[name],
-            "change of log τ² per unit": number(fit.alpha[1], 2),
+            "change of log τ² per unit": number_in(
+                fit.alpha[1], fit.alpha_ci_low[1], fit.alpha_ci_high[1], 2
+            ),
             "interval": interval(fit.alpha_ci_low[1], fit.alpha_ci_high[1], 2),
             "p": p_value(fit.alpha_p_value[1]),
             "likelihood ratio p": p_value(fit.lr_p_value),
@@ -118,7 +116,7 @@ def caution_words(moderation: Moderation, level: float) -> str:
 def bubble_alt(moderation: Moderation, name: str) -> str:
     """Text for those who cannot see a bubble plot."""
     row = row_of(moderation.table.set_index("moderator"), name)
-    change = f"{number(row['slope'], 3)} {interval(row['ci_low'], row['ci_high'], 3)}"
+    change = with_interval(row["slope"], row["ci_low"], row["ci_high"], 3)
     return (
         f"Bubble plot of {row['k']} studies against {row['label']}: change of the effect per unit {change}."
     )

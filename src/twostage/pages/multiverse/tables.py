@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, inference, interval, number, p_value, percent, rows_of
+from twostage.display import count, inference, number, p_value, percent, rows_of, with_interval
 from twostage.multiverse.grid import CHOICES, WORDS
 from twostage.multiverse.store import Multiverse
 from twostage.pages.bayes.tables import probability
@@ -340,9 +340,7 @@ def _positions(view: View) -> str:
     parts = []
     for e in (e for e in view.by_estimator if e in BIAS_AWARE):
         own = y[view.where(e)]
-        parts.append(
-            f"{say(estimator_words(e))} {number(own.median(), 3)} {interval(own.min(), own.max(), 3)}"
-        )
+        parts.append(f"{say(estimator_words(e))} {with_interval(own.median(), own.min(), own.max(), 3)}")
     if parts:
         text += (
             " Estimators that allow for the bias of few sessions lie at (median, and from where to where): "

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, row_of, rows_of
+from twostage.display import count, interval, number, number_in, row_of, rows_of, with_interval
 from twostage.pages.onestage.analysis import SEPARATE, TWO_STAGE, OneStageComparison
 from twostage.stage2 import Attempt
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -23,7 +23,10 @@ def stages_table(result: OneStageComparison, collection: Collection) -> pd.DataF
         effect = term_label(result.direction, row.term, collection.x.label, collection.y.label)
         how = row.way if row.exact else f"{row.way}{APPROXIMATE}"
         shown = {"effect": effect, "how": how, "studies": count(row.k)}
-        shown |= {"estimate": number(row.estimate, 3), level: interval(row.ci_low, row.ci_high, 3)}
+        shown |= {
+            "estimate": number_in(row.estimate, row.ci_low, row.ci_high, 3),
+            level: interval(row.ci_low, row.ci_high, 3),
+        }
         rows.append(shown | {"τ": number(row.tau, 3)})
     return pd.DataFrame(rows)
 
@@ -83,8 +86,8 @@ def _difference(result: OneStageComparison, term: str, collection: Collection) -
     name, steps = _name(result, term, collection), result.steps(term)
     largest, near = str(steps.abs().idxmax()), "" if one["exact"] else APPROXIMATE
     text = (
-        f"{name} is {number(two['estimate'], 3)} {interval(two['ci_low'], two['ci_high'], 3)} in two stages and "
-        f"{number(one['estimate'], 3)} {interval(one['ci_low'], one['ci_high'], 3)} in one{near}, from {one['k']:.0f} "
+        f"{name} is {with_interval(two['estimate'], two['ci_low'], two['ci_high'], 3)} in two stages and "
+        f"{with_interval(one['estimate'], one['ci_low'], one['ci_high'], 3)} in one{near}, from {one['k']:.0f} "
         "studies."
     )
     if abs(steps[largest]) < NO_STEP:

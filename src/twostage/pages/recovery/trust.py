@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, percent_of
+from twostage.display import count, percent, percent_of
 from twostage.pages.common.tables import Effect
 from twostage.recovery.conditions import Condition
 from twostage.recovery.store import Recovery
@@ -75,14 +75,13 @@ def trust_sentences(
     if kind is None:
         return say(NOT_RUN)
     best = best_calibrated(recovery, kind)
+    if brief:
+        said = [_in_short(recovery, kind, collection.condition), _instead(best, collection, estimates)]
+        return " ".join(part for part in [*said, recovery.caution()] if part)
     said = [
         _where(kind, collection.condition),
         _held(recovery, kind, HEADLINE, collection, "the main analysis"),
     ]
-    if brief:
-        return " ".join(
-            part for part in [*said, _instead(best, collection, estimates), recovery.caution()] if part
-        )
     said += ["Shares have their Monte Carlo standard errors.", _direction(recovery, kind, collection)]
     if best == HEADLINE:
         said.append("No estimator was better calibrated.")
@@ -92,20 +91,41 @@ def trust_sentences(
 
 
 def _where(kind: Condition, wanted: str) -> str:
-    missing = "" if kind.name == wanted else f' (the stored study does not have the condition "{wanted}")'
     return say(
-        f"These studies were drawn again with known effects, with data like this: {kind.words}{missing}."
+        f"These studies were drawn again with known effects, with data like this: {kind.words}{_other(kind, wanted)}."
     )
+
+
+def _other(kind: Condition, wanted: str) -> str:
+    return "" if kind.name == wanted else f' (the stored study does not have the condition "{wanted}")'
+
+
+def _in_short(recovery: Recovery, kind: Condition, wanted: str) -> str:
+    """How often the main analysis was right, in both directions; Monte Carlo errors stand where there is room."""
+    present, absent, n = _replicates(recovery, kind, HEADLINE)
+    held = " and ".join(percent(row["coverage"]) for row in present.values())
+    wrong = " and ".join(percent(row["rejection"]) for row in absent.values())
+    return say(
+        f"Studies like these were drawn {n} times with known effects ({kind.words}{_other(kind, wanted)}): 95 % intervals "
+        f"of the two effects held the truth in {held}, and excluded zero in {wrong} where there was no effect."
+    )
+
+
+def _replicates(
+    recovery: Recovery, kind: Condition, estimator: str
+) -> tuple[dict[str, pd.Series], dict[str, pd.Series], str]:
+    """An estimator's rows with effects and without, by direction, and the least number of replicates."""
+    present, absent = (
+        _rows(recovery, condition, estimator) for condition in (kind.name, f"{kind.name}_null")
+    )
+    return present, absent, count(min(row["n_replicates"] for row in (*present.values(), *absent.values())))
 
 
 def _held(recovery: Recovery, kind: Condition, estimator: str, collection: Collection, name: str) -> str:
     """How often an estimator's interval held the truth, and excluded zero where nothing was to be found."""
-    present, absent = (
-        _rows(recovery, condition, estimator) for condition in (kind.name, f"{kind.name}_null")
-    )
+    present, absent, n = _replicates(recovery, kind, estimator)
     held = _each(present, "coverage", collection)
     wrong = _each(absent, "rejection", collection)
-    n = count(min(row["n_replicates"] for row in (*present.values(), *absent.values())))
     # Of a level of 95 %, as the study's verdict takes it.
     return (
         f"The interval of {name}, which is meant to hold the truth in 95 %, held it in {held} of {n} replicates; where "

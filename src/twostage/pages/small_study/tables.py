@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.display import MISSING, interval, number, p_value
+from twostage.display import MISSING, interval, number, p_value, with_interval
 from twostage.pages.small_study.analysis import STEP, SmallStudyReport
 from twostage.stage2 import Attempt
 
@@ -38,7 +38,7 @@ def _egger_row(name: str, found: Attempt) -> dict[str, str]:
         "slope (SE)": _together(f"{number(e.slope)} ({number(e.slope_se)})"),
         "statistic": f"{df} = {number(e.statistic)}",
         "p": p_value(e.p_value),
-        "limit [CI]": _together(f"{number(e.limit, 3)} {interval(e.limit_ci_low, e.limit_ci_high, 3)}"),
+        "limit [CI]": _together(with_interval(e.limit, e.limit_ci_low, e.limit_ci_high, 3)),
         "remark": e.note,
     }
 
@@ -76,7 +76,7 @@ def _line_row(name: str, found: Attempt) -> dict[str, str]:
 def _row(
     name, estimate=None, low=None, high=None, p=None, tau=MISSING, k=MISSING, remark=""
 ) -> dict[str, str]:
-    text = MISSING if estimate is None else _together(f"{number(estimate, 3)} {interval(low, high, 3)}")
+    text = MISSING if estimate is None else _together(with_interval(estimate, low, high, 3))
     row = {"effect": name, "estimate [CI]": text, "p": p_value(p), "τ": tau, "k": k}
     return row | {"remark": remark or MISSING}
 
@@ -140,7 +140,7 @@ def _selection_words(found: Attempt) -> str:
         return f"Selection model: {found.words[0].lower()}{found.words[1:]}"
     r = found.result
     return (
-        f"The selection model's effect is {number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}; test of selection "
+        f"The selection model's effect is {with_interval(r.estimate, r.ci_low, r.ci_high, 3)}; test of selection "
         f"{_equals(r.lrt_p_value)}."
     )
 
@@ -149,4 +149,4 @@ def _petpeese_words(found: Attempt) -> str:
     if not found:
         return f"PET-PEESE: {found.words[0].lower()}{found.words[1:]}"
     r = found.result
-    return f"PET-PEESE takes {r.chosen}: {number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}."
+    return f"PET-PEESE takes {r.chosen}: {with_interval(r.estimate, r.ci_low, r.ci_high, 3)}."

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from twostage.collection import Collection
-from twostage.display import count, html_table, interval, number, p_value, rows_of
+from twostage.display import count, html_table, interval, number, number_in, p_value, rows_of, with_interval
 from twostage.stage1 import Panel, StudyEstimates
 from twostage.terms import DIRECTIONS, arrow, term_label
 from twostage.text import myst, rich_myst
@@ -24,7 +24,7 @@ def coefficient_table(estimates: StudyEstimates, panel: Panel, variant: str = "m
         {
             "equation": arrow(r.direction, panel.x.name, panel.y.name),
             "term": term_label(r.direction, r.term, *names),
-            "estimate": number(r.estimate, 3),
+            "estimate": number_in(r.estimate, r.ci_low, r.ci_high, 3),
             "std. error": number(r.std_error, 3),
             "df": number(r.df, 1),
             "p": p_value(r.p_value),
@@ -56,7 +56,7 @@ def variant_table(estimates: StudyEstimates, panel: Panel) -> HTML:
                 (table["variant"] == variant) & (table["direction"] == d.name) & (table["term"] == d.cross)
             ]
             for r in rows_of(cross):
-                effect_of = f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}"
+                effect_of = with_interval(r.estimate, r.ci_low, r.ci_high, 3)
                 row |= {
                     arrow(d.name, panel.x.label, panel.y.label): effect_of,
                     "transitions": count(r.n_transitions),

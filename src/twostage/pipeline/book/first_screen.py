@@ -82,7 +82,7 @@ def _range(values: Iterable[float], shown: Any, *more: int) -> str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0].removesuffix(' %')} to {ends[1]}"
 
 
-def first_figure(data: dict[str, Any], effects: dict[str, Effect]) -> Markup:
+def first_figure(data: dict[str, Any], effects: dict[str, Effect], synthetic: bool = False) -> Markup:
     """Both cross-lagged effects on one axis: a dot for each study, the pooled effect, the prediction interval; as HTML.
 
     Texts are HTML and marks stand at percentages of the width, so that both keep their size on a phone.
@@ -93,6 +93,8 @@ def first_figure(data: dict[str, Any], effects: dict[str, Effect]) -> Markup:
         Of :func:`twostage.pipeline.book.forest.forest_data`.
     effects : dict of Effect
         Direction -> the pooled cross-lagged effect.
+    synthetic : bool
+        Whether the data are; the collection's note, which says more, stands above every page.
     """
     shown = [e for e in data["effects"] if e["key"] in effects and effects[e["key"]].studies]
     if not shown:
@@ -105,7 +107,8 @@ def first_figure(data: dict[str, Any], effects: dict[str, Effect]) -> Markup:
     rows = [_row(e["words"], effects[e["key"]], dots[e["key"]], low, width) for e in shown]
     studies = max(len(values) for values in dots.values())
     what = "Each dot is a study, the diamond the pooled effect with its interval; the vertical line is zero."
-    caption = markup(f"{what} {data['note']}" if studies > 1 else f"The dot is the study. {data['note']}")
+    of = " The data are synthetic." if synthetic else ""
+    caption = f"{what if studies > 1 else 'The dot is the study.'}{of}"
     return Markup(f'<figure class="first-figure">{"".join(rows)}<figcaption>{caption}</figcaption></figure>')
 
 

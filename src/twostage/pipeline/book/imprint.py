@@ -22,6 +22,10 @@ _TEX = {c: f"\\{c}" for c in "&%$#_"} | {
 }
 
 
+#: How an address begins that is a DOI.
+_DOI = "https://doi.org/"
+
+
 @dataclass(frozen=True)
 class Imprint:
     """Facts about a book; texts are those of the collection, unescaped.
@@ -37,6 +41,8 @@ class Imprint:
     data_licences : str
     code_licence, software, software_authors : str
         From the package's metadata, which a test holds equal to ``CITATION.cff``.
+    address, software_address : str
+        Of the book, as the collection says, and of the software, as the package's metadata say; empty: there is none.
     """
 
     authors: str
@@ -50,12 +56,16 @@ class Imprint:
     code_licence: str
     software: str
     software_authors: str
+    address: str = ""
+    software_address: str = ""
 
     @property
     def sentence(self) -> str:
         """The reference, as a text."""
         made = f"Living book, made on {self.date} with twostage {self.version}"
-        return f"{self.authors} ({self.date[:4]}). {self.title} [{made}]."
+        return (
+            f"{self.authors} ({self.date[:4]}). {self.title} [{made}].{self.address and ' ' + self.address}"
+        )
 
     @property
     def made_from(self) -> str:
@@ -82,7 +92,19 @@ class Imprint:
             "Licences of the data": self.data_licences,
         }
         lines = [f"- **{name}**: {myst(fact)}" for name, fact in facts.items()]
-        return Markup("\n".join([myst(self.sentence), "", *lines]))
+        return Markup("\n".join([myst(self.sentence), "", *lines, "", myst(self._missing())]).rstrip())
+
+    def _missing(self) -> str:
+        """What a reader of the reference cannot follow, and what would mend it."""
+        texts = []
+        if not self.address:
+            texts.append(
+                "The reference has no address, since none is stated: once the book is published, its DOI or URL "
+                "belongs into the setting “address” of the collection's collection.yml, and stands here from then on."
+            )
+        if not self.software_address:
+            texts.append("The software's repository is not public so far: its entry has no address either.")
+        return " ".join(texts)
 
     def bibtex(self) -> Markup:
         """Entries for the book and for the software, as a block of MyST."""
@@ -95,6 +117,10 @@ class Imprint:
             "year": year,
             "version": self.version,
         }
+        for fields, address in ((book, self.address), (software, self.software_address)):
+            if address:
+                doi = address.removeprefix(_DOI)
+                fields["doi" if doi != address else "url"] = doi
         return fence(
             f"{_entry('book', 'misc', book)}\n\n{_entry('twostage', 'software', software)}", "bibtex"
         )
@@ -137,6 +163,15 @@ def make_imprint(run: Run, collection: Collection) -> Imprint:
         code_licence=about["License-Expression"],
         software=f"{about['Name']}: {about['Summary']}",
         software_authors=about["Author"],
+        address=collection.address,
+        software_address=next(
+            (
+                url.partition(", ")[2]
+                for url in about.get_all("Project-URL") or []
+                if url.startswith("Repository")
+            ),
+            "",
+        ),
     )
 
 

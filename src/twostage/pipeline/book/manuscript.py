@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostage.collection import Collection, mark_notes
-from twostage.display import MISSING, count, html_table, interval, number, percent
+from twostage.display import MISSING, count, html_table, interval, number, number_in, percent
 from twostage.notebooks import HOME, parameter_table
 from twostage.pages.common.counts import why_counts_differ
 from twostage.pages.common.heterogeneity import simulated_prediction
@@ -215,7 +215,7 @@ def _first_screen(run_folder: Path, collection: Collection, parameters: Paramete
     return {
         "answer": lambda direction: answer(of(direction), direction, collection, lag, unit),
         "scale_points": lambda d: scale_points(of(d), d, collection, parameters, records),
-        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}),
+        "first_figure": lambda: first_figure(data(), {d: of(d) for d in DIRECTIONS}, collection.synthetic),
         "forests": data,
         "effects": lambda: {e["words"]: of(e["key"]) for e in data()["effects"] if e["key"] in DIRECTIONS},
     }
@@ -343,7 +343,7 @@ def _truth(collection: Collection, output: Path) -> str:
             {
                 "effect": label,
                 "generating value": number(float(row.value), 3),
-                "estimate": number(e.value, 3),
+                "estimate": number_in(e.value, e.low, e.high, 3),
                 "interval": interval(e.low, e.high, 3),
                 "holds the generating value": "yes" if e.low <= float(row.value) <= e.high else "no",
             }

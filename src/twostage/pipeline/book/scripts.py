@@ -123,10 +123,15 @@ def _parts(script: Any) -> tuple[str, str]:
     return str(getattr(script, "filename", script)), str(getattr(script, "attributes", {}).get("body", ""))
 
 
+def computation(title: str) -> str:
+    """What the page of a pooled notebook is called: that which quotes it may have the same title."""
+    return f"{title}: computation"
+
+
 def _say_what_it_is(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """The place of the imprint, a title that no other page has, and a description for those who find the page."""
     if page.startswith(_COMPUTATION) and "title" in context:
-        context["title"] = f"{context['title']}: computation"
+        context["title"] = computation(context["title"])
     if CITE_PAGE in app.env.all_docs:
         context["theme_extra_footer"] = PLACE
     # What the theme found there has the tags of the parts that are HTML.

@@ -27,7 +27,7 @@ from twostage.pipeline.book.launch import Launch
 from twostage.pipeline.book.manuscript import book_context
 from twostage.pipeline.book.pages import Pages, copy_notebook
 from twostage.pipeline.book.rerun import rerun_section, run_command
-from twostage.pipeline.book.scripts import MULTIVERSE, write_scripts
+from twostage.pipeline.book.scripts import MULTIVERSE, computation, write_scripts
 from twostage.pipeline.book.software import offer, results_footer, software_context
 from twostage.pipeline.errors import PipelineError
 from twostage.pipeline.results import results_of
@@ -211,7 +211,9 @@ class Contents:
         return {"file": file}
 
     def _pooled(self) -> list[dict[str, Any]]:
-        return [self._notebook(notebook) for notebook in self._shown.notebooks]
+        # In the sidebar as well no two pages have one name: some are called like the page that quotes them.
+        pages = [self._notebook(notebook) for notebook in self._shown.notebooks]
+        return [page | {"title": computation(page["title"])} for page in pages]
 
     def _tutorials(self) -> list[dict[str, Any]]:
         return [self._notebook(notebook) for notebook in self._run.tutorials]
@@ -241,7 +243,7 @@ class Contents:
         executed, page = self._run.executed(name, study), self._target / f"{file}.ipynb"
         captions = self._captions if name in self._shown.notebooks else None
         title = copy_notebook(executed, page, label, rerun, captions)
-        return {"file": file, "title": title}
+        return {"file": file, "title": f"{title}, {study}" if study else title}
 
     def _api(self) -> list[dict[str, Any]]:
         # Nine tenths of the build of a small book are these pages, and they are the same for every collection.
