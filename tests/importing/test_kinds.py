@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -310,3 +311,39 @@ def test_an_id_with_what_nobody_sees_is_refused_with_its_row(tmp_path):
         file = write_example(table, tmp_path / "a.parquet")
         (problem,) = refused(tmp_path, file, LONG)
         assert "row 19, column 'id'" in problem and f"U+{ord(odd[-1]):04X}" in problem
+
+
+@pytest.mark.parametrize("ids", ["P{:02d}", "{}"], ids=["numbered", "initials"])
+@pytest.mark.parametrize("statistic", ["mean", "sum", "std"])
+@pytest.mark.parametrize("word", ["Středník", "Keskiarvo", "平均", "Rerata"])
+def test_a_row_computed_from_the_others_is_asked_about_in_any_language(tmp_path, ids, statistic, word):
+    """Czech, Finnish, Danish and Polish words for the mean were no words of ours: their rows became patients."""
+    draw = np.random.default_rng(3)
+    table = pd.DataFrame(
+        draw.uniform(2, 7, (9, 6)).round(2), columns=["wai_1", "wai_2", "wai_3", "oq_1", "oq_2", "oq_3"]
+    )
+    names = [ids.format(i if "02" in ids else "ABCDEFGHI"[i] + "KLMNOPQRS"[i]) for i in range(9)]
+    table = pd.concat([table, table.agg(statistic).round(2).to_frame().T], ignore_index=True)
+    table.insert(0, "id", [*names, word])
+    (problem,) = refused(tmp_path, table.to_csv(index=False), WIDE)
+    assert f"unusual_patients: {{{word!r}: leave out}}" in problem
+    # Without that row nobody is asked about.
+    bring(tmp_path / "without", table[:-1].to_csv(index=False), WIDE)
+
+
+def test_labels_to_fill_in_are_one_line(tmp_path):
+    content = LONG | {"session_labels": dict.fromkeys(("I", "II", "III", "IV", "V", "VI"), "FILL IN")}
+    (problem,) = refused(tmp_path, "id,session,wai,oq\na,I,1,2\n", content)
+    assert "'I', 'II', 'III', 'IV', 'V' and 1 more: the number of the session, or leave out" in problem
+
+
+def test_a_column_that_numbers_rows_is_no_session(tmp_path):
+    """formr's session_id is one of the whole survey: taken for the session, no patient had two in the window."""
+    rows = [f"{p},{100 + 7 * i},2024-01-{i + 1:02d},{i % 7},{i % 5}" for i, p in enumerate("abcabcabcabc")]
+    text = "\n".join(["id,session_id,date,wai,oq", *rows])
+    (tmp_path / "f.csv").write_text(text, encoding="utf-8")
+    suggestion = suggest(Asked(tmp_path / "f.csv", empty(tmp_path / "c"), "S1"), tmp_path / "m.yml")
+    assert "date: date" in suggestion.text and "session_id" not in yaml.safe_load(suggestion.text).values()
+    (tmp_path / "f.csv").write_text(text.replace("date", "note").replace("2024-01-", "n"), encoding="utf-8")
+    suggestion = suggest(Asked(tmp_path / "f.csv", tmp_path / "c", "S1"), tmp_path / "m.yml")
+    assert "session: session_id" in suggestion.text and "NOT if it numbers the rows" in suggestion.text

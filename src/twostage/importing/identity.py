@@ -69,6 +69,7 @@ def unusual(cells: pd.DataFrame, patient: str, scores: Sequence[str]) -> dict[st
         Those that are called like totals or like the column itself, and those that look like no other id and
         have values like nobody's, or none.
     """
+    scores = list(dict.fromkeys(scores))
     ids = [id for id in cells[patient].unique() if id]
     shapes = {id: _shape(id) for id in ids}
     common, n = Counter(shapes.values()).most_common(1)[0] if ids else ("", 0)
@@ -84,7 +85,22 @@ def unusual(cells: pd.DataFrame, patient: str, scores: Sequence[str]) -> dict[st
         elif other and words[0] in SHORT:
             found[id] = "called like a row of totals, and unlike the other ids"
     odd = [id for id in ids if usual and shapes[id] != common and id not in found]
-    return found | (_odd_values(cells, patient, odd, scores) if odd and len(odd) <= 0.2 * len(ids) else {})
+    if odd and len(odd) <= 0.2 * len(ids):
+        found |= _odd_values(cells, patient, odd, scores)
+    return found | _last_rows(cells, patient, [id for id in ids[-LAST:] if id not in found], scores)
+
+
+def _last_rows(cells: pd.DataFrame, patient: str, last: list[str], scores: Sequence[str]) -> dict[str, str]:
+    """Those of the last ids, however spelt, whose row is computed from the rows above it."""
+    found = {}
+    for id in last:
+        places = np.flatnonzero(cells[patient].isin([id]))
+        if len(places) != 1:
+            continue
+        numbers = cells[list(scores)].iloc[: places[0] + 1].apply(pd.to_numeric, errors="coerce")
+        if numbers.iloc[-1].count() >= 4 and _computed(numbers.iloc[-1:], numbers.iloc[:-1], STATISTICS[:3]):
+            found[id] = "the last rows, with values that are computed from those above"
+    return found
 
 
 def _shape(id: str) -> str:
@@ -106,6 +122,9 @@ def _odd_values(cells: pd.DataFrame, patient: str, odd: list[str], scores: Seque
         values = values[np.isfinite(values)]
         if not values.size or filled.size < 10:
             continue
+        if _computed(numbers.loc[rows.index], numbers[~own.isin(odd)]):
+            found[id] = "unlike the other ids, with values that are computed from the others'"
+            continue
         low, high = filled.min(), filled.max()
         room = (high - low) / 2
         beyond = ((values < low - room) | (values > high + room)).any()
@@ -113,6 +132,31 @@ def _odd_values(cells: pd.DataFrame, patient: str, odd: list[str], scores: Seque
         if beyond or broken:
             found[id] = "unlike the other ids, with values unlike the others'"
     return found
+
+
+#: How many of a file's last ids are looked at as totals although they are spelt like the others.
+LAST = 4
+
+
+#: What a row of totals may hold. The first three are never a patient's own by chance.
+STATISTICS = ("mean", "sum", "std", "sem", "var", "median", "min", "max", "count")
+
+
+#: A value is a statistic of the others if it is right to half of its last of this many digits, as tables round.
+DIGITS = 3
+
+
+def _computed(own: pd.DataFrame, others: pd.DataFrame, of: Sequence[str] = STATISTICS) -> bool:
+    """Whether a row's numbers are one statistic of the rows above, whatever language calls it: mean, sum, SD, n ..."""
+    if len(own) != 1:
+        return False
+    values = own.iloc[0].dropna()
+    values = values[others[values.index].count() >= 3]
+    if len(values) < 2:
+        return False
+    table = others[values.index].agg(list(of))
+    near = (table - values).abs() <= 0.5 * 10.0 ** (1 - DIGITS) * table.abs()
+    return bool(near.all(axis=1).any())
 
 
 def resolve(

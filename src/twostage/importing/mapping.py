@@ -309,7 +309,7 @@ def check_mapping(content: Any, name: str) -> ImportMapping:
     ------
     ImportProblems
     """
-    open_places = [Problem(name, None, key, FILL_IN, _wanted(key)) for key in unfilled(content)]
+    open_places = [Problem(name, None, key, FILL_IN, words) for key, words in _open_places(content)]
     try:
         mapping = ImportMapping.model_validate(content)
     except (pydantic.ValidationError, RecursionError) as error:
@@ -338,8 +338,27 @@ def _too_deep(name: str) -> Problem:
 
 def _wanted(key: str) -> str:
     column = key.removeprefix("study.")
-    words = schema.REGISTRY[column][1] if column in schema.REGISTRY else "a column of the file"
+    others = {
+        "date_format": "ISO, unix, or a pattern such as '%d.%m.%Y' or '%m/%d/%Y %I:%M %p'",
+        "session_labels": "the number of the session, or leave out",
+    }
+    known = schema.REGISTRY[column][1] if column in schema.REGISTRY else "a column of the file"
+    words = others.get(key.split(".")[0], known)
     return f"{words}; only you can know it"
+
+
+def _open_places(content: Any) -> Iterator[tuple[str, str]]:
+    """What is still to be filled in, and what is wanted there; all labels of sessions are one place."""
+    labels = []
+    for key in unfilled(content):
+        head, _, label = key.partition(".")
+        if head == "session_labels":
+            labels.append(label)
+        else:
+            yield key, _wanted(key)
+    if labels:
+        shown = ", ".join(map(repr, labels[:5])) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+        yield "session_labels", f"for {shown}: {_wanted('session_labels')}"
 
 
 def unfilled(content: Any, key: str = "", depth: int = 0) -> Iterator[str]:

@@ -204,7 +204,7 @@ def propose(
         _why(source, "patient", patient) if patient else _choices(listed(_asked(source, recipe)))
     )
     if layout == "long":
-        content |= _when(source, recipe, remarks)
+        content |= _when(source, recipe, remarks, patient)
     names = [*wide, *grids] if layout == "wide" else _scorelike(source, content, recipe)
     found = _find(looked, names, {} if layout == "wide" else source.labels)
     versions = {v: version_of(found[v], grids) for v in ("x", "y")}
@@ -370,11 +370,17 @@ def _choices(columns: Sequence[str], n: int = 12) -> str:
     return "one of " + ", ".join(columns[:n]) + (", ..." if len(columns) > n else "")
 
 
-def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dict[str, Any]:
+def _when(
+    source: Source, recipe: Recipe | None, remarks: dict[str, str], patient: str | None
+) -> dict[str, Any]:
     columns = list(source.cells)
-    session, date = (_first(_called(role, source, recipe)) for role in ("session", "date"))
+    called, date = _called("session", source, recipe), _first(_called("date", source, recipe))
+    rows = [c for c in called if _numbers_rows(source.cells, patient, c)]
+    session = _first([c for c in called if c not in rows] or ([] if date else called))
     if session or not date:
         remarks["session"] = _why(source, "session", session) if session else _choices(listed(columns))
+        if session in rows:
+            remarks["session"] += "; NOT if it numbers the rows of the file: no number comes twice"
         return {"session": session or FILL_IN}
     cells = source.cells[date][source.cells[date] != ""]
     fitting = _formats(cells.unique()[:LOOKED_AT])
@@ -382,6 +388,15 @@ def _when(source: Source, recipe: Recipe | None, remarks: dict[str, str]) -> dic
     remarks["date"] = f"{BY_NAME}; sessions are numbered by the order of their dates within the patient"
     remarks["date_format"] = f"ISO, unix, or as in '%d.%m.%Y' or '%m/%d/%Y'; the first date is {example!r}"
     return {"date": date, "date_format": fitting[0] if len(fitting) == 1 else FILL_IN}
+
+
+def _numbers_rows(cells: pd.DataFrame, patient: str | None, column: str) -> bool:
+    """Whether a column tells rows apart, not the sessions of a patient: no value comes twice, of several patients' rows."""
+    values = cells[column][cells[column] != ""]
+    if not patient or not values.is_unique:
+        return False
+    of = cells.loc[values.index, patient]
+    return 1 < of.nunique() < len(of)
 
 
 def _formats(texts: Sequence[str]) -> list[str]:

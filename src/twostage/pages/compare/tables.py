@@ -50,8 +50,8 @@ def side_by_side(comparison: Comparison, everything: bool = False) -> pd.DataFra
 def _words(c: Comparison, row: dict) -> dict[str, str]:
     cells = {"effect": row_label(row, c.x, c.y)}
     for name, end in ((c.a, "a"), (c.b, "b")):
-        estimate, *ends = (row[f"{of}_{end}"] for of in ("estimate", "ci_low", "ci_high"))
-        cells[name] = with_interval(estimate, *ends, 3) if pd.notna(estimate) else "–"
+        estimate, low, high = (row[f"{of}_{end}"] for of in ("estimate", "ci_low", "ci_high"))
+        cells[name] = with_interval(estimate, low, high, 3) if pd.notna(estimate) else "–"
     cells[f"{c.b} − {c.a}"] = number(row["estimate_diff"], 3)
     cells["τ"] = _both(row, "tau2", lambda v: number(float(np.sqrt(v)), 3))
     cells["k"] = _both(row, "k", lambda v: str(int(v)))
