@@ -28,7 +28,8 @@ def test_every_folder_of_the_tree_is_there():
 def test_every_folder_of_the_package_is_in_the_tree():
     package = REPOSITORY / "src" / "twostage"
     folders = {path.parent.relative_to(REPOSITORY).as_posix() for path in package.rglob("__init__.py")}
-    assert folders - set(tree()) == set()
+    # A page is added without a line there: its folder has its word.
+    assert {f for f in folders - set(tree()) if not f.startswith("src/twostage/pages/")} == set()
 
 
 def test_every_file_beside_the_folders_is_named():

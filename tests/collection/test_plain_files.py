@@ -12,10 +12,10 @@ from twostage.collection.distinct_texts import split
 
 def test_no_damaged_file_is_read_otherwise(tmp_path):
     """The script has thousands more."""
-    found = fuzz(tmp_path / "c", 150, seed=2)
+    found = fuzz(tmp_path / "c", 60, seed=2)
     # Neither of the ways is idle.
-    assert found["taken"] >= 10
-    assert found["refused, with problems"] >= 50
+    assert found["taken"] >= 4
+    assert found["refused, with problems"] >= 20
 
 
 def test_every_study_of_the_default_collection_is_read_at_once(default):

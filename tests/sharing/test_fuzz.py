@@ -15,7 +15,7 @@ from twostage.sharing.check import check_bundle
 from twostage.sharing.layout import MANIFEST, PAGE, BundleError
 
 #: Bundles in this test; the script beside it runs as many as it is told.
-N = 200
+N = 100
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -1,6 +1,7 @@
 """A study read in pieces gives what the same study gives in memory."""
 
 import shutil
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -53,12 +54,23 @@ def write_parquet(table, path, rows_of_a_group: int = 2048):
     connection.execute(f"COPY given TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {rows_of_a_group})")
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["in order", "shuffled"])
-def both(request, tmp_path_factory):
-    """The same two studies in memory and in pieces of some hundred patients."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
-    written = write_collection(simulate_collection(5, n_studies=2, n_patients=2000), folder / "memory")
-    where = as_parquet(written, folder / "pieces", request.param)
+    return write_collection(simulate_collection(5, n_studies=2, n_patients=2000), folder / "memory")
+
+
+@pytest.fixture(scope="module")
+def records_in_memory(written):
+    """What is analysed in memory, once for each choice of parameters, whatever the order of the pieces."""
+    collection = read_collection(written)
+    return cache(lambda parameters: analyse(collection, parameters, list(FUNCTIONS)).records)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["in order", "shuffled"])
+def both(request, written, tmp_path_factory):
+    """The same two studies in memory and in pieces of some hundred patients."""
+    where = as_parquet(written, tmp_path_factory.mktemp("pieces") / "pieces", request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_study, "PIECE_ROWS", 2000)
         collections = read_collection(written), read_collection(where)
@@ -77,9 +89,10 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=["defaults", "session trend", "slopes", "lag 2"])
-def test_records_are_those_of_memory(both, choice):
+def test_records_are_those_of_memory(both, records_in_memory, choice):
     parameters = make_parameters(choice)
-    memory, pieces = (analyse(c, parameters, list(FUNCTIONS)).records for c in both)
+    memory = records_in_memory(parameters)
+    pieces = analyse(both[1], parameters, list(FUNCTIONS)).records
     for analysis in FUNCTIONS:
         for ours, theirs in zip(memory[analysis], pieces[analysis], strict=True):
             same_record(ours, theirs)

@@ -27,7 +27,10 @@ def addition(
         str, typer.Option(metavar="NAME", help="a finished run: a folder in runs/, or its path")
     ] = "default",
     markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write it as Markdown, for a pull request")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="also write the comparison to this file as Markdown, for a pull request"
+        ),
     ] = None,
 ) -> None:
     """Compare a study of a finished run with the others.

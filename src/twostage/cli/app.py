@@ -46,7 +46,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
     ] = False,
 ) -> None:
     """See the help of `app`."""
@@ -114,7 +114,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="seed of the random numbers", min=0)] = SEED,
     studies: Annotated[int, typer.Option(help="number of studies, 1 to 17")] = 17,
     patients: Annotated[
-        int | None, typer.Option(help="patients in all; default: 5,350 for 17 studies")
+        int | None, typer.Option(help="total number of patients; default: 5,350 for 17 studies")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="replace the synthetic collection that is there")
@@ -142,7 +142,7 @@ class Format(StrEnum):
 
 @app.command(epilog=examples("twostage params", "twostage params --format csv > parameters.csv"))
 def params(
-    format: Annotated[Format, typer.Option(help="how to print it")] = Format.table,
+    format: Annotated[Format, typer.Option(help="format of the table")] = Format.table,
 ) -> None:
     """Print every analysis parameter: meaning, unit, allowed values, default, notebooks that take it."""
     from twostage.notebooks import PARAMETER_COLUMNS, parameter_rows

@@ -48,7 +48,7 @@ def compare(
             autocompletion=_runs,
         ),
     ],
-    run_b: Annotated[str, typer.Argument(help="name of the other, or its folder", autocompletion=_runs)],
+    run_b: Annotated[str, typer.Argument(help="name of the other run, or its folder", autocompletion=_runs)],
     out: Annotated[
         Path | None, typer.Option(help="folder for page, figure and table; default: RUN_B/comparisons/RUN_A")
     ] = None,

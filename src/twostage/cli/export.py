@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def export(
     run: Annotated[str, typer.Argument(help="name of a finished run, or its folder")],
     to: Annotated[Path, typer.Option(help="folder to write: new, empty, or that of an earlier export")],
-    tiff: Annotated[bool, typer.Option("--tiff", help="figures as TIFF, too")] = False,
+    tiff: Annotated[bool, typer.Option("--tiff", help="also write the figures as TIFF")] = False,
     force: Force = False,
     all_problems: AllProblems = False,
 ) -> None:

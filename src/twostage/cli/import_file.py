@@ -117,7 +117,7 @@ System = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="the system that exported the file, such as redcap; none: no system's special rules",
+        help="the system that exported the file, such as redcap; none: use no system's rules",
         show_default=False,
     ),
 ]
@@ -261,14 +261,14 @@ def _propose(asked: "Asked", dry_run: bool) -> None:
 
 
 def new_collection(
-    folder: Annotated[Path, typer.Argument(help="folder to make")],
+    folder: Annotated[Path, typer.Argument(help="folder to write; must not exist, or be empty")],
     x: Annotated[str, typer.Option(help="name of x: a column in the files")] = "alliance",
     y: Annotated[str, typer.Option(help="name of y")] = "symptoms",
     x_label: Annotated[
-        str | None, typer.Option(help="x in words; default: its name", show_default=False)
+        str | None, typer.Option(help="label of x on the pages; default: its name", show_default=False)
     ] = None,
     y_label: Annotated[
-        str | None, typer.Option(help="y in words; default: its name", show_default=False)
+        str | None, typer.Option(help="label of y on the pages; default: its name", show_default=False)
     ] = None,
     x_better: Annotated[
         Better, typer.Option(help="whether higher or lower values of x are better")
@@ -277,8 +277,12 @@ def new_collection(
         Better, typer.Option(help="whether higher or lower values of y are better")
     ] = "lower",
     title: Annotated[str, typer.Option(help="title of the book", show_default=False)] = "",
-    person: Annotated[str, typer.Option(help="what who is observed is called")] = "patient",
-    occasion: Annotated[str, typer.Option(help="what is called when they are observed")] = "session",
+    person: Annotated[
+        str, typer.Option(help="what a person who is observed is called, such as patient or student")
+    ] = "patient",
+    occasion: Annotated[
+        str, typer.Option(help="what an occasion of observation is called, such as session or day")
+    ] = "session",
 ) -> None:
     """Write an empty collection: a folder into which `twostage import` puts studies."""
     from twostage.collection import Pair, VariableSettings, new_collection

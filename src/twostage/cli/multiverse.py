@@ -29,7 +29,7 @@ def multiverse(
     null: Annotated[
         int,
         typer.Option(
-            "--null", help="draws of the collection without lagged effects, a multiple of 25", min=0
+            "--null", help="number of simulated collections without lagged effects, a multiple of 25", min=0
         ),
     ] = 0,
     out: Annotated[

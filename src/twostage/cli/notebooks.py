@@ -16,7 +16,7 @@ def notebooks(
         bool, typer.Option("--sync", help="write the parameter cells of the project's notebooks anew")
     ] = False,
 ) -> None:
-    """Print which notebooks there are and what each reads and leaves, or put their parameter cells in order.
+    """Print the notebooks with what each one reads and leaves, or write their parameter cells anew.
 
     A parameter's meaning, allowed values and default are defined in one place; --sync writes them into every notebook
     that takes the parameter, and replaces what was changed there.

@@ -36,7 +36,9 @@ def pull(
     study: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="only this study of theirs; may be repeated")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="put before their ids, where the collection has the same")] = "",
+    prefix: Annotated[
+        str, typer.Option(help="text to put before their ids where the collection has the same ids already")
+    ] = "",
     replace: Annotated[
         bool, typer.Option("--replace", help="replace earlier results of the studies")
     ] = False,

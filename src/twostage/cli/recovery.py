@@ -20,7 +20,9 @@ def recovery(
     collection: Annotated[
         Path | None, typer.Argument(help="folder of the collection; default: data", show_default=False)
     ] = None,
-    replicates: Annotated[int, typer.Option(help="how often it is drawn, a multiple of 20", min=20)] = 500,
+    replicates: Annotated[
+        int, typer.Option(help="number of simulated collections for each condition, a multiple of 20", min=20)
+    ] = 500,
     jobs: Annotated[
         int | None, typer.Option(help="processes on this machine; default: one per core", min=1)
     ] = None,
@@ -29,10 +31,13 @@ def recovery(
         list[str] | None, typer.Option(help="only this condition; may be repeated", show_default=False)
     ] = None,
     lags: Annotated[
-        bool, typer.Option("--lags", help="instead, the estimators at longer lags, stored by themselves")
+        bool,
+        typer.Option(
+            "--lags", help="study the estimators at longer lags instead; the results are stored separately"
+        ),
     ] = False,
 ) -> None:
-    """Draw a collection again and again with known truth, estimate and pool it, and store how that went.
+    """Simulate a collection many times with known true effects, analyse each one, and store how well the estimators did.
 
     After an interruption the same command continues where it stopped; with more replicates it adds only the new ones.
     """

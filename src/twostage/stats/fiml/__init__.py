@@ -1,7 +1,7 @@
 """Gaussian maximum likelihood of linear structures from incomplete data (FIML).
 
-Patients are grouped by what is missing and a structure says how parameters give covariances; likelihood.py has both, the
-value and its exact derivatives, maximum.py climbs, many data sets side by side.
+Patients are grouped by which scores are missing, and a structure says which covariances the parameters imply. likelihood.py
+computes the likelihood and its exact derivatives; maximum.py finds its maximum, for many data sets side by side.
 The panel models in `riclpm` and `dpm` are such structures.
 """
 

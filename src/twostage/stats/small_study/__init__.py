@@ -1,4 +1,4 @@
-"""Small-study effects: do small studies find other effects than large ones, and what if so?
+"""Small-study effects: whether small studies find other effects than large ones, and the pooled effect adjusted for that.
 
 - Tests of asymmetry: `egger`, `rank_test`. Pictures: `funnel`, `radial`.
 - Adjusted effects: `trimfill`, `petpeese`, `selection_model`.
