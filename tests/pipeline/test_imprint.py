@@ -9,8 +9,8 @@ from made_up import REPOSITORY
 from pybtex.database import parse_string
 
 from twostage.files import write_text
-from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.book.footer import CITE_ADDRESS
+from twostage.pipeline.book.imprint import make_imprint
 from twostage.pipeline.run import Run
 
 
