@@ -13,6 +13,7 @@ from twostage.pipeline.book.build import FRAME, _built_on
 from twostage.pipeline.book.footer import PLACE, place_footers
 from twostage.pipeline.book.imprint import CITE_ADDRESS
 from twostage.pipeline.book.incremental import dates, frame, keep_dates
+from twostage.pipeline.book.scripts import FOREST
 from twostage.simulation.simulate import simulate_collection, write_collection
 
 #: Three pages; the second refers to a figure of the first and to a heading of the third, the first has words of its own.
@@ -28,9 +29,10 @@ def build(source: Path, place: Path) -> set[str]:
     """Build with Sphinx alone; the pages that were written."""
     written = set()
     settings = {
-        "extensions": ["twostage.pipeline.book.incremental"],
+        "extensions": [f"twostage.pipeline.book.{name}" for name in ("incremental", "scripts")],
         "numfig": True,
         "html_copy_source": False,
+        "html_static_path": [str(source / "assets")],
     }
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
@@ -55,7 +57,8 @@ def source(tmp_path: Path) -> Path:
     (folder / "b").mkdir(parents=True)
     for name, text in PAGES.items():
         (folder / f"{name}.rst").write_text(text)
-    for name in ("herd.png", "b/herd.png"):
+    (folder / "assets").mkdir()
+    for name in ("herd.png", "b/herd.png", f"assets/{FOREST.data}", f"assets/{FOREST.script}"):
         (folder / name).write_bytes(name.encode())
     return folder
 
@@ -82,6 +85,18 @@ def test_pages_that_differ_are_written_and_the_book_is_that_of_a_build_from_noth
     file.write_text(file.read_text().replace(old, new))
     keep_dates(before)
     assert build(source, tmp_path / "kept") == written
+    build(source, tmp_path / "new")
+    assert tree(tmp_path / "kept" / "html") == tree(tmp_path / "new" / "html")
+
+
+def test_a_page_with_a_live_picture_is_written_where_its_data_are_others(source, tmp_path):
+    text = f'Live\n====\n\n.. raw:: html\n\n   <div class="{FOREST.css}"></div>\n'
+    (source / "second.rst").write_text(text)
+    build(source, tmp_path / "kept")
+    (source / "assets" / FOREST.data).write_text("other")
+    # As a build of the book begins, so that marks of the files are those of a build from nothing.
+    shutil.rmtree(tmp_path / "kept" / "html" / "_static")
+    assert build(source, tmp_path / "kept") == {"index", "second"}
     build(source, tmp_path / "new")
     assert tree(tmp_path / "kept" / "html") == tree(tmp_path / "new" / "html")
 
