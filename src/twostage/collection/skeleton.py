@@ -90,6 +90,12 @@ parameters:
   first_session: 1
   last_session: 7
 
+# On which day each was, in days from any day that is the same for all of one person's. With this (and a row `day` in
+# dictionary.csv) the import writes it where there are dates, and the book has a page on unequal distances:
+# sessions:
+#   columns:
+#     day: day
+
 # Our name: column of patients/<study>.csv. Every study's file has all of them; cells may be empty. Without scores at
 # the start and the end in any study, delete `pre` and `post`: the book then leaves out the outcome analysis.
 patients:
