@@ -3,7 +3,7 @@
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from import_support import bring, refused, written
+from import_support import bring, empty, refused, written
 
 from twostage.importing.sessions import skipped_days
 
@@ -50,3 +50,40 @@ def test_distances_of_days_are_those_of_the_calendar(tmp_path_factory, days):
 def test_several_rows_a_day_are_no_diary_of_days():
     days = pd.Series([1, 1, 1, 2, 2, 2, 4, 4, 4], dtype=float)
     assert skipped_days(days, pd.Series(["a"] * 9)) == ""
+
+
+def keeping_days(folder):
+    """An empty collection that has a column for days."""
+    collection = empty(folder / "c")
+    with (collection / "collection.yml").open("a", encoding="utf-8") as file:
+        file.write("sessions:\n  columns:\n    day: when\n")
+    with (collection / "dictionary.csv").open("a", encoding="utf-8") as file:
+        file.write("when,day of the session,days,,,\n")
+    return folder
+
+
+def days(folder) -> list[str]:
+    head, *lines = written(folder)[0].splitlines()
+    assert head == "patient,session,alliance,symptoms,when"
+    return [line.split(",")[4] for line in lines if line.startswith("a,")]
+
+
+def test_dates_are_kept_as_days_since_the_first_one(tmp_path):
+    bring(keeping_days(tmp_path), diary(2, 9, 17, 23), DIARY)
+    assert numbers(tmp_path) == [1, 2, 3, 4]
+    assert days(tmp_path) == ["0", "7", "15", "21"]
+
+
+def test_times_of_a_day_are_parts_of_it(tmp_path):
+    rows = "".join(
+        f"{p},2024-01-0{d}T{h}:00:00,{d},{d}\n" for p in "ab" for d in (1, 2) for h in ("06", "18")
+    )
+    bring(keeping_days(tmp_path), "id,day,wai,oq\n" + rows, DIARY)
+    assert days(tmp_path) == ["0", "0.5", "1", "1.5"]
+
+
+def test_sessions_without_dates_have_no_days(tmp_path):
+    content = {"layout": "long", "patient": "id", "session": "s", "x": "wai", "y": "oq"}
+    rows = "".join(f"{p},{s},{s},{s}\n" for p in "ab" for s in (1, 2, 3))
+    bring(keeping_days(tmp_path), "id,s,wai,oq\n" + rows, content)
+    assert days(tmp_path) == ["", "", ""]

@@ -87,7 +87,7 @@ def reshape(
     problems = _out_of_sessions(sessions, source, mapping, limits)
     if problems:
         return None, problems
-    sessions = sessions[["patient", "session", "x", "y"]].astype({"session": int})
+    sessions = sessions[[c for c in schema.SESSION_COLUMNS if c in sessions]].astype({"session": int})
     window = window_note(sessions, limits.window, mapping.session_shift)
     return StudyTables(sessions, patients, (*said, *notes, *kept, *told, *window)), []
 
@@ -155,6 +155,8 @@ def _long(
     numbered = number_sessions(source, mapping)
     problems = list(numbered.problems)
     rows = pd.DataFrame({"patient": cells[mapping.patient], "session": numbered.numbers, "row": cells.index})
+    if numbered.days is not None:
+        rows["day"] = numbered.days
     notes = []
     n = int(numbered.left_out.sum())
     notes += [f"{n} rows are no session (session_labels)"] if n else []
@@ -184,7 +186,11 @@ def _once(
     n, column = len(at_odds), mapping.date or mapping.session
     if not at_odds.any() and mapping.join_rows:
         whole = rows.groupby(keys, as_index=False, dropna=False, sort=False)
-        return whole[["row", "x", "y"]].first(), [], [f"{n} sessions joined from several rows each"]
+        return (
+            whole[[c for c in ("row", "x", "y", "day") if c in rows]].first(),
+            [],
+            [f"{n} sessions joined from several rows each"],
+        )
     if not at_odds.any() and mapping.join_rows is None:
         row = int(several["row"].iloc[1])
         expected = "one row for each, or join_rows: true in the mapping: no score of a session comes twice"

@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -33,17 +33,20 @@ class Numbered:
     left_out : pandas.Series
         bool: rows that are no session.
     problems : list of Problem
+    days : pandas.Series or None
+        float, days since the patient's first date, of sessions that are numbered by date.
     """
 
     numbers: pd.Series
     left_out: pd.Series
     problems: list[Problem] = field(default_factory=list)
+    days: pd.Series | None = None
 
 
 def number_sessions(source: Source, mapping: ImportMapping) -> Numbered:
     """The session of each row of a long file."""
     found = _by_date(source, mapping) if mapping.date else _by_number(source, mapping)
-    return Numbered(found.numbers + mapping.session_shift, found.left_out, found.problems)
+    return replace(found, numbers=found.numbers + mapping.session_shift)
 
 
 def label_numbers(labels: Iterable[str]) -> dict[str, int | str]:
@@ -128,13 +131,22 @@ def _by_date(source: Source, mapping: ImportMapping) -> Numbered:
             "numbered as they come"
         )
         problems.append(Problem(source.name, None, mapping.date, skipped, expected))
+    when = cells.map({text: _day(m) for text, m in known.items()}).astype(float)
+    since = (when - when.groupby(patients).transform("min")).round(5)
     if mapping.date_numbers == "days":
         numbers = days - days.groupby(patients).transform("min") + 1
-        return Numbered(numbers, pd.Series(False, index=cells.index), problems)
+        return Numbered(numbers, pd.Series(False, index=cells.index), problems, since)
     order = {moment: i for i, moment in enumerate(sorted(set(known.values())))}
     places = cells.map({text: float(order[m]) for text, m in known.items()}).astype(float)
     numbers = places.groupby(patients).rank(method="dense")
-    return Numbered(numbers, pd.Series(False, index=cells.index), problems)
+    return Numbered(numbers, pd.Series(False, index=cells.index), problems, since)
+
+
+def _day(moment: datetime.datetime) -> float:
+    """The day of a moment with its part of a day; of one with offset, of the instant."""
+    if moment.tzinfo is not None:
+        return moment.timestamp() / 86400
+    return moment.toordinal() + (moment - moment.replace(hour=0, minute=0, second=0)).total_seconds() / 86400
 
 
 def skipped_days(days: pd.Series, patients: pd.Series) -> str:

@@ -77,7 +77,8 @@ def study_files(study: NewStudy, settings: Settings) -> dict[str, str]:
     ):
         if layout is not None:
             contents[layout.path(names)] = csv_text(
-                table[list(layout.columns)].rename(columns=layout.columns)
+                # A file that does not say on which days its sessions were has none.
+                table.reindex(columns=list(layout.columns)).rename(columns=layout.columns)
             )
     return contents
 
