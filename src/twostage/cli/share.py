@@ -74,7 +74,7 @@ def share(
         bool,
         typer.Option(
             "--sums",
-            help="also share exact sums for one model of all patients; once for each study, in cells that hide each patient",
+            help="also share exact sums for one model of all patients, once for each study, in cells that hide patients",
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="replace files of these names")] = False,

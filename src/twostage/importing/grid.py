@@ -240,7 +240,7 @@ def _named_width(names: list[str], grid: Grid) -> int:
     """Columns up to the last that has a name or a cell: spreadsheets leave empty ones behind."""
     width = _last(names)
     beyond = [i for i in grid.cells.columns[width:] if (grid.cells[i] != "").any()]
-    return beyond[-1] + 1 if beyond else width
+    return int(beyond[-1]) + 1 if beyond else width
 
 
 def _last(cells: Sequence[str]) -> int:
@@ -280,7 +280,9 @@ def _own_names(
 ) -> tuple[list[str], dict[str, tuple[str, ...]], list[str]]:
     """A name of its own for each column; "" for one with neither name nor cells."""
     counts = Counter(names)
-    own, twice, unnamed = [], {}, 0
+    own: list[str] = []
+    twice: dict[str, tuple[str, ...]] = {}
+    unnamed = 0
     for i, name in enumerate(names, 1):
         if not name:
             has_cells = bool((columns[i - 1] != "").any())

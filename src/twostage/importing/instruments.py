@@ -126,9 +126,9 @@ def find_score(variable: Variable, instruments: Iterable[str], names: Sequence[s
     whole = [name for name in names if name not in items]
     found, why = _by_own_words(own, whole)
     fitting = [name for name in whole if instrument_of(name, known)]
-    if found is None and len(fitting) == 1:
-        found = fitting[0]
-        why = f"{bare(found)!r} stands for: {instrument_of(found, known).title}"
+    only = instrument_of(fitting[0], known) if found is None and len(fitting) == 1 else None
+    if only is not None:
+        found, why = fitting[0], f"{bare(fitting[0])!r} stands for: {only.title}"
     if found is not None:
         instrument = instrument_of(found, known)
         title, counts = (instrument.title, instrument.items) if instrument else ("", ())

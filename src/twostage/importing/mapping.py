@@ -176,7 +176,7 @@ def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Pro
             own = " or ".join(map(repr, source.twice[column]))
             problems.append(Problem(name, None, key, column, f"which of the columns of this name: {own}"))
         elif column not in source.cells:
-            expected = f"a column of {source.name}{nearest(column, source.cells)}"
+            expected = f"a column of {source.name}{nearest(column, map(str, source.cells))}"
             problems.append(Problem(name, None, key, column, expected))
     if mapping.layout == "wide":
         for v in ("x", "y"):
@@ -222,7 +222,7 @@ def score_columns(source: Source, mapping: ImportMapping) -> list[str]:
 def unused_columns(source: Source, mapping: ImportMapping) -> list[str]:
     """The file's columns that the mapping does not name; its own exist."""
     used = set(used_columns(source, mapping))
-    return [column for column in source.cells if column not in used]
+    return [column for column in map(str, source.cells) if column not in used]
 
 
 def wide_columns(
@@ -251,11 +251,11 @@ def wide_columns(
                 own = ", ".join(source.twice[column])
                 problems.append(Problem(name, None, pattern, column, f"this name once; the file has {own}"))
                 continue
-            session = found.setdefault(int(match[1]), {})
-            if pattern in session:
-                both = f"{session[pattern]} and {column}"
+            there = found.setdefault(int(match[1]), {})
+            if pattern in there:
+                both = f"{there[pattern]} and {column}"
                 problems.append(Problem(name, None, pattern, both, "one column for each session"))
-            session[pattern] = column
+            there[pattern] = column
     if not found:
         problems.append(Problem(name, None, None, block.names()[0], f"such columns in {source.name}"))
     for session, columns in sorted(found.items()):

@@ -48,7 +48,7 @@ def openesm_file(file: Path, folder: Path = Path()) -> tuple[Path, dict[str, Any
 
 def _fetch(name: str, id: str) -> tuple[bytes, dict[str, Any]]:
     try:
-        import openesm  # type: ignore[import-not-found]
+        import openesm
     except ImportError:
         expected = "the package openesm, which fetches it: python -m pip install openesm"
         raise ImportProblems([Problem("command line", None, None, name, expected)]) from None

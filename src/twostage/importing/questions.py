@@ -60,10 +60,10 @@ def ask(source: Source, content: dict[str, Any], remarks: dict[str, str], ranges
 
 def score_columns(source: Source, block: dict[str, Any]) -> list[str]:
     """The columns that a proposed score names."""
-    found = []
+    found: list[str] = []
     for name in block.get("items", [block.get("column", FILL_IN)]):
         expression = r"[0-9]{1,4}".join(re.escape(part) for part in name.split(SESSION, 1))
-        found += [c for c in source.cells if re.fullmatch(expression, c)]
+        found += [c for c in map(str, source.cells) if re.fullmatch(expression, c)]
     return found
 
 

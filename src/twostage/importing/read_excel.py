@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twostage.importing.grid import Grid, Row, Table, cells_of, table_of
 from twostage.importing.marks import Marks, marks_of
@@ -75,7 +75,7 @@ def read_excel(path: Path, options: FileOptions, guess: bool = False) -> Source:
     n = sum(map(len, formulas.values()))
     found = [*sheet.found, *table.found, *_hidden(table, sheet.facts), *marks.found]
     found += [f"{n} cells have a formula without a stored value"] if n else []
-    rest = {"twice": table.twice, "formulas": formulas, "doubtful": marks.doubtful}
+    rest: dict[str, Any] = {"twice": table.twice, "formulas": formulas, "doubtful": marks.doubtful}
     return Source(path.name, table.cells, used, tuple(found), **rest)
 
 

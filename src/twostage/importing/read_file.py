@@ -102,12 +102,13 @@ def option_value(key: str, text: str) -> object:
     ------
     ImportProblems
     """
-    words = {
+    choices: dict[str, dict[str, object]] = {
         "separator": {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "blank": " ", "bar": "|"},
         "decimal": {"comma": ",", "point": "."},
         "thousands": {"comma": ",", "point": ".", "apostrophe": "'", "blank": " "},
         "short_rows": {"true": True, "false": False},
-    }.get(key, {})
+    }
+    words = choices.get(key, {})
     if text.casefold() in words:
         return words[text.casefold()]
     if key in ("skip_rows", "fill_down"):

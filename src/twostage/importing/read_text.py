@@ -119,7 +119,7 @@ def read_text(path: Path, options: FileOptions, guess: bool = False) -> Source:
     grid = Grid(name, cells, lengths, row_names=separator in " \t").only(filled)
     table = table_of(grid, replace(options, encoding=encoding, separator=separator), guess)
     found += table.found
-    marks = marks_of({c: table.cells[c].unique() for c in table.cells}, options, separator)
+    marks = marks_of({str(c): table.cells[c].unique() for c in table.cells}, options, separator)
     found += marks.found
     used = replace(table.options, decimal=marks.decimal, thousands=marks.thousands)
     return Source(name, table.cells, used, tuple(found), twice=table.twice, doubtful=marks.doubtful)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -56,7 +57,7 @@ class Recipe:
 
     def known_by(self, cells: pd.DataFrame) -> tuple[str, ...]:
         """The columns, or the words, by which a table is known to be this system's; none if it is not."""
-        there = {plain(column): column for column in cells}
+        there = {plain(column): column for column in map(str, cells)}
         for sign in self.signs:
             if all(plain(column) in there for column in sign):
                 return tuple(there[plain(column)] for column in sign)
@@ -66,7 +67,7 @@ class Recipe:
 
     def columns(self, role: str, cells: pd.DataFrame) -> list[str]:
         """The table's columns of a role that say something, the likeliest first."""
-        there = {plain(column): column for column in cells}
+        there = {plain(column): column for column in map(str, cells)}
         found = [there[plain(column)] for column in getattr(self, role) if plain(column) in there]
         return [column for column in found if cells[column].nunique() > 1]
 
@@ -80,7 +81,7 @@ class Recipe:
         if not self.heading_rows(cells):
             return {}
         texts = cells.iloc[0]
-        return {c: texts[c] for c in cells if texts[c] and plain(texts[c]) != plain(c)}
+        return {c: texts[c] for c in map(str, cells) if texts[c] and plain(texts[c]) != plain(c)}
 
     def heading_rows(self, cells: pd.DataFrame) -> tuple[int, ...]:
         """Rows below the names that belong to the heading."""
@@ -103,7 +104,7 @@ def recipes() -> dict[str, Recipe]:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             key = file.name.removesuffix(".yml")
             signs = tuple(map(tuple, content.pop("signs")))
-            rules = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+            rules: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
             found[key] = Recipe(key=key, signs=signs, **rules)
     return found
 

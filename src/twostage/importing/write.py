@@ -200,7 +200,8 @@ def _stage(folder: Path, staged: Path, registry: Registry) -> None:
     files = ["collection.yml", *(name for name in TABLES if name != STUDIES and (folder / name).is_file())]
     layouts: list[Layout] = [registry.settings.sessions]
     layouts += [registry.settings.patients] if registry.settings.patients else []
-    files += [layout.path(row) for layout in layouts for row in registry.studies.to_dict("records")]
+    rows = [{str(k): v for k, v in row.items()} for row in registry.studies.to_dict("records")]
+    files += [layout.path(row) for layout in layouts for row in rows]
     for file in dict.fromkeys(files):
         (staged / file).parent.mkdir(parents=True, exist_ok=True)
         try:
