@@ -247,3 +247,14 @@ def test_the_search_for_garbage_goes_on_after_a_file_was_read():
         assert not gc.isenabled()
         raise ValueError("damaged")
     assert gc.isenabled()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_comes_twice_in_spss_is_said_and_no_warning(tmp_path):
+    """Only a damaged file has it; the library warned on the terminal, and its second column was taken without a word."""
+    file = tmp_path / "a.sav"
+    pyreadstat.write_sav(pd.DataFrame({"QQA": [1.0, 2.0], "QQB": [3.0, 4.0]}), file)
+    content = file.read_bytes()
+    assert b"QQB" in content
+    file.write_bytes(content.replace(b"QQB", b"QQA"))
+    assert any("duplicated" in words for words in read_source(file, FileOptions()).found)
