@@ -152,14 +152,21 @@ def read_r(path: Path, options: FileOptions, guess: bool = False) -> Source:
     elif asked in frames:
         frame = frames[asked]
     else:
-        how = f"say {cure('frame', names[0] if names else '...')}"
-        expected = f"one data frame of {', '.join(names) or 'none'}: {how}"
+        expected = (
+            f"one data frame of {', '.join(names)}: say {cure('frame', names[0])}" if names else NO_FRAME
+        )
         raise ImportProblems([Problem(path.name, None, "frame", asked, expected)])
     plain = frame.astype({c: object for c in frame if frame[c].dtype.name == "category"})
     cells, used, doubtful, found = _as_text(path.name, plain, (), options)
     frame_used = asked or (names[0] if names else None)
     found = [f"R, {len(frame)} rows" + f" of the data frame {frame_used}" * bool(frame_used), *found]
     return Source(path.name, cells, replace(used, frame=frame_used), tuple(found), doubtful=doubtful)
+
+
+#: What to do with a list, or another object of R.
+NO_FRAME = (
+    "a data frame: in R, saveRDS(as.data.frame(object), file), of a list of data frames each one by itself"
+)
 
 
 def read_parquet(path: Path, options: FileOptions, guess: bool = False) -> Source:
