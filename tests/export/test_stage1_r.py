@@ -188,7 +188,9 @@ def test_lavaan_syntax_by_hand():
 
 
 def test_a_file_that_excel_saved_its_way_is_read_so_in_r(tmp_path):
-    """R was run on such a copy of the default collection once: its output was that of the plain files, to the byte."""
+    """R was run on such copies of the default collection once, as Excel saves them and as Parquet
+    (nanoparquet 0.5.1): its output was that of the plain files, to the byte.
+    """
     plain = script("default")
     settings, _ = read_settings(REFERENCE.parents[1] / "data")
     file = settings.sessions.path(plain.info)

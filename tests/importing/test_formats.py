@@ -247,3 +247,32 @@ def test_the_search_for_garbage_goes_on_after_a_file_was_read():
         assert not gc.isenabled()
         raise ValueError("damaged")
     assert gc.isenabled()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_comes_twice_in_spss_is_said_and_no_warning(tmp_path):
+    """Only a damaged file has it; the library warned on the terminal, and its second column was taken without a word."""
+    file = tmp_path / "a.sav"
+    pyreadstat.write_sav(pd.DataFrame({"QQA": [1.0, 2.0], "QQB": [3.0, 4.0]}), file)
+    content = file.read_bytes()
+    assert b"QQB" in content
+    file.write_bytes(content.replace(b"QQB", b"QQA"))
+    assert any("duplicated" in words for words in read_source(file, FileOptions()).found)
+
+
+#: An .rds file, uncompressed: saveRDS(list(d = data.frame(id = 1)), "n.rds", version = 2, compress = FALSE).
+NESTED = bytes.fromhex(
+    "580a000000020004020200020300000002130000000100000313000000010000000e000000013ff000000000000000000402"
+    "0000000100040009000000056e616d6573000000100000000100040009000000026964000004020000000100040009000000"
+    "05636c6173730000001000000001000400090000000a646174612e6672616d6500000402000000010004000900000009726f"
+    "772e6e616d65730000000d0000000280000000ffffffff000000fe00000402000001ff000000100000000100040009000000"
+    "0164000000fe"
+)
+
+
+def test_a_list_in_rds_is_refused_with_what_to_do_in_r(tmp_path):
+    """A list with data frames in it gives the library none; it was "one data frame of none" before."""
+    file = tmp_path / "nested.rds"
+    file.write_bytes(NESTED)
+    (problem,) = refused(tmp_path, file, LONG)
+    assert "expected a data frame: in R, saveRDS(as.data.frame(object), file)" in problem

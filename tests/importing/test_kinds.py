@@ -347,3 +347,14 @@ def test_a_column_that_numbers_rows_is_no_session(tmp_path):
     (tmp_path / "f.csv").write_text(text.replace("date", "note").replace("2024-01-", "n"), encoding="utf-8")
     suggestion = suggest(Asked(tmp_path / "f.csv", tmp_path / "c", "S1"), tmp_path / "m.yml")
     assert "session: session_id" in suggestion.text and "NOT if it numbers the rows" in suggestion.text
+
+
+def test_a_file_without_most_columns_is_one_line(tmp_path):
+    (problem,) = refused(tmp_path, "a,b,c,d\n1,2,3,4\n", LONG)
+    assert "key 'patient, session, x, y': found 'id, session, wai, oq'" in problem
+    assert (
+        "columns of data.csv, which has a, b, c, d: another file, sheet, header row or separator?" in problem
+    )
+    # Two wrong names are two slips, each with what was meant.
+    problems = refused(tmp_path / "two", "id,session,WAI,OQ\n1,2,3,4\n", LONG)
+    assert len(problems) == 2 and all("did you mean" in p or "a column of data.csv" in p for p in problems)

@@ -97,6 +97,18 @@ def test_the_schema_of_a_version_stays_as_it_is():
     assert hashlib.sha256(text.encode()).hexdigest() == SCHEMAS[POOLED_VERSION]
 
 
+def test_the_codebook_explains_each_column_and_short_name(run):
+    table = pd.read_csv(run / "results" / "effects.csv")
+    book = pd.read_csv(run / "results" / "codebook.csv", keep_default_na=False)
+    columns = book[book["value"] == ""]
+    assert list(columns["column"]) == NAMES and (columns["meaning"].str.len() > 3).all()
+    for column in ("direction", "estimator"):
+        explained = set(book.loc[(book["column"] == column) & (book["value"] != ""), "value"])
+        assert explained == set(table[column].dropna())
+    terms = {f"{t} ({d})" for t, d in zip(table["term"], table["direction"], strict=True)}
+    assert set(book.loc[book["column"] == "term", "value"]) == {"", *terms}
+
+
 def test_the_package_has_each_file_with_its_checksum(run):
     resources = {r["path"]: r for r in read(run, "datapackage.json")["resources"]}
     there = {path.name for path in (run / "results").iterdir()}

@@ -235,7 +235,7 @@ class Script:
         p, sessions = self.parameters, range(self.parameters.first_session, self.parameters.last_session + 1)
         if p.lag == 1 and len(sessions) >= 3:
             yield "# --- models of everyone with a score in the window, by full-information maximum likelihood"
-            known = reliabilities(self.info)
+            known = reliabilities(dict(self.info))
             yield from lavaan_lines(
                 self.names["x"],
                 self.names["y"],

@@ -160,8 +160,16 @@ class ImportMapping(StrictModel):
                 yield name, block
 
 
+#: So many columns that a file lacks have one cause: it is another file, or read in another way.
+SEVERAL = 3
+
+
+#: How many names of columns a message has.
+MOST_NAMES = 8
+
+
 def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Problem]:
-    """One problem for each column of the mapping that the file does not have.
+    """One problem for each column of the mapping that the file does not have, or one for all where these are many.
 
     Parameters
     ----------
@@ -170,12 +178,22 @@ def check_columns(source: Source, mapping: ImportMapping, name: str) -> list[Pro
     name : str
         The mapping's file.
     """
-    problems = []
+    problems, absent = [], {}
     for key, column in _plain(mapping):
         if column in source.twice:
             own = " or ".join(map(repr, source.twice[column]))
             problems.append(Problem(name, None, key, column, f"which of the columns of this name: {own}"))
         elif column not in source.cells:
+            absent[key] = column
+    if len(absent) >= SEVERAL:
+        there = list(map(str, source.cells))
+        shown = ", ".join(there[:MOST_NAMES]) + (", ..." if len(there) > MOST_NAMES else "")
+        expected = (
+            f"columns of {source.name}, which has {shown}: another file, sheet, header row or separator?"
+        )
+        problems.append(Problem(name, None, ", ".join(absent), ", ".join(absent.values()), expected))
+    else:
+        for key, column in absent.items():
             expected = f"a column of {source.name}{nearest(column, map(str, source.cells))}"
             problems.append(Problem(name, None, key, column, expected))
     if mapping.layout == "wide":

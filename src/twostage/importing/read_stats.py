@@ -50,13 +50,16 @@ def _labelled(
     errors = (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, *DAMAGE)
     try:
         how["encoding"] = options.encoding
-        _, meta = reader(str(path), metadataonly=True, **how)
-        widths = meta.variable_storage_width.values()
-        cases = LARGEST // max(1, sum(max(8, width) for width in widths))
-        # A damaged file may say any number of cases, and the library makes room for as many.
-        # Of a text it counts an end that is not in the file.
-        there = most // max(1, sum(max(1, width - 1) for width in widths))
-        table, meta = reader(str(path), row_limit=min(cases, there) + 1, **how)
+        # That a name comes twice is a warning of the library, which is said with what else was found.
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            _, meta = reader(str(path), metadataonly=True, **how)
+            widths = meta.variable_storage_width.values()
+            cases = LARGEST // max(1, sum(max(8, width) for width in widths))
+            # A damaged file may say any number of cases, and the library makes room for as many.
+            # Of a text it counts an end that is not in the file.
+            there = most // max(1, sum(max(1, width - 1) for width in widths))
+            table, meta = reader(str(path), row_limit=min(cases, there) + 1, **how)
     except errors as error:
         raise _not_read(path, options, kind, error) from None
     if len(table) > there:
@@ -65,6 +68,7 @@ def _labelled(
         raise too_large(path.name, f"more than {cases:,} cases of {len(table.columns)} variables")
     single = [c for c, t in meta.readstat_variable_types.items() if t == "float"]
     found = [f"{kind}, {len(table)} cases, {len(table.columns)} variables"]
+    found += dict.fromkeys(str(warning.message) for warning in said)
     cells, used, doubtful, more = _as_text(path.name, table, single, options)
     found += more
     emptied = []
@@ -148,14 +152,21 @@ def read_r(path: Path, options: FileOptions, guess: bool = False) -> Source:
     elif asked in frames:
         frame = frames[asked]
     else:
-        how = f"say {cure('frame', names[0] if names else '...')}"
-        expected = f"one data frame of {', '.join(names) or 'none'}: {how}"
+        expected = (
+            f"one data frame of {', '.join(names)}: say {cure('frame', names[0])}" if names else NO_FRAME
+        )
         raise ImportProblems([Problem(path.name, None, "frame", asked, expected)])
     plain = frame.astype({c: object for c in frame if frame[c].dtype.name == "category"})
     cells, used, doubtful, found = _as_text(path.name, plain, (), options)
     frame_used = asked or (names[0] if names else None)
     found = [f"R, {len(frame)} rows" + f" of the data frame {frame_used}" * bool(frame_used), *found]
     return Source(path.name, cells, replace(used, frame=frame_used), tuple(found), doubtful=doubtful)
+
+
+#: What to do with a list, or another object of R.
+NO_FRAME = (
+    "a data frame: in R, saveRDS(as.data.frame(object), file), of a list of data frames each one by itself"
+)
 
 
 def read_parquet(path: Path, options: FileOptions, guess: bool = False) -> Source:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pandas as pd
+
 from twostage.beside import table_beside
+from twostage.stage2 import codebook
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,26 @@ COLUMNS = (*OF_EFFECT, *OF_STUDY)
 
 
 NAMES = [column.name for column in COLUMNS]
+
+
+def codebook_of(effects: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """The codebook of ``effects.csv``: column, value, meaning.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        The table.
+    x, y : str
+        The pair, in words.
+
+    Returns
+    -------
+    DataFrame
+        One row per column (value is empty), then one per direction, term and estimator that occurs.
+    """
+    rows = pd.DataFrame([(c.name, "", c.meaning) for c in COLUMNS], columns=["column", "value", "meaning"])
+    values = codebook([effects], x, y).query("value != ''")
+    return pd.concat([rows, values], ignore_index=True)
 
 
 def table_schema() -> dict[str, Any]:

@@ -9,13 +9,14 @@ from typing import Any
 from twostage.interchange.columns import table_schema
 from twostage.interchange.documents import Pooled
 
-#: The file, and the one table among those that it describes.
-FILE, TABLE = "datapackage.json", "effects.csv"
+#: The file, the one table among those that it describes column by column, and what that table's columns mean for people.
+FILE, TABLE, CODEBOOK = "datapackage.json", "effects.csv", "codebook.csv"
 
 
 #: What each file is.
 MEANINGS = {
     TABLE: "Every estimate of every study, one row each",
+    CODEBOOK: "What the columns of effects.csv mean, and the short names in them",
     "pooled.json": "What was pooled: effects with heterogeneity and prediction intervals, moderators, who was left out",
     "pooled.jsonschema.json": "JSON Schema of pooled.json",
     "vcov.json": "Sampling covariances of the estimates of each study",

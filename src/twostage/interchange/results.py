@@ -9,7 +9,7 @@ from typing import Any
 from twostage.collection import Collection
 from twostage.files import as_json
 from twostage.interchange import crate, package, pooled
-from twostage.interchange.columns import COLUMNS
+from twostage.interchange.columns import COLUMNS, codebook_of
 from twostage.interchange.documents import schema
 from twostage.interchange.effects import covariance_text, effect_table
 from twostage.records import ANALYSES, Record, find_record
@@ -70,8 +70,10 @@ def result_files(run: Path, collection: Collection, how: How) -> dict[str, bytes
         "notebooks": dict(how.notebooks),
         "parameters": document.parameters,
     }
+    effects = effect_table(records, collection)
     texts = {
-        package.TABLE: to_csv(effect_table(records, collection)),
+        package.TABLE: to_csv(effects),
+        package.CODEBOOK: to_csv(codebook_of(effects, collection.x.label, collection.y.label)),
         pooled.FILE: as_text(document.model_dump(mode="json", by_alias=True)),
         "pooled.jsonschema.json": as_text(schema()),
         "vcov.json": covariance_text(records),

@@ -247,7 +247,7 @@ def shares_at_ends(counts: np.ndarray, of: ArrayLike) -> dict[str, float]:
     }
 
 
-def reliabilities(info: Mapping[str, Any]) -> dict[str, Any]:
+def reliabilities(info: dict[str, Any]) -> dict[str, Any]:
     """What a row of the registry says of them, as a panel has it."""
     known = tuple(float(info.get(f"{v}_reliability") or np.nan) for v in "xy")
     return {"reliability": known, "reliability_kind": info.get("reliability_kind") or "within"}
