@@ -46,6 +46,18 @@ def test_a_caption_says_what_by_which_estimator_and_of_which_data(captions):
     assert "Effects are" not in other and "Estimators are named" in other
 
 
+def test_tables_of_another_model_say_so(captions):
+    html = "<table></table>"
+    left = captions.result(html, "stage2_sensitivity", "unseen_x_to_y")
+    shown = captions.shown(
+        html, "stage2_sensitivity", "1", "Dropout that depends on scores nobody saw", "a.csv"
+    )
+    for caption in (left, shown):
+        assert "random-intercept" in caption and "person-mean centred" not in caption
+    assert "person-mean centred" in captions.result(html, "stage2_sensitivity", "countries_x_to_y")
+    assert "Effects" not in captions.result(html, "stage2_estimators", "nested")
+
+
 def test_of_one_study_nothing_is_pooled(captions):
     one = replace(captions.collection, studies=captions.collection.studies.iloc[:1])
     caption = replace(captions, collection=one).result("<table></table>", "stage2_lagged", "by_transition")

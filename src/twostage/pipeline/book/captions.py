@@ -19,14 +19,16 @@ from twostage.words import say
 _MAIN = frozenset({"data", "lagged", "transition", "crosslevel", "sensitivity"})
 
 
-#: Figures on a page of the main analysis that are of another.
+#: Figures and tables on a page of the main analysis that are of another, by the beginning of their names or heading.
 _BY_ANOTHER = {
-    "by_transition": "Effects are by the random-intercept cross-lagged panel model, with lags of each transition"
+    "by_transition": "Effects are by the random-intercept cross-lagged panel model, with lags of each transition",
+    "unseen": "Effects are by the random-intercept cross-lagged panel model",
+    "Dropout that depends": "Effects are by the random-intercept cross-lagged panel model",
 }
 
 
-#: Tables that pooled notebooks leave of the scores themselves: no effect is in them.
-_OF_SCORES = ("ends",)
+#: Tables that pooled notebooks leave of the scores themselves, or of models: no effect is in them.
+_OF_SCORES = ("ends", "nested")
 
 
 #: Beginnings of the names of figures that show the studies behind one effect, which ends the name.
@@ -99,13 +101,13 @@ class Captions:
 
     def result(self, html: str, notebook: str, name: str, csv: str = "") -> Markup:
         """A table that a notebook left; nothing where it is empty."""
-        how = "" if name in _OF_SCORES else f"{self._how(notebook)} "
+        how = "" if name in _OF_SCORES else f"{self._how(notebook, name)} "
         about = f"{self._title(name)} {how}{self._data()}"
         return numbered_table(html, label(TABLE_LABEL, notebook, name), about, csv)
 
     def shown(self, html: str, notebook: str, place: str, words: str, csv: str) -> Markup:
         """A table on the page of a pooled notebook, called as the part of the page is, in MyST."""
-        about = f"**{words}.** {self._how(notebook)} {self._data()}"
+        about = f"**{words}.** {self._how(notebook, words)} {self._data()}"
         return numbered_table(html, label(TABLE_LABEL, notebook, place, "computed"), about, csv)
 
     def plain(self, html: str, name: str, words: str) -> Markup:
@@ -132,7 +134,8 @@ class Captions:
         if reads == {"outcome"}:
             return f"Partial correlations{pooled}."
         if reads and reads <= _MAIN:
-            words = _BY_ANOTHER.get(name, f"Effects are {estimator_words(HEADLINE)}")
+            other = [words for start, words in _BY_ANOTHER.items() if name.startswith(start)]
+            words = other[0] if other else f"Effects are {estimator_words(HEADLINE)}"
             return f"{myst(say(words))}{pooled}."
         # How other models pool is their pages' to say.
         return "Estimators are named where they differ." if reads else ""
