@@ -71,7 +71,8 @@ def test_sentences_quote_the_results(report):
     said = influence_sentences(report)
     fit, cook = report.total.result, report.casewise.result.cook_d
     assert said["casewise"] == (
-        f"By the rule, 1 of the 17 studies is influential: {fit.labels[4]}. The largest Cook's distance, "
+        f"By the usual limits of DFFITS, Cook's distance, hat values and DFBETAS, 1 of the 17 studies is influential: "
+        f"{fit.labels[4]}. The largest Cook's distance, "
         f"{number(cook[4])}, is that of {fit.labels[4]}."
     )
     assert said["baujat"].startswith(f"{fit.labels[4]} adds most to the heterogeneity and moves")
