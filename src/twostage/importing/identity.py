@@ -196,8 +196,8 @@ def resolve(
             problems.append(Problem(source.name, row, patient, id, expected))
             # Whatever else is wrong in a row of totals has the same cause.
             cells = cells[~cells[patient].isin([id])]
-    for row, id in cells[patient].drop_duplicates().items():
-        problems += filter(None, [text_problem(source.name, row, patient, id)])
+    for number, id in cells[patient].drop_duplicates().items():
+        problems += filter(None, [text_problem(source.name, int(str(number)), patient, id)])
     groups = similar(id for id in cells[patient].unique() if id)
     if groups and mapping.similar_ids is None:
         expected = (
