@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, percent, rows_of
+from twostage.display import count, interval, number, number_in, percent, rows_of, with_interval
 from twostage.pages.continuous.analysis import IntervalEffectsPooled
 from twostage.stage2 import Attempt
 from twostage.terms import DIRECTIONS, arrow, term_label
@@ -25,7 +25,8 @@ def interval_table(found: IntervalEffectsPooled, collection: Collection, directi
     for row in rows_of(own):
         effect = term_label(direction, row.term, collection.x.label, collection.y.label)
         shown = {"effect": effect, "interval [days]": number(row.interval, 0), "studies": count(row.k)}
-        shown |= {"estimate": number(row.estimate, 3), f"{level} CI": interval(row.ci_low, row.ci_high, 3)}
+        ends = row.ci_low, row.ci_high
+        shown |= {"estimate": number_in(row.estimate, *ends, 3), f"{level} CI": interval(*ends, 3)}
         shown |= {"τ": number(row.tau2**0.5, 3)}
         rows.append(shown)
     return pd.DataFrame(rows)
@@ -36,18 +37,12 @@ def beside_table(found: IntervalEffectsPooled, collection: Collection) -> pd.Dat
     rows = []
     for row in rows_of(found.beside):
         effect = term_label(row.direction, row.term, collection.x.label, collection.y.label)
-        how = (
-            f"days counted, over {number(found.usual, 0)} days"
-            if row.counted
-            else "sessions as equally far apart"
-        )
-        shown = {
-            "effect": effect,
-            "how": say(how),
-            "studies": count(row.k),
-            "estimate": number(row.estimate, 3),
-        }
-        shown |= {f"{100 * found.level:g} % CI": interval(row.ci_low, row.ci_high, 3)}
+        days = f"days counted, over {number(found.usual, 0)} days"
+        how = say(days if row.counted else "sessions as equally far apart")
+        ends = row.ci_low, row.ci_high
+        shown = {"effect": effect, "how": how, "studies": count(row.k)}
+        shown |= {"estimate": number_in(row.estimate, *ends, 3)}
+        shown |= {f"{100 * found.level:g} % CI": interval(*ends, 3)}
         rows.append(shown)
     return pd.DataFrame(rows)
 
@@ -59,7 +54,10 @@ def study_interval_table(found: IntervalEffectsPooled, direction: str) -> pd.Dat
     ]
     rows = [
         {"study": s.label, "patients": count(s.n_patients), "median interval [days]": number(s.median, 1)}
-        | {"estimate": number(s.estimate, 3), f"{100 * found.level:g} % CI": interval(s.ci_low, s.ci_high, 3)}
+        | {
+            "estimate": number_in(s.estimate, s.ci_low, s.ci_high, 3),
+            f"{100 * found.level:g} % CI": interval(s.ci_low, s.ci_high, 3),
+        }
         | {"remarks": s.remarks}
         for s in rows_of(own)
     ]
@@ -87,8 +85,8 @@ def _effect(found: IntervalEffectsPooled, direction: str, collection: Collection
         return f"{name} could not be pooled."
     own, most = (of.to_dict("records")[-1] for of in (usual, rows.sort_values("estimate", key=np.abs)))
     text = (
-        f"Over {number(found.usual, 0)} days {name} is {number(own['estimate'], 3)} "
-        f"{interval(own['ci_low'], own['ci_high'], 3)}, from {own['k']:.0f} studies."
+        f"Over {number(found.usual, 0)} days {name} is "
+        f"{with_interval(own['estimate'], own['ci_low'], own['ci_high'], 3)}, from {own['k']:.0f} studies."
     )
     if number(most["estimate"], 3) == number(own["estimate"], 3):
         return f"{text} Over none of the other intervals shown it is larger."

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostage.collection import Collection
-from twostage.display import count, interval, number, percent, rows_of
+from twostage.display import count, number, percent, rows_of, with_interval
 from twostage.pages.common.style import pair
 from twostage.pages.unseen.analysis import GRID, UnseenPools, tipping
 from twostage.stage2 import Attempt
@@ -16,8 +16,7 @@ def unseen_table(result: UnseenPools, direction: str, collection: Collection) ->
     columns = {"shift [SD]": [number(shift, 2) for shift in GRID]}
     for moved, label in zip("xy", pair(collection), strict=True):
         columns[f"unseen {label} shifted"] = [
-            f"{number(r.estimate, 3)} {interval(r.ci_low, r.ci_high, 3)}"
-            for r in rows_of(result.of(direction, moved))
+            with_interval(r.estimate, r.ci_low, r.ci_high, 3) for r in rows_of(result.of(direction, moved))
         ]
     return pd.DataFrame(columns)
 
@@ -45,7 +44,7 @@ def unseen_sentence(found: Attempt, direction: str, collection: Collection) -> s
     effect = (
         "If their unseen scores are what the model predicts from those seen, the pooled effect of "
         f"{labels[d.predictor]} on later {labels[d.outcome]} (random-intercept cross-lagged panel model, k = "
-        f"{plain['k']}) is {number(plain['estimate'], 3)} {interval(plain['ci_low'], plain['ci_high'], 3)}. "
+        f"{plain['k']}) is {with_interval(plain['estimate'], plain['ci_low'], plain['ci_high'], 3)}. "
     )
     text = f"{say(who)}{effect}{' '.join(parts)}"
     if result.left_out:
