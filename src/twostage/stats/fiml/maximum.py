@@ -27,9 +27,8 @@ TOLERANCE = 1e-14
 MAX_ITERATIONS = 200
 
 
-MORE_ITERATIONS = (
-    1000  # of a search by shortened steps, which is for likelihoods that the usual one does not climb
-)
+# Of a search by shortened steps, which is for likelihoods that the usual one does not climb.
+MORE_ITERATIONS = 300
 
 
 _DAMPING = 1e-3  # first damping after a step that did not help, relative to the information's diagonal
@@ -163,10 +162,9 @@ def maximise_again(structure, patterns, first: Optimum, start, again, *, shorten
 
 
 def maximise_lost(structure, patterns, first: Optimum, starts) -> Optimum:
-    """Where no maximum was found, the best of those found by shortened steps from each of `starts`, (b, K) arrays."""
-    lost = ~first.converged
+    """Where no maximum was found, that found by shortened steps from the first of `starts`, (b, K) arrays, to find one."""
     for start in starts:
-        first = maximise_again(structure, patterns, first, start, lost, shorten=True)
+        first = maximise_again(structure, patterns, first, start, ~first.converged, shorten=True)
     return first
 
 
