@@ -22,10 +22,12 @@ from twostage.files import write_text
 from twostage.pages.common import forest as forests
 from twostage.pages.common import leave, page
 from twostage.pages.common import plots as pictures
+from twostage.pages.estimators import nested
 from twostage.pages.estimators import plots as estimator_pictures
 from twostage.pages.influence import analysis as influence
 from twostage.pages.moderators import analysis as moderation
 from twostage.pages.moderators import plots as moderator_pictures
+from twostage.pages.unseen import analysis as unseen
 from twostage.params import make_parameters
 from twostage.pipeline.book import reporting
 from twostage.pipeline.book.chapters import find_chapters
@@ -243,6 +245,8 @@ def book_text(
     )
     monkeypatch.setattr(page, "read_collection", lambda _: collection)
     monkeypatch.setattr(page.Page, "records", lambda self, analysis: records[analysis])
+    for module, name in ((nested, "_chosen"), (unseen, "_fit")):
+        monkeypatch.setattr(module, name, _without_data)
     monkeypatch.setattr(reporting, "read_records", lambda folder, studies, analysis: records[analysis])
     with speaking(collection.words):
         for name in run.stage2:
@@ -283,6 +287,11 @@ def study_shown(name: str, collection: Collection, study: str, monkeypatch: pyte
             shown,
         )
     return shown
+
+
+def _without_data(*_) -> None:
+    """What reads a study's scores finds none: there are only records."""
+    raise NotEstimable("there are no scores")
 
 
 def _execute(run: Run, name: str, shown: Shown) -> None:

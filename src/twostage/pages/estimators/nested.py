@@ -119,7 +119,7 @@ def nested_sentence(result: NestedModels) -> str:
     text = f"AIC prefers the model with {by_aic}, BIC that with {by_bic}"
     if by_aic == by_bic:
         text = f"AIC and BIC prefer the model with {by_bic}"
-    text = f"Over the {result.k} studies together, {text}."
+    text = f"{'In the only study' if result.k == 1 else f'Over the {result.k} studies together'}, {text}."
     few = table[table["k"] < result.k]
     if len(few):
         each = "; ".join(f"{r.model}: {r.k}" for r in rows_of(few))
