@@ -19,7 +19,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the theme, its extensions and libraries write, and no file of this project: the button for light and dark and folded
 #: cells have a label that is not their text; Sphinx' list of works is one of no items; a formula of MathJax scrolls and has
 #: no focus. Found as parts of where axe saw something.
-OF_THE_THEME = (".theme-switch-button", ".nav-link", "summary[aria-label", ".citation-list", "mjx-container")
+OF_THE_THEME = (
+    ".theme-switch-button",
+    ".nav-link",
+    "summary[aria-label",
+    ".tag_parameters > details > summary",
+    ".citation-list",
+    "mjx-container",
+)
 
 SERIOUS = """const found = await axe.run(document, {resultTypes: ["violations"]});
 return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))

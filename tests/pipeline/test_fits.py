@@ -35,16 +35,3 @@ def test_nothing_overflows(finished_project, tmp_path):
                 if width == 1440 and (found := window.run(SCROLLED)):
                     wide["scrolled", page.relative_to(html).as_posix()] = found
     assert wide == {}
-
-
-@pytest.mark.skipif(not has_browser(), reason="needs chromium and chromedriver")
-@pytest.mark.parametrize(("width", "height", "edge"), [(1440, 900, "bottom"), (390, 844, "top")])
-def test_the_first_screen_is_one(finished_project, tmp_path, width, height, edge):
-    """All of it on a screen, and what stands above the figure on a phone."""
-    with browser(tmp_path / "profile", port=9552) as window:
-        window.resize(width, height)
-        window.open(finished_project / "runs" / "default" / "html" / "index.html")
-        assert (
-            window.run(f"return document.querySelector('.first-figure').getBoundingClientRect().{edge}")
-            <= height
-        )
