@@ -23,7 +23,7 @@ OF_THE_THEME = (
     ".theme-switch-button",
     ".nav-link",
     "summary[aria-label",
-    ".tag_parameters > details > summary",
+    "parameters > details > summary",
     ".citation-list",
     "mjx-container",
 )
