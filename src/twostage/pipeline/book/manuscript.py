@@ -129,12 +129,9 @@ def book_context(
         has_figure(analysis, name), table(analysis, name),
         left_out(analysis), words(analysis, direction, term), variants(direction), percent(share), truth(),
         simulation(name) (:class:`~twostage.recovery.simulations.Simulation`), why_counts_differ() and trend() (sentences),
-        simulated(analysis, direction, term) (how
-        often such a prediction interval holds a new study's effect), ends() (what the ends of scales do to
-        interactions), without(direction) (the pooled effect without each study in turn); and
-        what
-        :func:`twostage.pipeline.book.manuscript.estimator_context` and
-        :func:`twostage.pipeline.book.reporting.reporting_context` give.
+        simulated(analysis, direction, term) (how often such a prediction interval holds a new study's effect), ends()
+        (what the ends of scales do to interactions), without(direction) (the pooled effect without each study in turn);
+        and what :func:`estimator_context` and :func:`twostage.pipeline.book.reporting.reporting_context` give.
 
     Notes
     -----
